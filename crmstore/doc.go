@@ -1,0 +1,37 @@
+// Package crmstore remembers: accounts, property schemas, records, static lists, the recycle bin,
+// the audit log, workflows with their revisions, and runs. It keeps all of it in Redis (6.2 or
+// later), Valkey or a Redis Cluster, and knows nothing of expressions, schedules or YAML.
+//
+// # Layout
+//
+// An account has P partitions for each object type. P is fixed when the account is created; a
+// record's partition follows from its id ([ID.Partition]). All keys of one partition carry one hash
+// tag, so every change to a record is one Lua script on one node, in a cluster too:
+//
+//	crm:{account/object/p}:rec          hash    id (8 bytes) → record bytes; the source of truth, live and archived
+//	crm:{account/object/p}:ids          string  8 bytes per slot: the id in the slot, 0 = free
+//	crm:{account/object/p}:arch         string  8 bytes per slot: archived-at, 0 = live
+//	crm:{account/object/p}:col:<n>      string  8 bytes per slot: the cell of property n, 0 = unknown
+//	crm:{account/object/p}:list:<n>     string  1 bit per slot: member of static list n
+//	crm:{account/object/p}:enr:<wf>     hash    id (8 bytes) → enrollment in workflow wf
+//	crm:{account/object/p}:run:<run>    hash    the run's matches in this partition and what became of them
+//	crm:{account/object/p}:log          stream  audit events
+//	crm:{account/object/p}:cnt          hash    live, archived
+//
+// Everything of the account as a whole (tier, schemas, lists, workflows, revisions, runs) is under
+// the hash tag {account}; e-mail claims are in buckets of their own, {account/contact/email/b}.
+//
+// # Promises
+//
+//   - A record, its column cells, its audit event and its enrollment change together or not at all.
+//   - Columns, counts and lists' bits are derived or checked: [Store.Doctor] compares and repairs.
+//   - A slot belongs to a record until the record is purged. Deleting moves no data, and restoring
+//     gives back exactly what was there.
+//   - An e-mail address belongs to at most one live contact.
+//   - No script reads a clock: every instant is an argument.
+//
+// # Never
+//
+// The package never logs, and no error text holds a property value other than the e-mail address
+// that the caller itself passed in. It never deletes a record for good: that is a purge, which this package does not have yet.
+package crmstore

@@ -1,0 +1,33 @@
+package crmstore
+
+import (
+	"errors"
+	"fmt"
+)
+
+// Errors that callers tell apart; compare with errors.Is.
+var (
+	ErrNotFound  = errors.New("not found")
+	ErrExists    = errors.New("exists already")
+	ErrConflict  = errors.New("changed since it was read")
+	ErrNoAccount = errors.New("no such account")
+	ErrLayout    = errors.New("store has another layout version")
+	ErrFenced    = errors.New("another process has taken the run over")
+)
+
+// EmailTakenError refuses a change because a live contact holds the e-mail address.
+type EmailTakenError struct {
+	Email  string
+	Holder ID
+}
+
+// Error names the address and the contact that holds it.
+func (e *EmailTakenError) Error() string {
+	return fmt.Sprintf("e-mail %s belongs to contact %s", e.Email, e.Holder)
+}
+
+// ActiveRunError refuses a new run because another one of the same workflow is not over.
+type ActiveRunError struct{ Run string }
+
+// Error names the run that is not over.
+func (e *ActiveRunError) Error() string { return "run " + e.Run + " is not over" }

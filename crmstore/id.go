@@ -1,0 +1,47 @@
+package crmstore
+
+import (
+	"encoding/binary"
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// ID identifies a record within its object type and account. It is a positive number, as in
+// HubSpot; the zero ID means "none". IDs are never used again.
+type ID uint64
+
+// MaxID is the largest ID: every ID fits a signed 64-bit integer, so that any client can hold it.
+const MaxID ID = 1<<63 - 1
+
+// String is the ID in decimal.
+func (id ID) String() string { return strconv.FormatUint(uint64(id), 10) }
+
+// ParseID reads a decimal ID between 1 and MaxID.
+func ParseID(s string) (ID, error) {
+	n, err := strconv.ParseUint(strings.TrimSpace(s), 10, 64)
+	if err != nil || n == 0 || ID(n) > MaxID {
+		return 0, fmt.Errorf("record id %q: want a whole number from 1 to %d", s, uint64(MaxID))
+	}
+	return ID(n), nil
+}
+
+// Partition is the partition, of the given number of partitions, that holds the record. The bits
+// of the id are mixed first (the finaliser of SplitMix64), so that any pattern in ids spreads evenly.
+func (id ID) Partition(partitions int) int {
+	x := uint64(id)
+	x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9
+	x = (x ^ (x >> 27)) * 0x94d049bb133111eb
+	x ^= x >> 31
+	return int(x % uint64(partitions))
+}
+
+// Bytes is the id as it stands in hash fields and in the ids column: 8 bytes, little-endian.
+func (id ID) Bytes() [8]byte {
+	var b [8]byte
+	binary.LittleEndian.PutUint64(b[:], uint64(id))
+	return b
+}
+
+// IDFromBytes reads what [ID.Bytes] wrote; b must hold at least 8 bytes.
+func IDFromBytes(b []byte) ID { return ID(binary.LittleEndian.Uint64(b)) }

@@ -1,0 +1,173 @@
+package crmstore
+
+import (
+	"strings"
+	"time"
+	"unicode"
+)
+
+// Property is one named field of an object type.
+type Property struct {
+	Number   int          `json:"number"` // field number in record bytes and name of its column; never used again
+	Name     string       `json:"name"`   // internal name, such as notes_last_updated
+	Label    string       `json:"label"`  // for people, such as "Last Activity Date"
+	Type     PropertyType `json:"type"`
+	Options  []Option     `json:"options,omitempty"`   // of an Enumeration, in display order
+	Exact    bool         `json:"exact,omitempty"`     // a String that has a column of hashes (`filter: exact`)
+	ReadOnly bool         `json:"read_only,omitempty"` // set by the store alone, such as lastmodifieddate
+	Removed  bool         `json:"removed,omitempty"`   // no longer offered; its number stays taken
+	Note     string       `json:"note,omitempty"`      // one sentence for people
+}
+
+// Option is one allowed value of an Enumeration.
+type Option struct {
+	Number  int    `json:"number"` // its cell; starts at 1, never used again
+	Value   string `json:"value"`  // internal value, as expressions and CSV use it
+	Label   string `json:"label"`
+	Removed bool   `json:"removed,omitempty"`
+}
+
+// FirstProperty is the lowest property number; field numbers below it are the store's own.
+const FirstProperty = 16
+
+// Columnar reports whether the property has a column.
+func (p *Property) Columnar() bool { return p.Type != String || p.Exact }
+
+// Option finds an option by its internal value, removed ones too; nil when there is none.
+func (p *Property) Option(value string) *Option {
+	for i := range p.Options {
+		if p.Options[i].Value == value {
+			return &p.Options[i]
+		}
+	}
+	return nil
+}
+
+// OptionNumber finds an option by its number; nil when there is none.
+func (p *Property) OptionNumber(n int) *Option {
+	if n >= 1 && n <= len(p.Options) && p.Options[n-1].Number == n {
+		return &p.Options[n-1]
+	}
+	for i := range p.Options {
+		if p.Options[i].Number == n {
+			return &p.Options[i]
+		}
+	}
+	return nil
+}
+
+// Cell is the column cell of v, 0 when v is unknown or the property has no column.
+func (p *Property) Cell(v Value) uint64 {
+	if !v.Known() || !p.Columnar() {
+		return 0
+	}
+	switch p.Type {
+	case Number:
+		return NumberCell(v.Float())
+	case Date, DateTime:
+		return TimeCell(v.Milli())
+	case Bool:
+		return BoolCell(v.IsTrue())
+	case Enumeration:
+		if o := p.Option(v.Text()); o != nil {
+			return OptionCell(o.Number)
+		}
+		return 0
+	default:
+		return HashCell(v.Text())
+	}
+}
+
+// Schema is the list of an object type's properties. A Schema is never changed in place.
+type Schema struct {
+	Object     ObjectType `json:"object"`
+	Version    uint64     `json:"version"` // counts changes, for compare-and-set
+	Properties []Property `json:"properties"`
+
+	byNumber map[int]*Property
+	byName   map[string]*Property
+	byLabel  map[string][]*Property // label in lower case, and its snake case
+}
+
+// NewSchema indexes properties for look-up.
+func NewSchema(object ObjectType, version uint64, properties []Property) *Schema {
+	s := &Schema{Object: object, Version: version, Properties: properties}
+	s.index()
+	return s
+}
+
+func (s *Schema) index() {
+	s.byNumber = make(map[int]*Property, len(s.Properties))
+	s.byName = make(map[string]*Property, len(s.Properties))
+	s.byLabel = make(map[string][]*Property, len(s.Properties))
+	for i := range s.Properties {
+		p := &s.Properties[i]
+		s.byNumber[p.Number] = p
+		if p.Removed {
+			continue
+		}
+		s.byName[p.Name] = p
+		label, snake := strings.ToLower(p.Label), SnakeCase(p.Label)
+		s.byLabel[label] = append(s.byLabel[label], p)
+		if snake != label {
+			s.byLabel[snake] = append(s.byLabel[snake], p)
+		}
+	}
+}
+
+// Number finds a property by its number, removed ones too; nil when there is none.
+func (s *Schema) Number(n int) *Property { return s.byNumber[n] }
+
+// Find resolves a name as people write it: the internal name wins; else the label, as written (in
+// any case) or in snake case. It returns all properties that fit: none, one, or several that share a label.
+func (s *Schema) Find(name string) []*Property {
+	name = strings.TrimSpace(name)
+	if p := s.byName[name]; p != nil {
+		return []*Property{p}
+	}
+	return s.byLabel[strings.ToLower(name)]
+}
+
+// Names lists the internal names of the properties that are not removed, in schema order.
+func (s *Schema) Names() []string {
+	names := make([]string, 0, len(s.Properties))
+	for i := range s.Properties {
+		if !s.Properties[i].Removed {
+			names = append(names, s.Properties[i].Name)
+		}
+	}
+	return names
+}
+
+// SnakeCase turns a label into a name: "Last Activity Date" becomes last_activity_date.
+func SnakeCase(label string) string {
+	var b strings.Builder
+	gap := false
+	for _, r := range strings.ToLower(strings.TrimSpace(label)) {
+		if unicode.IsLetter(r) || unicode.IsDigit(r) {
+			if gap && b.Len() > 0 {
+				b.WriteByte('_')
+			}
+			gap = false
+			b.WriteRune(r)
+			continue
+		}
+		gap = true
+	}
+	return b.String()
+}
+
+// Cause says who changed something and why; it goes into the record, the audit log, or both.
+type Cause struct {
+	Actor    string `json:"actor,omitempty"`    // the user, or "workflow" for a scheduled run
+	Workflow string `json:"workflow,omitempty"` // name
+	Revision int    `json:"revision,omitempty"`
+	Run      string `json:"run,omitempty"`
+	Reason   string `json:"reason,omitempty"` // such as "trigger 1", or what a person wrote
+}
+
+// Deletion says when, by whom and why a record was archived.
+type Deletion struct {
+	At time.Time `json:"at"`
+	Cause
+}

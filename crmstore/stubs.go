@@ -1,0 +1,512 @@
+package crmstore
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+var errStub = errors.New("crmstore: not built yet")
+
+// ---- store.go: opening ----
+
+// Config says which store to open and which account in it.
+type Config struct {
+	URL     string // redis://, rediss://, redis+sentinel://, redis+cluster://, dir:PATH, memory; "" = dir:.workflow
+	Account string // "" = default
+}
+
+// Store is one account in one Redis. It is safe for concurrent use.
+type Store struct{}
+
+// Open connects, checks the layout version and returns the store; the account need not exist yet.
+func Open(ctx context.Context, c Config) (*Store, error) { return nil, errStub }
+
+// Close leaves the store; the last process to leave a dir: store stops its server.
+func (s *Store) Close() error { return nil }
+
+// Ping reports whether the store answers.
+func (s *Store) Ping(ctx context.Context) error { return errStub }
+
+// Describe is the store's address for people, without secrets.
+func (s *Store) Describe() string { return "" }
+
+// Volatile reports whether everything is lost when the process ends (memory).
+func (s *Store) Volatile() bool { return false }
+
+// ---- account.go ----
+
+// Tier is an account's subscription.
+type Tier string
+
+// The tiers, lowest first. Workflows need Professional or Enterprise.
+const (
+	Free         Tier = "free"
+	Starter      Tier = "starter"
+	Professional Tier = "professional"
+	Enterprise   Tier = "enterprise"
+)
+
+// Account is the account as a whole.
+type Account struct {
+	Name       string    `json:"name"`
+	Tier       Tier      `json:"tier"`
+	Partitions int       `json:"partitions"` // for each object type; fixed at creation
+	CreatedAt  time.Time `json:"created_at"`
+}
+
+// DefaultPartitions is the number of partitions when an account's creator names none.
+const DefaultPartitions = 1024
+
+// CreateAccount makes the account with the default schemas; ErrExists when it is there. partitions 0 = default.
+func (s *Store) CreateAccount(ctx context.Context, tier Tier, partitions int, c Cause, at time.Time) (Account, error) {
+	return Account{}, errStub
+}
+
+// Account reads the account; ErrNoAccount when there is none. It asks the store every time.
+func (s *Store) Account(ctx context.Context) (Account, error) { return Account{}, errStub }
+
+// SetTier changes the tier; audited.
+func (s *Store) SetTier(ctx context.Context, tier Tier, c Cause, at time.Time) (Account, error) {
+	return Account{}, errStub
+}
+
+// Partitions is the account's number of partitions, read once and then remembered (it never changes).
+func (s *Store) Partitions(ctx context.Context) (int, error) { return 0, errStub }
+
+// Schema reads an object type's schema (one small GET-like call; version-checked cache).
+func (s *Store) Schema(ctx context.Context, o ObjectType) (*Schema, error) { return nil, errStub }
+
+// AddProperties adds properties, giving them numbers; ErrExists names a taken name. Returns the new schema.
+func (s *Store) AddProperties(ctx context.Context, o ObjectType, add []Property, c Cause, at time.Time) (*Schema, error) {
+	return nil, errStub
+}
+
+// RemoveProperty takes a property off the schema; its values stay in the records, unseen. ErrNotFound.
+func (s *Store) RemoveProperty(ctx context.Context, o ObjectType, name string, c Cause, at time.Time) (*Schema, error) {
+	return nil, errStub
+}
+
+// RenameProperty gives a property a new name or label; "" leaves one as it is. ErrNotFound, ErrExists.
+func (s *Store) RenameProperty(ctx context.Context, o ObjectType, name, newName, newLabel string, c Cause, at time.Time) (*Schema, error) {
+	return nil, errStub
+}
+
+// ---- lists.go ----
+
+// List is a static list: members are added and removed by hand and stay through delete and restore.
+type List struct {
+	Number int        `json:"number"`
+	Name   string     `json:"name"`
+	Object ObjectType `json:"object"`
+}
+
+// CreateList makes an empty static list; ErrExists.
+func (s *Store) CreateList(ctx context.Context, o ObjectType, name string, c Cause, at time.Time) (List, error) {
+	return List{}, errStub
+}
+
+// Lists returns the static lists of an object type by name.
+func (s *Store) Lists(ctx context.Context, o ObjectType) (map[string]List, error) { return nil, errStub }
+
+// AddToList adds records (unknown ids are returned in missing); removing is the same with member false.
+func (s *Store) SetMembers(ctx context.Context, l List, ids []ID, member bool, c Cause, at time.Time) (changed int, missing []ID, err error) {
+	return 0, nil, errStub
+}
+
+// ---- record.go, write.go ----
+
+// Record is one record as it was read.
+type Record struct {
+	Object   ObjectType
+	ID       ID
+	Slot     uint32
+	Version  uint64    // counts changes of the record, for compare-and-set
+	Deletion *Deletion // nil when live
+}
+
+// Value is a property's value by number; unknown when the record has none.
+func (r *Record) Value(number int) Value { return Value{} }
+
+// Values calls fn for every known property of the schema in schema order.
+func (r *Record) Values(fn func(p *Property, v Value)) {}
+
+// Assignment sets one property; an unknown Value clears it.
+type Assignment struct {
+	Property int // number
+	Value    Value
+}
+
+// Upsert creates or updates one record. With ID 0 a contact is found by its e-mail if Set has one, else made new.
+type Upsert struct {
+	ID  ID
+	Set []Assignment
+}
+
+// WriteOutcome says what became of one Upsert.
+type WriteOutcome uint8
+
+// The outcomes of an upsert.
+const (
+	Created WriteOutcome = iota + 1
+	Updated
+	Unchanged // the values were the same; nothing written
+	Refused   // see Err
+)
+
+// WriteResult is one Upsert's result.
+type WriteResult struct {
+	ID      ID
+	Outcome WriteOutcome
+	Err     error // with Refused: *EmailTakenError, ErrArchived, ErrNotFound (UpdateOnly)
+}
+
+// ErrArchived refuses a change to a record that is in the bin.
+var ErrArchived = errors.New("record is in the bin; restore it first")
+
+// WriteMode narrows an upsert.
+type WriteMode uint8
+
+// The write modes.
+const (
+	UpsertAny  WriteMode = iota
+	CreateOnly           // refuse records that exist
+	UpdateOnly           // refuse records that do not
+)
+
+// Write upserts a batch: grouped by partition, one script per partition and act, pipelined. Results are in batch
+// order. Each record is written wholly or not at all; the batch as a whole is not atomic. createdate (unless set)
+// and lastmodifieddate are set to at. One audit event per partition batch, holding the ids.
+func (s *Store) Write(ctx context.Context, o ObjectType, mode WriteMode, batch []Upsert, c Cause, at time.Time) ([]WriteResult, error) {
+	return nil, errStub
+}
+
+// ---- read.go ----
+
+// Get reads records by id, live and archived; those not there are left out.
+func (s *Store) Get(ctx context.Context, o ObjectType, ids []ID) ([]*Record, error) { return nil, errStub }
+
+// FindByEmail is the live contact that holds the address (any case); ErrNotFound.
+func (s *Store) FindByEmail(ctx context.Context, email string) (ID, error) { return 0, errStub }
+
+// Want says what [Store.ReadColumns] fetches of each partition, beside the archived-at column.
+type Want struct {
+	IDs        bool
+	Properties []int // property numbers that have columns
+	Lists      []int // list numbers
+}
+
+// Columns is one partition's columns; valid only until the callback returns.
+// Every slice may be shorter than Slots*8 bytes (or Slots bits): what is not there is 0.
+type Columns struct {
+	Partition  int
+	Slots      int      // slots ever used
+	IDs        []byte   // 8 bytes per slot
+	Archived   []byte   // 8 bytes per slot: 0 live, FreeCell free, else archived-at as a TimeCell
+	Properties [][]byte // as asked, 8 bytes per slot
+	Lists      [][]byte // as asked, 1 bit per slot, most significant bit of a byte first (Redis SETBIT order)
+}
+
+// ReadColumns fetches columns of partitions from ≤ p < to, pipelined, in order, and hands each to fn.
+func (s *Store) ReadColumns(ctx context.Context, o ObjectType, from, to int, want Want, fn func(*Columns) error) error {
+	return errStub
+}
+
+// PartitionIDs names records of one partition.
+type PartitionIDs struct {
+	Partition int
+	IDs       []ID
+}
+
+// ReadRecords fetches the named records, pipelined over partitions, and hands each partition's to fn in the
+// order asked; a record that is not there is nil.
+func (s *Store) ReadRecords(ctx context.Context, o ObjectType, want []PartitionIDs, fn func(p int, recs []*Record) error) error {
+	return errStub
+}
+
+// ReadAll fetches whole partitions from ≤ p < to, live and archived records alike, in slot order.
+func (s *Store) ReadAll(ctx context.Context, o ObjectType, from, to int, fn func(p int, recs []*Record) error) error {
+	return errStub
+}
+
+// Counts are how many records an object type has.
+type Counts struct {
+	Live     int64 `json:"live"`
+	Archived int64 `json:"archived"`
+}
+
+// Count sums the partitions' counters.
+func (s *Store) Count(ctx context.Context, o ObjectType) (Counts, error) { return Counts{}, errStub }
+
+// ---- archive.go ----
+
+// Target is a record as it was when it was tested.
+type Target struct {
+	ID      ID
+	Slot    uint32
+	Version uint64
+	Reason  string // goes into Cause.Reason of this record
+}
+
+// Archive is a soft delete of records of one partition: one script.
+type Archive struct {
+	Partition int
+	Targets   []Target
+}
+
+// ArchiveOrder is what all batches of one archive have in common.
+type ArchiveOrder struct {
+	Object ObjectType
+	Cause  Cause
+	At     time.Time
+	Enroll string // workflow whose enrollment is finished in the same script; "" = none
+	Fence  uint64 // with Cause.Run: refused with ErrFenced when a higher one has been seen in the partition
+}
+
+// ArchiveOutcome says what became of one target.
+type ArchiveOutcome uint8
+
+// The outcomes of an archive.
+const (
+	Archived        ArchiveOutcome = iota + 1
+	AlreadyByRun                   // this run archived it before (a repeat after a crash); counts as done
+	AlreadyArchived                // somebody else did
+	VersionChanged                 // read and test it again
+	Gone                           // no such record
+)
+
+// Archive soft-deletes batches, pipelined over partitions. Per record, all in one script: version compared, header
+// rewritten with the deletion facts, archived-at cell set, one audit event, counters, enrollment finished.
+// Outcomes are in the order of batches and targets.
+func (s *Store) Archive(ctx context.Context, o ArchiveOrder, batches []Archive) ([][]ArchiveOutcome, error) {
+	return nil, errStub
+}
+
+// RestoreOutcome says what became of one record to restore.
+type RestoreOutcome uint8
+
+// The outcomes of a restore.
+const (
+	Restored     RestoreOutcome = iota + 1
+	NotArchived                 // live already
+	NotThere                    // no such record (never was, or purged)
+	EmailTaken                  // a live contact holds its e-mail: see Holder
+	NotByThatRun                // OnlyRun was given and another run or person archived it
+)
+
+// RestoreResult is one record's result.
+type RestoreResult struct {
+	ID      ID
+	Outcome RestoreOutcome
+	Holder  ID
+}
+
+// RestoreOrder says why records are restored and narrows which.
+type RestoreOrder struct {
+	Object  ObjectType
+	Cause   Cause
+	At      time.Time
+	OnlyRun string // restore only what this run archived; "" = any
+}
+
+// Restore brings records back exactly as they were, e-mail claim first; batched per partition. Results in order.
+func (s *Store) Restore(ctx context.Context, o RestoreOrder, ids []ID) ([]RestoreResult, error) {
+	return nil, errStub
+}
+
+// ---- enroll.go ----
+
+// EnrollmentState is where a record stands in a workflow.
+type EnrollmentState byte
+
+// The enrollment states.
+const (
+	NotEnrolled EnrollmentState = 0
+	Completed   EnrollmentState = 'c' // the actions were done
+	Existing    EnrollmentState = 'x' // matched when a workflow with `existing: false` was published; never enrolls
+)
+
+// Enrollment is a record's enrollment in one workflow; the zero Enrollment means none.
+type Enrollment struct {
+	State    EnrollmentState
+	Revision int
+	Run      string
+}
+
+// Enrollments reads enrollments of a workflow, in the order asked.
+func (s *Store) Enrollments(ctx context.Context, o ObjectType, workflow string, want []PartitionIDs) ([][]Enrollment, error) {
+	return nil, errStub
+}
+
+// MarkExisting enrolls records as Existing, unless they have an enrollment already.
+func (s *Store) MarkExisting(ctx context.Context, o ObjectType, workflow string, revision int, ids []PartitionIDs) error {
+	return errStub
+}
+
+// ---- workflows.go ----
+
+// Workflow is a published workflow: its switch and its current revision.
+type Workflow struct {
+	Name        string     `json:"name"`
+	Object      ObjectType `json:"object"`
+	On          bool       `json:"on"`
+	Revision    int        `json:"revision"`
+	PublishedAt time.Time  `json:"published_at"`
+	PublishedBy string     `json:"published_by"`
+	SwitchedAt  time.Time  `json:"switched_at"` // when it was last switched on or off
+	LastRun     string     `json:"last_run,omitempty"`
+	LastSlot    time.Time  `json:"last_slot"` // the newest scheduled slot that was run or skipped
+	Version     uint64     `json:"-"`         // for compare-and-set; 0 = new
+}
+
+// Revision is one frozen version of a workflow's file.
+type Revision struct {
+	Number int       `json:"number"`
+	Source []byte    `json:"source"`
+	At     time.Time `json:"at"`
+	By     string    `json:"by"`
+}
+
+// Workflow reads one; ErrNotFound.
+func (s *Store) Workflow(ctx context.Context, name string) (Workflow, error) { return Workflow{}, errStub }
+
+// Workflows reads all, by name.
+func (s *Store) Workflows(ctx context.Context) ([]Workflow, error) { return nil, errStub }
+
+// SaveWorkflow writes w if its Version is still current (0: if there is none yet), with a new revision in the same
+// script when rev is not nil, and one audit event. ErrConflict. It returns w as saved.
+func (s *Store) SaveWorkflow(ctx context.Context, w Workflow, rev *Revision, op string, c Cause, at time.Time) (Workflow, error) {
+	return w, errStub
+}
+
+// Revision reads one revision; ErrNotFound.
+func (s *Store) Revision(ctx context.Context, name string, number int) (Revision, error) {
+	return Revision{}, errStub
+}
+
+// ---- runs.go ----
+
+// RunState is where a run stands.
+type RunState string
+
+// The run states.
+const (
+	RunRunning   RunState = "running"
+	RunHeld      RunState = "held"
+	RunDone      RunState = "done"
+	RunFailed    RunState = "failed"
+	RunCancelled RunState = "cancelled"
+)
+
+// Run is one pass of a workflow.
+type Run struct {
+	ID         string     `json:"run"` // NAME@SLOT for a scheduled run, NAME@NOW.N for one by hand
+	Workflow   string     `json:"workflow"`
+	Object     ObjectType `json:"object"`
+	Revision   int        `json:"revision"`
+	Scheduled  bool       `json:"scheduled"`
+	Now        time.Time  `json:"now"` // the run's one instant
+	State      RunState   `json:"state"`
+	Stage      string     `json:"stage"`            // evaluate, guard, act, close
+	Reason     string     `json:"reason,omitempty"` // why held, failed or cancelled
+	StartedBy  string     `json:"started_by"`
+	ApprovedBy string     `json:"approved_by,omitempty"`
+	StartedAt  time.Time  `json:"started_at"`
+	FinishedAt time.Time  `json:"finished_at"`
+	Owner      string     `json:"owner,omitempty"` // the process that carries it
+	Beat       time.Time  `json:"beat"`            // the owner's last sign of life
+	Fence      uint64     `json:"fence"`           // counts owners
+	Totals
+	Undone  int    `json:"undone,omitempty"` // restored by undo
+	Version uint64 `json:"-"`
+}
+
+// Totals count what a run did.
+type Totals struct {
+	Evaluated       int64 `json:"evaluated"` // live records looked at
+	Matched         int64 `json:"matched"`   // a trigger is true
+	Suppressed      int64 `json:"suppressed"`
+	AlreadyEnrolled int64 `json:"already_enrolled"`
+	Deleted         int64 `json:"deleted"`
+	Changed         int64 `json:"changed"` // no longer matched when its turn came
+	Failed          int64 `json:"failed"`
+}
+
+// CreateRun saves a new run unless its workflow has one that is not over (*ActiveRunError) or the id is taken (ErrExists).
+func (s *Store) CreateRun(ctx context.Context, r Run) (Run, error) { return r, errStub }
+
+// SaveRun writes r if its Version is current, and frees the workflow for the next run when r is over. ErrConflict.
+func (s *Store) SaveRun(ctx context.Context, r Run) (Run, error) { return r, errStub }
+
+// Run reads one; ErrNotFound.
+func (s *Store) Run(ctx context.Context, id string) (Run, error) { return Run{}, errStub }
+
+// RunFilter narrows Runs; zero fields do not.
+type RunFilter struct {
+	Workflow string
+	State    RunState
+	Limit    int
+}
+
+// Runs lists runs, newest first.
+func (s *Store) Runs(ctx context.Context, f RunFilter) ([]Run, error) { return nil, errStub }
+
+// Matches are a run's contacts in one partition and what became of them.
+type Matches struct {
+	Partition int
+	IDs       []ID
+	Done      bool // every id was acted on or left alone for good
+	Deleted   int64
+	Changed   int64
+	Failed    int64
+}
+
+// SaveMatches replaces the run's matches in the given partitions (empty IDs: removes them).
+func (s *Store) SaveMatches(ctx context.Context, o ObjectType, run string, m []Matches) error { return errStub }
+
+// Matches reads the run's matches of partitions from ≤ p < to; partitions without any are left out.
+func (s *Store) Matches(ctx context.Context, o ObjectType, run string, from, to int) ([]Matches, error) {
+	return nil, errStub
+}
+
+// FinishMatches marks partitions done with their totals.
+func (s *Store) FinishMatches(ctx context.Context, o ObjectType, run string, m []Matches) error { return errStub }
+
+// ---- audit.go ----
+
+// Event is one audit event. IDs holds one record for a deletion or a restore, many for an import.
+type Event struct {
+	At     time.Time  `json:"at"`
+	Op     string     `json:"op"` // delete, restore, create, update, import, publish, switch-on, switch-off, set-tier, …
+	Object ObjectType `json:"object,omitempty"`
+	IDs    []ID       `json:"ids,omitempty"`
+	Detail string     `json:"detail,omitempty"`
+	Cause
+}
+
+// AuditFilter narrows Audit; zero fields do not.
+type AuditFilter struct {
+	Object ObjectType // "" = all, and the account's own events
+	Record ID
+	Run    string
+	Limit  int
+}
+
+// Audit calls fn for events, oldest first within a partition, then sorted by time over all.
+func (s *Store) Audit(ctx context.Context, f AuditFilter, fn func(Event) error) error { return errStub }
+
+// ---- doctor.go ----
+
+// Problem is one thing Doctor found.
+type Problem struct {
+	Code     string `json:"code"` // column, slot, count, archived, email, list, enrollment, record
+	Object   ObjectType
+	ID       ID     `json:"id,omitempty"`
+	Detail   string `json:"detail"`
+	Repaired bool   `json:"repaired"`
+}
+
+// Doctor compares derived data with records over all partitions and repairs it when asked.
+func (s *Store) Doctor(ctx context.Context, o ObjectType, repair bool, fn func(Problem) error) error {
+	return errStub
+}
