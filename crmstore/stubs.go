@@ -107,7 +107,9 @@ func (s *Store) CreateList(ctx context.Context, o ObjectType, name string, c Cau
 }
 
 // Lists returns the static lists of an object type by name.
-func (s *Store) Lists(ctx context.Context, o ObjectType) (map[string]List, error) { return nil, errStub }
+func (s *Store) Lists(ctx context.Context, o ObjectType) (map[string]List, error) {
+	return nil, errStub
+}
 
 // AddToList adds records (unknown ids are returned in missing); removing is the same with member false.
 func (s *Store) SetMembers(ctx context.Context, l List, ids []ID, member bool, c Cause, at time.Time) (changed int, missing []ID, err error) {
@@ -184,7 +186,9 @@ func (s *Store) Write(ctx context.Context, o ObjectType, mode WriteMode, batch [
 // ---- read.go ----
 
 // Get reads records by id, live and archived; those not there are left out.
-func (s *Store) Get(ctx context.Context, o ObjectType, ids []ID) ([]*Record, error) { return nil, errStub }
+func (s *Store) Get(ctx context.Context, o ObjectType, ids []ID) ([]*Record, error) {
+	return nil, errStub
+}
 
 // FindByEmail is the live contact that holds the address (any case); ErrNotFound.
 func (s *Store) FindByEmail(ctx context.Context, email string) (ID, error) { return 0, errStub }
@@ -368,7 +372,9 @@ type Revision struct {
 }
 
 // Workflow reads one; ErrNotFound.
-func (s *Store) Workflow(ctx context.Context, name string) (Workflow, error) { return Workflow{}, errStub }
+func (s *Store) Workflow(ctx context.Context, name string) (Workflow, error) {
+	return Workflow{}, errStub
+}
 
 // Workflows reads all, by name.
 func (s *Store) Workflows(ctx context.Context) ([]Workflow, error) { return nil, errStub }
@@ -462,7 +468,9 @@ type Matches struct {
 }
 
 // SaveMatches replaces the run's matches in the given partitions (empty IDs: removes them).
-func (s *Store) SaveMatches(ctx context.Context, o ObjectType, run string, m []Matches) error { return errStub }
+func (s *Store) SaveMatches(ctx context.Context, o ObjectType, run string, m []Matches) error {
+	return errStub
+}
 
 // Matches reads the run's matches of partitions from ≤ p < to; partitions without any are left out.
 func (s *Store) Matches(ctx context.Context, o ObjectType, run string, from, to int) ([]Matches, error) {
@@ -470,7 +478,9 @@ func (s *Store) Matches(ctx context.Context, o ObjectType, run string, from, to 
 }
 
 // FinishMatches marks partitions done with their totals.
-func (s *Store) FinishMatches(ctx context.Context, o ObjectType, run string, m []Matches) error { return errStub }
+func (s *Store) FinishMatches(ctx context.Context, o ObjectType, run string, m []Matches) error {
+	return errStub
+}
 
 // ---- audit.go ----
 
