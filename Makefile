@@ -1,0 +1,76 @@
+# Everything a person or CI runs. `make` alone says what there is.
+
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+GOLANGCI_LINT_VERSION := v2.15.0
+GOVULNCHECK_VERSION := v1.8.0
+FUZZTIME ?= 10s
+BENCH ?= .
+
+# Tools that the recipes fetch live beside the recipes, and win over what is installed.
+export PATH := $(CURDIR)/.make/bin:$(PATH)
+
+.PHONY: help
+help: ## Show this help
+	@echo 'make TARGET, with TARGET one of:'
+	@echo
+	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / {printf "  %-9s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@echo
+	@echo 'New here? `make demo` shows what the program does; `make test` says whether it works here.'
+
+.PHONY: demo
+demo: build ## See the whole story: review, publish, run, recycle bin, undo (nothing is kept)
+	@bin/workflow demo
+
+.PHONY: build
+build: ## Build bin/workflow
+	@mkdir -p bin
+	@go build -o bin/workflow ./cmd/workflow
+
+.PHONY: test
+test: ## Run all tests; first installs redis-server where it is missing
+	@.make/setup.sh
+	@if go env CGO_ENABLED | grep -qx 1; then exec go test -race -shuffle=on ./...; \
+	else exec go test -shuffle=on ./...; fi
+
+.PHONY: lint
+lint: ## Check style and common mistakes with golangci-lint (the first time builds it: about 2 minutes)
+	@.make/tool.sh golangci-lint github.com/golangci/golangci-lint/v2/cmd/golangci-lint $(GOLANGCI_LINT_VERSION)
+	@.make/bin/golangci-lint run ./...
+
+.PHONY: vet
+vet: ## Check with go vet
+	@go vet ./...
+
+.PHONY: fmt
+fmt: ## Format all Go files
+	@gofmt -s -w $$(git ls-files --cached --others --exclude-standard '*.go')
+
+.PHONY: fmt-check
+fmt-check: ## Fail when a Go file is not formatted
+	@bad=$$(gofmt -s -l $$(git ls-files --cached --others --exclude-standard '*.go')); \
+	if [ -n "$$bad" ]; then echo "not formatted (run make fmt):" >&2; echo "$$bad" >&2; exit 1; fi
+
+.PHONY: vuln
+vuln: ## Look for known vulnerabilities in what we link; CI_REQUIRE_VULN=1 insists on an answer
+	@.make/tool.sh govulncheck golang.org/x/vuln/cmd/govulncheck $(GOVULNCHECK_VERSION)
+	@.make/vuln.sh
+
+.PHONY: fuzz
+fuzz: ## Fuzz each target for FUZZTIME (10s); FUZZTOTAL=seconds bounds the whole
+	@.make/fuzz.sh $(FUZZTIME)
+
+.PHONY: bench
+bench: ## Run the benchmarks that match BENCH (all)
+	@go test -run '^$$' -bench '$(BENCH)' -benchmem ./...
+
+.PHONY: check
+check: ## Run all that CI runs
+	@bash .ci/run
+
+.PHONY: clean
+clean: ## Remove what the targets above built and fetched
+	@rm -rf bin .make/bin .make/tmp
