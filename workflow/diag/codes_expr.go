@@ -1,0 +1,4 @@
+package diag
+
+// exprCodes is the part of the table that is about expressions, WF2xx.
+func exprCodes() []Code { return nil }
