@@ -1,0 +1,56 @@
+package triggers
+
+import (
+	"context"
+	"time"
+
+	"github.com/crm-workflow/crm-workflow/crmstore"
+)
+
+// Vocabulary is what expressions may speak of.
+type Vocabulary struct {
+	Schema *crmstore.Schema         // of the workflow's object
+	Lists  map[string]crmstore.List // static lists by name
+	Zone   *time.Location           // of today, date("...") and date properties; nil = UTC
+}
+
+func (v Vocabulary) zone() *time.Location {
+	if v.Zone == nil {
+		return time.UTC
+	}
+	return v.Zone
+}
+
+// Trigger says which records enroll: where any of Any is true and none of Suppress is.
+type Trigger struct {
+	Object        crmstore.ObjectType
+	Any, Suppress []*Expr
+	Vocabulary    Vocabulary // the one that the expressions were compiled with
+}
+
+// Source is what a [Matcher] reads from; *crmstore.Store is one.
+type Source interface {
+	ReadColumns(ctx context.Context, o crmstore.ObjectType, from, to int, want crmstore.Want, fn func(*crmstore.Columns) error) error
+	ReadRecords(ctx context.Context, o crmstore.ObjectType, want []crmstore.PartitionIDs, fn func(p int, recs []*crmstore.Record) error) error
+	ReadAll(ctx context.Context, o crmstore.ObjectType, from, to int, fn func(p int, recs []*crmstore.Record) error) error
+}
+
+// Verdict is what a trigger says of one record; the zero Verdict is "no".
+type Verdict struct {
+	Match      bool // an expression of Any is true, whatever Suppress says
+	Suppressed bool // Match, and an expression of Suppress is true
+	Trigger    int  // number, from 1, of the first expression of Any that is true; 0 without Match
+}
+
+// Enrolls reports whether the record enrolls.
+func (v Verdict) Enrolls() bool { return v.Match && !v.Suppressed }
+
+// Found is what [Matcher.Evaluate] found in one partition.
+type Found struct {
+	Partition  int
+	IDs        []crmstore.ID // matched and not suppressed, in slot order
+	Triggers   []uint8       // for each id, the Verdict's Trigger
+	Evaluated  int64         // live records of the partition
+	Matched    int64         // of those, an expression of Any is true; before suppression
+	Suppressed int64         // of Matched; Matched-Suppressed == len(IDs)
+}
