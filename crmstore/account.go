@@ -1,0 +1,139 @@
+package crmstore
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Tier is an account's subscription.
+type Tier string
+
+// The tiers, lowest first. Workflows need Professional or Enterprise.
+const (
+	Free         Tier = "free"
+	Starter      Tier = "starter"
+	Professional Tier = "professional"
+	Enterprise   Tier = "enterprise"
+)
+
+// Tiers lists the tiers, lowest first.
+func Tiers() []Tier { return []Tier{Free, Starter, Professional, Enterprise} }
+
+// ParseTier reads a tier in any case.
+func ParseTier(s string) (Tier, error) {
+	t := Tier(strings.ToLower(strings.TrimSpace(s)))
+	if !slices.Contains(Tiers(), t) {
+		return "", fmt.Errorf("tier %q: want free, starter, professional or enterprise", s)
+	}
+	return t, nil
+}
+
+// Account is the account as a whole.
+type Account struct {
+	Name       string    `json:"name"`
+	Tier       Tier      `json:"tier"`
+	Partitions int       `json:"partitions"` // for each object type; fixed at creation
+	CreatedAt  time.Time `json:"created_at"`
+}
+
+// The number of partitions of an account, for each object type.
+const (
+	DefaultPartitions = 1024 // when the account's creator names none
+	MaxPartitions     = 65536
+)
+
+var (
+	scriptCreateAccount = mustScript("create_account")
+	scriptSetTier       = mustScript("set_tier")
+)
+
+// CreateAccount makes the account with the default schemas; ErrExists when it is there. partitions 0 = default.
+func (s *Store) CreateAccount(ctx context.Context, tier Tier, partitions int, c Cause, at time.Time) (Account, error) {
+	if partitions == 0 {
+		partitions = DefaultPartitions
+	}
+	tier, err := ParseTier(string(tier))
+	if err != nil {
+		return Account{}, err
+	}
+	if partitions < 1 || partitions > MaxPartitions {
+		return Account{}, fmt.Errorf("create account %s: %d partitions: want 1 to %d", s.account, partitions, MaxPartitions)
+	}
+	args := []any{layoutVersion, string(tier), partitions, at.UnixMilli(), wall(), appendFacts(nil, at, c)}
+	for _, o := range StandardObjects() {
+		properties, err := json.Marshal(DefaultProperties(o))
+		if err != nil {
+			return Account{}, fmt.Errorf("create account %s: %w", s.account, err)
+		}
+		args = append(args, string(o), properties)
+	}
+	made, err := s.run(ctx, scriptCreateAccount, []string{s.keyAccount(), s.keySchema(), s.keyAccountLog()}, args...)
+	if err != nil {
+		return Account{}, fmt.Errorf("create account %s: %w", s.account, err)
+	}
+	if made != int64(1) {
+		return Account{}, fmt.Errorf("create account %s: %w", s.account, ErrExists)
+	}
+	return Account{Name: s.account, Tier: tier, Partitions: partitions, CreatedAt: time.UnixMilli(at.UnixMilli()).UTC()}, nil
+}
+
+// Account reads the account; ErrNoAccount when there is none, ErrLayout when another version of this program
+// made it. It asks the store every time.
+func (s *Store) Account(ctx context.Context) (Account, error) {
+	fields, err := s.rdb.HGetAll(ctx, s.keyAccount()).Result()
+	if err != nil {
+		return Account{}, fmt.Errorf("read account %s: %w", s.account, s.trouble(err))
+	}
+	if len(fields) == 0 {
+		return Account{}, fmt.Errorf("account %s: %w", s.account, ErrNoAccount)
+	}
+	if v := fields["layout"]; v != strconv.Itoa(layoutVersion) {
+		return Account{}, fmt.Errorf("account %s: %w: it has version %q, this program reads version %d", s.account, ErrLayout, v, layoutVersion)
+	}
+	partitions, err := strconv.Atoi(fields["partitions"])
+	if err != nil || partitions < 1 {
+		return Account{}, fmt.Errorf("account %s: its number of partitions is damaged: %q", s.account, fields["partitions"])
+	}
+	created, err := strconv.ParseInt(fields["created"], 10, 64)
+	if err != nil {
+		return Account{}, fmt.Errorf("account %s: its time of creation is damaged: %q", s.account, fields["created"])
+	}
+	return Account{
+		Name: s.account, Tier: Tier(fields["tier"]), Partitions: partitions, CreatedAt: time.UnixMilli(created).UTC(),
+	}, nil
+}
+
+// SetTier changes the tier; audited unless it is the tier already. ErrNoAccount.
+func (s *Store) SetTier(ctx context.Context, tier Tier, c Cause, at time.Time) (Account, error) {
+	tier, err := ParseTier(string(tier))
+	if err != nil {
+		return Account{}, err
+	}
+	done, err := s.run(ctx, scriptSetTier, []string{s.keyAccount(), s.keyAccountLog()}, string(tier), wall(), appendFacts(nil, at, c))
+	if err != nil {
+		return Account{}, fmt.Errorf("set tier of account %s: %w", s.account, err)
+	}
+	if done != int64(1) {
+		return Account{}, fmt.Errorf("set tier of account %s: %w", s.account, ErrNoAccount)
+	}
+	return s.Account(ctx)
+}
+
+// Partitions is the account's number of partitions, read once and then remembered (it never changes).
+// ErrNoAccount and ErrLayout as for [Store.Account].
+func (s *Store) Partitions(ctx context.Context) (int, error) {
+	if n := s.partitions.Load(); n > 0 {
+		return int(n), nil
+	}
+	a, err := s.Account(ctx)
+	if err != nil {
+		return 0, err
+	}
+	s.partitions.Store(int64(a.Partitions))
+	return a.Partitions, nil
+}

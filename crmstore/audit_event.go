@@ -1,0 +1,118 @@
+package crmstore
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"google.golang.org/protobuf/encoding/protowire"
+)
+
+// Facts are an instant and a [Cause] as bytes, in protobuf wire format. The same bytes stand in an archived
+// record (its deletion facts) and in an audit event.
+const (
+	factAt       = 1 // zigzag varint, ms since 1970 UTC
+	factActor    = 2
+	factWorkflow = 3
+	factRevision = 4 // varint
+	factRun      = 5
+	factReason   = 6
+)
+
+// appendFacts appends the facts of at and c to b; empty fields are left out.
+func appendFacts(b []byte, at time.Time, c Cause) []byte {
+	b = protowire.AppendTag(b, factAt, protowire.VarintType)
+	b = protowire.AppendVarint(b, protowire.EncodeZigZag(at.UnixMilli()))
+	text := func(n protowire.Number, s string) {
+		if s != "" {
+			b = protowire.AppendTag(b, n, protowire.BytesType)
+			b = protowire.AppendString(b, s)
+		}
+	}
+	text(factActor, c.Actor)
+	text(factWorkflow, c.Workflow)
+	if c.Revision > 0 {
+		b = protowire.AppendTag(b, factRevision, protowire.VarintType)
+		b = protowire.AppendVarint(b, uint64(c.Revision))
+	}
+	text(factRun, c.Run)
+	text(factReason, c.Reason)
+	return b
+}
+
+var errFacts = errors.New("facts of a change are damaged")
+
+// parseFacts reads what [appendFacts] wrote; fields it does not know are skipped.
+func parseFacts(b []byte) (Deletion, error) {
+	var d Deletion
+	for len(b) > 0 {
+		n, typ, size := protowire.ConsumeTag(b)
+		if size < 0 {
+			return Deletion{}, errFacts
+		}
+		b = b[size:]
+		switch typ {
+		case protowire.VarintType:
+			v, size := protowire.ConsumeVarint(b)
+			if size < 0 {
+				return Deletion{}, errFacts
+			}
+			b = b[size:]
+			switch n {
+			case factAt:
+				d.At = time.UnixMilli(protowire.DecodeZigZag(v)).UTC()
+			case factRevision:
+				d.Revision = int(v)
+			}
+		case protowire.BytesType:
+			v, size := protowire.ConsumeString(b)
+			if size < 0 {
+				return Deletion{}, errFacts
+			}
+			b = b[size:]
+			d.setText(n, v)
+		default:
+			size := protowire.ConsumeFieldValue(n, typ, b)
+			if size < 0 {
+				return Deletion{}, errFacts
+			}
+			b = b[size:]
+		}
+	}
+	return d, nil
+}
+
+func (d *Deletion) setText(n protowire.Number, v string) {
+	switch n {
+	case factActor:
+		d.Actor = v
+	case factWorkflow:
+		d.Workflow = v
+	case factRun:
+		d.Run = v
+	case factReason:
+		d.Reason = v
+	}
+}
+
+// eventOf reads an audit event from the fields of its stream entry (see lua/lib/log.lua). o is the object
+// type of the partition it stands in, "" for the account's own log.
+func eventOf(o ObjectType, fields map[string]any) (Event, error) {
+	text := func(name string) string {
+		s, _ := fields[name].(string)
+		return s
+	}
+	facts, err := parseFacts([]byte(text("f")))
+	if err != nil {
+		return Event{}, fmt.Errorf("read audit event: %w", err)
+	}
+	e := Event{At: facts.At, Op: text("o"), Object: o, Detail: text("d"), Cause: facts.Cause}
+	ids := []byte(text("i"))
+	if len(ids)%8 != 0 {
+		return Event{}, fmt.Errorf("read audit event %q: %d bytes of ids, want a multiple of 8", e.Op, len(ids))
+	}
+	for ; len(ids) > 0; ids = ids[8:] {
+		e.IDs = append(e.IDs, IDFromBytes(ids))
+	}
+	return e, nil
+}

@@ -1,0 +1,25 @@
+package crmstore
+
+// Keys of the account as a whole: all under the hash tag {account}, so that one script may touch several.
+//
+//	crm:{account}:account          hash    layout, tier, partitions, created
+//	crm:{account}:schema           hash    <object> → properties (JSON); <object>:v → version
+//	crm:{account}:log              stream  audit events of the account
+//	crm:{account}:workflows        hash    name → "<version> <JSON>"
+//	crm:{account}:rev:<workflow>   hash    revision number → JSON
+//	crm:{account}:run:<run>        string  "<version> <JSON>"
+//	crm:{account}:runs             zset    run → when it started (ms)
+//	crm:{account}:runs:<workflow>  zset    the same, of one workflow
+//	crm:{account}:active           hash    workflow → its run that is not over
+
+func (s *Store) accountKey(name string) string { return "crm:{" + s.account + "}:" + name }
+
+func (s *Store) keyAccount() string               { return s.accountKey("account") }
+func (s *Store) keySchema() string                { return s.accountKey("schema") }
+func (s *Store) keyAccountLog() string            { return s.accountKey("log") }
+func (s *Store) keyWorkflows() string             { return s.accountKey("workflows") }
+func (s *Store) keyRevisions(wf string) string    { return s.accountKey("rev:" + wf) }
+func (s *Store) keyRun(run string) string         { return s.accountKey("run:" + run) }
+func (s *Store) keyRuns() string                  { return s.accountKey("runs") }
+func (s *Store) keyRunsOf(workflow string) string { return s.accountKey("runs:" + workflow) }
+func (s *Store) keyActive() string                { return s.accountKey("active") }

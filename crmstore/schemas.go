@@ -1,0 +1,270 @@
+package crmstore
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// schemaCache holds the schemas as last read; its zero value is ready.
+type schemaCache struct {
+	mu   sync.Mutex
+	seen map[ObjectType]*Schema
+}
+
+func (c *schemaCache) get(o ObjectType) *Schema {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.seen[o]
+}
+
+// put keeps the newer of s and what is there.
+func (c *schemaCache) put(s *Schema) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.seen == nil {
+		c.seen = make(map[ObjectType]*Schema)
+	}
+	if old := c.seen[s.Object]; old == nil || old.Version < s.Version {
+		c.seen[s.Object] = s
+	}
+}
+
+// Schema reads an object type's schema. It asks the store for the version each time and reads the schema itself
+// only when that has changed. ErrNoAccount; ErrNotFound for an object type the account does not have.
+func (s *Store) Schema(ctx context.Context, o ObjectType) (*Schema, error) {
+	if _, err := s.Partitions(ctx); err != nil { // so that the layout has been checked
+		return nil, err
+	}
+	if seen := s.schemas.get(o); seen != nil {
+		version, err := s.rdb.HGet(ctx, s.keySchema(), string(o)+":v").Uint64()
+		if err != nil && !errors.Is(err, redis.Nil) {
+			return nil, fmt.Errorf("read version of schema of %s: %w", o, s.trouble(err))
+		}
+		if err == nil && version == seen.Version {
+			return seen, nil
+		}
+	}
+	fields, err := s.rdb.HMGet(ctx, s.keySchema(), string(o), string(o)+":v").Result()
+	if err != nil {
+		return nil, fmt.Errorf("read schema of %s: %w", o, s.trouble(err))
+	}
+	text, ok := fields[0].(string)
+	if !ok {
+		return nil, fmt.Errorf("schema of %s: %w", o, ErrNotFound)
+	}
+	versionText, _ := fields[1].(string)
+	version, err := strconv.ParseUint(versionText, 10, 64)
+	if err != nil {
+		return nil, fmt.Errorf("read schema of %s: its version is damaged: %w", o, err)
+	}
+	var properties []Property
+	if err := json.Unmarshal([]byte(text), &properties); err != nil {
+		return nil, fmt.Errorf("read schema of %s: %w", o, err)
+	}
+	fresh := NewSchema(o, version, properties)
+	s.schemas.put(fresh)
+	return fresh, nil
+}
+
+// schemaChange is one change of a schema: from the properties as they are to those that shall be.
+type schemaChange struct {
+	object ObjectType
+	op     string // audit event
+	detail string
+	cause  Cause
+	at     time.Time
+	apply  func(*Schema) ([]Property, error) // must not change what it gets
+}
+
+// How often a change of a schema is tried again when somebody else changed it in between.
+const schemaTries = 20
+
+var scriptSaveSchema = mustScript("save_schema")
+
+// changeSchema reads, applies and writes, again when another process was faster.
+func (s *Store) changeSchema(ctx context.Context, ch schemaChange) (*Schema, error) {
+	for range schemaTries {
+		old, err := s.Schema(ctx, ch.object)
+		if err != nil {
+			return nil, err
+		}
+		properties, err := ch.apply(old)
+		if err != nil {
+			return nil, fmt.Errorf("change schema of %s: %w", ch.object, err)
+		}
+		text, err := json.Marshal(properties)
+		if err != nil {
+			return nil, fmt.Errorf("change schema of %s: %w", ch.object, err)
+		}
+		reply, err := s.run(ctx, scriptSaveSchema, []string{s.keySchema(), s.keyAccountLog()},
+			string(ch.object), strconv.FormatUint(old.Version, 10), text, wall(), appendFacts(nil, ch.at, ch.cause), ch.op, ch.detail)
+		if err != nil {
+			return nil, fmt.Errorf("change schema of %s: %w", ch.object, err)
+		}
+		if version, _ := reply.(int64); version > 0 {
+			fresh := NewSchema(ch.object, uint64(version), properties)
+			s.schemas.put(fresh)
+			return fresh, nil
+		}
+	}
+	return nil, fmt.Errorf("change schema of %s: %w", ch.object, ErrConflict)
+}
+
+// AddProperties adds properties, giving them numbers (and numbers to options that have none); ErrExists names a
+// taken name. A name that was removed may be used again: the new property has a number of its own. All or none
+// are added. Returns the new schema.
+func (s *Store) AddProperties(ctx context.Context, o ObjectType, add []Property, c Cause, at time.Time) (*Schema, error) {
+	names := make([]string, len(add))
+	for i := range add {
+		names[i] = add[i].Name
+	}
+	return s.changeSchema(ctx, schemaChange{
+		object: o, op: "add-property", detail: string(o) + ": " + strings.Join(names, ", "), cause: c, at: at,
+		apply: func(old *Schema) ([]Property, error) { return withProperties(old, add) },
+	})
+}
+
+func withProperties(old *Schema, add []Property) ([]Property, error) {
+	next := FirstProperty
+	for i := range old.Properties {
+		next = max(next, old.Properties[i].Number+1)
+	}
+	properties := slices.Clone(old.Properties)
+	taken := make(map[string]bool, len(old.Properties))
+	for _, name := range old.Names() {
+		taken[name] = true
+	}
+	for _, p := range add {
+		if err := checkNewProperty(&p); err != nil {
+			return nil, err
+		}
+		if taken[p.Name] {
+			return nil, fmt.Errorf("property %s: %w", p.Name, ErrExists)
+		}
+		taken[p.Name] = true
+		p.Number, p.Removed = next, false
+		next++
+		p.Options = slices.Clone(p.Options)
+		for i := range p.Options {
+			p.Options[i].Number = i + 1
+			if p.Options[i].Label == "" {
+				p.Options[i].Label = p.Options[i].Value
+			}
+		}
+		properties = append(properties, p)
+	}
+	return properties, nil
+}
+
+var propertyName = regexp.MustCompile(`^[a-z][a-z0-9_]{0,99}$`)
+
+// checkNewProperty checks a property that somebody wants to add, and fills in an empty label.
+func checkNewProperty(p *Property) error {
+	if !propertyName.MatchString(p.Name) {
+		return fmt.Errorf("property name %q: want a lower-case letter, then letters, digits and _, up to 100", p.Name)
+	}
+	if p.Label = strings.TrimSpace(p.Label); p.Label == "" {
+		p.Label = p.Name
+	}
+	switch p.Type {
+	case String, Number, Date, DateTime, Bool:
+		if len(p.Options) > 0 {
+			return fmt.Errorf("property %s: only an enumeration has options", p.Name)
+		}
+	case Enumeration:
+		seen := make(map[string]bool, len(p.Options))
+		for _, o := range p.Options {
+			if o.Value == "" || seen[o.Value] {
+				return fmt.Errorf("property %s: option %q is empty or given twice", p.Name, o.Value)
+			}
+			seen[o.Value] = true
+		}
+		if len(p.Options) == 0 {
+			return fmt.Errorf("property %s: an enumeration needs options", p.Name)
+		}
+	default:
+		return fmt.Errorf("property %s: type %q: want string, number, date, datetime, bool or enumeration", p.Name, p.Type)
+	}
+	if p.Exact && p.Type != String {
+		return fmt.Errorf("property %s: exact is for strings; other types always have a column", p.Name)
+	}
+	return nil
+}
+
+// RemoveProperty takes a property off the schema; its values stay in the records, unseen. ErrNotFound.
+// The store's own properties (e-mail, create and last modified date) stay.
+func (s *Store) RemoveProperty(ctx context.Context, o ObjectType, name string, c Cause, at time.Time) (*Schema, error) {
+	return s.changeSchema(ctx, schemaChange{
+		object: o, op: "remove-property", detail: string(o) + ": " + name, cause: c, at: at,
+		apply: func(old *Schema) ([]Property, error) {
+			properties, p, err := withOwnCopy(old, name)
+			if err != nil {
+				return nil, err
+			}
+			if ownProperty(p.Number) {
+				return nil, fmt.Errorf("property %s is the store's own and cannot be removed", name)
+			}
+			p.Removed = true
+			return properties, nil
+		},
+	})
+}
+
+// RenameProperty gives a property a new name or label; "" leaves one as it is. ErrNotFound, ErrExists.
+// The store's own properties (e-mail, create and last modified date) keep their names.
+func (s *Store) RenameProperty(ctx context.Context, o ObjectType, name, newName, newLabel string, c Cause, at time.Time) (*Schema, error) {
+	detail := string(o) + ": " + name
+	if newName != "" {
+		detail += " to " + newName
+	}
+	if newLabel != "" {
+		detail += fmt.Sprintf(", label %q", newLabel)
+	}
+	return s.changeSchema(ctx, schemaChange{
+		object: o, op: "rename-property", detail: detail, cause: c, at: at,
+		apply: func(old *Schema) ([]Property, error) { return renamed(old, name, newName, newLabel) },
+	})
+}
+
+func renamed(old *Schema, name, newName, newLabel string) ([]Property, error) {
+	properties, p, err := withOwnCopy(old, name)
+	if err != nil {
+		return nil, err
+	}
+	if newName != "" && newName != name {
+		switch {
+		case ownProperty(p.Number):
+			return nil, fmt.Errorf("property %s is the store's own and keeps its name", name)
+		case !propertyName.MatchString(newName):
+			return nil, fmt.Errorf("property name %q: want a lower-case letter, then letters, digits and _, up to 100", newName)
+		case slices.Contains(old.Names(), newName):
+			return nil, fmt.Errorf("property %s: %w", newName, ErrExists)
+		}
+		p.Name = newName
+	}
+	if newLabel = strings.TrimSpace(newLabel); newLabel != "" {
+		p.Label = newLabel
+	}
+	return properties, nil
+}
+
+// withOwnCopy copies the properties, so that one may be changed, and finds the one with the internal name.
+func withOwnCopy(old *Schema, name string) ([]Property, *Property, error) {
+	properties := slices.Clone(old.Properties)
+	for i := range properties {
+		if p := &properties[i]; p.Name == name && !p.Removed {
+			return properties, p, nil
+		}
+	}
+	return nil, nil, fmt.Errorf("property %s: %w", name, ErrNotFound)
+}

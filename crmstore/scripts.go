@@ -1,0 +1,180 @@
+package crmstore
+
+import (
+	"context"
+	"crypto/sha1"
+	"embed"
+	"encoding/hex"
+	"errors"
+	"net"
+	"strings"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+//go:embed lua
+var luaFiles embed.FS
+
+// script is one Lua script: one atomic act on the keys of one hash tag.
+type script struct {
+	name   string
+	source string
+	sha    string
+}
+
+// mustScript reads lua/<name>.lua. A header line "-- Uses: x" puts lua/lib/x.lua in front. It panics when a
+// file is missing, which a test of this package would see: scripts are part of the program.
+func mustScript(name string) *script {
+	source := mustLua("lua/" + name + ".lua")
+	for line := range strings.Lines(source) {
+		if lib, ok := strings.CutPrefix(strings.TrimSpace(line), "-- Uses: "); ok {
+			source = mustLua("lua/lib/"+lib+".lua") + source
+			break
+		}
+	}
+	sum := sha1.Sum([]byte(source))
+	return &script{name: name, source: source, sha: hex.EncodeToString(sum[:])}
+}
+
+func mustLua(path string) string {
+	b, err := luaFiles.ReadFile(path)
+	if err != nil {
+		panic("crmstore: " + err.Error())
+	}
+	return string(b)
+}
+
+// call is one script with its keys (all of one hash tag) and arguments.
+type call struct {
+	script *script
+	keys   []string
+	args   []any
+}
+
+// once is a command that the client must not send again by itself after it may have been carried out:
+// a second execution of a compare-and-set would report a conflict with itself.
+type once struct{ *redis.Cmd }
+
+// NoRetry tells the client not to repeat the command.
+func (once) NoRetry() bool { return true }
+
+func (c *call) command(ctx context.Context, text bool) once {
+	args := make([]any, 0, 3+len(c.keys)+len(c.args))
+	if text {
+		args = append(args, "eval", c.script.source)
+	} else {
+		args = append(args, "evalsha", c.script.sha)
+	}
+	args = append(args, len(c.keys))
+	for _, k := range c.keys {
+		args = append(args, k)
+	}
+	return once{redis.NewCmd(ctx, append(args, c.args...)...)}
+}
+
+// run carries out one script and returns what it returned (int64, string, []any or nil).
+func (s *Store) run(ctx context.Context, sc *script, keys []string, args ...any) (any, error) {
+	replies, err := s.runAll(ctx, []call{{script: sc, keys: keys, args: args}})
+	return replies[0], err
+}
+
+// The times that calls are sent again which the server certainly did not carry out.
+const (
+	sendAgain      = 4
+	sendAgainAfter = 50 * time.Millisecond // doubles each time
+)
+
+// runAll sends calls in one pipeline and returns their replies in order. Scripts that a server does not know are
+// sent again as text, to that server alone, which also makes it know them: after a restart, a failover or in
+// a cluster this needs nothing else. The first error is returned, in words; the replies of other calls are good
+// all the same (a failed call's reply is nil), because each call is atomic on its own.
+func (s *Store) runAll(ctx context.Context, calls []call) ([]any, error) {
+	replies := make([]any, len(calls))
+	errs := make([]error, len(calls))
+	todo := make([]int, len(calls))
+	for i := range todo {
+		todo[i] = i
+	}
+	text := make([]bool, len(calls))
+	pause := sendAgainAfter
+	for attempt := 0; len(todo) > 0; attempt++ {
+		s.send(ctx, calls, todo, text, replies, errs)
+		var again []int
+		wait := false
+		for _, i := range todo {
+			switch {
+			case errs[i] == nil:
+			case redis.HasErrorPrefix(errs[i], "NOSCRIPT") && !text[i]:
+				text[i] = true
+				again = append(again, i)
+			case notCarriedOut(errs[i]) && attempt < sendAgain:
+				wait = true
+				again = append(again, i)
+			}
+		}
+		if wait {
+			if err := sleep(ctx, pause); err != nil {
+				return replies, err
+			}
+			pause *= 2
+		}
+		todo = again
+	}
+	for _, err := range errs {
+		if err != nil {
+			return replies, s.trouble(err)
+		}
+	}
+	return replies, nil
+}
+
+// send sends the calls named in todo in one pipeline and files their replies and errors.
+func (s *Store) send(ctx context.Context, calls []call, todo []int, text []bool, replies []any, errs []error) {
+	commands := make([]once, len(todo))
+	if len(todo) == 1 {
+		commands[0] = calls[todo[0]].command(ctx, text[todo[0]])
+		_ = s.rdb.Process(ctx, commands[0]) // the command carries its error
+	} else {
+		pipe := s.rdb.Pipeline()
+		for j, i := range todo {
+			commands[j] = calls[i].command(ctx, text[i])
+			_ = pipe.Process(ctx, commands[j])
+		}
+		_, _ = pipe.Exec(ctx) // each command carries its own error
+	}
+	for j, i := range todo {
+		replies[i], errs[i] = commands[j].Result()
+		if errors.Is(errs[i], redis.Nil) {
+			replies[i], errs[i] = nil, nil // a script that returns nothing is no error
+		}
+	}
+}
+
+// notCarriedOut reports whether the error proves that the server did not start the command, and a little
+// patience may help: it is starting up, failing over, or was not reached at all.
+func notCarriedOut(err error) bool {
+	for _, prefix := range []string{"LOADING", "READONLY", "CLUSTERDOWN", "TRYAGAIN", "MASTERDOWN"} {
+		if redis.HasErrorPrefix(err, prefix) {
+			return true
+		}
+	}
+	var op *net.OpError
+	return errors.As(err, &op) && op.Op == "dial"
+}
+
+// sleep waits, or returns the context's error when that ends first.
+func sleep(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-t.C:
+		return nil
+	}
+}
+
+// wall is the clock of the sender of a script, in milliseconds. It is only for the ids of audit events, which
+// must grow; every instant that means something comes from the caller.
+func wall() int64 { return time.Now().UnixMilli() }

@@ -1,0 +1,136 @@
+package crmstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync/atomic"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// layoutVersion is the version of the layout of keys and bytes that this program reads and writes.
+const layoutVersion = 1
+
+// The defaults of Config.
+const (
+	DefaultURL     = "dir:.workflow"
+	DefaultAccount = "default"
+)
+
+// Config says which store to open and which account in it.
+type Config struct {
+	URL     string // redis://, rediss://, redis+sentinel://, redis+cluster://, unix://, dir:PATH, memory; "" = dir:.workflow
+	Account string // "" = default
+}
+
+// Store is one account in one Redis. It is safe for concurrent use.
+type Store struct {
+	rdb      redis.UniversalClient
+	account  string
+	place    string // for people, without secrets
+	volatile bool
+	leave    func() error // ends what opening started, after the client is closed; may be nil
+
+	partitions atomic.Int64 // 0 = not read yet
+	schemas    schemaCache
+}
+
+var accountName = regexp.MustCompile(`^[a-z0-9-]{1,63}$`)
+
+// Open connects, checks the server and the layout version and returns the store; the account need not exist yet.
+func Open(ctx context.Context, c Config) (*Store, error) {
+	if c.URL == "" {
+		c.URL = DefaultURL
+	}
+	if c.Account == "" {
+		c.Account = DefaultAccount
+	}
+	if !accountName.MatchString(c.Account) {
+		return nil, fmt.Errorf("account name %q: want 1 to 63 of a-z, 0-9 and -", c.Account)
+	}
+	redis.SetLogger(silence{}) // this package never logs; what goes wrong is in the errors
+	s, err := connect(ctx, c.URL)
+	if err != nil {
+		return nil, err
+	}
+	s.account = c.Account
+	if err := s.check(ctx); err != nil {
+		return nil, errors.Join(fmt.Errorf("open store %s: %w", s.place, err), s.Close())
+	}
+	return s, nil
+}
+
+// check asks the server for its version and the account, if there is one, for its layout.
+func (s *Store) check(ctx context.Context) error {
+	if err := s.Ping(ctx); err != nil {
+		return err
+	}
+	info, err := s.rdb.Info(ctx, "server").Result()
+	if err == nil { // an ACL may forbid INFO, and miniredis has no such section
+		if err := checkVersion(info); err != nil {
+			return err
+		}
+	}
+	if _, err := s.Account(ctx); err != nil && !errors.Is(err, ErrNoAccount) {
+		return err
+	}
+	return nil
+}
+
+// checkVersion refuses servers older than Redis 6.2, given what INFO server says.
+func checkVersion(info string) error {
+	for line := range strings.Lines(info) {
+		version, ok := strings.CutPrefix(strings.TrimSpace(line), "redis_version:")
+		if !ok {
+			continue
+		}
+		parts := strings.SplitN(version, ".", 3)
+		if len(parts) < 2 {
+			return nil
+		}
+		major, err1 := strconv.Atoi(parts[0])
+		minor, err2 := strconv.Atoi(parts[1])
+		if err1 == nil && err2 == nil && (major < 6 || major == 6 && minor < 2) {
+			return fmt.Errorf("the server is Redis %s; 6.2 or later is needed (or any Valkey)", version)
+		}
+		return nil
+	}
+	return nil
+}
+
+// Close leaves the store; the last process to leave a dir: store stops its server.
+func (s *Store) Close() error {
+	err := s.rdb.Close()
+	if errors.Is(err, redis.ErrClosed) {
+		return nil
+	}
+	if s.leave != nil {
+		err = errors.Join(err, s.leave())
+	}
+	if err != nil {
+		return fmt.Errorf("close store %s: %w", s.place, err)
+	}
+	return nil
+}
+
+// Ping reports whether the store answers.
+func (s *Store) Ping(ctx context.Context) error { return s.trouble(s.rdb.Ping(ctx).Err()) }
+
+// Describe is the store's address for people, without secrets.
+func (s *Store) Describe() string { return s.place }
+
+// Volatile reports whether everything is lost when the process ends (memory).
+func (s *Store) Volatile() bool { return s.volatile }
+
+// AccountName is the name of the account that the store was opened for.
+func (s *Store) AccountName() string { return s.account }
+
+// silence drops what the client library would write to stderr.
+type silence struct{}
+
+// Printf does nothing.
+func (silence) Printf(context.Context, string, ...any) {}
