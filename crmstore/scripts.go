@@ -23,15 +23,19 @@ type script struct {
 	sha    string
 }
 
-// mustScript reads lua/<name>.lua. A header line "-- Uses: x" puts lua/lib/x.lua in front. It panics when a
-// file is missing, which a test of this package would see: scripts are part of the program.
+// mustScript reads lua/<name>.lua. A header line "-- Uses: x y" puts lua/lib/x.lua and y.lua in front. It panics
+// when a file is missing, which a test of this package would see: scripts are part of the program.
 func mustScript(name string) *script {
 	source := mustLua("lua/" + name + ".lua")
 	for line := range strings.Lines(source) {
-		if lib, ok := strings.CutPrefix(strings.TrimSpace(line), "-- Uses: "); ok {
-			source = mustLua("lua/lib/"+lib+".lua") + source
-			break
+		libs, ok := strings.CutPrefix(strings.TrimSpace(line), "-- Uses: ")
+		if !ok {
+			continue
 		}
+		for _, lib := range strings.Fields(libs) {
+			source = mustLua("lua/lib/"+lib+".lua") + source
+		}
+		break
 	}
 	sum := sha1.Sum([]byte(source))
 	return &script{name: name, source: source, sha: hex.EncodeToString(sum[:])}

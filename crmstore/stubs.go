@@ -32,22 +32,7 @@ func (s *Store) SetMembers(ctx context.Context, l List, ids []ID, member bool, c
 	return 0, nil, errStub
 }
 
-// ---- record.go, write.go ----
-
-// Record is one record as it was read.
-type Record struct {
-	Object   ObjectType
-	ID       ID
-	Slot     uint32
-	Version  uint64    // counts changes of the record, for compare-and-set
-	Deletion *Deletion // nil when live
-}
-
-// Value is a property's value by number; unknown when the record has none.
-func (r *Record) Value(number int) Value { return Value{} }
-
-// Values calls fn for every known property of the schema in schema order.
-func (r *Record) Values(fn func(p *Property, v Value)) {}
+// ---- write.go ----
 
 // Assignment sets one property; an unknown Value clears it.
 type Assignment struct {

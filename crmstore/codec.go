@@ -1,0 +1,287 @@
+package crmstore
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"unsafe"
+
+	"google.golang.org/protobuf/encoding/protowire"
+)
+
+// A record's bytes: a header of fixed size, the deletion facts, then the properties in protobuf wire format with
+// ascending field numbers. A field number is a property number. The header is all that a delete or a restore
+// rewrites; scripts know its offsets too (lua/lib/record.lua).
+//
+//	[0:8)   version, little-endian
+//	[8:12)  slot, little-endian
+//	[12:20) archived-at as a TimeCell, little-endian; 0 = live
+//	[20:22) length of the deletion facts, little-endian
+//	[22:…)  deletion facts, then properties
+const (
+	slotAt     = 8
+	archivedAt = 12
+	factsLenAt = 20
+	headerSize = 22
+)
+
+// maxFacts is the most that the two bytes of the facts' length can say.
+const maxFacts = math.MaxUint16
+
+// maxText is the longest text of a property, in bytes. HubSpot's limit is 65,536 characters.
+const maxText = 256 << 10
+
+var errDamaged = errors.New("record bytes are damaged")
+
+// view is the bytes of s without a copy; they must not be written to.
+func view(s string) []byte { return unsafe.Slice(unsafe.StringData(s), len(s)) }
+
+// header is what stands before a record's facts.
+type header struct {
+	version  uint64
+	slot     uint32
+	archived uint64 // cell; 0 = live
+	factsLen int
+}
+
+func parseHeader(b []byte) (header, error) {
+	if len(b) < headerSize {
+		return header{}, fmt.Errorf("%w: %d bytes, want at least %d", errDamaged, len(b), headerSize)
+	}
+	h := header{
+		version:  binary.LittleEndian.Uint64(b),
+		slot:     binary.LittleEndian.Uint32(b[slotAt:]),
+		archived: binary.LittleEndian.Uint64(b[archivedAt:]),
+		factsLen: int(binary.LittleEndian.Uint16(b[factsLenAt:])),
+	}
+	if headerSize+h.factsLen > len(b) {
+		return header{}, fmt.Errorf("%w: %d bytes of facts in %d bytes", errDamaged, h.factsLen, len(b))
+	}
+	return h, nil
+}
+
+// appendHeader appends the header; the facts and the properties follow it.
+func appendHeader(b []byte, h header) []byte {
+	b = binary.LittleEndian.AppendUint64(b, h.version)
+	b = binary.LittleEndian.AppendUint32(b, h.slot)
+	b = binary.LittleEndian.AppendUint64(b, h.archived)
+	return binary.LittleEndian.AppendUint16(b, uint16(h.factsLen))
+}
+
+// field is one property as it stands in a record's bytes.
+type field struct {
+	number int
+	typ    protowire.Type
+	bits   uint64 // of a varint or a fixed64
+	text   []byte // of bytes
+}
+
+// nextField reads the field at the start of b and says how many bytes it takes; 0 bytes: damaged.
+func nextField(b []byte) (field, int) {
+	number, typ, size := protowire.ConsumeTag(b)
+	if size < 0 {
+		return field{}, 0
+	}
+	f := field{number: int(number), typ: typ}
+	n := 0
+	switch typ {
+	case protowire.VarintType:
+		f.bits, n = protowire.ConsumeVarint(b[size:])
+	case protowire.Fixed64Type:
+		f.bits, n = protowire.ConsumeFixed64(b[size:])
+	case protowire.BytesType:
+		f.text, n = protowire.ConsumeBytes(b[size:])
+	default:
+		return field{}, 0
+	}
+	if n < 0 {
+		return field{}, 0
+	}
+	return f, size + n
+}
+
+// checkFields walks all fields and reports damage, so that later readers need not.
+func checkFields(b []byte) error {
+	last := 0
+	for at := 0; at < len(b); {
+		f, n := nextField(b[at:])
+		if n == 0 || f.number <= last {
+			return fmt.Errorf("%w: at byte %d of the properties", errDamaged, at)
+		}
+		last = f.number
+		at += n
+	}
+	return nil
+}
+
+// wireType is how values of the type stand in a record.
+func wireType(t PropertyType) protowire.Type {
+	switch t {
+	case Number:
+		return protowire.Fixed64Type
+	case String:
+		return protowire.BytesType
+	default:
+		return protowire.VarintType
+	}
+}
+
+// value is the field's value for a property of the schema; unknown when it does not fit the property.
+// text must be the same bytes as f.text: what is returned shares it.
+func (f *field) value(p *Property, text string) Value {
+	if f.typ != wireType(p.Type) {
+		return Value{}
+	}
+	switch p.Type {
+	case String:
+		return StringValue(text)
+	case Number:
+		return NumberValue(math.Float64frombits(f.bits))
+	case Date, DateTime:
+		return Value{typ: p.Type, bits: uint64(protowire.DecodeZigZag(f.bits))}
+	case Bool:
+		return BoolValue(f.bits != 0)
+	case Enumeration:
+		if o := p.OptionNumber(int(f.bits)); o != nil {
+			return EnumValue(o.Value)
+		}
+	}
+	return Value{}
+}
+
+// cell is the column cell of the field; 0 when the property has no column or the field does not fit it.
+func (f *field) cell(p *Property) uint64 {
+	if f.typ != wireType(p.Type) || !p.Columnar() {
+		return 0
+	}
+	switch p.Type {
+	case Number:
+		return NumberCell(math.Float64frombits(f.bits))
+	case Date, DateTime:
+		return TimeCell(protowire.DecodeZigZag(f.bits))
+	case Bool:
+		return BoolCell(f.bits != 0)
+	case Enumeration:
+		return OptionCell(int(f.bits))
+	default:
+		return HashCell(unsafe.String(unsafe.SliceData(f.text), len(f.text)))
+	}
+}
+
+// appendField appends a known value of a property; the value has been checked to fit.
+func appendField(b []byte, p *Property, v Value) []byte {
+	b = protowire.AppendTag(b, protowire.Number(p.Number), wireType(p.Type))
+	switch p.Type {
+	case String:
+		return protowire.AppendString(b, v.text)
+	case Number:
+		return protowire.AppendFixed64(b, v.bits)
+	case Date, DateTime:
+		return protowire.AppendVarint(b, protowire.EncodeZigZag(int64(v.bits)))
+	case Enumeration:
+		return protowire.AppendVarint(b, uint64(p.Option(v.text).Number))
+	default:
+		return protowire.AppendVarint(b, v.bits)
+	}
+}
+
+// change is one checked assignment; an unknown value clears the property.
+type change struct {
+	property *Property
+	value    Value
+}
+
+// checkSet turns assignments into changes that are sorted by property number, one for each property: the last
+// assignment of a property wins. The error says which property cannot take its value, and why, without the value.
+// dst is scratch space.
+func checkSet(dst []change, s *Schema, set []Assignment) ([]change, error) {
+	dst = dst[:0]
+	for _, a := range set {
+		p := s.Number(a.Property)
+		if p == nil || p.Removed {
+			return nil, fmt.Errorf("%s has no property number %d", s.Object, a.Property)
+		}
+		if p.ReadOnly {
+			return nil, fmt.Errorf("property %s is set by the store alone", p.Name)
+		}
+		dst = append(dst, change{p, a.Value})
+	}
+	return sortChanges(dst)
+}
+
+// sortChanges puts changes in the order of a record's fields and checks their values.
+func sortChanges(dst []change) ([]change, error) {
+	slices.SortStableFunc(dst, func(a, b change) int { return a.property.Number - b.property.Number })
+	kept := dst[:0]
+	for i, c := range dst {
+		if i+1 < len(dst) && dst[i+1].property == c.property {
+			continue
+		}
+		if err := checkValue(c.property, c.value); err != nil {
+			return nil, fmt.Errorf("property %s: %w", c.property.Name, err)
+		}
+		kept = append(kept, c)
+	}
+	return kept, nil
+}
+
+// checkValue says why a property cannot take a value; nil when it can.
+func checkValue(p *Property, v Value) error {
+	if !v.Known() {
+		return nil
+	}
+	if v.typ != p.Type {
+		return fmt.Errorf("wants a %s, got a %s", p.Type, v.typ)
+	}
+	switch p.Type {
+	case String:
+		if len(v.text) > maxText {
+			return fmt.Errorf("text of %d bytes, want at most %d", len(v.text), maxText)
+		}
+	case Number:
+		if math.IsInf(v.Float(), 0) {
+			return errors.New("the number is not finite")
+		}
+	case Date, DateTime:
+		if y := v.Time().Year(); y < MinYear || y > MaxYear {
+			return fmt.Errorf("the date lies outside the years %d to %d", MinYear, MaxYear)
+		}
+	case Enumeration:
+		if o := p.Option(v.text); o == nil || o.Removed {
+			return errors.New("the value is not one of its options")
+		}
+	}
+	return nil
+}
+
+// mergeFields appends the fields of old with the changes applied. Fields that no change names are copied as they
+// are, those of properties that the schema does not know too. old must have passed checkFields.
+func mergeFields(b, old []byte, changes []change) []byte {
+	for len(old) > 0 {
+		f, n := nextField(old)
+		for len(changes) > 0 && changes[0].property.Number < f.number {
+			b = appendChange(b, changes[0])
+			changes = changes[1:]
+		}
+		if len(changes) > 0 && changes[0].property.Number == f.number {
+			b = appendChange(b, changes[0])
+			changes = changes[1:]
+		} else {
+			b = append(b, old[:n]...)
+		}
+		old = old[n:]
+	}
+	for _, c := range changes {
+		b = appendChange(b, c)
+	}
+	return b
+}
+
+func appendChange(b []byte, c change) []byte {
+	if !c.value.Known() {
+		return b
+	}
+	return appendField(b, c.property, c.value)
+}

@@ -1,0 +1,44 @@
+package crmstore
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"strconv"
+)
+
+// partitionKeys builds the keys of one partition of an object type; see the package comment for what they hold.
+// All of them carry the same hash tag, so one script may touch any of them.
+type partitionKeys string
+
+// partition names the keys of partition p of an object type.
+func (s *Store) partition(o ObjectType, p int) partitionKeys {
+	return partitionKeys("crm:{" + s.account + "/" + string(o) + "/" + strconv.Itoa(p) + "}:")
+}
+
+func (k partitionKeys) rec() string                { return string(k) + "rec" }
+func (k partitionKeys) ids() string                { return string(k) + "ids" }
+func (k partitionKeys) arch() string               { return string(k) + "arch" }
+func (k partitionKeys) cnt() string                { return string(k) + "cnt" }
+func (k partitionKeys) log() string                { return string(k) + "log" }
+func (k partitionKeys) col(property int) string    { return string(k) + "col:" + strconv.Itoa(property) }
+func (k partitionKeys) list(number int) string     { return string(k) + "list:" + strconv.Itoa(number) }
+func (k partitionKeys) enr(workflow string) string { return string(k) + "enr:" + workflow }
+func (k partitionKeys) run(run string) string      { return string(k) + "run:" + run }
+
+// keyClaims is the hash of one bucket of e-mail claims: 16 bytes of the address's hash → claim.
+func (s *Store) keyClaims(bucket int) string {
+	return "crm:{" + s.account + "/" + string(Contact) + "/email/" + strconv.Itoa(bucket) + "}:claims"
+}
+
+// keyLists is the hash of an object type's static lists: name → number.
+func (s *Store) keyLists(o ObjectType) string { return s.accountKey("lists:" + string(o)) }
+
+// keyNextID is the highest id that an object type has given out or was given.
+func (s *Store) keyNextID(o ObjectType) string { return s.accountKey("id:" + string(o)) }
+
+// addressKey says where the claim to a normalised e-mail address stands: in which of as many buckets as there are
+// partitions, and in which field of it.
+func addressKey(address string, buckets int) (bucket int, field string) {
+	sum := sha256.Sum256([]byte(address))
+	return int(binary.LittleEndian.Uint64(sum[16:24]) % uint64(buckets)), string(sum[:16])
+}

@@ -1,0 +1,33 @@
+-- What scripts know of a record's bytes (see codec.go): version [0:8), slot [8:12), archived-at [12:20),
+-- length of the deletion facts [20:22), facts, properties. All little-endian.
+local live_cell = '\0\0\0\0\0\0\0\0'
+
+-- slot_of(record) is the record's slot as a number.
+local function slot_of(record)
+  local a, b, c, d = string.byte(record, 9, 12)
+  return a + b * 256 + c * 65536 + d * 16777216
+end
+
+-- slot_bytes(slot) is a slot as it stands in a record.
+local function slot_bytes(slot)
+  return string.char(slot % 256, math.floor(slot / 256) % 256, math.floor(slot / 65536) % 256, math.floor(slot / 16777216))
+end
+
+-- next_version(record) is the record's version, one higher, as it stands in a record.
+local function next_version(record)
+  local bytes = {string.byte(record, 1, 8)}
+  for i = 1, 8 do
+    if bytes[i] < 255 then
+      bytes[i] = bytes[i] + 1
+      break
+    end
+    bytes[i] = 0
+  end
+  return string.char(unpack(bytes))
+end
+
+-- without_facts(record) is all that follows the deletion facts: the properties.
+local function without_facts(record)
+  local a, b = string.byte(record, 21, 22)
+  return string.sub(record, 23 + a + b * 256)
+end
