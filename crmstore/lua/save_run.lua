@@ -1,0 +1,27 @@
+-- save_run writes a run if it is still at the version that was read, and appends audit events about it.
+-- KEYS: 1 the run, 2 active hash, 3 account log
+-- ARGV: 1 run id, 2 workflow, 3 version read, 4 run (JSON), 5 over (1: frees the workflow for its next run; 0: holds it), 6 wall (ms), 7.. events: op, facts, detail
+-- Returns: the new version; 0 if another version is there; or the id of another run of the workflow that is not over, when this one should go on
+-- Cost: constant
+-- Uses: log
+local now = redis.call('GET', KEYS[1])
+local version = now and string.match(now, '^(%d+) ')
+if version ~= ARGV[3] then
+  return 0
+end
+local active = redis.call('HGET', KEYS[2], ARGV[2])
+if ARGV[5] == '1' then
+  if active == ARGV[1] then
+    redis.call('HDEL', KEYS[2], ARGV[2])
+  end
+elseif active and active ~= ARGV[1] then
+  return active
+else
+  redis.call('HSET', KEYS[2], ARGV[2], ARGV[1])
+end
+local fresh = tonumber(version) + 1
+redis.call('SET', KEYS[1], string.format('%.0f ', fresh) .. ARGV[4])
+for i = 7, #ARGV, 3 do
+  log_event(KEYS[3], ARGV[6], ARGV[i], '', ARGV[i + 1], ARGV[i + 2])
+end
+return fresh

@@ -1,0 +1,200 @@
+package crmstore
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// RunState is where a run stands.
+type RunState string
+
+// The run states.
+const (
+	RunRunning   RunState = "running"
+	RunHeld      RunState = "held"
+	RunDone      RunState = "done"
+	RunFailed    RunState = "failed"
+	RunCancelled RunState = "cancelled"
+)
+
+// Over reports whether a run in this state lets its workflow have another run. A failed run may be taken up
+// again, while no other one is under way.
+func (s RunState) Over() bool { return s == RunDone || s == RunFailed || s == RunCancelled }
+
+// Run is one pass of a workflow.
+type Run struct {
+	ID         string     `json:"run"` // NAME@SLOT for a scheduled run, NAME@NOW.N for one by hand
+	Workflow   string     `json:"workflow"`
+	Object     ObjectType `json:"object"`
+	Revision   int        `json:"revision"`
+	Scheduled  bool       `json:"scheduled"`
+	Now        time.Time  `json:"now"` // the run's one instant
+	State      RunState   `json:"state"`
+	Stage      string     `json:"stage"`            // evaluate, guard, act, close
+	Reason     string     `json:"reason,omitempty"` // why held, failed or cancelled
+	StartedBy  string     `json:"started_by"`
+	ApprovedBy string     `json:"approved_by,omitempty"`
+	StartedAt  time.Time  `json:"started_at"`
+	FinishedAt time.Time  `json:"finished_at"`
+	Owner      string     `json:"owner,omitempty"` // the process that carries it
+	Beat       time.Time  `json:"beat"`            // the owner's last sign of life
+	Fence      uint64     `json:"fence"`           // counts owners
+	Totals
+	Undone  int    `json:"undone,omitempty"` // restored by undo
+	Version uint64 `json:"-"`
+}
+
+// Totals count what a run did.
+type Totals struct {
+	Evaluated       int64 `json:"evaluated"` // live records looked at
+	Matched         int64 `json:"matched"`   // a trigger is true
+	Suppressed      int64 `json:"suppressed"`
+	AlreadyEnrolled int64 `json:"already_enrolled"`
+	Deleted         int64 `json:"deleted"`
+	Changed         int64 `json:"changed"` // no longer matched when its turn came
+	Failed          int64 `json:"failed"`
+}
+
+func parseRun(id, text string) (Run, error) {
+	var r Run
+	version, err := parseVersioned(text, &r)
+	if err != nil {
+		return Run{}, fmt.Errorf("read run %s: %w", id, err)
+	}
+	r.Version = version
+	return r, nil
+}
+
+var (
+	scriptCreateRun = mustScript("create_run")
+	scriptSaveRun   = mustScript("save_run")
+)
+
+// CreateRun saves a new run unless its workflow has one that is not over (*ActiveRunError) or the id is taken
+// (ErrExists). A run is listed by its StartedAt.
+func (s *Store) CreateRun(ctx context.Context, r Run) (Run, error) {
+	if r.ID == "" || !workflowName.MatchString(r.Workflow) {
+		return Run{}, fmt.Errorf("create run %q of workflow %q: both need a name", r.ID, r.Workflow)
+	}
+	if r.State.Over() {
+		return Run{}, fmt.Errorf("create run %s: it is %s already", r.ID, r.State)
+	}
+	text, err := json.Marshal(r)
+	if err != nil {
+		return Run{}, fmt.Errorf("create run %s: %w", r.ID, err)
+	}
+	reply, err := s.run(ctx, scriptCreateRun, []string{s.keyRun(r.ID), s.keyActive(), s.keyRuns(), s.keyRunsOf(r.Workflow)},
+		r.ID, r.Workflow, text, r.StartedAt.UnixMilli())
+	if err != nil {
+		return Run{}, fmt.Errorf("create run %s: %w", r.ID, err)
+	}
+	switch active, _ := reply.(string); active {
+	case "":
+		return parseRun(r.ID, "1 "+string(text))
+	case "=", r.ID:
+		return Run{}, fmt.Errorf("create run %s: %w", r.ID, ErrExists)
+	default:
+		return Run{}, fmt.Errorf("create run %s: %w", r.ID, &ActiveRunError{Run: active})
+	}
+}
+
+// SaveRun writes r if its Version is current, and frees the workflow for the next run when r is over (a run that
+// is no longer over takes it again, or *ActiveRunError). ErrConflict. Notes are audit events about it, such as an
+// approval; they are written in the same script, and their workflow, revision and run are filled in.
+func (s *Store) SaveRun(ctx context.Context, r Run, notes ...Event) (Run, error) {
+	text, err := json.Marshal(r)
+	if err != nil {
+		return Run{}, fmt.Errorf("save run %s: %w", r.ID, err)
+	}
+	over := 0
+	if r.State.Over() {
+		over = 1
+	}
+	args := []any{r.ID, r.Workflow, strconv.FormatUint(r.Version, 10), text, over, wall()}
+	for _, note := range notes {
+		note.Workflow, note.Revision, note.Run = r.Workflow, r.Revision, r.ID
+		args = append(args, note.Op, appendFacts(nil, note.At, note.Cause), note.Detail)
+	}
+	reply, err := s.run(ctx, scriptSaveRun, []string{s.keyRun(r.ID), s.keyActive(), s.keyAccountLog()}, args...)
+	if err != nil {
+		return Run{}, fmt.Errorf("save run %s: %w", r.ID, err)
+	}
+	if active, ok := reply.(string); ok {
+		return Run{}, fmt.Errorf("save run %s: %w", r.ID, &ActiveRunError{Run: active})
+	}
+	version, _ := reply.(int64)
+	if version == 0 {
+		return Run{}, fmt.Errorf("save run %s: %w", r.ID, ErrConflict)
+	}
+	return parseRun(r.ID, strconv.FormatInt(version, 10)+" "+string(text))
+}
+
+// Run reads one; ErrNotFound.
+func (s *Store) Run(ctx context.Context, id string) (Run, error) {
+	text, err := s.rdb.Get(ctx, s.keyRun(id)).Result()
+	switch {
+	case errors.Is(err, redis.Nil):
+		return Run{}, fmt.Errorf("run %s: %w", id, ErrNotFound)
+	case err != nil:
+		return Run{}, fmt.Errorf("read run %s: %w", id, s.trouble(err))
+	}
+	return parseRun(id, text)
+}
+
+// RunFilter narrows Runs; zero fields do not.
+type RunFilter struct {
+	Workflow string
+	State    RunState
+	Limit    int
+}
+
+// How many runs one round trip of Runs reads.
+const runsAtOnce = 128
+
+// Runs lists runs, newest first.
+func (s *Store) Runs(ctx context.Context, f RunFilter) ([]Run, error) {
+	index := s.keyRuns()
+	if f.Workflow != "" {
+		index = s.keyRunsOf(f.Workflow)
+	}
+	var found []Run
+	for from := int64(0); ; from += runsAtOnce {
+		ids, err := s.rdb.ZRevRange(ctx, index, from, from+runsAtOnce-1).Result()
+		if err != nil {
+			return nil, fmt.Errorf("list runs: %w", s.trouble(err))
+		}
+		if len(ids) == 0 {
+			return found, nil
+		}
+		keys := make([]string, len(ids))
+		for i, id := range ids {
+			keys[i] = s.keyRun(id)
+		}
+		texts, err := s.rdb.MGet(ctx, keys...).Result()
+		if err != nil {
+			return nil, fmt.Errorf("read runs: %w", s.trouble(err))
+		}
+		for i, text := range texts {
+			text, ok := text.(string)
+			if !ok {
+				return nil, fmt.Errorf("run %s is listed but not there: %w", ids[i], ErrNotFound)
+			}
+			r, err := parseRun(ids[i], text)
+			if err != nil {
+				return nil, err
+			}
+			if f.State != "" && r.State != f.State {
+				continue
+			}
+			if found = append(found, r); f.Limit > 0 && len(found) == f.Limit {
+				return found, nil
+			}
+		}
+	}
+}

@@ -1,0 +1,146 @@
+package crmstore
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// Workflow is a published workflow: its switch and its current revision.
+type Workflow struct {
+	Name        string     `json:"name"`
+	Object      ObjectType `json:"object"`
+	On          bool       `json:"on"`
+	Revision    int        `json:"revision"`
+	PublishedAt time.Time  `json:"published_at"`
+	PublishedBy string     `json:"published_by"`
+	SwitchedAt  time.Time  `json:"switched_at"` // when it was last switched on or off
+	LastRun     string     `json:"last_run,omitempty"`
+	LastSlot    time.Time  `json:"last_slot"` // the newest scheduled slot that was run or skipped
+	Version     uint64     `json:"-"`         // for compare-and-set; 0 = new
+}
+
+// Revision is one frozen version of a workflow's file.
+type Revision struct {
+	Number int       `json:"number"`
+	Source []byte    `json:"source"`
+	At     time.Time `json:"at"`
+	By     string    `json:"by"`
+}
+
+var workflowName = regexp.MustCompile(`^[a-z0-9-]{1,100}$`)
+
+// parseVersioned reads "<version> <JSON>" into v and returns the version, which stands in front so that scripts
+// can compare it.
+func parseVersioned(text string, v any) (uint64, error) {
+	number, rest, ok := strings.Cut(text, " ")
+	if !ok {
+		return 0, errors.New("the version in front is missing")
+	}
+	version, err := strconv.ParseUint(number, 10, 64)
+	if err != nil {
+		return 0, fmt.Errorf("the version in front is damaged: %w", err)
+	}
+	return version, json.Unmarshal([]byte(rest), v)
+}
+
+func parseWorkflow(name, text string) (Workflow, error) {
+	var w Workflow
+	version, err := parseVersioned(text, &w)
+	if err != nil {
+		return Workflow{}, fmt.Errorf("read workflow %s: %w", name, err)
+	}
+	w.Version = version
+	return w, nil
+}
+
+// Workflow reads one; ErrNotFound.
+func (s *Store) Workflow(ctx context.Context, name string) (Workflow, error) {
+	text, err := s.rdb.HGet(ctx, s.keyWorkflows(), name).Result()
+	switch {
+	case errors.Is(err, redis.Nil):
+		return Workflow{}, fmt.Errorf("workflow %s: %w", name, ErrNotFound)
+	case err != nil:
+		return Workflow{}, fmt.Errorf("read workflow %s: %w", name, s.trouble(err))
+	}
+	return parseWorkflow(name, text)
+}
+
+// Workflows reads all, by name.
+func (s *Store) Workflows(ctx context.Context) ([]Workflow, error) {
+	texts, err := s.rdb.HGetAll(ctx, s.keyWorkflows()).Result()
+	if err != nil {
+		return nil, fmt.Errorf("read workflows: %w", s.trouble(err))
+	}
+	all := make([]Workflow, 0, len(texts))
+	for name, text := range texts {
+		w, err := parseWorkflow(name, text)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, w)
+	}
+	slices.SortFunc(all, func(a, b Workflow) int { return strings.Compare(a.Name, b.Name) })
+	return all, nil
+}
+
+var scriptSaveWorkflow = mustScript("save_workflow")
+
+// SaveWorkflow writes w if its Version is still current (0: if there is none yet), with a new revision in the same
+// script when rev is not nil, and one audit event. rev.Number must be w.Revision. ErrConflict when somebody else
+// saved the workflow, or a revision of that number, in between. It returns w as saved.
+func (s *Store) SaveWorkflow(ctx context.Context, w Workflow, rev *Revision, op string, c Cause, at time.Time) (Workflow, error) {
+	if !workflowName.MatchString(w.Name) {
+		return Workflow{}, fmt.Errorf("workflow name %q: want 1 to 100 of a-z, 0-9 and -", w.Name)
+	}
+	var number, frozen string
+	if rev != nil {
+		if rev.Number != w.Revision || rev.Number < 1 {
+			return Workflow{}, fmt.Errorf("save workflow %s: revision %d does not go with the workflow's number %d", w.Name, rev.Number, w.Revision)
+		}
+		b, err := json.Marshal(rev)
+		if err != nil {
+			return Workflow{}, fmt.Errorf("save workflow %s: %w", w.Name, err)
+		}
+		number, frozen = strconv.Itoa(rev.Number), string(b)
+	}
+	text, err := json.Marshal(w)
+	if err != nil {
+		return Workflow{}, fmt.Errorf("save workflow %s: %w", w.Name, err)
+	}
+	c.Workflow, c.Revision = w.Name, w.Revision
+	reply, err := s.run(ctx, scriptSaveWorkflow, []string{s.keyWorkflows(), s.keyRevisions(w.Name), s.keyAccountLog()},
+		w.Name, strconv.FormatUint(w.Version, 10), text, number, frozen, wall(), appendFacts(nil, at, c), op)
+	if err != nil {
+		return Workflow{}, fmt.Errorf("save workflow %s: %w", w.Name, err)
+	}
+	version, _ := reply.(int64)
+	if version == 0 {
+		return Workflow{}, fmt.Errorf("save workflow %s: %w", w.Name, ErrConflict)
+	}
+	return parseWorkflow(w.Name, strconv.FormatInt(version, 10)+" "+string(text)) // exactly what a reader gets
+}
+
+// Revision reads one revision; ErrNotFound.
+func (s *Store) Revision(ctx context.Context, name string, number int) (Revision, error) {
+	text, err := s.rdb.HGet(ctx, s.keyRevisions(name), strconv.Itoa(number)).Bytes()
+	switch {
+	case errors.Is(err, redis.Nil):
+		return Revision{}, fmt.Errorf("workflow %s revision %d: %w", name, number, ErrNotFound)
+	case err != nil:
+		return Revision{}, fmt.Errorf("read workflow %s revision %d: %w", name, number, s.trouble(err))
+	}
+	var r Revision
+	if err := json.Unmarshal(text, &r); err != nil {
+		return Revision{}, fmt.Errorf("read workflow %s revision %d: %w", name, number, err)
+	}
+	return r, nil
+}
