@@ -27,12 +27,13 @@ var mayImport = map[string][]string{
 	"crmstore/embedded":         {},
 	"crmstore":                  {"crmstore/embedded"},
 	"crmstore/storetest":        {"crmstore", "crmstore/embedded"},
+	"crmstore/csvfile":          {"crmstore"},
 	"workflow/diag":             {},
 	"triggers":                  {"workflow/diag", "crmstore"},
 	"actions":                   {"workflow/diag", "crmstore", "triggers"},
 	"workflow":                  {"workflow/diag", "crmstore", "triggers", "actions"},
 	"examples":                  {},
-	"cmd/workflow/internal/cli": {"workflow/diag", "crmstore", "triggers", "actions", "workflow", "examples"},
+	"cmd/workflow/internal/cli": {"workflow/diag", "crmstore", "crmstore/csvfile", "triggers", "actions", "workflow", "examples"},
 	"cmd/workflow":              {"cmd/workflow/internal/cli"},
 }
 
@@ -41,13 +42,14 @@ var mayImportInTests = map[string][]string{
 	"crmstore/embedded":         {},
 	"crmstore":                  {"crmstore/storetest"},
 	"crmstore/storetest":        {},
+	"crmstore/csvfile":          {"crmstore/storetest"},
 	"workflow/diag":             {},
 	"triggers":                  {"crmstore/storetest"},
 	"actions":                   {"crmstore/storetest"},
 	"workflow":                  {"crmstore/storetest"},
-	"examples":                  {"workflow/diag", "crmstore", "triggers", "actions", "workflow", "crmstore/storetest"},
+	"examples":                  {"workflow/diag", "crmstore", "crmstore/csvfile", "triggers", "actions", "workflow", "crmstore/storetest"},
 	"cmd/workflow/internal/cli": {"crmstore/storetest"},
-	"cmd/workflow":              {"workflow/diag", "crmstore", "triggers", "actions", "workflow", "examples", "crmstore/storetest"},
+	"cmd/workflow":              {"workflow/diag", "crmstore", "crmstore/csvfile", "triggers", "actions", "workflow", "examples", "crmstore/storetest"},
 }
 
 // onlyIn says where, production code and tests alike, a library may be imported.
