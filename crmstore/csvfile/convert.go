@@ -1,0 +1,150 @@
+package csvfile
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/crm-workflow/crm-workflow/crmstore"
+)
+
+// entry is a line of the file as a change to the store.
+type entry struct {
+	upsert crmstore.Upsert
+	line   int
+	email  string // normalised; "" = none
+}
+
+// converter turns rows into entries. It is not safe for concurrent use.
+type converter struct {
+	layout
+	reading
+	mode  crmstore.WriteMode
+	utf16 bool // U+FFFD stands for something that was not text
+
+	// Assignments of many entries share one block, so that a record costs no allocation of its own for them.
+	block []crmstore.Assignment
+}
+
+// blockSize is how many assignments share one allocation.
+const blockSize = 16 << 10
+
+// entry reads a row. It is blank when no cell says anything; it is not ok when there is a finding,
+// and then nothing of the row may be imported.
+func (c *converter) entry(r *row, found *findings) (e entry, blank, ok bool) {
+	if f := c.rowFault(r); f != nil {
+		found.add(*f)
+		return e, false, false
+	}
+	if len(r.data) == 0 {
+		return e, true, false
+	}
+	e, ok = c.cells(r, found)
+	if ok && e.upsert.ID == 0 && e.email == "" && c.mode != crmstore.CreateOnly {
+		found.add(Finding{Code: KeyMissing, Line: r.line, Message: "the line has " + c.missingKey() + ", so it is not certain which record it is about",
+			Help: "fill it in; lines without it can only make new records (create-only)"})
+		return e, false, false
+	}
+	return e, false, ok
+}
+
+func (c *converter) missingKey() string {
+	switch {
+	case c.id >= 0 && c.email >= 0:
+		return "neither a record id nor an e-mail address"
+	case c.id >= 0:
+		return "no record id"
+	default:
+		return "no e-mail address"
+	}
+}
+
+// rowFault is what is wrong with the row as a whole; nil when nothing is.
+func (c *converter) rowFault(r *row) *Finding {
+	if r.bad != nil {
+		if r.badAt < len(c.columns) {
+			r.bad.Column = c.columns[r.badAt].header
+		}
+		return r.bad
+	}
+	if len(r.ends) != len(c.columns) {
+		return &Finding{Code: CellCount, Line: r.line, Message: fmt.Sprintf("the line has %d cells, and the header has %d", len(r.ends), len(c.columns)),
+			Help: "a cell that holds the separator or a line break must be in quotes"}
+	}
+	if bytes.IndexByte(r.data, 0) >= 0 {
+		i := c.cellAt(r, func(s string) bool { return strings.Contains(s, "\x00") })
+		return &Finding{Code: NulByte, Line: r.lines[i], Column: c.columns[i].header, Message: "the cell holds a NUL byte", Help: "text cannot hold one; save the file as CSV UTF-8"}
+	}
+	if !utf8.Valid(r.data) || c.utf16 && bytes.Contains(r.data, []byte("\uFFFD")) {
+		i := c.cellAt(r, func(s string) bool { return !utf8.ValidString(s) || c.utf16 && strings.Contains(s, "\uFFFD") })
+		return &Finding{Code: BadText, Line: r.lines[i], Column: c.columns[i].header, Message: "the cell is not valid text", Help: "save the file as CSV UTF-8"}
+	}
+	return nil
+}
+
+// cellAt is the first cell for which is holds.
+func (c *converter) cellAt(r *row, is func(string) bool) int {
+	text := r.text()
+	for i := range r.ends {
+		if is(r.cell(text, i)) {
+			return i
+		}
+	}
+	return 0
+}
+
+// cells reads every cell, so that one look at the report shows all that is wrong with a line.
+func (c *converter) cells(r *row, found *findings) (entry, bool) {
+	if cap(c.block)-len(c.block) < len(c.columns) {
+		c.block = make([]crmstore.Assignment, 0, max(blockSize, len(c.columns)))
+	}
+	start, text, ok := len(c.block), r.text(), true
+	e := entry{line: r.line}
+	for i := range c.columns {
+		col := &c.columns[i]
+		if col.use == UseIgnored {
+			continue
+		}
+		s := r.cell(text, i)
+		if s == "" {
+			continue
+		}
+		var v crmstore.Value
+		var p *problem
+		switch i {
+		case c.id:
+			e.upsert.ID, p = parseID(s)
+		case c.email:
+			v, p = emailValue(s)
+			e.email = strings.ToLower(v.Text())
+		default:
+			v, p = c.value(col.property, col.options, s)
+		}
+		if p != nil {
+			found.add(Finding{Code: p.code, Line: r.lines[i], Column: col.header, Message: p.message, Help: p.help})
+			ok = false
+			continue
+		}
+		if v.Known() {
+			c.block = append(c.block, crmstore.Assignment{Property: col.property.Number, Value: v})
+		}
+	}
+	if !ok {
+		c.block = c.block[:start]
+		return e, false
+	}
+	e.upsert.Set = c.block[start:len(c.block):len(c.block)]
+	return e, true
+}
+
+func parseID(s string) (crmstore.ID, *problem) {
+	if strings.TrimSpace(s) == "" {
+		return 0, nil
+	}
+	id, err := crmstore.ParseID(s)
+	if err != nil {
+		return 0, &problem{BadID, quote(s) + " is not a record id", fmt.Sprintf("record ids are whole numbers from 1 to %d", uint64(crmstore.MaxID))}
+	}
+	return id, nil
+}

@@ -1,0 +1,255 @@
+package csvfile
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/crm-workflow/crm-workflow/crmstore"
+)
+
+// recordID is the header of record ids in exports, HubSpot's and ours.
+const recordID = "Record ID"
+
+// isIDHeader reports whether a header holds record ids when nobody says which column does. A property of the
+// account that has such a name wins over it, except for Record ID itself.
+func isIDHeader(name string, schema *crmstore.Schema) bool {
+	if strings.EqualFold(name, recordID) {
+		return true
+	}
+	for _, h := range []string{"record_id", "hs_object_id", "id"} {
+		if strings.EqualFold(name, h) {
+			return len(schema.Find(name)) == 0
+		}
+	}
+	return false
+}
+
+// layout says what each column of the file is.
+type layout struct {
+	columns []column
+	id      int // index of the column of record ids, -1 = none
+	email   int // index of the column of e-mail addresses that identify contacts, -1 = none
+	unknown int // columns that are to become properties
+}
+
+type column struct {
+	header   string
+	use      Use
+	note     string
+	property *crmstore.Property // with UseProperty and UseCreated
+	options  optionIndex
+	create   bool // unknown, to be made into a property
+}
+
+// report is the columns as the caller sees them.
+func (l *layout) report() []Column {
+	out := make([]Column, len(l.columns))
+	for i, c := range l.columns {
+		out[i] = Column{Header: c.header, Use: c.use, Note: c.note}
+		if c.property != nil {
+			out[i].Property = c.property.Name
+		}
+	}
+	return out
+}
+
+// headerNames takes the names out of the header record, or says why there are none.
+func headerNames(r *row) ([]string, *Finding) {
+	if r.bad != nil {
+		return nil, r.bad
+	}
+	fault := func(message, help string) ([]string, *Finding) {
+		return nil, &Finding{Code: HeaderText, Line: r.line, Message: message, Help: help}
+	}
+	switch {
+	case bytes.IndexByte(r.data, 0) >= 0:
+		return fault("the header holds NUL bytes", "the file may be UTF-16 without a byte order mark; save it as CSV UTF-8")
+	case !utf8.Valid(r.data):
+		return fault("the header is not UTF-8 text", "save the file as CSV UTF-8")
+	case bytes.IndexByte(r.data, '\r') >= 0:
+		return fault("the header holds a carriage return without a line feed", "save the file with line ends LF or CRLF")
+	}
+	text := r.text()
+	names := make([]string, len(r.ends))
+	for i := range names {
+		names[i] = strings.TrimSpace(r.cell(text, i))
+	}
+	return names, nil
+}
+
+// resolve finds out what each header means. When there are findings, nothing may be imported.
+func resolve(names []string, line int, schema *crmstore.Schema, o *Options) (layout, []Finding) {
+	h := &headers{line: line, schema: schema, o: o, names: names, layout: layout{columns: make([]column, len(names)), id: -1, email: -1}}
+	h.findID()
+	h.checkTwice()
+	for i := range names {
+		h.column(i)
+	}
+	h.checkSame()
+	h.checkKey()
+	return h.layout, h.found
+}
+
+// headers is the header while it is being resolved.
+type headers struct {
+	line   int
+	schema *crmstore.Schema
+	o      *Options
+	names  []string
+	layout
+	byEmail bool // --id-column names the e-mail column
+	found   []Finding
+}
+
+func (h *headers) fault(code Code, header, message, help string) {
+	h.found = append(h.found, Finding{Code: code, Line: h.line, Column: header, Message: message, Help: help})
+}
+
+// findID chooses the column of record ids.
+func (h *headers) findID() {
+	if want := strings.TrimSpace(h.o.IDColumn); want != "" {
+		for i, n := range h.names {
+			if n == want || h.id < 0 && strings.EqualFold(n, want) {
+				h.id = i
+			}
+		}
+		if h.id < 0 {
+			help := "the headers are " + strings.Join(h.names, ", ")
+			if near := nearest(want, h.names); near != "" {
+				help = "did you mean " + near + "?"
+			}
+			h.fault(IDColumn, "", "there is no column "+quote(want)+" to take record ids from", help)
+			return
+		}
+		if p := h.schema.Find(h.names[h.id]); len(p) == 1 && h.keyProperty(p[0]) {
+			h.id, h.byEmail = -1, true
+		}
+		return
+	}
+	for i, n := range h.names {
+		if !isIDHeader(n, h.schema) {
+			continue
+		}
+		if h.id >= 0 && !strings.EqualFold(n, h.names[h.id]) {
+			h.fault(IDColumn, n, fmt.Sprintf("both %s and %s may hold the record ids", quote(h.names[h.id]), quote(n)), "say which one with --id-column")
+			return
+		}
+		if h.id < 0 {
+			h.id = i
+		}
+	}
+}
+
+func (h *headers) keyProperty(p *crmstore.Property) bool {
+	return h.o.Object == crmstore.Contact && p.Number == crmstore.PropertyEmail
+}
+
+func (h *headers) checkTwice() {
+	first := make(map[string]int, len(h.names))
+	for i, n := range h.names {
+		if n == "" {
+			continue
+		}
+		key := strings.ToLower(n)
+		if f, twice := first[key]; twice {
+			h.fault(HeaderTwice, n, fmt.Sprintf("columns %d and %d have the same header", f+1, i+1), "give each column a header of its own")
+			continue
+		}
+		first[key] = i
+	}
+}
+
+// column finds out what one header means.
+func (h *headers) column(i int) {
+	c := &h.columns[i]
+	c.header, c.use = h.names[i], UseIgnored
+	switch found := h.schema.Find(c.header); {
+	case i == h.id:
+		c.use = UseID
+	case c.header == "":
+		h.unnamed(c, i)
+	case isIDHeader(c.header, h.schema):
+		c.note = "record ids are taken from another column"
+		if h.byEmail {
+			c.note = "records are matched by e-mail address"
+		}
+	case len(found) > 1:
+		names := make([]string, len(found))
+		for j, p := range found {
+			names[j] = p.Name
+		}
+		h.fault(HeaderAmbiguous, c.header, "is the label of several properties: "+strings.Join(names, ", "), "write the internal name")
+	case len(found) == 1 && found[0].ReadOnly:
+		c.note = found[0].Name + " is set by the store alone"
+	case len(found) == 1:
+		c.use, c.property = UseProperty, found[0]
+		if c.property.Type == crmstore.Enumeration {
+			c.options = indexOptions(c.property)
+		}
+		if h.keyProperty(c.property) {
+			h.email = i
+		}
+	case h.o.CreateProperties:
+		c.create = true
+		h.unknown++
+	case h.o.IgnoreUnknown:
+		c.note = "no property has this name"
+	default:
+		h.unknownHeader(c.header)
+	}
+}
+
+func (h *headers) unnamed(c *column, i int) {
+	if h.o.IgnoreUnknown {
+		c.note = "the column has no header"
+		return
+	}
+	h.fault(HeaderEmpty, "", fmt.Sprintf("column %d has no header", i+1), "name it, take it out, or leave it out with --ignore-unknown")
+}
+
+func (h *headers) unknownHeader(name string) {
+	labels := make([]string, 0, len(h.schema.Properties))
+	for i := range h.schema.Properties {
+		if p := &h.schema.Properties[i]; !p.Removed {
+			labels = append(labels, p.Label)
+		}
+	}
+	help := "make it a property with --create-properties, or leave it out with --ignore-unknown"
+	if near := nearest(name, h.schema.Names(), labels); near != "" {
+		help = fmt.Sprintf("did you mean %s? Else %s", near, help)
+	}
+	h.fault(HeaderUnknown, name, "no property has this name", help)
+}
+
+// checkSame finds headers that mean one property, such as its name and its label.
+func (h *headers) checkSame() {
+	first := make(map[int]int, len(h.columns))
+	for i := range h.columns {
+		c := &h.columns[i]
+		if c.use != UseProperty {
+			continue
+		}
+		f, twice := first[c.property.Number]
+		if !twice {
+			first[c.property.Number] = i
+			continue
+		}
+		if !strings.EqualFold(c.header, h.columns[f].header) { // else checkTwice has said it
+			h.fault(HeaderTwice, c.header, fmt.Sprintf("columns %d and %d both mean the property %s", f+1, i+1, c.property.Name), "keep one of them")
+		}
+	}
+}
+
+// checkKey asks for something that tells which record a line is about.
+func (h *headers) checkKey() {
+	if h.id >= 0 || h.email >= 0 || h.o.Mode == crmstore.CreateOnly || len(h.found) > 0 {
+		return
+	}
+	message, help := "no column holds record ids", "say which one does with --id-column; without ids, lines can only make new records (create-only)"
+	if h.o.Object == crmstore.Contact {
+		message, help = "no column holds record ids or e-mail addresses", "name the column Email, or say with --id-column which one holds record ids; without both, lines can only make new contacts (create-only)"
+	}
+	h.fault(NoKeyColumn, "", message, help)
+}

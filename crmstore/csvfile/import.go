@@ -1,0 +1,136 @@
+package csvfile
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/crm-workflow/crm-workflow/crmstore"
+)
+
+// DateOrder says what 01/02/2006 means.
+type DateOrder string
+
+// The date orders.
+const (
+	NoOrder  DateOrder = ""    // such dates are refused
+	MonthDay DateOrder = "mdy" // January 2
+	DayMonth DateOrder = "dmy" // 1 February
+)
+
+// DefaultMaxFindings is how many findings a report keeps when the caller names no number.
+const DefaultMaxFindings = 100
+
+// Options say how a file is imported. Object and At are needed; the zero value of everything else is a
+// sensible choice. The struct is flat because each field is one flag of the command.
+type Options struct {
+	Object   crmstore.ObjectType
+	IDColumn string // header of the record ids; "" = "Record ID", "hs_object_id" or "id" if there; naming the e-mail column matches by e-mail alone
+
+	CreateProperties bool // make a property for each unknown header
+	IgnoreUnknown    bool // leave columns with unknown headers out
+	AllowDuplicates  bool // a later line of the file changes the record again, instead of being a finding
+
+	DateOrder DateOrder
+	Zone      *time.Location // of times without a zone; nil = UTC
+
+	Mode   crmstore.WriteMode
+	List   string // static list that every imported record is added to; made if there is none; "" = none
+	DryRun bool   // everything except writing
+
+	MaxFindings int               // findings kept in the report; 0 = DefaultMaxFindings
+	Progress    func(bytes int64) // called now and then with how many bytes of the file are dealt with; may be nil
+	Cause       crmstore.Cause
+	At          time.Time // the instant of the import, for createdate, lastmodifieddate and the audit log
+}
+
+// Column says what became of one column of the file.
+type Column struct {
+	Header   string `json:"header"`
+	Use      Use    `json:"use"`
+	Property string `json:"property,omitempty"` // internal name
+	Note     string `json:"note,omitempty"`     // why it is ignored
+}
+
+// Use is what a column is taken for.
+type Use string
+
+// The uses of a column.
+const (
+	UseID       Use = "id"
+	UseProperty Use = "property"
+	UseCreated  Use = "created" // a property that this import made
+	UseIgnored  Use = "ignored"
+)
+
+// CreatedProperty is a property that the import made, or in a dry run would make.
+type CreatedProperty struct {
+	Name   string                `json:"name"`
+	Label  string                `json:"label"`
+	Type   crmstore.PropertyType `json:"type"`
+	Values int                   `json:"values"` // cells of the column that are not empty
+}
+
+// Report says what an import did, or in a dry run would do. Unless the import was stopped,
+// Lines = Created + Updated + Unchanged + Refused.
+type Report struct {
+	DryRun    bool `json:"dry_run"`
+	Lines     int  `json:"lines"` // records below the header that were dealt with; a record in quotes may span several lines of the file
+	Blank     int  `json:"blank"` // lines of separators without any value, which are passed over
+	Created   int  `json:"created"`
+	Updated   int  `json:"updated"`
+	Unchanged int  `json:"unchanged"`
+	Refused   int  `json:"refused"`
+	LastLine  int  `json:"last_line"` // last line of the file that was dealt with
+	Listed    int  `json:"listed"`    // records newly added to the list
+
+	Columns           []Column          `json:"columns"`
+	CreatedProperties []CreatedProperty `json:"created_properties"`
+	Findings          []Finding         `json:"findings"`       // the first ones, in order of lines
+	FindingsTotal     int               `json:"findings_total"` // all of them
+}
+
+// Import brings the file into the store. It returns a report whenever reading began, also along with
+// an error: then it says what went in before. Everything wrong with the file is a finding in the
+// report; an error means that reading or the store failed, or that ctx ended. When ctx ends, the batch
+// in hand is finished first, and importing the file again goes on where that left off without harm. Import does not
+// return while r.Read blocks. Bytes of r are read once, or twice when properties are to be made (by
+// seeking if r can, else through a temporary file).
+func Import(ctx context.Context, store *crmstore.Store, r io.Reader, o Options) (*Report, error) {
+	if err := o.check(); err != nil {
+		return nil, err
+	}
+	schema, err := store.Schema(ctx, o.Object)
+	if err != nil {
+		return nil, fmt.Errorf("import %s: %w", o.Object.Plural(), err)
+	}
+	im := &importer{store: store, o: o, schema: schema, report: &Report{DryRun: o.DryRun}, found: findings{keep: o.MaxFindings}}
+	err = im.run(ctx, r)
+	im.report.Findings, im.report.FindingsTotal = im.found.list, im.found.total
+	if err != nil {
+		return im.report, fmt.Errorf("import %s: after line %d: %w", o.Object.Plural(), im.report.LastLine, err)
+	}
+	return im.report, nil
+}
+
+func (o *Options) check() error {
+	switch {
+	case o.Object == "":
+		return errors.New("import: no object type")
+	case o.At.IsZero():
+		return errors.New("import: no instant")
+	case o.CreateProperties && o.IgnoreUnknown:
+		return errors.New("import: unknown columns are either made into properties or ignored, not both")
+	case o.DateOrder != NoOrder && o.DateOrder != MonthDay && o.DateOrder != DayMonth:
+		return fmt.Errorf("import: date order %q: want mdy or dmy", o.DateOrder)
+	}
+	if o.Zone == nil {
+		o.Zone = time.UTC
+	}
+	if o.MaxFindings == 0 {
+		o.MaxFindings = DefaultMaxFindings
+	}
+	return nil
+}

@@ -1,0 +1,208 @@
+package csvfile
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/crm-workflow/crm-workflow/crmstore"
+)
+
+// batchSize is how many records go to the store at a time. At most three batches exist at once: one is
+// being read, one waits, one is being written.
+const batchSize = 10_000
+
+// batch is a stretch of the file, with everything that was found in it.
+type batch struct {
+	upserts []crmstore.Upsert
+	lines   []int // on which each upsert's record begins
+	refused int   // records with findings
+	blank   int
+	last    int   // last line of the file in it
+	offset  int64 // bytes of the file read when it was full
+	found   findings
+}
+
+func (b *batch) full() bool { return len(b.upserts) >= batchSize || b.refused+b.blank >= 4*batchSize }
+
+// reader is the first half of an import: from bytes to batches. It knows nothing of the store.
+type reader struct {
+	rows  *rowReader
+	conv  converter
+	seen  *seen
+	again bool // a later line with the same id or address is fine
+	bytes *counter
+	keep  int // findings kept of each batch
+	batch *batch
+}
+
+func (r *reader) start() {
+	r.batch = &batch{upserts: make([]crmstore.Upsert, 0, batchSize), lines: make([]int, 0, batchSize), found: findings{keep: r.keep}}
+}
+
+// run reads to the end of the file and hands full batches on, the last one also when it is empty.
+func (r *reader) run(send func(*batch) error) error {
+	r.start()
+	for {
+		row, err := r.rows.next()
+		var b *brokenError
+		switch {
+		case errors.Is(err, io.EOF):
+			return r.flush(send)
+		case errors.As(err, &b):
+			r.batch.found.add(b.finding)
+			r.batch.refused++
+			return r.flush(send)
+		case err != nil:
+			return fmt.Errorf("read after line %d: %w", r.rows.line, err)
+		}
+		if err := r.take(row, send); err != nil {
+			return err
+		}
+		if r.batch.full() {
+			if err := r.flush(send); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// take puts a row into the batch, or what is wrong with it.
+func (r *reader) take(row *row, send func(*batch) error) error {
+	e, blank, ok := r.conv.entry(row, &r.batch.found)
+	if blank {
+		r.batch.blank++
+		return nil
+	}
+	if !ok {
+		r.batch.refused++
+		return nil
+	}
+	earlier, f := r.seen.add(&e, r.again)
+	if f != nil && !r.again {
+		r.batch.found.add(*f)
+		r.batch.refused++
+		return nil
+	}
+	if earlier != 0 && len(r.batch.lines) > 0 && earlier >= r.batch.lines[0] {
+		// Within one batch the store lets the first record with an address win; here the last one shall.
+		if err := r.flush(send); err != nil {
+			return err
+		}
+	}
+	r.batch.upserts = append(r.batch.upserts, e.upsert)
+	r.batch.lines = append(r.batch.lines, e.line)
+	return nil
+}
+
+func (r *reader) flush(send func(*batch) error) error {
+	r.batch.last, r.batch.offset = r.rows.line, r.bytes.n
+	b := r.batch
+	r.start()
+	return send(b)
+}
+
+// sink takes a batch of changes, and says what became of each.
+type sink func(ctx context.Context, batch []crmstore.Upsert) ([]crmstore.WriteResult, error)
+
+// pump reads and writes at the same time. Everything that is counted is counted by the writing half, so
+// that the report is right whenever it stops.
+func (im *importer) pump(ctx context.Context, r *reader, to sink) error {
+	g, gctx := errgroup.WithContext(ctx)
+	batches := make(chan *batch, 1) // closed by the reading half
+	g.Go(func() error {
+		defer close(batches)
+		return r.run(func(b *batch) error {
+			select {
+			case batches <- b:
+				return nil
+			case <-gctx.Done():
+				return gctx.Err()
+			}
+		})
+	})
+	g.Go(func() error {
+		for b := range batches {
+			if err := gctx.Err(); err != nil {
+				return err
+			}
+			if err := im.write(gctx, b, to); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return g.Wait()
+}
+
+// write brings a batch into the store and counts it. A batch that was begun is finished when ctx ends, since
+// otherwise nobody could say what went in.
+func (im *importer) write(ctx context.Context, b *batch, to sink) error {
+	ctx = context.WithoutCancel(ctx)
+	if len(b.upserts) > 0 {
+		results, err := to(ctx, b.upserts)
+		if err != nil {
+			return err
+		}
+		members := im.count(b, results)
+		if err := im.enlist(ctx, members); err != nil {
+			return err
+		}
+	}
+	im.found.merge(b.found)
+	r := im.report
+	r.Refused += b.refused
+	r.Blank += b.blank
+	r.Lines += len(b.upserts) + b.refused
+	r.LastLine = b.last
+	if im.o.Progress != nil {
+		im.o.Progress(im.progress(b.offset))
+	}
+	return nil
+}
+
+// count takes the results into the report and returns the records that are in the store now.
+func (im *importer) count(b *batch, results []crmstore.WriteResult) []crmstore.ID {
+	members := make([]crmstore.ID, 0, len(results))
+	for i, w := range results {
+		switch w.Outcome {
+		case crmstore.Created:
+			im.report.Created++
+		case crmstore.Updated:
+			im.report.Updated++
+		case crmstore.Unchanged:
+			im.report.Unchanged++
+		default:
+			im.report.Refused++
+			b.found.add(im.refusal(b.lines[i], &b.upserts[i], w))
+			continue
+		}
+		members = append(members, w.ID)
+	}
+	return members
+}
+
+// refusal is the store's refusal of a record as a finding.
+func (im *importer) refusal(line int, u *crmstore.Upsert, w crmstore.WriteResult) Finding {
+	who := string(im.o.Object)
+	if id := max(u.ID, w.ID); id != 0 {
+		who += " " + id.String()
+	}
+	var taken *crmstore.EmailTakenError
+	switch {
+	case errors.As(w.Err, &taken):
+		return Finding{Code: EmailTaken, Line: line, Message: taken.Error(), Help: "an e-mail address belongs to one contact at a time"}
+	case errors.Is(w.Err, crmstore.ErrArchived):
+		return Finding{Code: InBin, Line: line, Message: who + " is in the bin", Help: "restore it first"}
+	case errors.Is(w.Err, crmstore.ErrNotFound):
+		return Finding{Code: NotThere, Line: line, Message: "there is no such " + who, Help: "only records that exist are changed in this mode"}
+	case errors.Is(w.Err, crmstore.ErrExists):
+		return Finding{Code: ThereAlready, Line: line, Message: who + " exists already", Help: "only new records are made in this mode"}
+	case w.Err != nil:
+		return Finding{Code: StoreRefused, Line: line, Message: w.Err.Error()}
+	}
+	return Finding{Code: StoreRefused, Line: line, Message: "the store refused the record"}
+}

@@ -1,0 +1,82 @@
+package csvfile
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+
+	"golang.org/x/text/encoding/unicode"
+	"golang.org/x/text/transform"
+)
+
+// bufferSize is how much of a file is read at a time, and how far the header may reach for the
+// separator to be found from it.
+const bufferSize = 256 << 10
+
+// counter counts the bytes of the file as they are read.
+type counter struct {
+	r io.Reader
+	n int64
+}
+
+func (c *counter) Read(p []byte) (int, error) {
+	n, err := c.r.Read(p)
+	c.n += int64(n)
+	return n, err
+}
+
+// openRows finds out how the file is encoded and which character separates its cells.
+// utf16 says that the text was decoded, so that U+FFFD may stand for something that was not text.
+func openRows(r io.Reader) (rows *rowReader, utf16 bool, err error) {
+	in := bufio.NewReaderSize(r, bufferSize)
+	head, err := in.Peek(4)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return nil, false, fmt.Errorf("read: %w", err)
+	}
+	switch {
+	case bytes.HasPrefix(head, []byte("\xef\xbb\xbf")):
+		_, _ = in.Discard(3) // peeked at, so it cannot fail
+	case bytes.HasPrefix(head, []byte("\xff\xfe")), bytes.HasPrefix(head, []byte("\xfe\xff")):
+		decoder := unicode.UTF16(unicode.LittleEndian, unicode.ExpectBOM).NewDecoder()
+		in, utf16 = bufio.NewReaderSize(transform.NewReader(in, decoder), bufferSize), true
+	case bytes.HasPrefix(head, []byte("PK\x03\x04")):
+		return nil, false, broken(FileEncoding, 0, "this is a workbook or another zip archive, not a CSV file", "save it as CSV UTF-8")
+	}
+	head, err = in.Peek(bufferSize)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return nil, false, fmt.Errorf("read: %w", err)
+	}
+	return &rowReader{in: in, comma: separator(head)}, utf16, nil
+}
+
+// separator is the character that the first line with anything on it uses most outside quotes; a comma when in doubt.
+func separator(head []byte) byte {
+	var commas, semicolons, tabs int
+	quoted := false
+	head = bytes.TrimLeft(head, "\r\n")
+	for _, b := range head {
+		switch {
+		case b == '"':
+			quoted = !quoted
+		case quoted:
+		case b == ',':
+			commas++
+		case b == ';':
+			semicolons++
+		case b == '\t':
+			tabs++
+		}
+		if b == '\n' && !quoted {
+			break
+		}
+	}
+	switch {
+	case tabs > commas && tabs > semicolons:
+		return '\t'
+	case semicolons > commas:
+		return ';'
+	}
+	return ','
+}

@@ -1,0 +1,205 @@
+package csvfile
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/crm-workflow/crm-workflow/crmstore"
+)
+
+// maxText is how many characters a text may have, as in HubSpot.
+const maxText = 65536
+
+// reading is how cells are read: what a date may look like and where a clock without a zone hangs.
+type reading struct {
+	order DateOrder
+	zone  *time.Location
+}
+
+// value reads a cell of a property; the unknown value means that the cell says nothing.
+func (r reading) value(p *crmstore.Property, options optionIndex, s string) (crmstore.Value, *problem) {
+	if p.Type == crmstore.String {
+		return textValue(s)
+	}
+	s = strings.TrimSpace(s)
+	if s == "" {
+		return crmstore.Value{}, nil
+	}
+	switch p.Type {
+	case crmstore.Number:
+		return numberValue(s)
+	case crmstore.Date, crmstore.DateTime:
+		return r.dateValue(p.Type, s)
+	case crmstore.Bool:
+		return boolValue(s)
+	case crmstore.Enumeration:
+		return options.value(s)
+	default:
+		return textValue(s)
+	}
+}
+
+func textValue(s string) (crmstore.Value, *problem) {
+	if len(s) > maxText {
+		if n := utf8.RuneCountInString(s); n > maxText {
+			return crmstore.Value{}, &problem{TextTooLong, fmt.Sprintf("the text has %d characters", n), fmt.Sprintf("at most %d fit", maxText)}
+		}
+	}
+	return crmstore.StringValue(s), nil
+}
+
+// emailValue reads an e-mail address, trimmed. The check is small on purpose: it catches cells that are
+// no address at all, and leaves the rest to the mail servers of this world.
+func emailValue(s string) (crmstore.Value, *problem) {
+	s = strings.TrimSpace(s)
+	if s == "" {
+		return crmstore.Value{}, nil
+	}
+	at := strings.IndexByte(s, '@')
+	if at <= 0 || at == len(s)-1 || strings.IndexByte(s[at+1:], '@') >= 0 || strings.ContainsFunc(s, blankOrControl) {
+		return crmstore.Value{}, &problem{BadEmail, quote(s) + " is not an e-mail address", "write one address, like jane@example.com"}
+	}
+	return textValue(s)
+}
+
+func blankOrControl(r rune) bool { return r <= ' ' || r == 0x7f || r == 0xa0 }
+
+func numberValue(s string) (crmstore.Value, *problem) {
+	bad := func(help string) (crmstore.Value, *problem) {
+		return crmstore.Value{}, &problem{BadNumber, quote(s) + " is not a number", help}
+	}
+	digits, whole := 0, true
+	for i := range len(s) {
+		switch b := s[i]; {
+		case b >= '0' && b <= '9':
+			digits++
+		case b == '+' || b == '-':
+		case b == '.' || b == 'e' || b == 'E':
+			whole = false
+		case b == ',':
+			return bad("write it without thousands separators and with a decimal point, like 1234.5")
+		default:
+			return bad("write it like 1234.5")
+		}
+	}
+	f, err := strconv.ParseFloat(s, 64)
+	if err != nil {
+		if errors.Is(err, strconv.ErrRange) {
+			return crmstore.Value{}, &problem{BadNumber, quote(s) + " is too large for a number", "numbers reach to about 1.8e308"}
+		}
+		return bad("write it like 1234.5")
+	}
+	if whole && digits > 15 && !exact(s, f) {
+		return crmstore.Value{}, &problem{BadNumber, quote(s) + " has more digits than a number holds", "keep it in a text property"}
+	}
+	return crmstore.NumberValue(f), nil
+}
+
+// exact reports whether the whole number s is f to the last digit.
+func exact(s string, f float64) bool {
+	want := strings.TrimLeft(strings.TrimLeft(s, "+-"), "0")
+	got := strings.TrimLeft(strconv.FormatFloat(f, 'f', 0, 64), "-")
+	return want == got || want == "" && f == 0
+}
+
+func (r reading) dateValue(t crmstore.PropertyType, s string) (crmstore.Value, *problem) {
+	m, p := parseDate(s, r.order)
+	if p != nil {
+		return crmstore.Value{}, p
+	}
+	if t == crmstore.Date {
+		if y := m.face.Year(); y < crmstore.MinYear || y > crmstore.MaxYear {
+			return crmstore.Value{}, badDate(s, "lies outside the years 1 to 9999", "")
+		}
+		return m.day(), nil
+	}
+	at := m.instant(r.zone)
+	if y := at.UTC().Year(); y < crmstore.MinYear || y > crmstore.MaxYear {
+		return crmstore.Value{}, badDate(s, "lies outside the years 1 to 9999", "")
+	}
+	return crmstore.DateTimeValue(at), nil
+}
+
+func boolValue(s string) (crmstore.Value, *problem) {
+	switch {
+	case s == "1" || strings.EqualFold(s, "true") || strings.EqualFold(s, "yes"):
+		return crmstore.BoolValue(true), nil
+	case s == "0" || strings.EqualFold(s, "false") || strings.EqualFold(s, "no"):
+		return crmstore.BoolValue(false), nil
+	}
+	return crmstore.Value{}, &problem{BadBool, quote(s) + " is neither yes nor no", "write true or false, yes or no, 1 or 0"}
+}
+
+// optionIndex finds an option of one enumeration by what a cell says.
+type optionIndex struct {
+	values map[string]string // as written, and in lower case → internal value; "" = several options share the label
+	offer  []string          // internal values, in display order
+	labels []string
+}
+
+func indexOptions(p *crmstore.Property) optionIndex {
+	x := optionIndex{values: make(map[string]string, 3*len(p.Options))}
+	labels := make(map[string]string, len(p.Options))
+	for _, o := range p.Options {
+		if o.Removed {
+			continue
+		}
+		x.offer, x.labels = append(x.offer, o.Value), append(x.labels, o.Label)
+		label := strings.ToLower(strings.TrimSpace(o.Label))
+		if v, taken := labels[label]; taken && v != o.Value {
+			labels[label] = ""
+		} else {
+			labels[label] = o.Value
+		}
+	}
+	for label, v := range labels {
+		x.values[label] = v
+	}
+	for _, v := range x.offer { // internal values win over labels, and exact spelling over case
+		x.values[strings.ToLower(v)] = v
+	}
+	for _, v := range x.offer {
+		x.values[v] = v
+	}
+	delete(x.values, "")
+	return x
+}
+
+func (x optionIndex) value(s string) (crmstore.Value, *problem) {
+	v, ok := x.values[s]
+	if !ok {
+		v, ok = x.values[strings.ToLower(s)]
+	}
+	switch {
+	case ok && v != "":
+		return crmstore.EnumValue(v), nil
+	case ok:
+		return crmstore.Value{}, &problem{BadOption, quote(s) + " is the label of several options", x.help(s)}
+	case strings.Contains(s, ";"):
+		return crmstore.Value{}, &problem{BadOption, quote(s) + " holds several options, and the property holds one", x.help(s)}
+	}
+	return crmstore.Value{}, &problem{BadOption, quote(s) + " is not an option", x.help(s)}
+}
+
+// offered is how many options a help text lists.
+const offered = 12
+
+func (x optionIndex) help(s string) string {
+	list := x.offer
+	more := ""
+	if len(list) > offered {
+		list, more = list[:offered], fmt.Sprintf(" and %d more", len(x.offer)-offered)
+	}
+	help := "the options are " + strings.Join(list, ", ") + more
+	if len(x.offer) == 0 {
+		return "the property has no options"
+	}
+	if near := nearest(s, x.offer, x.labels); near != "" {
+		help = fmt.Sprintf("did you mean %s? %s", near, help)
+	}
+	return help
+}

@@ -1,0 +1,193 @@
+package csvfile
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/crm-workflow/crm-workflow/crmstore"
+)
+
+func TestDates(t *testing.T) {
+	t.Parallel()
+	amsterdam, err := time.LoadLocation("Europe/Amsterdam")
+	if err != nil {
+		t.Fatal(err)
+	}
+	cases := []struct {
+		in    string
+		order DateOrder
+		zone  *time.Location
+		want  string // of a datetime; "" = refused
+		day   string // of a date
+	}{
+		{in: "2006-01-02", want: "2006-01-02T00:00:00Z", day: "2006-01-02"},
+		{in: "2006/01/02", want: "2006-01-02T00:00:00Z", day: "2006-01-02"},
+		{in: "2006-1-2", want: "2006-01-02T00:00:00Z", day: "2006-01-02"},
+		{in: " 2006-01-02 ", want: "2006-01-02T00:00:00Z", day: "2006-01-02"},
+		{in: "2006-01-02 15:04", want: "2006-01-02T15:04:00Z", day: "2006-01-02"},
+		{in: "2006-01-02 15:04:05", want: "2006-01-02T15:04:05Z", day: "2006-01-02"},
+		{in: "2006-01-02T15:04:05", want: "2006-01-02T15:04:05Z", day: "2006-01-02"},
+		{in: "2006-01-02T15:04:05Z", want: "2006-01-02T15:04:05Z", day: "2006-01-02"},
+		{in: "2006-01-02 15:04:05 UTC", want: "2006-01-02T15:04:05Z", day: "2006-01-02"},
+		{in: "2006-01-02T15:04:05.1234Z", want: "2006-01-02T15:04:05.123Z", day: "2006-01-02"},
+		{in: "2006-01-02T23:04:05-05:00", want: "2006-01-03T04:04:05Z", day: "2006-01-02"},
+		{in: "2006-01-02T00:30:00+0200", want: "2006-01-01T22:30:00Z", day: "2006-01-02"},
+		{in: "2006-01-02 00:30:00+02", want: "2006-01-01T22:30:00Z", day: "2006-01-02"},
+		{in: "1136214245678", want: "2006-01-02T15:04:05.678Z", day: "2006-01-02"},
+		{in: "852076800000", want: "1997-01-01T00:00:00Z", day: "1997-01-01"},
+		{in: "-852076800000", want: "1943-01-01T00:00:00Z", day: "1943-01-01"},
+		{in: "Jan 2, 2006", want: "2006-01-02T00:00:00Z", day: "2006-01-02"},
+		{in: "january 2 2006", want: "2006-01-02T00:00:00Z", day: "2006-01-02"},
+		{in: "2 Jan 2006", want: "2006-01-02T00:00:00Z", day: "2006-01-02"},
+		{in: "Jan 2, 2006 3:04 PM", want: "2006-01-02T15:04:00Z", day: "2006-01-02"},
+		{in: "Jan 2, 2006 12:04 AM", want: "2006-01-02T00:04:00Z", day: "2006-01-02"},
+		{in: "Jan 2, 2006, 12:04:05pm", want: "2006-01-02T12:04:05Z", day: "2006-01-02"},
+		{in: "01/02/2006", order: MonthDay, want: "2006-01-02T00:00:00Z", day: "2006-01-02"},
+		{in: "01/02/2006", order: DayMonth, want: "2006-02-01T00:00:00Z", day: "2006-02-01"},
+		{in: "1.2.2006 15:04", order: DayMonth, want: "2006-02-01T15:04:00Z", day: "2006-02-01"},
+		{in: "31-01-2006", order: DayMonth, want: "2006-01-31T00:00:00Z", day: "2006-01-31"},
+		{in: "0001-01-01", want: "0001-01-01T00:00:00Z", day: "0001-01-01"},
+		{in: "9999-12-31T23:59:59Z", want: "9999-12-31T23:59:59Z", day: "9999-12-31"},
+		{in: "2024-02-29", want: "2024-02-29T00:00:00Z", day: "2024-02-29"},
+
+		{in: "2006-01-02", zone: amsterdam, want: "2006-01-01T23:00:00Z", day: "2006-01-02"},
+		{in: "2006-07-02 15:04", zone: amsterdam, want: "2006-07-02T13:04:00Z", day: "2006-07-02"},
+		{in: "2006-07-02T15:04Z", zone: amsterdam, want: "2006-07-02T15:04:00Z", day: "2006-07-02"},
+		{in: "1136214245678", zone: amsterdam, want: "2006-01-02T15:04:05.678Z", day: "2006-01-02"},
+		{in: "0001-01-01", zone: amsterdam, want: "", day: "0001-01-01"}, // in UTC it lies before year 1
+
+		{in: "2023-02-29"}, {in: "2006-13-01"}, {in: "2006-00-01"}, {in: "2006-01-00"}, {in: "2006-04-31"},
+		{in: "0000-01-01"}, {in: "10000-01-01"}, {in: "-62135596800001"}, {in: "253402300800000"},
+		{in: "01/02/2006"}, {in: "13/02/2006"}, {in: "13/02/2006", order: MonthDay}, {in: "1/2/06", order: MonthDay}, {in: "1/2-2006", order: MonthDay},
+		{in: "20060102"}, {in: "1136214245"}, {in: "2006"}, {in: "2006-01"}, {in: "2006-01-02T"}, {in: "2006-01-02 24:00"},
+		{in: "2006-01-02 15:60"}, {in: "2006-01-02 15:04:60"}, {in: "2006-01-02 5"}, {in: "2006-01-02 15:04 CET"}, {in: "2006-01-02 15:04 +24:00"},
+		{in: "2006-01-02 13:04 PM"}, {in: "2006-01-02 15:04:05.1234567890"}, {in: "2006-01-02x"}, {in: "2006/01-02"},
+		{in: "Foo 2, 2006"}, {in: "Jan 2"}, {in: "Jan 2, 06"}, {in: "Jan 32, 2006"}, {in: "soon"}, {in: "-"}, {in: "--12-01-02"}, {in: "1"}, {in: "//"},
+		{in: "２００６-01-02"}, {in: "2006‐01‐02"},
+	}
+	for _, c := range cases {
+		zone := c.zone
+		if zone == nil {
+			zone = time.UTC
+		}
+		for _, want := range []struct {
+			typ  crmstore.PropertyType
+			text string
+		}{{crmstore.DateTime, c.want}, {crmstore.Date, c.day}} {
+			p := &crmstore.Property{Type: want.typ}
+			v, bad := reading{c.order, zone}.value(p, optionIndex{}, c.in)
+			if (bad != nil) != (want.text == "") || v.String() != want.text {
+				t.Errorf("%s %q (order %q, zone %s) = %q, %+v; want %q", want.typ, c.in, c.order, zone, v, bad, want.text)
+			}
+			if bad != nil && (bad.code != BadDate || !strings.Contains(bad.message, quote(strings.TrimSpace(c.in)))) {
+				t.Errorf("%s %q: finding %+v does not quote it", want.typ, c.in, bad)
+			}
+		}
+	}
+}
+
+func TestNumbers(t *testing.T) {
+	t.Parallel()
+	good := map[string]float64{
+		"0": 0, "-0": 0, "1": 1, "+1": 1, "-1.5": -1.5, ".5": .5, "5.": 5, " 12 ": 12, "1e3": 1000, "1.5E-3": 0.0015, "007": 7,
+		"9007199254740992": 9007199254740992, "100000000000000000000": 1e20, "0.12345678901234567890": 0.12345678901234567890, "00000000000000000": 0,
+	}
+	p := &crmstore.Property{Type: crmstore.Number}
+	for in, want := range good {
+		if v, bad := (reading{}).value(p, optionIndex{}, in); bad != nil || v != crmstore.NumberValue(want) {
+			t.Errorf("number %q = %v, %+v; want %v", in, v, bad, want)
+		}
+	}
+	bad := map[string]string{ // text → what the help says
+		"1,234.50": "thousands separators", "12,5": "decimal point", "NaN": "like 1234.5", "Inf": "like 1234.5", "-infinity": "like 1234.5",
+		"0x10": "like 1234.5", "1_000": "like 1234.5", "€5": "like 1234.5", "12%": "like 1234.5", "1 000": "like 1234.5", "1-2": "like 1234.5",
+		"-": "like 1234.5", "e": "like 1234.5", ".": "like 1234.5", "1e999": "1.8e308", "-1e999": "1.8e308", "9007199254740993": "text property",
+		"12345678901234567890": "text property",
+	}
+	for in, help := range bad {
+		v, f := reading{}.value(p, optionIndex{}, in)
+		if v.Known() || f == nil || f.code != BadNumber || !strings.Contains(f.help, help) {
+			t.Errorf("number %q = %v, %+v; want a finding with help %q", in, v, f, help)
+		}
+	}
+}
+
+func TestBools(t *testing.T) {
+	t.Parallel()
+	p := &crmstore.Property{Type: crmstore.Bool}
+	for in, want := range map[string]string{"true": "true", "TRUE": "true", "Yes": "true", "1": "true", " no ": "false", "False": "false", "0": "false",
+		"": "", "  ": "", "y": "bad", "2": "bad", "on": "bad"} {
+		v, bad := reading{}.value(p, optionIndex{}, in)
+		if got := v.String(); (bad != nil) != (want == "bad") || bad == nil && got != want {
+			t.Errorf("bool %q = %q, %+v; want %s", in, got, bad, want)
+		}
+	}
+}
+
+func TestOptions(t *testing.T) {
+	t.Parallel()
+	p := &crmstore.Property{Type: crmstore.Enumeration, Options: []crmstore.Option{
+		{Number: 1, Value: "lead", Label: "Lead"}, {Number: 2, Value: "customer", Label: "Paying Customer"},
+		{Number: 3, Value: "Lead Two", Label: "customer"}, {Number: 4, Value: "a", Label: "Twin"}, {Number: 5, Value: "b", Label: "Twin"},
+		{Number: 6, Value: "old", Label: "Old", Removed: true}, {Number: 7, Value: "A", Label: "Upper"}, {Number: 8, Value: "nameless"},
+	}}
+	x := indexOptions(p)
+	for in, want := range map[string]string{
+		"lead": "lead", "LEAD": "lead", " Lead ": "lead", "paying customer": "customer", "customer": "customer", "lead two": "Lead Two",
+		"a": "a", "A": "A", "upper": "A", "b": "b", "nameless": "nameless",
+	} {
+		if v, bad := (reading{}).value(p, x, in); bad != nil || v != crmstore.EnumValue(want) {
+			t.Errorf("option %q = %v, %+v; want %s", in, v, bad, want)
+		}
+	}
+	for in, want := range map[string]string{
+		"leed": "did you mean lead?", "old": "the options are lead, customer", "twin": "the options are", "lead;customer": "the options are",
+		"zzzzzzzzz": "the options are lead, customer, Lead Two, a, b, A, nameless",
+	} {
+		v, bad := reading{}.value(p, x, in)
+		if v.Known() || bad == nil || bad.code != BadOption || !strings.Contains(bad.help, want) {
+			t.Errorf("option %q = %v, %+v; want help %q", in, v, bad, want)
+		}
+	}
+	if v, bad := (reading{}).value(p, x, strings.Repeat("x", 1<<20)); v.Known() || bad == nil || len(bad.message) > 200 {
+		t.Errorf("a long cell gives %d bytes of message, want a short one", len(bad.message))
+	}
+}
+
+func TestTexts(t *testing.T) {
+	t.Parallel()
+	p := &crmstore.Property{Type: crmstore.String}
+	for _, in := range []string{" a ", "=1+1", "line\r\nbreak", "  ", "é", strings.Repeat("é", maxText)} {
+		if v, bad := (reading{}).value(p, optionIndex{}, in); bad != nil || v.Text() != in {
+			t.Errorf("text %s is not kept exactly: %+v", quote(in), bad)
+		}
+	}
+	if _, bad := (reading{}).value(p, optionIndex{}, strings.Repeat("é", maxText+1)); bad == nil || bad.code != TextTooLong {
+		t.Errorf("a text that is one character too long gives %+v", bad)
+	}
+}
+
+func TestEmails(t *testing.T) {
+	t.Parallel()
+	for in, want := range map[string]string{" Jane@Example.com ": "Jane@Example.com", "a@b": "a@b", "jané@exämple.de": "jané@exämple.de", "": "", "  ": ""} {
+		if v, bad := emailValue(in); bad != nil || v.Text() != want {
+			t.Errorf("e-mail %q = %q, %+v; want %q", in, v.Text(), bad, want)
+		}
+	}
+	for _, in := range []string{"jane", "@example.com", "jane@", "a@b@c", "jane doe@example.com", "a@b\nc", "a\u00a0@b", "a@b,c@d", "a@b\tc"} {
+		if v, bad := emailValue(in); v.Known() || bad == nil || bad.code != BadEmail {
+			t.Errorf("e-mail %q = %v, %+v; want a finding", in, v, bad)
+		}
+	}
+}
+
+func TestNearest(t *testing.T) {
+	t.Parallel()
+	known := []string{"lifecyclestage", "email", "createdate"}
+	for in, want := range map[string]string{"LifecycleStage": "lifecyclestage", "emial": "email", "creatdate": "createdate", "zzz": "", strings.Repeat("e", 200): ""} {
+		if got := nearest(in, known); got != want {
+			t.Errorf("nearest(%q) = %q, want %q", in, got, want)
+		}
+	}
+}
