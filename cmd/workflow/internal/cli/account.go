@@ -1,0 +1,162 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/workflow/diag"
+)
+
+func (s *session) accountCommand() *cobra.Command {
+	return group("account", "the account, its tier and its partitions",
+		"  workflow account create --tier professional\n  workflow account show",
+		s.accountCreate(), s.accountShow(), s.accountSetTier())
+}
+
+func (s *session) accountCreate() *cobra.Command {
+	var tier string
+	var partitions int
+	cmd := &cobra.Command{
+		Use: "create [--tier TIER] [--partitions N]", Short: "make the account",
+		Long: "create makes the account with the usual properties of contacts, companies, deals, tickets and calls.\n" +
+			"The number of partitions is fixed from then on; the default is right up to tens of millions of contacts.",
+		Example: "  workflow account create\n  workflow account create --tier enterprise --partitions 4096",
+		Args:    noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			level, err := parseTier(tier)
+			if err != nil {
+				return err
+			}
+			if partitions < 0 {
+				return usagef("", "--partitions %d: want a positive number", partitions)
+			}
+			store, err := s.open(cmd.Context())
+			if err != nil {
+				return err
+			}
+			a, err := store.CreateAccount(cmd.Context(), level, partitions, s.cause("account create"), s.now())
+			if errors.Is(err, crmstore.ErrExists) {
+				return refusedf("see it: workflow account show"+s.repeatFlags(), "%v", err)
+			}
+			if err != nil {
+				return err
+			}
+			s.emit(a, func(o *output) {
+				o.printf("account %s is ready in %s: tier %s, %s partitions\n", a.Name, store.Describe(), a.Tier, count(a.Partitions))
+				o.printf("next: workflow records import FILE.csv\n")
+			})
+			return nil
+		},
+	}
+	cmd.Flags().StringVar(&tier, "tier", string(crmstore.Professional), "free, starter, professional or enterprise")
+	cmd.Flags().IntVar(&partitions, "partitions", 0, "partitions of each object type (0 = 1024)")
+	_ = cmd.RegisterFlagCompletionFunc("tier", cobra.FixedCompletions(tierNames(), cobra.ShellCompDirectiveNoFileComp))
+	return cmd
+}
+
+func (s *session) accountShow() *cobra.Command {
+	return &cobra.Command{
+		Use: "show", Short: "tier, partitions and how many records there are",
+		Example: "  workflow account show --format json", Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			store, err := s.open(cmd.Context())
+			if err != nil {
+				return err
+			}
+			return s.showAccount(cmd.Context(), store)
+		},
+	}
+}
+
+// accountDocument is the account with its counts.
+type accountDocument struct {
+	crmstore.Account
+	Store     string                                  `json:"store"`
+	Workflows bool                                    `json:"workflows_allowed"`
+	Records   map[crmstore.ObjectType]crmstore.Counts `json:"records"`
+}
+
+func (s *session) showAccount(ctx context.Context, store *crmstore.Store) error {
+	a, err := store.Account(ctx)
+	if err != nil {
+		return err
+	}
+	doc := accountDocument{
+		Account: a, Store: store.Describe(), Workflows: runsWorkflows(a.Tier),
+		Records: map[crmstore.ObjectType]crmstore.Counts{},
+	}
+	for _, o := range crmstore.StandardObjects() {
+		if doc.Records[o], err = store.Count(ctx, o); err != nil {
+			return err
+		}
+	}
+	s.emit(doc, func(o *output) {
+		tier := string(a.Tier)
+		if !doc.Workflows {
+			tier += " (workflows need professional or enterprise)"
+		}
+		o.facts([2]string{"account", a.Name}, [2]string{"store", doc.Store}, [2]string{"tier", tier},
+			[2]string{"partitions", count(a.Partitions)}, [2]string{"created", stamp(a.CreatedAt)})
+		o.printf("\n")
+		tb := &table{columns: []column{{head: "object"}, {head: "live", right: true}, {head: "in the bin", right: true}}}
+		for _, object := range crmstore.StandardObjects() {
+			n := doc.Records[object]
+			tb.add(txt(object.Plural()), txt(count(n.Live)), txt(count(n.Archived)))
+		}
+		o.table(tb, 0)
+	})
+	return nil
+}
+
+func (s *session) accountSetTier() *cobra.Command {
+	return &cobra.Command{
+		Use: "set-tier TIER", Short: "change the tier; workflows run on professional and enterprise",
+		Example:           "  workflow account set-tier enterprise",
+		Args:              args(1, 1, "a tier: "+strings.Join(tierNames(), ", ")),
+		ValidArgsFunction: cobra.FixedCompletions(tierNames(), cobra.ShellCompDirectiveNoFileComp),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			tier, err := parseTier(args[0])
+			if err != nil {
+				return err
+			}
+			store, err := s.open(cmd.Context())
+			if err != nil {
+				return err
+			}
+			a, err := store.SetTier(cmd.Context(), tier, s.cause("account set-tier"), s.now())
+			if err != nil {
+				return err
+			}
+			s.emit(a, func(o *output) { o.printf("account %s has tier %s\n", a.Name, a.Tier) })
+			if !runsWorkflows(a.Tier) {
+				s.err.printf("note: on this tier no workflow runs; published ones wait until the account is professional or enterprise\n")
+			}
+			return nil
+		},
+	}
+}
+
+func runsWorkflows(t crmstore.Tier) bool {
+	return t == crmstore.Professional || t == crmstore.Enterprise
+}
+
+func tierNames() []string {
+	return []string{string(crmstore.Free), string(crmstore.Starter), string(crmstore.Professional), string(crmstore.Enterprise)}
+}
+
+func parseTier(word string) (crmstore.Tier, error) {
+	name := strings.ToLower(strings.TrimSpace(word))
+	if slices.Contains(tierNames(), name) {
+		return crmstore.Tier(name), nil
+	}
+	help := "one of: " + strings.Join(tierNames(), ", ")
+	if near := diag.Nearest(name, tierNames()); near != "" {
+		help = "did you mean " + near + "?"
+	}
+	return "", usagef(help, "tier %q is not known", word)
+}

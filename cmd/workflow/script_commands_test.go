@@ -1,0 +1,71 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os/exec"
+	"strconv"
+	"strings"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// exits runs a command and wants one exit code: exits CODE COMMAND [ARG...].
+func exits(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: exits CODE COMMAND [ARG...]")
+	}
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	err = ts.Exec(args[1], args[2:]...)
+	got := 0
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
+		got = exit.ExitCode()
+	} else if err != nil {
+		ts.Fatalf("%v", err)
+	}
+	if got != want {
+		ts.Fatalf("exit code %d, want %d", got, want)
+	}
+}
+
+// jsonPath reads the last stdout as one JSON document and compares the value at a path: json PATH WANT, such as
+// json error.kind usage, json runs.0.deleted 3, or json contacts.# 12 for a length. WANT "-" wants no such field.
+func jsonPath(ts *testscript.TestScript, neg bool, args []string) {
+	if len(args) != 2 {
+		ts.Fatalf("usage: json PATH WANT")
+	}
+	dec := json.NewDecoder(strings.NewReader(ts.ReadFile("stdout")))
+	dec.UseNumber()
+	var doc any
+	ts.Check(dec.Decode(&doc))
+	if dec.More() {
+		ts.Fatalf("stdout holds more than one document")
+	}
+	got := at(doc, strings.Split(args[0], "."))
+	if (got == args[1]) == neg {
+		ts.Fatalf("%s is %s, want %s (negated: %v)", args[0], got, args[1], neg)
+	}
+}
+
+func at(v any, path []string) string {
+	if len(path) == 0 {
+		return fmt.Sprint(v)
+	}
+	switch v := v.(type) {
+	case map[string]any:
+		if next, ok := v[path[0]]; ok {
+			return at(next, path[1:])
+		}
+	case []any:
+		if path[0] == "#" {
+			return strconv.Itoa(len(v))
+		}
+		if i, err := strconv.Atoi(path[0]); err == nil && i < len(v) {
+			return at(v[i], path[1:])
+		}
+	}
+	return "-"
+}
