@@ -1,0 +1,234 @@
+package workflow
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/crm-workflow/crm-workflow/actions"
+	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/triggers"
+)
+
+const (
+	// rangePartitions is how many partitions are acted on together: enough for one pipeline.
+	rangePartitions = 32
+	// batchRecords is how many records of one partition one script deletes.
+	batchRecords = 64
+	// maxTries is how often a record that changes between its test and its deletion is tested again.
+	maxTries = 5
+)
+
+// part is one partition's matches on their way to an outcome.
+type part struct {
+	crmstore.Matches               // Deleted, Changed and Failed count up
+	open             []crmstore.ID // no outcome yet
+	tries            map[crmstore.ID]int
+}
+
+// act carries out all ranges, one after the other, and closes the run.
+func (p *pass) act(ctx context.Context) error {
+	partitions, err := p.store.Partitions(ctx)
+	if err != nil {
+		return fmt.Errorf("act: %w", err)
+	}
+	for from := 0; from < partitions; from += rangePartitions {
+		if err := p.actRange(ctx, from, min(from+rangePartitions, partitions)); err != nil {
+			return err
+		}
+	}
+	return p.update(ctx, func(run *crmstore.Run) { run.Stage = stageClose })
+}
+
+// actRange carries out partitions from ≤ p < to. It depends on nothing but the run in the store, may be repeated by
+// any owner of the run, and skips what is done. When the context ends it finishes the batches in hand first.
+func (p *pass) actRange(ctx context.Context, from, to int) error {
+	parts, err := p.openParts(ctx, from, to)
+	if err != nil {
+		return fmt.Errorf("act on partitions %d to %d: %w", from, to-1, err)
+	}
+	for len(parts) > 0 {
+		if err := p.mayGoOn(ctx); err != nil {
+			return err
+		}
+		whole := context.WithoutCancel(ctx)
+		if err := p.round(whole, parts); err != nil {
+			return fmt.Errorf("act on partitions %d to %d: %w", from, to-1, err)
+		}
+		if parts, err = p.settle(whole, parts); err != nil {
+			return fmt.Errorf("act on partitions %d to %d: %w", from, to-1, err)
+		}
+	}
+	return nil
+}
+
+// mayGoOn asks, before each round, all that may have changed: the context, who owns the run, whether it was
+// cancelled, the account's tier, the workflow's switch.
+func (p *pass) mayGoOn(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	now, err := p.store.Run(ctx, p.id)
+	if err != nil {
+		return fmt.Errorf("read run %s: %w", p.id, err)
+	}
+	if err := p.check(now); err != nil {
+		return err
+	}
+	return checkRuns(ctx, p.store, p.workflow)
+}
+
+// openParts reads what is to be done. On a run that was carried before, records that it deleted count as done, also
+// when somebody restored them since.
+func (p *pass) openParts(ctx context.Context, from, to int) ([]*part, error) {
+	saved, err := p.store.Matches(ctx, p.def.Object, p.id, from, to)
+	if err != nil {
+		return nil, err
+	}
+	var parts []*part
+	var want []crmstore.PartitionIDs
+	for _, m := range saved {
+		if m.Done {
+			p.acted += int64(len(m.IDs))
+			continue
+		}
+		m.Deleted, m.Changed, m.Failed = 0, 0, 0
+		parts = append(parts, &part{Matches: m, open: slices.Clone(m.IDs), tries: map[crmstore.ID]int{}})
+		want = append(want, crmstore.PartitionIDs{Partition: m.Partition, IDs: m.IDs})
+	}
+	if p.fence == 1 {
+		return parts, nil
+	}
+	mine, err := p.r.completed(ctx, p.saved(), want)
+	if err != nil {
+		return nil, err
+	}
+	for i, part := range parts {
+		part.Deleted = int64(len(mine[i]))
+		part.open = slices.DeleteFunc(part.open, func(id crmstore.ID) bool { return mine[i][id] })
+	}
+	return p.settle(context.WithoutCancel(ctx), parts)
+}
+
+// settle marks the partitions done that have nothing open any more, and returns the others.
+func (p *pass) settle(ctx context.Context, parts []*part) ([]*part, error) {
+	var open []*part
+	var done []crmstore.Matches
+	for _, part := range parts {
+		if len(part.open) > 0 {
+			open = append(open, part)
+			continue
+		}
+		part.Done = true
+		done = append(done, part.Matches)
+		p.acted += int64(len(part.IDs))
+	}
+	if len(done) > 0 {
+		if err := p.store.FinishMatches(ctx, p.def.Object, p.id, done); err != nil {
+			return nil, err
+		}
+	}
+	if p.r.Progress != nil {
+		acted := p.acted
+		for _, part := range open {
+			acted += int64(len(part.IDs) - len(part.open))
+		}
+		p.r.Progress(stageAct, acted, enrolling(p.saved().Totals))
+	}
+	return open, nil
+}
+
+// round reads and tests the next batch of every partition, and hands those that still match to the actions.
+func (p *pass) round(ctx context.Context, parts []*part) error {
+	byNumber := make(map[int]*part, len(parts))
+	want := make([]crmstore.PartitionIDs, 0, len(parts))
+	for _, part := range parts {
+		byNumber[part.Partition] = part
+		n := min(len(part.open), batchRecords)
+		want = append(want, crmstore.PartitionIDs{Partition: part.Partition, IDs: part.open[:n:n]})
+		part.open = part.open[n:]
+	}
+	var batches []actions.Batch
+	err := p.matcher.Test(ctx, p.store, p.def.Object, want, func(n int, recs []*crmstore.Record, verdicts []triggers.Verdict) error {
+		if batch := byNumber[n].tested(p.id, recs, verdicts); len(batch.Records) > 0 {
+			batches = append(batches, batch)
+		}
+		return nil
+	})
+	if err != nil || len(batches) == 0 {
+		return err
+	}
+	outcomes, err := p.do(ctx, batches)
+	if err != nil {
+		return err
+	}
+	for i, batch := range batches {
+		for j, rec := range batch.Records {
+			byNumber[batch.Partition].take(rec.ID, outcomes[i][j])
+		}
+	}
+	return nil
+}
+
+// tested is the batch of those that enroll; the others have their outcome.
+func (t *part) tested(run string, recs []*crmstore.Record, verdicts []triggers.Verdict) actions.Batch {
+	batch := actions.Batch{Partition: t.Partition}
+	for i, rec := range recs {
+		switch {
+		case rec != nil && rec.Deletion != nil && rec.Deletion.Run == run:
+			t.Deleted++
+		case rec == nil || rec.Deletion != nil || !verdicts[i].Enrolls():
+			t.Changed++
+		default:
+			batch.Records = append(batch.Records, actions.Tested{
+				ID: rec.ID, Slot: rec.Slot, Version: rec.Version, Trigger: verdicts[i].Trigger,
+			})
+		}
+	}
+	return batch
+}
+
+// take counts one record's outcome, or puts it back to be tested again.
+func (t *part) take(id crmstore.ID, outcome actions.Outcome) {
+	switch outcome {
+	case actions.Done, actions.Repeated:
+		t.Deleted++
+	case actions.Left:
+		t.Changed++
+	default:
+		t.tries[id]++
+		if t.tries[id] >= maxTries {
+			t.Failed++
+			return
+		}
+		t.open = append(t.open, id)
+	}
+}
+
+// do performs the definition's actions in order. A record's outcome is the first that is not done, else done.
+func (p *pass) do(ctx context.Context, batches []actions.Batch) ([][]actions.Outcome, error) {
+	run := p.saved()
+	call := actions.Call{
+		Object: p.def.Object, At: wall(), Fence: p.fence, Batches: batches,
+		Cause: crmstore.Cause{Actor: run.StartedBy, Workflow: run.Workflow, Revision: run.Revision, Run: run.ID},
+	}
+	var all [][]actions.Outcome
+	for i, step := range p.def.Actions {
+		outcomes, err := step.Spec.New().Do(ctx, p.store, call)
+		if err != nil {
+			return nil, asRefusal(err)
+		}
+		if i == 0 {
+			all = outcomes
+			continue
+		}
+		for b := range all {
+			for r, before := range all[b] {
+				if before == actions.Done || before == actions.Repeated {
+					all[b][r] = outcomes[b][r]
+				}
+			}
+		}
+	}
+	return all, nil
+}

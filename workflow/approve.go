@@ -1,0 +1,81 @@
+package workflow
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/crm-workflow/crm-workflow/crmstore"
+)
+
+// Approve lets a held run go on and carries it to its end: it acts on the contacts that were shown, never on more, and
+// still tests each again. Errors as [Runner.Run], and a *RefusedError when the run is not held.
+func (r *Runner) Approve(ctx context.Context, id, by string, at time.Time) (crmstore.Run, error) {
+	run, err := r.Store.Run(ctx, id)
+	if err != nil {
+		return run, fmt.Errorf("approve run %s: %w", id, err)
+	}
+	if run.State != crmstore.RunHeld {
+		return run, &RefusedError{Reason: RefusedState, Message: fmt.Sprintf("run %s is %s, not held: there is nothing to approve", id, run.State)}
+	}
+	if err := checkRuns(ctx, r.Store, run.Workflow); err != nil {
+		var refused *RefusedError
+		if errors.As(err, &refused) {
+			r.Metrics.refused(run.Workflow, refused.Reason)
+		}
+		return run, err
+	}
+	taken, err := r.take(ctx, run, func(run *crmstore.Run) {
+		run.ApprovedBy = by
+		if run.Stage == stageGuard {
+			run.Stage = stageAct
+		}
+	})
+	if err != nil {
+		return run, err
+	}
+	r.event(ctx, taken, slog.LevelInfo, "run approved", slog.String("by", by), slog.Time("at", at))
+	return r.newPass(taken).carry(ctx)
+}
+
+// Cancel ends a run that is held, under way or failed. One that is under way stops before its next batch; what it
+// deleted stays deleted until it is undone. It returns the run as cancelled; its totals are final once the process that
+// carried it has stopped. Errors: crmstore.ErrNotFound, a *RefusedError when the run is over.
+func (r *Runner) Cancel(ctx context.Context, id, by string, at time.Time) (crmstore.Run, error) {
+	for range 20 {
+		run, err := r.Store.Run(ctx, id)
+		if err != nil {
+			return run, fmt.Errorf("cancel run %s: %w", id, err)
+		}
+		if run.State == crmstore.RunDone || run.State == crmstore.RunCancelled {
+			return run, &RefusedError{
+				Reason: RefusedState, Message: fmt.Sprintf("run %s is %s already", id, run.State),
+				Help: "to restore what it deleted: workflow undo " + id,
+			}
+		}
+		carried := run.State == crmstore.RunRunning && !abandoned(run, wall())
+		counted := run.Totals
+		run.State, run.Reason, run.FinishedAt = crmstore.RunCancelled, "cancelled by "+by, at
+		if !carried { // nobody else will count what was done
+			if run.Totals, err = r.tally(ctx, run); err != nil {
+				return run, fmt.Errorf("cancel run %s: %w", id, err)
+			}
+			run.Owner = ""
+		}
+		saved, err := r.Store.SaveRun(ctx, run)
+		if errors.Is(err, crmstore.ErrConflict) {
+			continue // the owner's sign of life came in between
+		}
+		if err != nil {
+			return run, fmt.Errorf("cancel run %s: %w", id, err)
+		}
+		if !carried {
+			r.Metrics.ended(passEnd{run: saved, counted: counted})
+		}
+		r.event(ctx, saved, slog.LevelInfo, "run cancelled", slog.String("by", by))
+		return saved, nil
+	}
+	return crmstore.Run{}, fmt.Errorf("cancel run %s: %w", id, crmstore.ErrConflict)
+}

@@ -1,0 +1,217 @@
+package workflow
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+
+	"github.com/crm-workflow/crm-workflow/crmstore"
+)
+
+// lostError says that the run is not this pass's any more: somebody cancelled it or took it over.
+type lostError struct{ now crmstore.Run }
+
+func (e *lostError) Error() string {
+	return fmt.Sprintf("run %s was taken over by another process (it is %s now)", e.now.ID, e.now.State)
+}
+
+// Unwrap makes it an ErrFenced.
+func (e *lostError) Unwrap() error { return crmstore.ErrFenced }
+
+// holdError stops a run until a person lets it go on.
+type holdError struct{ reason, refusal string }
+
+func (e *holdError) Error() string { return e.reason }
+
+// interruptedError says that the context ended; the run was let go and goes on when it is resumed.
+type interruptedError struct {
+	run   string
+	cause error
+}
+
+func (e *interruptedError) Error() string {
+	return fmt.Sprintf("run %s was interrupted and can be resumed: %v", e.run, e.cause)
+}
+
+func (e *interruptedError) Unwrap() error { return e.cause }
+
+// end saves how the pass ended, counts it, and writes its line in the log.
+func (p *pass) end(ctx context.Context, err error) (crmstore.Run, error) {
+	var hold *holdError
+	var lost *lostError
+	var refused *RefusedError
+	var interrupted *interruptedError
+	switch {
+	case err == nil:
+		return p.finish(ctx, crmstore.RunDone, "", nil)
+	case errors.As(err, &interrupted):
+		return p.finish(ctx, crmstore.RunRunning, "", err)
+	case errors.As(err, &hold):
+		p.r.Metrics.refused(p.workflow, hold.refusal)
+		return p.finish(ctx, crmstore.RunHeld, hold.reason, nil)
+	case errors.As(err, &refused):
+		p.r.Metrics.refused(p.workflow, refused.Reason)
+		return p.finish(ctx, crmstore.RunHeld, refused.Message, nil)
+	case errors.As(err, &lost), errors.Is(err, crmstore.ErrFenced):
+		return p.leave(ctx)
+	default:
+		return p.finish(ctx, crmstore.RunFailed, err.Error(), err)
+	}
+}
+
+// finish saves the run in its new state, with exact totals and without an owner.
+func (p *pass) finish(ctx context.Context, state crmstore.RunState, reason string, cause error) (crmstore.Run, error) {
+	totals, err := p.r.tally(ctx, p.saved())
+	if err == nil && state == crmstore.RunDone {
+		err = complete(totals)
+	}
+	if err != nil && state == crmstore.RunDone {
+		state, reason, cause = crmstore.RunFailed, err.Error(), err
+	}
+	saveErr := p.update(ctx, func(run *crmstore.Run) {
+		run.State, run.Reason, run.Owner = state, reason, ""
+		if err == nil {
+			run.Totals = totals
+		}
+		if state == crmstore.RunDone || state == crmstore.RunFailed {
+			run.FinishedAt = run.Beat
+		}
+	})
+	var lost *lostError
+	if errors.As(saveErr, &lost) {
+		return p.leave(ctx)
+	}
+	run := p.saved()
+	if saveErr != nil {
+		cause = errors.Join(cause, saveErr)
+		run.State = crmstore.RunFailed
+	}
+	p.report(ctx, run, cause)
+	if cause != nil && state != crmstore.RunRunning {
+		cause = fmt.Errorf("run %s: %w", p.id, cause)
+	}
+	return run, cause
+}
+
+// complete is an error unless every match has an outcome.
+func complete(t crmstore.Totals) error {
+	if got, want := t.Deleted+t.Changed+t.Failed, enrolling(t); got != want {
+		return fmt.Errorf("%s of %s matches have an outcome: the run's data in the store was changed by something else",
+			thousands(got), thousands(want))
+	}
+	return nil
+}
+
+// leave ends a pass that lost its run. A cancelled run gets its final totals, because only now is the last batch over.
+func (p *pass) leave(ctx context.Context) (crmstore.Run, error) {
+	for range 5 {
+		run, err := p.store.Run(ctx, p.id)
+		if err != nil {
+			return p.saved(), fmt.Errorf("read run %s: %w", p.id, err)
+		}
+		if run.State != crmstore.RunCancelled || run.Fence != p.fence {
+			return run, &lostError{now: run}
+		}
+		if run.Totals, err = p.r.tally(ctx, run); err != nil {
+			return run, fmt.Errorf("sum run %s up: %w", p.id, err)
+		}
+		run.Owner = ""
+		saved, err := p.store.SaveRun(ctx, run)
+		if errors.Is(err, crmstore.ErrConflict) {
+			continue
+		}
+		if err != nil {
+			return run, fmt.Errorf("save run %s: %w", p.id, err)
+		}
+		p.report(ctx, saved, nil)
+		return saved, nil
+	}
+	return p.saved(), fmt.Errorf("save run %s: %w", p.id, crmstore.ErrConflict)
+}
+
+// report counts the end of the pass and writes its line.
+func (p *pass) report(ctx context.Context, run crmstore.Run, cause error) {
+	end := passEnd{run: run, counted: p.counted, took: wall().Sub(p.began)}
+	if p.def != nil {
+		for _, step := range p.def.Actions {
+			end.actions = append(end.actions, step.Spec.Name)
+		}
+	}
+	p.r.Metrics.ended(end)
+	what, level := "run "+string(run.State), slog.LevelInfo
+	switch run.State {
+	case crmstore.RunRunning:
+		what = "run interrupted"
+	case crmstore.RunHeld:
+		level = slog.LevelWarn
+	case crmstore.RunFailed:
+		level = slog.LevelError
+	}
+	attrs := append([]slog.Attr{slog.String(keyStage, run.Stage)}, totalsAttrs(run.Totals)...)
+	if run.Reason != "" {
+		attrs = append(attrs, slog.String(keyReason, run.Reason))
+	} else if cause != nil {
+		attrs = append(attrs, slog.String(keyError, cause.Error()))
+	}
+	p.r.event(ctx, run, level, what, attrs...)
+}
+
+// tally counts what the run did, from what the store holds: the totals of partitions that are done, and of the others
+// the enrollments that this run completed. So it is exact at any moment, whoever died when.
+func (r *Runner) tally(ctx context.Context, run crmstore.Run) (crmstore.Totals, error) {
+	totals := run.Totals
+	totals.Deleted, totals.Changed, totals.Failed = 0, 0, 0
+	if run.Stage == stageEvaluate || run.Stage == stageGuard {
+		return totals, nil
+	}
+	partitions, err := r.Store.Partitions(ctx)
+	if err != nil {
+		return totals, fmt.Errorf("sum up: %w", err)
+	}
+	for from := 0; from < partitions; from += rangePartitions {
+		parts, err := r.Store.Matches(ctx, run.Object, run.ID, from, min(from+rangePartitions, partitions))
+		if err != nil {
+			return totals, fmt.Errorf("sum up: %w", err)
+		}
+		var open []crmstore.PartitionIDs
+		for _, m := range parts {
+			if !m.Done {
+				open = append(open, crmstore.PartitionIDs{Partition: m.Partition, IDs: m.IDs})
+				continue
+			}
+			totals.Deleted += m.Deleted
+			totals.Changed += m.Changed
+			totals.Failed += m.Failed
+		}
+		mine, err := r.completed(ctx, run, open)
+		if err != nil {
+			return totals, fmt.Errorf("sum up: %w", err)
+		}
+		for _, part := range mine {
+			totals.Deleted += int64(len(part))
+		}
+	}
+	return totals, nil
+}
+
+// completed is, for each of the given partitions, which of the records this run deleted, wherever they are now.
+func (r *Runner) completed(ctx context.Context, run crmstore.Run, parts []crmstore.PartitionIDs) ([]map[crmstore.ID]bool, error) {
+	if len(parts) == 0 {
+		return nil, nil
+	}
+	enrolled, err := r.Store.Enrollments(ctx, run.Object, run.Workflow, parts)
+	if err != nil {
+		return nil, err
+	}
+	mine := make([]map[crmstore.ID]bool, len(parts))
+	for i, part := range parts {
+		mine[i] = map[crmstore.ID]bool{}
+		for j, id := range part.IDs {
+			if e := enrolled[i][j]; e.State == crmstore.Completed && e.Run == run.ID {
+				mine[i][id] = true
+			}
+		}
+	}
+	return mine, nil
+}

@@ -1,0 +1,37 @@
+package workflow
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/crm-workflow/crm-workflow/crmstore"
+)
+
+// OverLimit says in one line why a run that would delete count of live records is over the limits; "" when it is not.
+func (l Limits) OverLimit(o crmstore.ObjectType, count, live int64) string {
+	if count > int64(l.MaxDeletions) {
+		return fmt.Sprintf("%s %s match, more than max_deletions %s",
+			thousands(count), o.Plural(), thousands(int64(l.MaxDeletions)))
+	}
+	if float64(count)*100 > l.MaxPercent*float64(live) {
+		share := "more than all"
+		if live > 0 {
+			share = percent(float64(count) * 100 / float64(live))
+		}
+		return fmt.Sprintf("%s %s match, %s of %s live %s, more than max_percent %s",
+			thousands(count), o.Plural(), share, thousands(live), o.Plural(), percent(l.MaxPercent))
+	}
+	return ""
+}
+
+// guard compares the number of matches with the limits. Over one of them it holds the run.
+func (p *pass) guard(ctx context.Context) error {
+	counts, err := p.store.Count(ctx, p.def.Object)
+	if err != nil {
+		return fmt.Errorf("count %s for run %s: %w", p.def.Object.Plural(), p.id, err)
+	}
+	if over := p.def.Limits.OverLimit(p.def.Object, enrolling(p.saved().Totals), counts.Live); over != "" {
+		return &holdError{reason: over, refusal: RefusedLimit}
+	}
+	return p.update(ctx, func(run *crmstore.Run) { run.Stage = stageAct })
+}

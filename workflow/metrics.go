@@ -1,0 +1,266 @@
+package workflow
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/crm-workflow/crm-workflow/actions"
+	"github.com/crm-workflow/crm-workflow/crmstore"
+)
+
+// Metrics is what the runner and the scheduler count. A nil *Metrics counts nothing. It is safe for concurrent use.
+type Metrics struct {
+	runs        *prometheus.CounterVec
+	duration    *prometheus.HistogramVec
+	contacts    *prometheus.CounterVec
+	matches     *prometheus.CounterVec
+	acted       *prometheus.CounterVec
+	deleted     *prometheus.CounterVec
+	held        prometheus.Gauge
+	refusals    *prometheus.CounterVec
+	missedSlots *prometheus.CounterVec
+	success     *prometheus.GaugeVec
+	published   *prometheus.GaugeVec
+	records     *prometheus.GaugeVec
+	oldest      prometheus.Gauge
+
+	mu    sync.Mutex
+	known map[string]bool // workflows that have series
+}
+
+// The label values that a workflow has series for from the start, so that an increase from nothing is seen.
+var (
+	endStates      = []crmstore.RunState{crmstore.RunDone, crmstore.RunHeld, crmstore.RunFailed, crmstore.RunCancelled}
+	refusalReasons = []string{RefusedTier, RefusedObject, RefusedPermission, RefusedLimit, RefusedOff, RefusedActive}
+	actionOutcomes = []string{outcomeDone, outcomeChanged, outcomeFailed}
+)
+
+// The outcomes of an action, as the metric label has them.
+const (
+	outcomeDone    = "done"
+	outcomeChanged = "changed"
+	outcomeFailed  = "failed"
+)
+
+// NewMetrics makes the metrics and registers them; with a nil registerer they count but nobody sees them.
+func NewMetrics(reg prometheus.Registerer) *Metrics {
+	byWorkflow := []string{"workflow"}
+	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
+		return prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, append(byWorkflow, labels...))
+	}
+	gauge := func(name, help string, labels ...string) *prometheus.GaugeVec {
+		return prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: name, Help: help}, labels)
+	}
+	m := &Metrics{
+		known: map[string]bool{},
+		runs: counter("workflow_runs_total",
+			"Runs by how they ended; a run that is held and then approved counts as held and again as what it ends as.", "state"),
+		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name:    "workflow_run_duration_seconds",
+			Help:    "How long runs took, from being started or resumed to their end; waiting for an approval is not included.",
+			Buckets: []float64{0.1, 0.3, 1, 3, 10, 30, 60, 180, 600, 1800, 3600},
+		}, byWorkflow),
+		contacts: counter("workflow_contacts_evaluated_total", "Live records that runs looked at."),
+		matches:  counter("workflow_contacts_matched_total", "Records for which a trigger was true, before suppression and earlier enrollments."),
+		acted: counter("workflow_actions_total",
+			"Records that runs acted on, by outcome: done, changed (no longer matched when its turn came), failed (kept changing).", "action", "outcome"),
+		deleted:  counter("workflow_contacts_deleted_total", "Records that runs moved to the recycle bin."),
+		refusals: counter("workflow_refusals_total", "Publications and runs that were refused or held, by reason.", "reason"),
+		missedSlots: counter("workflow_missed_slots_total",
+			"Slots of the schedule that got no run of their own, because no daemon ran or an earlier run was not over."),
+		held:      prometheus.NewGauge(prometheus.GaugeOpts{Name: "workflow_held_runs", Help: "Runs that wait for somebody to approve or cancel them."}),
+		success:   gauge("workflow_last_success_timestamp_seconds", "When a run of the workflow was last done, in seconds since 1970; 0 = never.", "workflow"),
+		published: gauge("workflow_published", "1 when the workflow is switched on, 0 when it is switched off.", "workflow"),
+		records:   gauge("crmstore_records", "Records in the store, by object type and state (live, archived).", "object", "state"),
+		oldest:    prometheus.NewGauge(prometheus.GaugeOpts{Name: "crmstore_oldest_bin_record_age_seconds", Help: "How long the oldest record in the recycle bin has been there; 0 when the bin is empty."}),
+	}
+	if reg != nil {
+		reg.MustRegister(m.runs, m.duration, m.contacts, m.matches, m.acted, m.deleted, m.held, m.refusals,
+			m.missedSlots, m.success, m.published, m.records, m.oldest)
+	}
+	return m
+}
+
+// evaluated counts a finished evaluation.
+func (m *Metrics) evaluated(workflow string, t crmstore.Totals) {
+	if m == nil {
+		return
+	}
+	m.contacts.WithLabelValues(workflow).Add(float64(t.Evaluated))
+	m.matches.WithLabelValues(workflow).Add(float64(t.Matched))
+}
+
+// refused counts a refusal.
+func (m *Metrics) refused(workflow, reason string) {
+	if m == nil {
+		return
+	}
+	m.refusals.WithLabelValues(workflow, reason).Inc()
+}
+
+// missed counts slots without a run.
+func (m *Metrics) missed(workflow string, slots int) {
+	if m == nil {
+		return
+	}
+	m.missedSlots.WithLabelValues(workflow).Add(float64(slots))
+}
+
+// passEnd is how one pass over a run ended.
+type passEnd struct {
+	run     crmstore.Run
+	counted crmstore.Totals // what earlier passes of the same run have counted
+	took    time.Duration
+	actions []string
+}
+
+// ended counts what the pass did, and the run when it does not simply go on elsewhere.
+func (m *Metrics) ended(e passEnd) {
+	if m == nil {
+		return
+	}
+	name := e.run.Workflow
+	deleted := grown(e.run.Deleted, e.counted.Deleted)
+	m.deleted.WithLabelValues(name).Add(deleted)
+	for _, action := range e.actions {
+		m.acted.WithLabelValues(name, action, outcomeDone).Add(deleted)
+		m.acted.WithLabelValues(name, action, outcomeChanged).Add(grown(e.run.Changed, e.counted.Changed))
+		m.acted.WithLabelValues(name, action, outcomeFailed).Add(grown(e.run.Failed, e.counted.Failed))
+	}
+	if e.run.State == crmstore.RunRunning {
+		return
+	}
+	m.runs.WithLabelValues(name, string(e.run.State)).Inc()
+	switch e.run.State {
+	case crmstore.RunHeld:
+		return
+	case crmstore.RunDone:
+		m.success.WithLabelValues(name).Set(float64(e.run.FinishedAt.Unix()))
+	}
+	m.duration.WithLabelValues(name).Observe(e.took.Seconds())
+}
+
+func grown(now, before int64) float64 { return float64(max(now-before, 0)) }
+
+// Track makes the series of workflows that are there, at zero, and removes those of workflows that are gone.
+func (m *Metrics) Track(workflows []crmstore.Workflow) {
+	if m == nil {
+		return
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	gone := m.known
+	m.known = make(map[string]bool, len(workflows))
+	for _, w := range workflows {
+		m.known[w.Name] = true
+		if !gone[w.Name] {
+			m.start(w.Name)
+		}
+		delete(gone, w.Name)
+		on := 0.0
+		if w.On {
+			on = 1
+		}
+		m.published.WithLabelValues(w.Name).Set(on)
+	}
+	for name := range gone {
+		m.forget(name)
+	}
+}
+
+func (m *Metrics) start(name string) {
+	for _, s := range endStates {
+		m.runs.WithLabelValues(name, string(s))
+	}
+	for _, reason := range refusalReasons {
+		m.refusals.WithLabelValues(name, reason)
+	}
+	for _, action := range actions.Names() {
+		for _, outcome := range actionOutcomes {
+			m.acted.WithLabelValues(name, action, outcome)
+		}
+	}
+	for _, c := range []*prometheus.CounterVec{m.contacts, m.matches, m.deleted, m.missedSlots} {
+		c.WithLabelValues(name)
+	}
+	m.success.WithLabelValues(name)
+	m.duration.WithLabelValues(name)
+}
+
+func (m *Metrics) forget(name string) {
+	labels := prometheus.Labels{"workflow": name}
+	for _, c := range []*prometheus.CounterVec{m.runs, m.refusals, m.acted, m.contacts, m.matches, m.deleted, m.missedSlots} {
+		c.DeletePartialMatch(labels)
+	}
+	m.success.DeletePartialMatch(labels)
+	m.published.DeletePartialMatch(labels)
+	m.duration.DeletePartialMatch(labels)
+}
+
+// RefreshHeld reads how many runs are held, by whichever process.
+func (m *Metrics) RefreshHeld(ctx context.Context, store *crmstore.Store) error {
+	if m == nil {
+		return nil
+	}
+	held, err := store.Runs(ctx, crmstore.RunFilter{State: crmstore.RunHeld})
+	if err != nil {
+		return fmt.Errorf("count held runs: %w", err)
+	}
+	m.held.Set(float64(len(held)))
+	return nil
+}
+
+// RefreshRecords reads how many records there are and how old the bin's oldest is. Of the bin it reads the archived-at
+// column only, eight bytes a record; once a minute is often enough.
+func (m *Metrics) RefreshRecords(ctx context.Context, store *crmstore.Store, now time.Time) error {
+	if m == nil {
+		return nil
+	}
+	partitions, err := store.Partitions(ctx)
+	if err != nil {
+		return fmt.Errorf("count records: %w", err)
+	}
+	age := time.Duration(0)
+	for _, o := range crmstore.StandardObjects() {
+		counts, err := store.Count(ctx, o)
+		if err != nil {
+			return fmt.Errorf("count %s: %w", o.Plural(), err)
+		}
+		m.records.WithLabelValues(string(o), "live").Set(float64(counts.Live))
+		m.records.WithLabelValues(string(o), "archived").Set(float64(counts.Archived))
+		if counts.Archived == 0 {
+			continue
+		}
+		first, err := oldestArchived(ctx, store, o, partitions)
+		if err != nil {
+			return fmt.Errorf("look for the oldest of %s in the bin: %w", o.Plural(), err)
+		}
+		if !first.IsZero() {
+			age = max(age, now.Sub(first))
+		}
+	}
+	m.oldest.Set(age.Seconds())
+	return nil
+}
+
+// oldestArchived is when the record that is longest in the bin was put there; zero when none is.
+func oldestArchived(ctx context.Context, store *crmstore.Store, o crmstore.ObjectType, partitions int) (time.Time, error) {
+	oldest := crmstore.FreeCell
+	err := store.ReadColumns(ctx, o, 0, partitions, crmstore.Want{}, func(c *crmstore.Columns) error {
+		for at := c.Archived; len(at) >= 8; at = at[8:] {
+			if cell := binary.LittleEndian.Uint64(at); cell != 0 && cell < oldest {
+				oldest = cell
+			}
+		}
+		return nil
+	})
+	if err != nil || oldest == crmstore.FreeCell {
+		return time.Time{}, err
+	}
+	return crmstore.CellTime(oldest), nil
+}

@@ -1,0 +1,177 @@
+package workflow
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/triggers"
+)
+
+// The stages of a run, in order.
+const (
+	stageEvaluate = "evaluate"
+	stageGuard    = "guard"
+	stageAct      = "act"
+	stageClose    = "close"
+)
+
+// endTime is how long saving a run's end may take after the context was cancelled.
+const endTime = 10 * time.Second
+
+// pass is one process carrying one run: from taking it to its end, or to letting it go.
+type pass struct {
+	r     *Runner
+	store *crmstore.Store
+	id    string
+	fence uint64
+
+	workflow string // name
+
+	def     *Definition       // set by load
+	matcher *triggers.Matcher // set by load, for the acting goroutine alone
+
+	began   time.Time
+	counted crmstore.Totals // what earlier passes deleted, and counted in metrics
+	acted   int64           // matches that have an outcome, for progress
+
+	mu  sync.Mutex   // guards run, and keeps saves apart
+	run crmstore.Run // as saved last
+}
+
+func (r *Runner) newPass(run crmstore.Run) *pass {
+	return &pass{r: r, store: r.Store, id: run.ID, workflow: run.Workflow, fence: run.Fence, began: wall(), counted: run.Totals, run: run}
+}
+
+// saved is the run as it was saved last.
+func (p *pass) saved() crmstore.Run {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.run
+}
+
+// carry runs the stages and saves how they ended.
+func (p *pass) carry(ctx context.Context) (crmstore.Run, error) {
+	work, stop := context.WithCancelCause(ctx)
+	var beating sync.WaitGroup
+	beating.Go(func() { p.beat(work, stop) })
+	err := p.stages(work)
+	if cause := context.Cause(work); err != nil && cause != nil {
+		err = cause
+		if ctx.Err() != nil {
+			err = &interruptedError{run: p.id, cause: cause}
+		}
+	}
+	stop(nil)
+	beating.Wait()
+	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), endTime)
+	defer cancel()
+	return p.end(end, err)
+}
+
+// beat gives a sign of life until the work is over. It stops the work when the run is lost.
+func (p *pass) beat(ctx context.Context, stop context.CancelCauseFunc) {
+	ticker := time.NewTicker(beatEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		var lost *lostError
+		if err := p.update(ctx, func(*crmstore.Run) {}); errors.As(err, &lost) {
+			stop(err)
+			return
+		}
+		// Other errors are left to the stage: it meets the same store, and reports it.
+	}
+}
+
+// update changes the run in the store. Only the owner's own change may be in between; otherwise it is a *lostError.
+func (p *pass) update(ctx context.Context, change func(*crmstore.Run)) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for range 5 {
+		next := p.run
+		next.Beat = wall()
+		change(&next)
+		saved, err := p.store.SaveRun(ctx, next)
+		if err == nil {
+			p.run = saved
+			return nil
+		}
+		if !errors.Is(err, crmstore.ErrConflict) {
+			return fmt.Errorf("save run %s: %w", p.id, err)
+		}
+		now, err := p.store.Run(ctx, p.id)
+		if err != nil {
+			return fmt.Errorf("save run %s: %w", p.id, err)
+		}
+		if now.Fence == p.fence && now.State == next.State && now.Stage == next.Stage && now.Owner == next.Owner {
+			p.run = now // our own write, whose answer was lost on the way
+			if now.Totals == next.Totals {
+				return nil
+			}
+			continue
+		}
+		if err := p.check(now); err != nil {
+			return err
+		}
+		p.run = now
+	}
+	return fmt.Errorf("save run %s: %w", p.id, crmstore.ErrConflict)
+}
+
+// check is a *lostError unless the run as it stands in the store is still this pass's.
+func (p *pass) check(now crmstore.Run) error {
+	if now.State == crmstore.RunRunning && now.Fence == p.fence {
+		return nil
+	}
+	return &lostError{now: now}
+}
+
+// stages goes on from the stage that the run is in.
+func (p *pass) stages(ctx context.Context) error {
+	if err := p.load(ctx); err != nil {
+		return err
+	}
+	for {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		var err error
+		switch stage := p.saved().Stage; stage {
+		case stageEvaluate:
+			err = p.evaluate(ctx)
+		case stageGuard:
+			err = p.guard(ctx)
+		case stageAct:
+			err = p.act(ctx)
+		case stageClose:
+			return nil
+		default:
+			err = fmt.Errorf("run %s is in stage %q, which this program does not know", p.id, stage)
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// load compiles the run's own revision and fixes its instant.
+func (p *pass) load(ctx context.Context) error {
+	run := p.saved()
+	def, err := loadRevision(ctx, p.store, run.Workflow, run.Revision)
+	if err != nil {
+		return err
+	}
+	if p.matcher, err = def.Trigger.At(run.Now); err != nil {
+		return fmt.Errorf("plan run %s: %w", p.id, err)
+	}
+	p.def = def
+	return nil
+}

@@ -1,0 +1,225 @@
+package workflow
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/workflow/diag"
+)
+
+// What publishing and switching is called in the audit log.
+const (
+	opPublish   = "publish"
+	opSwitchOn  = "switch-on"
+	opSwitchOff = "switch-off"
+)
+
+// Publication is a workflow as publishing left it, and what publishing changed.
+type Publication struct {
+	crmstore.Workflow
+	NewRevision bool  // the file differs from the revision before, or there was none
+	SwitchedOn  bool  // it was off or not there
+	Existing    int64 // matches now, found by a workflow with `existing: false`: they will never be deleted
+}
+
+// Changed reports whether publishing changed anything: false when the very same file was on already.
+func (p Publication) Changed() bool { return p.NewRevision || p.SwitchedOn }
+
+// FindingsError says that a published file no longer loads, because properties, lists or this program changed since.
+type FindingsError struct {
+	Workflow string
+	Revision int
+	List     diag.List
+}
+
+// Error names the workflow, the revision and the first finding that stops it.
+func (e *FindingsError) Error() string {
+	first, more := "", -1
+	for _, f := range e.List {
+		if f.Code.Severity == diag.Error {
+			if first == "" {
+				first = f.Message
+			}
+			more++
+		}
+	}
+	if more > 0 {
+		first += fmt.Sprintf(" (and %d more)", more)
+	}
+	return fmt.Sprintf("workflow %s revision %d no longer loads: %s", e.Workflow, e.Revision, first)
+}
+
+// Publish asks the gate, freezes the file as a new revision when it differs from the current one, and switches the
+// workflow on. A run that is under way goes on with the revision it began with. With `existing: false` all that match
+// at the instant at are enrolled as existing first. Errors: *RefusedError; crmstore.ErrConflict when somebody else
+// published or switched the workflow at the same time.
+func Publish(ctx context.Context, store *crmstore.Store, d *Definition, by string, at time.Time) (Publication, error) {
+	account, err := store.Account(ctx)
+	if err != nil {
+		return Publication{}, fmt.Errorf("publish workflow %s: %w", d.Name, err)
+	}
+	if err := CheckGate(account); err != nil {
+		return Publication{}, err
+	}
+	if err := checkActions(d); err != nil {
+		return Publication{}, err
+	}
+	before, same, err := published(ctx, store, d)
+	if err != nil {
+		return Publication{}, fmt.Errorf("publish workflow %s: %w", d.Name, err)
+	}
+	if same && before.On {
+		return Publication{Workflow: before}, nil
+	}
+	p := Publication{Workflow: before, NewRevision: !same, SwitchedOn: !before.On}
+	number := before.Revision
+	if p.NewRevision {
+		number++
+	}
+	if marksExisting(d, before, same) {
+		if p.Existing, err = markExisting(ctx, store, d, number, at); err != nil {
+			return Publication{}, fmt.Errorf("publish workflow %s: %w", d.Name, err)
+		}
+	}
+	var revision *crmstore.Revision
+	op := opSwitchOn
+	change := func(w *crmstore.Workflow) {
+		if p.NewRevision {
+			w.Revision = number
+			w.PublishedAt, w.PublishedBy, w.Object = at, by, d.Object
+		}
+		if p.SwitchedOn {
+			w.On, w.SwitchedAt = true, at
+		}
+	}
+	if p.NewRevision {
+		revision = &crmstore.Revision{Number: number, Source: d.Source, At: at, By: by}
+		op = opPublish
+	}
+	p.Workflow, err = saveWorkflow(ctx, store, saveOrder{before, change, revision, op, by, at})
+	if err != nil {
+		return Publication{}, fmt.Errorf("publish workflow %s: %w", d.Name, err)
+	}
+	return p, nil
+}
+
+// published reads the workflow of the definition's name (with Version 0 when there is none) and
+// reports whether its current revision is the definition's file.
+func published(ctx context.Context, store *crmstore.Store, d *Definition) (crmstore.Workflow, bool, error) {
+	w, err := store.Workflow(ctx, d.Name)
+	if errors.Is(err, crmstore.ErrNotFound) {
+		return crmstore.Workflow{Name: d.Name, Object: d.Object}, false, nil
+	}
+	if err != nil {
+		return w, false, err
+	}
+	revision, err := store.Revision(ctx, w.Name, w.Revision)
+	if err != nil {
+		return w, false, err
+	}
+	return w, string(revision.Source) == string(d.Source), nil
+}
+
+// markExisting enrolls all that match at the instant as existing. It is done before the workflow is saved, so that no
+// run comes in between; should the save then fail, somebody stays who could have been deleted, never the other way round.
+func markExisting(ctx context.Context, store *crmstore.Store, d *Definition, revision int, at time.Time) (int64, error) {
+	var count int64
+	err := sweep{store: store, def: d, now: at}.run(ctx, func(ctx context.Context, found swept) error {
+		for _, part := range found.enroll {
+			count += int64(len(part.IDs))
+		}
+		return store.MarkExisting(ctx, d.Object, d.Name, revision, found.enroll)
+	})
+	return count, err
+}
+
+// Switch turns a published workflow on or off. Switching on asks the gate and checks that the frozen file still loads
+// (*FindingsError), and with `existing: false` enrolls all that match now as existing. Switching off stops a run that is
+// under way before its next batch. Switching to what it is already changes nothing. Errors: *RefusedError,
+// crmstore.ErrNotFound, crmstore.ErrConflict.
+func Switch(ctx context.Context, store *crmstore.Store, name string, on bool, by string, at time.Time) (crmstore.Workflow, error) {
+	if on {
+		d, w, err := LoadPublished(ctx, store, name)
+		if err != nil || w.On {
+			return w, err
+		}
+		p, err := Publish(ctx, store, d, by, at)
+		return p.Workflow, err
+	}
+	w, err := store.Workflow(ctx, name)
+	if err != nil {
+		return w, fmt.Errorf("switch workflow %s off: %w", name, err)
+	}
+	if !w.On {
+		return w, nil
+	}
+	change := func(w *crmstore.Workflow) { w.On, w.SwitchedAt = false, at }
+	w, err = saveWorkflow(ctx, store, saveOrder{w, change, nil, opSwitchOff, by, at})
+	if err != nil {
+		return w, fmt.Errorf("switch workflow %s off: %w", name, err)
+	}
+	return w, nil
+}
+
+// LoadPublished compiles the frozen current revision against the account's properties and lists as they are now.
+// A revision that speaks of what is no longer there is a *FindingsError, never a silent match. Also crmstore.ErrNotFound.
+func LoadPublished(ctx context.Context, store *crmstore.Store, name string) (*Definition, crmstore.Workflow, error) {
+	w, err := store.Workflow(ctx, name)
+	if err != nil {
+		return nil, w, fmt.Errorf("load workflow %s: %w", name, err)
+	}
+	d, err := loadRevision(ctx, store, name, w.Revision)
+	return d, w, err
+}
+
+// loadRevision compiles one frozen revision against the account as it is now.
+func loadRevision(ctx context.Context, store *crmstore.Store, name string, number int) (*Definition, error) {
+	revision, err := store.Revision(ctx, name, number)
+	if err != nil {
+		return nil, fmt.Errorf("load workflow %s revision %d: %w", name, number, err)
+	}
+	vocabulary, err := AccountVocabulary(ctx, store)
+	if err != nil {
+		return nil, fmt.Errorf("load workflow %s revision %d: %w", name, number, err)
+	}
+	d, list := Load(fmt.Sprintf("%s (revision %d)", name, number), revision.Source, vocabulary)
+	if d == nil {
+		return nil, &FindingsError{Workflow: name, Revision: number, List: list}
+	}
+	return d, nil
+}
+
+// saveOrder is one change of a workflow.
+type saveOrder struct {
+	before   crmstore.Workflow // as it was when the change was decided
+	change   func(*crmstore.Workflow)
+	revision *crmstore.Revision
+	op, by   string
+	at       time.Time
+}
+
+// saveWorkflow saves the change unless somebody else published or switched the workflow since. A daemon that only
+// noted a run or a slot in between is no conflict.
+func saveWorkflow(ctx context.Context, store *crmstore.Store, o saveOrder) (crmstore.Workflow, error) {
+	w := o.before
+	for range 20 {
+		next := w
+		o.change(&next)
+		saved, err := store.SaveWorkflow(ctx, next, o.revision, o.op, crmstore.Cause{Actor: o.by, Workflow: w.Name}, o.at)
+		if !errors.Is(err, crmstore.ErrConflict) {
+			return saved, err
+		}
+		now, readErr := store.Workflow(ctx, w.Name)
+		if readErr != nil {
+			return w, readErr
+		}
+		if now.Revision != o.before.Revision || now.On != o.before.On || !now.SwitchedAt.Equal(o.before.SwitchedAt) {
+			return w, fmt.Errorf("somebody else published or switched it at the same time (now at revision %d); review it again: %w", now.Revision, err)
+		}
+		w = now
+	}
+	return w, crmstore.ErrConflict
+}

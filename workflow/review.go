@@ -1,0 +1,179 @@
+package workflow
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/workflow/diag"
+)
+
+// Review is what publishing or running a definition would do. Making one writes nothing.
+type Review struct {
+	Workflow string
+	Object   crmstore.ObjectType
+	Now      time.Time
+
+	Live            int64 // live records of the object type
+	Evaluated       int64 // live records looked at
+	Matched         int64 // a trigger is true
+	Suppressed      int64 // of these, kept out by a suppression
+	AlreadyEnrolled int64 // of the rest, enrolled before
+	Existing        int64 // of the rest, matching at publish of a workflow with `existing: false`: they will never be deleted
+	WouldDelete     int64 // what remains
+
+	Contacts  []crmstore.ID // whom a run at Now would delete, sorted; WouldDelete of them
+	OverLimit string        // why the run would be held; "" = it would not
+
+	Published crmstore.Workflow // zero when there is none of this name
+	Same      bool              // the file is the current revision, byte for byte
+	Newly     []crmstore.ID     // match now and did not match by the published revision, sorted
+	NoLonger  []crmstore.ID     // matched by the published revision and do not now, sorted
+
+	NextRuns []time.Time // the next three slots; fewer when there is no schedule
+	Warnings diag.List
+}
+
+// MakeReview evaluates the definition at the instant now and compares it with the published revision.
+// It only reads.
+func MakeReview(ctx context.Context, store *crmstore.Store, d *Definition, now time.Time) (*Review, error) {
+	counts, err := store.Count(ctx, d.Object)
+	if err != nil {
+		return nil, fmt.Errorf("review workflow %s: %w", d.Name, err)
+	}
+	r := &Review{Workflow: d.Name, Object: d.Object, Now: now, Live: counts.Live}
+	current, err := r.findPublished(ctx, store, d)
+	if err != nil {
+		return nil, fmt.Errorf("review workflow %s: %w", d.Name, err)
+	}
+	matched, err := r.evaluate(ctx, store, d)
+	if err != nil {
+		return nil, fmt.Errorf("review workflow %s: %w", d.Name, err)
+	}
+	if marksExisting(d, r.Published, r.Same) {
+		r.Existing, r.Contacts = int64(len(r.Contacts)), nil
+	}
+	r.WouldDelete = int64(len(r.Contacts))
+	r.OverLimit = d.Limits.OverLimit(d.Object, r.WouldDelete, r.Live)
+	if current != nil {
+		if err := r.compare(ctx, store, current, matched); err != nil {
+			return nil, fmt.Errorf("review workflow %s: %w", d.Name, err)
+		}
+	}
+	r.NextRuns = nextRuns(d, now, 3)
+	r.Warnings = append(r.Warnings, everyone(d, r.Matched)...)
+	return r, nil
+}
+
+// findPublished reads the published workflow of the same name, and its definition when that differs from d.
+func (r *Review) findPublished(ctx context.Context, store *crmstore.Store, d *Definition) (*Definition, error) {
+	w, err := store.Workflow(ctx, d.Name)
+	if errors.Is(err, crmstore.ErrNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	r.Published = w
+	revision, err := store.Revision(ctx, w.Name, w.Revision)
+	if err != nil {
+		return nil, err
+	}
+	if r.Same = string(revision.Source) == string(d.Source); r.Same {
+		return nil, nil
+	}
+	current, err := loadRevision(ctx, store, w.Name, w.Revision)
+	var findings *FindingsError
+	if errors.As(err, &findings) {
+		// The published revision no longer loads: there is nothing to compare with, and runs fail until this one is published.
+		r.Warnings = append(r.Warnings, findings.List...)
+		return nil, nil
+	}
+	return current, err
+}
+
+// evaluate fills in the counts and Contacts and returns all matches, enrolled before or not, sorted.
+func (r *Review) evaluate(ctx context.Context, store *crmstore.Store, d *Definition) ([]crmstore.ID, error) {
+	var totals crmstore.Totals
+	var matched []crmstore.ID
+	err := sweep{store: store, def: d, now: r.Now}.run(ctx, func(_ context.Context, found swept) error {
+		add(&totals, found.totals)
+		matched = appendIDs(matched, found.matched)
+		r.Contacts = appendIDs(r.Contacts, found.enroll)
+		return nil
+	})
+	r.Evaluated, r.Matched = totals.Evaluated, totals.Matched
+	r.Suppressed, r.AlreadyEnrolled = totals.Suppressed, totals.AlreadyEnrolled
+	slices.Sort(matched)
+	slices.Sort(r.Contacts)
+	return matched, err
+}
+
+// compare fills in who newly matches and who no longer does.
+func (r *Review) compare(ctx context.Context, store *crmstore.Store, current *Definition, matched []crmstore.ID) error {
+	var before []crmstore.ID
+	err := sweep{store: store, def: current, now: r.Now}.run(ctx, func(_ context.Context, found swept) error {
+		before = appendIDs(before, found.matched)
+		return nil
+	})
+	slices.Sort(before)
+	r.Newly, r.NoLonger = without(matched, before), without(before, matched)
+	return err
+}
+
+func appendIDs(to []crmstore.ID, parts []crmstore.PartitionIDs) []crmstore.ID {
+	for _, p := range parts {
+		to = append(to, p.IDs...)
+	}
+	return to
+}
+
+// without is what a holds and b does not; both are sorted.
+func without(a, b []crmstore.ID) []crmstore.ID {
+	var out []crmstore.ID
+	for _, id := range a {
+		for len(b) > 0 && b[0] < id {
+			b = b[1:]
+		}
+		if len(b) == 0 || b[0] != id {
+			out = append(out, id)
+		}
+	}
+	return out
+}
+
+// marksExisting reports whether publishing d enrolls all that match then as existing, so that they are never deleted:
+// with `existing: false`, when there is a new revision or the workflow is switched on.
+func marksExisting(d *Definition, published crmstore.Workflow, same bool) bool {
+	return !d.Existing && (!same || !published.On)
+}
+
+func nextRuns(d *Definition, now time.Time, n int) []time.Time {
+	var slots []time.Time
+	for at := now; d.Schedule != nil && len(slots) < n; {
+		at = d.Schedule.Next(at)
+		if at.IsZero() {
+			break
+		}
+		slots = append(slots, at)
+	}
+	return slots
+}
+
+// everyone warns of triggers that enroll every record, with the count.
+func everyone(d *Definition, matched int64) diag.List {
+	var list diag.List
+	for i, e := range d.Trigger.Any {
+		if value, constant := e.Constant(); constant && value {
+			list = append(list, diag.Finding{
+				Code: diag.AlwaysTrue, File: d.File,
+				Message: fmt.Sprintf("trigger %d is true for everyone: %s %s match", i+1, thousands(matched), d.Object.Plural()),
+				Help:    "narrow it down unless all of them are meant",
+			})
+		}
+	}
+	return list
+}

@@ -1,0 +1,294 @@
+package workflow
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strconv"
+	"time"
+
+	"github.com/crm-workflow/crm-workflow/crmstore"
+)
+
+// Runner carries runs through. It is safe for concurrent use; one process needs one.
+type Runner struct {
+	Store   *crmstore.Store
+	Metrics *Metrics     // nil = none
+	Log     *slog.Logger // nil = nothing is logged
+	Owner   string       // who carries the runs; "" = this process, see NewOwner
+
+	// Progress is told how far a stage (evaluate, act, undo) is, in partitions or records; nil = nobody is.
+	// Calls do not overlap within one run.
+	Progress func(stage string, done, total int64)
+
+	// Resumed is told of an unfinished run that Run carried to its end before its own; nil = nobody is.
+	Resumed func(crmstore.Run)
+}
+
+// RunRequest asks for one pass of a published workflow.
+type RunRequest struct {
+	Name      string
+	Now       time.Time // the run's one instant; for a scheduled run its slot
+	Scheduled bool
+	By        string // who asked; "" = the workflow itself
+
+	missed int // slots before this one that get no run
+}
+
+// ErrSlotTaken says that the slot has its run already.
+var ErrSlotTaken = errors.New("the slot has its run already")
+
+// byWorkflow is the actor of a scheduled run.
+const byWorkflow = "workflow"
+
+// Run carries one pass of a published workflow from its evaluation to its end, and returns the run as it was saved last.
+// An unfinished run of the workflow that nobody carries is resumed first. A run over a limit comes back held, with a nil
+// error. Errors: *RefusedError (tier, switched off, another run not over), ErrSlotTaken, crmstore.ErrNotFound, the
+// context's error (the run can be resumed), or what made the run fail.
+func (r *Runner) Run(ctx context.Context, q RunRequest) (crmstore.Run, error) {
+	for {
+		w, err := r.Store.Workflow(ctx, q.Name)
+		if err != nil {
+			return crmstore.Run{}, fmt.Errorf("run workflow %s: %w", q.Name, err)
+		}
+		if err := checkRuns(ctx, r.Store, q.Name); err != nil {
+			return crmstore.Run{}, r.refuseRun(ctx, q, err)
+		}
+		run, err := r.create(ctx, w, q)
+		var active *crmstore.ActiveRunError
+		switch {
+		case err == nil:
+			if err := r.note(ctx, q, run.ID); err != nil {
+				return run, fmt.Errorf("run %s: %w", run.ID, err)
+			}
+			r.event(ctx, run, slog.LevelInfo, "run started", slog.Bool("scheduled", run.Scheduled))
+			return r.newPass(run).carry(ctx)
+		case errors.Is(err, crmstore.ErrExists) && q.Scheduled:
+			return r.slotTaken(ctx, q)
+		case errors.As(err, &active):
+			before, err := r.finish(ctx, active.Run)
+			if err != nil || before.State != crmstore.RunDone || before.ID == slotID(q) {
+				return before, err
+			}
+		default:
+			return crmstore.Run{}, fmt.Errorf("run workflow %s: %w", q.Name, err)
+		}
+	}
+}
+
+// refuseRun notes a refusal. A scheduled slot that was refused is over: it is not tried again.
+func (r *Runner) refuseRun(ctx context.Context, q RunRequest, err error) error {
+	var refused *RefusedError
+	if !errors.As(err, &refused) {
+		return err
+	}
+	r.Metrics.refused(q.Name, refused.Reason)
+	if !q.Scheduled {
+		return err
+	}
+	return errors.Join(err, r.note(ctx, q, ""))
+}
+
+// slotID is the id of a scheduled run; "" for a run by hand.
+func slotID(q RunRequest) string {
+	if !q.Scheduled {
+		return ""
+	}
+	return q.Name + "@" + q.Now.UTC().Format(time.RFC3339)
+}
+
+// create saves the new run. A run by hand takes the first free number.
+func (r *Runner) create(ctx context.Context, w crmstore.Workflow, q RunRequest) (crmstore.Run, error) {
+	started := wall()
+	run := crmstore.Run{
+		ID: slotID(q), Workflow: w.Name, Object: w.Object, Revision: w.Revision, Scheduled: q.Scheduled,
+		Now: q.Now.UTC(), State: crmstore.RunRunning, Stage: stageEvaluate,
+		StartedBy: q.By, StartedAt: started, Owner: r.owner(), Beat: started, Fence: 1,
+	}
+	if run.StartedBy == "" {
+		run.StartedBy = byWorkflow
+	}
+	if q.Scheduled {
+		return r.Store.CreateRun(ctx, run)
+	}
+	for n := 1; ; n++ {
+		run.ID = q.Name + "@" + q.Now.UTC().Format(time.RFC3339) + "." + strconv.Itoa(n)
+		created, err := r.Store.CreateRun(ctx, run)
+		if !errors.Is(err, crmstore.ErrExists) {
+			return created, err
+		}
+	}
+}
+
+// slotTaken answers for a slot that has a run: one that nobody carries is carried on.
+func (r *Runner) slotTaken(ctx context.Context, q RunRequest) (crmstore.Run, error) {
+	run, err := r.Store.Run(ctx, slotID(q))
+	if err != nil {
+		return run, fmt.Errorf("run workflow %s: %w", q.Name, err)
+	}
+	if err := r.note(ctx, q, run.ID); err != nil {
+		return run, fmt.Errorf("run workflow %s: %w", q.Name, err)
+	}
+	if abandoned(run, wall()) {
+		return r.resume(ctx, run)
+	}
+	return run, fmt.Errorf("run %s: %w", run.ID, ErrSlotTaken)
+}
+
+// finish carries another run of the workflow to its end when nobody else does, and refuses otherwise.
+func (r *Runner) finish(ctx context.Context, id string) (crmstore.Run, error) {
+	run, err := r.Store.Run(ctx, id)
+	if err != nil {
+		return run, fmt.Errorf("run %s: %w", id, err)
+	}
+	refused := &RefusedError{Reason: RefusedActive}
+	switch {
+	case abandoned(run, wall()):
+		run, err = r.resume(ctx, run)
+		if err == nil && r.Resumed != nil {
+			r.Resumed(run)
+		}
+		return run, err
+	case run.State == crmstore.RunRunning:
+		refused.Message = fmt.Sprintf("run %s is under way (carried by %s)", id, run.Owner)
+		refused.Help = "wait for its end, or stop it with: workflow cancel " + id
+	case run.State == crmstore.RunHeld:
+		refused.Message = fmt.Sprintf("run %s is held: %s", id, run.Reason)
+		refused.Help = fmt.Sprintf("let it go on with: workflow approve %s, or end it with: workflow cancel %s", id, id)
+	default: // it ended just now: the workflow is free
+		return crmstore.Run{ID: id, State: crmstore.RunDone}, nil
+	}
+	r.Metrics.refused(run.Workflow, refused.Reason)
+	return run, refused
+}
+
+// note records the run as the workflow's last and, for a scheduled one, its slot. Only the process that gets the slot in
+// counts the slots missed before it.
+func (r *Runner) note(ctx context.Context, q RunRequest, run string) error {
+	for range 20 {
+		w, err := r.Store.Workflow(ctx, q.Name)
+		if err != nil {
+			return err
+		}
+		newer := q.Scheduled && q.Now.After(w.LastSlot)
+		if !newer && (run == "" || w.LastRun == run) {
+			return nil
+		}
+		if newer {
+			w.LastSlot = q.Now.UTC()
+		}
+		if run != "" {
+			w.LastRun = run
+		}
+		_, err = r.Store.SaveWorkflow(ctx, w, nil, "", crmstore.Cause{}, wall())
+		if err == nil && newer && q.missed > 0 {
+			r.Metrics.missed(q.Name, q.missed)
+			r.log().LogAttrs(ctx, slog.LevelWarn, "slots missed", slog.String(keyWorkflow, q.Name),
+				slog.Int(keyMissed, q.missed), slog.Time(keySlot, q.Now))
+		}
+		if !errors.Is(err, crmstore.ErrConflict) {
+			return err
+		}
+	}
+	return fmt.Errorf("note run of workflow %s: %w", q.Name, crmstore.ErrConflict)
+}
+
+// Resume goes on with a run that failed or that nobody carries any more, from where it stopped. Errors as [Runner.Run].
+func (r *Runner) Resume(ctx context.Context, id string) (crmstore.Run, error) {
+	run, err := r.Store.Run(ctx, id)
+	if err != nil {
+		return run, fmt.Errorf("resume run %s: %w", id, err)
+	}
+	refused := &RefusedError{Reason: RefusedState, Message: fmt.Sprintf("run %s is %s and cannot be resumed", id, run.State)}
+	switch {
+	case run.State == crmstore.RunFailed && run.Undone > 0:
+		refused.Message = fmt.Sprintf("run %s was undone and cannot be resumed", id)
+		return run, refused
+	case run.State == crmstore.RunFailed, abandoned(run, wall()):
+		return r.resume(ctx, run)
+	case run.State == crmstore.RunRunning:
+		refused.Message = fmt.Sprintf("run %s is under way (carried by %s)", id, run.Owner)
+	case run.State == crmstore.RunHeld:
+		refused.Help = "let it go on with: workflow approve " + id
+	}
+	return run, refused
+}
+
+// resume takes the run over and carries it on.
+func (r *Runner) resume(ctx context.Context, run crmstore.Run) (crmstore.Run, error) {
+	if err := checkRuns(ctx, r.Store, run.Workflow); err != nil {
+		var refused *RefusedError
+		if errors.As(err, &refused) {
+			r.Metrics.refused(run.Workflow, refused.Reason)
+		}
+		return run, err
+	}
+	taken, err := r.take(ctx, run, func(*crmstore.Run) {})
+	if err != nil {
+		return run, err
+	}
+	r.event(ctx, taken, slog.LevelInfo, "run resumed", slog.String(keyStage, taken.Stage))
+	return r.newPass(taken).carry(ctx)
+}
+
+// take makes this process the run's owner, with a higher fencing number.
+func (r *Runner) take(ctx context.Context, run crmstore.Run, change func(*crmstore.Run)) (crmstore.Run, error) {
+	run.State, run.Reason = crmstore.RunRunning, ""
+	run.Owner, run.Beat, run.FinishedAt = r.owner(), wall(), time.Time{}
+	run.Fence++
+	change(&run)
+	taken, err := r.Store.SaveRun(ctx, run)
+	var active *crmstore.ActiveRunError
+	switch {
+	case errors.Is(err, crmstore.ErrConflict):
+		return run, fmt.Errorf("take run %s over: another process was faster: %w", run.ID, err)
+	case errors.As(err, &active):
+		return run, &RefusedError{
+			Reason:  RefusedActive,
+			Message: fmt.Sprintf("run %s cannot go on: run %s of the same workflow is not over", run.ID, active.Run),
+			Help:    "wait for its end, or stop it with: workflow cancel " + active.Run,
+		}
+	case err != nil:
+		return run, fmt.Errorf("take run %s over: %w", run.ID, err)
+	}
+	return taken, nil
+}
+
+// DryRun evaluates a definition at the instant now and writes nothing at all. State is [RunDryRun]; Reason
+// says which limit a real run would be held by.
+func (r *Runner) DryRun(ctx context.Context, d *Definition, now time.Time) (crmstore.Run, error) {
+	run := crmstore.Run{Workflow: d.Name, Object: d.Object, Now: now.UTC(), State: RunDryRun, Stage: stageEvaluate}
+	look := sweep{store: r.Store, def: d, now: now, progress: r.stageProgress(stageEvaluate)}
+	err := look.run(ctx, func(_ context.Context, found swept) error {
+		add(&run.Totals, found.totals)
+		return nil
+	})
+	if err != nil {
+		return run, fmt.Errorf("dry run: %w", err)
+	}
+	counts, err := r.Store.Count(ctx, d.Object)
+	if err != nil {
+		return run, fmt.Errorf("dry run of workflow %s: %w", d.Name, err)
+	}
+	run.Reason = d.Limits.OverLimit(d.Object, enrolling(run.Totals), counts.Live)
+	return run, nil
+}
+
+func (r *Runner) owner() string {
+	if r.Owner != "" {
+		return r.Owner
+	}
+	return NewOwner()
+}
+
+func (r *Runner) stageProgress(stage string) func(done, total int64) {
+	if r.Progress == nil {
+		return nil
+	}
+	return func(done, total int64) { r.Progress(stage, done, total) }
+}
+
+// wall is the time of day for signs of life and for when something was really done; what a run
+// decides depends on its own instant alone. The runner and the scheduler are the loops that may ask.
+func wall() time.Time { return time.Now().UTC() }

@@ -1,0 +1,27 @@
+package workflow
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/triggers"
+)
+
+// AccountVocabulary reads what the account's expressions may speak of: schemas and static lists of every
+// object type, as they are now.
+func AccountVocabulary(ctx context.Context, store *crmstore.Store) (Vocabulary, error) {
+	known := map[crmstore.ObjectType]triggers.Vocabulary{}
+	for _, o := range crmstore.StandardObjects() {
+		schema, err := store.Schema(ctx, o)
+		if err != nil {
+			return nil, fmt.Errorf("read the properties of %s: %w", o.Plural(), err)
+		}
+		lists, err := store.Lists(ctx, o)
+		if err != nil {
+			return nil, fmt.Errorf("read the lists of %s: %w", o.Plural(), err)
+		}
+		known[o] = triggers.Vocabulary{Schema: schema, Lists: lists}
+	}
+	return func(o crmstore.ObjectType) triggers.Vocabulary { return known[o] }, nil
+}
