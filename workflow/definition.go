@@ -101,7 +101,7 @@ func (d *Definition) meaning() []byte {
 func sources(list []*triggers.Expr) []string {
 	texts := make([]string, len(list))
 	for i, e := range list {
-		texts[i] = strings.Join(strings.Fields(e.Source()), " ")
+		texts[i] = strings.TrimSpace(e.Source())
 	}
 	return texts
 }

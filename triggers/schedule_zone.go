@@ -1,0 +1,81 @@
+package triggers
+
+import (
+	_ "embed" // the list of zones
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/crm-workflow/crm-workflow/workflow/diag"
+)
+
+// zoneList is the IANA names, one a line. Zones are checked against it and not only against what the
+// machine has, so that a file is right or wrong on every machine alike; the machine's own name for
+// its zone ("Local") is refused by it.
+//
+//go:embed zones.txt
+var zoneList string
+
+// parseZone finds a time zone by its IANA name; "" is UTC.
+func parseZone(text diag.Text) (*time.Location, diag.List) {
+	name := strings.TrimSpace(text.Value)
+	if name == "" {
+		return time.UTC, nil
+	}
+	if len(name) > 100 {
+		return nil, diag.List{about(text, diag.UnknownZone, "this is too long for a time zone", zoneHelp("", nil))}
+	}
+	zones := strings.Fields(zoneList)
+	for _, zone := range zones {
+		if zone != name {
+			continue
+		}
+		location, err := time.LoadLocation(name)
+		if err != nil {
+			return nil, diag.List{about(text, diag.UnknownZone, fmt.Sprintf("time zone %q is not known to this machine", name),
+				"install the system's time zone data (tzdata)")}
+		}
+		return location, nil
+	}
+	return nil, diag.List{about(text, diag.UnknownZone, fmt.Sprintf("unknown time zone %q", name), zoneHelp(name, zones))}
+}
+
+// zoneHelp guesses which zone was meant.
+func zoneHelp(name string, zones []string) string {
+	if near := nearestZone(name, zones); near != "" {
+		return fmt.Sprintf("did you mean %q?", near)
+	}
+	if strings.ContainsAny(name, "+-0123456789") {
+		return "a fixed offset misses daylight saving: write a city's zone, such as Europe/Amsterdam, or UTC"
+	}
+	return "a zone is named after a city, such as Europe/Amsterdam or America/New_York, or is UTC"
+}
+
+func nearestZone(name string, zones []string) string {
+	spelled := strings.ReplaceAll(name, " ", "_")
+	isName := func(zone string) bool { return strings.EqualFold(zone, spelled) }
+	isCity := func(zone string) bool { return strings.EqualFold(zone[strings.LastIndexByte(zone, '/')+1:], spelled) }
+	for _, fits := range []func(string) bool{isName, isCity} {
+		if i := slices.IndexFunc(zones, fits); i >= 0 {
+			return zones[i]
+		}
+	}
+	// Short words are abbreviations or offsets: the nearest of those is another zone, not a correction.
+	if len(name) < 5 || strings.ContainsAny(name, "+-0123456789") {
+		return ""
+	}
+	if near := diag.Nearest(spelled, zones); near != "" {
+		return near
+	}
+	cities := map[string]string{}
+	var names []string
+	for _, zone := range zones {
+		city := zone[strings.LastIndexByte(zone, '/')+1:]
+		if cities[city] == "" {
+			cities[city] = zone
+			names = append(names, city)
+		}
+	}
+	return cities[diag.Nearest(spelled, names)]
+}
