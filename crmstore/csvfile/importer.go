@@ -134,7 +134,7 @@ func (im *importer) guess(ctx context.Context, rd *reader, l *layout) ([]guess, 
 			}
 		}
 		return rd.rows.next()
-	}, im.o.DateOrder, rd.conv.utf16)
+	}, rd.conv.reading, rd.conv.utf16)
 	var b *brokenError
 	if errors.Is(err, io.EOF) || errors.As(err, &b) {
 		err = nil

@@ -20,7 +20,7 @@ type guess struct {
 }
 
 // see takes a cell into account.
-func (g *guess) see(s string, order DateOrder) {
+func (g *guess) see(s string, r reading) {
 	s = strings.TrimSpace(s)
 	if s == "" {
 		return
@@ -33,19 +33,21 @@ func (g *guess) see(s string, order DateOrder) {
 		g.noBool = true
 	}
 	if !g.noDate {
-		m, p := reading{order: order}.guessDate(s)
-		g.noDate = !p
-		g.clock = g.clock || m.clock
+		clock, ok := r.surelyDate(s)
+		g.noDate, g.clock = !ok, g.clock || clock
 	}
 }
 
-// guessDate reads a date that cannot be taken for a number.
-func (r reading) guessDate(s string) (moment, bool) {
+// surelyDate reports whether s is a date that is not written as a number, and has a time of day.
+func (r reading) surelyDate(s string) (clock, ok bool) {
 	if wholeNumber(s) {
-		return moment{}, false
+		return false, false
 	}
 	m, p := parseDate(s, r.order)
-	return m, p == nil
+	if p == nil {
+		_, p = r.checkedDate(crmstore.DateTime, m, s)
+	}
+	return m.clock, p == nil
 }
 
 // typ is the type that fits every cell; text when nothing else does, or nothing is known.
@@ -71,10 +73,10 @@ func (g *guess) typ() crmstore.PropertyType {
 func plainNumber(s string) bool {
 	s = strings.TrimPrefix(s, "-")
 	whole, fraction, point := strings.Cut(s, ".")
-	if !allDigits(whole) || point && !allDigits(fraction) || len(whole)+len(fraction) > 15 {
+	if point && !allDigits(fraction) || len(whole)+len(fraction) > 15 {
 		return false
 	}
-	return len(whole) == 1 || whole[0] != '0'
+	return point && whole == "" || allDigits(whole) && (len(whole) == 1 || whole[0] != '0')
 }
 
 func allDigits(s string) bool {
@@ -88,7 +90,7 @@ func allDigits(s string) bool {
 
 // guessTypes looks at every row for the columns that are to become properties. Rows that cannot be
 // imported do not count.
-func guessTypes(l *layout, rows func() (*row, error), order DateOrder, utf16 bool) ([]guess, error) {
+func guessTypes(l *layout, rows func() (*row, error), how reading, utf16 bool) ([]guess, error) {
 	guesses := make([]guess, len(l.columns))
 	check := converter{layout: *l, utf16: utf16}
 	for {
@@ -102,7 +104,7 @@ func guessTypes(l *layout, rows func() (*row, error), order DateOrder, utf16 boo
 		text := r.text()
 		for i := range l.columns {
 			if l.columns[i].create {
-				guesses[i].see(r.cell(text, i), order)
+				guesses[i].see(r.cell(text, i), how)
 			}
 		}
 	}

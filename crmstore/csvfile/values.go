@@ -111,17 +111,22 @@ func (r reading) dateValue(t crmstore.PropertyType, s string) (crmstore.Value, *
 	if p != nil {
 		return crmstore.Value{}, p
 	}
-	if t == crmstore.Date {
-		if y := m.face.Year(); y < crmstore.MinYear || y > crmstore.MaxYear {
-			return crmstore.Value{}, badDate(s, "lies outside the years 1 to 9999", "")
-		}
-		return m.day(), nil
+	return r.checkedDate(t, m, s)
+}
+
+// checkedDate is the moment as a value, unless it falls outside the years that a date may have.
+func (r reading) checkedDate(t crmstore.PropertyType, m moment, s string) (crmstore.Value, *problem) {
+	at := m.face
+	if t == crmstore.DateTime {
+		at = m.instant(r.zone).UTC()
 	}
-	at := m.instant(r.zone)
-	if y := at.UTC().Year(); y < crmstore.MinYear || y > crmstore.MaxYear {
+	switch y := at.Year(); {
+	case y < crmstore.MinYear || y > crmstore.MaxYear:
 		return crmstore.Value{}, badDate(s, "lies outside the years 1 to 9999", "")
+	case t == crmstore.DateTime:
+		return crmstore.DateTimeValue(at), nil
 	}
-	return crmstore.DateTimeValue(at), nil
+	return m.day(), nil
 }
 
 func boolValue(s string) (crmstore.Value, *problem) {
