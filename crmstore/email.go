@@ -1,0 +1,243 @@
+package crmstore
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// An e-mail address belongs to at most one live contact. What says so is the claim to the address, which stands in
+// a hash slot of its own. A claim is taken (pending) before the contact is written and settled afterwards:
+//
+//	[0:8)  id of the claimant, little-endian
+//	[8:16) stamp, little-endian: when it was taken (ms) << 20 | random bits << 1 | 1 while pending
+//
+// A claim is dead when its claimant is not live with that address, unless it is pending and young: then the
+// claimant may be about to be written. A dead claim is taken over by compare-and-set on all 16 bytes. No two claims
+// have the same bytes, so a claim that was given up and taken again in between is noticed. That is why nobody
+// deletes a claim when a contact changes its address or goes into the bin: the claim dies by that alone.
+const (
+	claimSize     = 16
+	stampMillis   = 20
+	stampPending  = 1
+	claimPatience = 30 * time.Second // after this a pending claim whose claimant does not hold the address is dead
+)
+
+// emailProperty is the property that is unique among live records of the type; nil when there is none.
+func emailProperty(s *Schema) *Property {
+	if s.Object != Contact {
+		return nil
+	}
+	if p := s.Number(PropertyEmail); p != nil && !p.Removed && p.Type == String {
+		return p
+	}
+	return nil
+}
+
+// normalAddress is the form of an address in which it is unique.
+func normalAddress(email string) string { return strings.ToLower(strings.TrimSpace(email)) }
+
+// newClaim is a pending claim.
+func newClaim(id ID, now int64) string {
+	stamp := uint64(now)<<stampMillis | uint64(rand.Uint32N(1<<(stampMillis-1)))<<1 | stampPending
+	b := id.Bytes()
+	return string(binary.LittleEndian.AppendUint64(b[:], stamp))
+}
+
+// settled is the claim once its contact is written.
+func settled(claim string) string {
+	b := []byte(claim)
+	b[8] &^= stampPending
+	return string(b)
+}
+
+// readClaim takes a claim apart; id 0 when there is none (or it is damaged, which is the same).
+func readClaim(claim string) (id ID, pending bool, taken time.Time) {
+	if len(claim) != claimSize {
+		return 0, false, time.Time{}
+	}
+	stamp := binary.LittleEndian.Uint64(view(claim)[8:])
+	return IDFromBytes(view(claim)), stamp&stampPending != 0, time.UnixMilli(int64(stamp >> stampMillis))
+}
+
+// undecided reports whether the claim's contact may be about to be written at the moment now (ms).
+func undecided(claim string, now int64) bool {
+	_, pending, taken := readClaim(claim)
+	return pending && time.UnixMilli(now).Sub(taken) < claimPatience
+}
+
+// address is one normalised e-mail address during a round.
+type address struct {
+	text     string
+	bucket   int
+	field    string
+	claim    string // as it was read; "" = none
+	claimant ID
+	busy     bool   // the claimant may be about to be written
+	holder   *draft // the live contact that holds it in the store; nil = none
+	now      *draft // the contact that holds it after the upserts so far
+	taken    string // our own claim
+}
+
+// leaving reports whether the stored holder gives the address up in this round.
+func (a *address) leaving() bool { return a.now == nil && a.holder != nil }
+
+// addressOf is the normalised e-mail address of a live record; "" when it has none or is in the bin.
+func (w *writer) addressOf(r *Record) string {
+	if w.email == nil || r.Deletion != nil {
+		return ""
+	}
+	return normalAddress(r.Value(w.email.Number).Text())
+}
+
+// wantedAddress is the address that the changes assign, and whether they assign one (or clear it) at all.
+func (w *writer) wantedAddress(changes []change) (wanted string, sets bool) {
+	if w.email == nil {
+		return "", false
+	}
+	for _, c := range changes {
+		if c.property == w.email {
+			return normalAddress(c.value.Text()), true
+		}
+	}
+	return "", false
+}
+
+// lookUp finds out who holds the addresses that the upserts assign.
+func (r *round) lookUp(ctx context.Context, todo []int) error {
+	var list []*address
+	for _, i := range todo {
+		for _, a := range r.batch[i].Set {
+			if a.Property != r.email.Number {
+				continue
+			}
+			text := normalAddress(a.Value.Text())
+			if text == "" || r.addresses[text] != nil {
+				continue
+			}
+			one := &address{text: text}
+			one.bucket, one.field = addressKey(text, r.partitions)
+			r.addresses[text] = one
+			list = append(list, one)
+		}
+	}
+	if err := r.store.readClaims(ctx, r.partitions, list); err != nil {
+		return err
+	}
+	var ids []ID
+	for _, a := range list {
+		if a.claimant != 0 {
+			ids = append(ids, a.claimant)
+		}
+	}
+	if err := r.load(ctx, ids); err != nil {
+		return err
+	}
+	now := wall()
+	for _, a := range list {
+		d := r.byID[a.claimant]
+		switch {
+		case d != nil && (d.address == a.text || d.damaged != nil):
+			a.holder, a.now = d, d
+		case undecided(a.claim, now):
+			a.busy = true
+		}
+	}
+	return nil
+}
+
+// readClaims fills in the claims of addresses, pipelined by bucket.
+func (s *Store) readClaims(ctx context.Context, buckets int, list []*address) error {
+	g := groupBy(len(list), buckets, func(i int) int { return list[i].bucket })
+	used := g.used()
+	return inWindows(ctx, len(used), readsPerWindow, func(ctx context.Context, from, to int) error {
+		pipe := s.rdb.Pipeline()
+		commands := make([]*redis.SliceCmd, 0, to-from)
+		for _, bucket := range used[from:to] {
+			fields := make([]string, 0, 32)
+			for _, i := range g.of(bucket) {
+				fields = append(fields, list[i].field)
+			}
+			commands = append(commands, pipe.HMGet(ctx, s.keyClaims(bucket), fields...))
+		}
+		if _, err := pipe.Exec(ctx); err != nil {
+			return fmt.Errorf("read e-mail claims: %w", s.trouble(err))
+		}
+		for j, command := range commands {
+			for k, i := range g.of(used[from+j]) {
+				list[i].claim, _ = command.Val()[k].(string)
+				list[i].claimant, _, _ = readClaim(list[i].claim)
+			}
+		}
+		return nil
+	})
+}
+
+// swap is one compare-and-set of a claim; "" stands for no claim.
+type swap struct {
+	bucket   int
+	field    string
+	old, new string
+	done     bool
+}
+
+var scriptClaims = mustScript("claims")
+
+// swapClaims carries out the swaps, each on its own, one script per bucket.
+func (s *Store) swapClaims(ctx context.Context, buckets int, swaps []swap) error {
+	g := groupBy(len(swaps), buckets, func(i int) int { return swaps[i].bucket })
+	used := g.used()
+	return inWindows(ctx, len(used), callsPerWindow, func(ctx context.Context, from, to int) error {
+		calls := make([]call, 0, to-from)
+		for _, bucket := range used[from:to] {
+			args := make([]any, 0, 3*len(g.of(bucket)))
+			for _, i := range g.of(bucket) {
+				args = append(args, swaps[i].field, swaps[i].old, swaps[i].new)
+			}
+			calls = append(calls, call{scriptClaims, []string{s.keyClaims(bucket)}, args})
+		}
+		replies, err := s.runAll(ctx, calls)
+		if err != nil {
+			return fmt.Errorf("change e-mail claims: %w", err)
+		}
+		for j, reply := range replies {
+			mine := g.of(used[from+j])
+			done, err := outcomes(reply, len(mine))
+			if err != nil {
+				return err
+			}
+			for k, i := range mine {
+				swaps[i].done = done[k] == '1'
+			}
+		}
+		return nil
+	})
+}
+
+// FindByEmail is the live contact that holds the address (any case); ErrNotFound.
+func (s *Store) FindByEmail(ctx context.Context, email string) (ID, error) {
+	partitions, err := s.Partitions(ctx)
+	if err != nil {
+		return 0, err
+	}
+	a := &address{text: normalAddress(email)}
+	a.bucket, a.field = addressKey(a.text, partitions)
+	if err := s.readClaims(ctx, partitions, []*address{a}); err != nil {
+		return 0, err
+	}
+	if a.claimant != 0 {
+		recs, err := s.Get(ctx, Contact, []ID{a.claimant})
+		if err != nil {
+			return 0, err
+		}
+		if len(recs) == 1 && recs[0].Deletion == nil && normalAddress(recs[0].Value(PropertyEmail).Text()) == a.text {
+			return a.claimant, nil
+		}
+	}
+	return 0, fmt.Errorf("contact with that e-mail: %w", ErrNotFound)
+}

@@ -1,0 +1,248 @@
+package crmstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// PartitionIDs names records of one partition.
+type PartitionIDs struct {
+	Partition int
+	IDs       []ID
+}
+
+// Get reads records by id, live and archived, in the order asked; those not there are left out.
+func (s *Store) Get(ctx context.Context, o ObjectType, ids []ID) ([]*Record, error) {
+	partitions, err := s.Partitions(ctx)
+	if err != nil {
+		return nil, err
+	}
+	want, places := byPartition(ids, partitions)
+	found := make([]*Record, len(ids))
+	i := 0
+	err = s.ReadRecords(ctx, o, want, func(_ int, recs []*Record) error {
+		for j, r := range recs {
+			found[places[i][j]] = r
+		}
+		i++
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(found, func(r *Record) bool { return r == nil }), nil
+}
+
+// ReadRecords fetches the named records, pipelined over partitions, and hands each partition's to fn in the
+// order asked; a record that is not there is nil.
+func (s *Store) ReadRecords(ctx context.Context, o ObjectType, want []PartitionIDs, fn func(p int, recs []*Record) error) error {
+	schema, err := s.Schema(ctx, o)
+	if err != nil {
+		return err
+	}
+	return s.fetch(ctx, o, want, func(i int, values []any) error {
+		recs := make([]*Record, len(values))
+		for j, v := range values {
+			if bytes, ok := v.(string); ok {
+				if recs[j], err = parseRecord(schema, want[i].IDs[j], bytes); err != nil {
+					return err
+				}
+			}
+		}
+		return fn(want[i].Partition, recs)
+	})
+}
+
+// fetch reads the bytes of the named records and hands those of want[i] to fn, in order; nil for one that is not there.
+func (s *Store) fetch(ctx context.Context, o ObjectType, want []PartitionIDs, fn func(i int, values []any) error) error {
+	starts := windowStarts(want)
+	type window struct {
+		from     int
+		commands []*redis.SliceCmd
+	}
+	load := func(ctx context.Context, w int) (window, error) {
+		from, to := starts[w], starts[w+1]
+		pipe := s.rdb.Pipeline()
+		commands := make([]*redis.SliceCmd, 0, to-from)
+		for _, group := range want[from:to] {
+			ids := packIDs(group.IDs)
+			args := make([]any, 2, 2+len(group.IDs))
+			args[0], args[1] = "hmget", s.partition(o, group.Partition).rec()
+			for at := 0; at < len(ids); at += 8 {
+				args = append(args, ids[at:at+8])
+			}
+			command := redis.NewSliceCmd(ctx, args...)
+			if len(group.IDs) == 0 {
+				command = redis.NewSliceCmd(ctx, "mget", args[1]) // HMGET needs a field; no key here is a plain string
+			}
+			commands = append(commands, command)
+			_ = pipe.Process(ctx, command)
+		}
+		_, err := pipe.Exec(ctx)
+		return window{from, commands}, s.trouble(err)
+	}
+	err := ahead(ctx, len(starts)-1, load, func(w window) error {
+		for j, command := range w.commands {
+			values := command.Val()
+			if err := fn(w.from+j, values[:len(want[w.from+j].IDs)]); err != nil {
+				return callerError{err}
+			}
+		}
+		return nil
+	})
+	return readError(o, err)
+}
+
+// callerError marks an error that came from the caller's own function, which goes back as it was.
+type callerError struct{ error }
+
+func readError(o ObjectType, err error) error {
+	var own callerError
+	if errors.As(err, &own) {
+		return own.error
+	}
+	if err != nil {
+		return fmt.Errorf("read %s: %w", o.Plural(), err)
+	}
+	return nil
+}
+
+// windowStarts cuts want into windows: where each starts, and the end.
+func windowStarts(want []PartitionIDs) []int {
+	starts := []int{0}
+	records, commands := 0, 0
+	for i := range want {
+		if commands > 0 && (commands == readsPerWindow || records+len(want[i].IDs) > recordsPerWindow) {
+			starts = append(starts, i)
+			records, commands = 0, 0
+		}
+		records += len(want[i].IDs)
+		commands++
+	}
+	if len(want) > 0 {
+		starts = append(starts, len(want))
+	}
+	return starts
+}
+
+// ReadAll fetches whole partitions from ≤ p < to, live and archived records alike, in slot order.
+func (s *Store) ReadAll(ctx context.Context, o ObjectType, from, to int, fn func(p int, recs []*Record) error) error {
+	schema, err := s.Schema(ctx, o)
+	if err != nil {
+		return err
+	}
+	return s.eachWhole(ctx, o, from, to, func(p int, w whole) error {
+		recs := make([]*Record, 0, len(w.records))
+		for _, bytes := range w.records {
+			h, err := parseHeader(view(bytes))
+			if err != nil {
+				return fmt.Errorf("read %s of partition %d: %w", o.Plural(), p, err)
+			}
+			at := 8 * int(h.slot)
+			if at+8 > len(w.ids) {
+				return fmt.Errorf("read %s of partition %d: %w: slot %d of %d", o.Plural(), p, errDamaged, h.slot, len(w.ids)/8)
+			}
+			id := IDFromBytes(w.ids[at:])
+			if id == 0 {
+				continue // purged between the two reads
+			}
+			r, err := parseRecord(schema, id, bytes)
+			if err != nil {
+				return err
+			}
+			recs = append(recs, r)
+		}
+		slices.SortFunc(recs, func(a, b *Record) int { return int(a.Slot) - int(b.Slot) })
+		return fn(p, recs)
+	})
+}
+
+// whole is all records' bytes of one partition and its ids column. The column is read after the records and only
+// grows, so it knows the slot of each.
+type whole struct {
+	records []string
+	ids     []byte
+}
+
+func (s *Store) eachWhole(ctx context.Context, o ObjectType, from, to int, fn func(p int, w whole) error) error {
+	type window struct {
+		from    int
+		records []*redis.StringSliceCmd
+		ids     []*redis.StringCmd
+	}
+	load := func(ctx context.Context, i int) (window, error) {
+		w := window{from: from + i*wholesPerWindow}
+		pipe := s.rdb.Pipeline()
+		for p := w.from; p < min(w.from+wholesPerWindow, to); p++ {
+			keys := s.partition(o, p)
+			w.records = append(w.records, pipe.HVals(ctx, keys.rec()))
+			w.ids = append(w.ids, pipe.Get(ctx, keys.ids()))
+		}
+		if _, err := pipe.Exec(ctx); err != nil && !errors.Is(err, redis.Nil) {
+			return w, s.trouble(err)
+		}
+		return w, nil
+	}
+	n := (max(to-from, 0) + wholesPerWindow - 1) / wholesPerWindow
+	err := ahead(ctx, n, load, func(w window) error {
+		for j := range w.records {
+			if err := fn(w.from+j, whole{w.records[j].Val(), view(w.ids[j].Val())}); err != nil {
+				return callerError{err}
+			}
+		}
+		return nil
+	})
+	return readError(o, err)
+}
+
+// Counts are how many records an object type has.
+type Counts struct {
+	Live     int64 `json:"live"`
+	Archived int64 `json:"archived"`
+}
+
+// Count sums the partitions' counters.
+func (s *Store) Count(ctx context.Context, o ObjectType) (Counts, error) {
+	partitions, err := s.Partitions(ctx)
+	if err != nil {
+		return Counts{}, err
+	}
+	pipe := s.rdb.Pipeline()
+	commands := make([]*redis.SliceCmd, partitions)
+	for p := range partitions {
+		commands[p] = pipe.HMGet(ctx, s.partition(o, p).cnt(), "live", "archived")
+	}
+	if _, err := pipe.Exec(ctx); err != nil {
+		return Counts{}, fmt.Errorf("count %s: %w", o.Plural(), s.trouble(err))
+	}
+	var sum, one Counts
+	for p, command := range commands {
+		if one, err = readCounts(command.Val()); err != nil {
+			return Counts{}, fmt.Errorf("count %s of partition %d: %w", o.Plural(), p, err)
+		}
+		sum.Live += one.Live
+		sum.Archived += one.Archived
+	}
+	return sum, nil
+}
+
+// readCounts reads the fields live and archived of a partition's counters; one that is not there is 0.
+func readCounts(values []any) (Counts, error) {
+	var n [2]int64
+	for i, v := range values {
+		text, ok := v.(string)
+		if !ok {
+			continue
+		}
+		var err error
+		if n[i], err = strconv.ParseInt(text, 10, 64); err != nil {
+			return Counts{}, errors.New("its counters are damaged")
+		}
+	}
+	return Counts{Live: n[0], Archived: n[1]}, nil
+}

@@ -1,0 +1,196 @@
+package crmstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Assignment sets one property; an unknown Value clears it.
+type Assignment struct {
+	Property int // number
+	Value    Value
+}
+
+// Upsert creates or updates one record. With ID 0 a contact is found by its e-mail if Set has one, else made new.
+type Upsert struct {
+	ID  ID
+	Set []Assignment
+}
+
+// WriteOutcome says what became of one Upsert.
+type WriteOutcome uint8
+
+// The outcomes of an upsert.
+const (
+	Created WriteOutcome = iota + 1
+	Updated
+	Unchanged // the values were the same; nothing written
+	Refused   // see Err
+)
+
+// WriteResult is one Upsert's result.
+type WriteResult struct {
+	ID      ID // 0 when refused before it had one
+	Outcome WriteOutcome
+	Err     error // with Refused: *EmailTakenError, ErrArchived, ErrNotFound (UpdateOnly), ErrExists (CreateOnly), ErrConflict, or what is wrong with an assignment
+}
+
+// ErrArchived refuses a change to a record that is in the bin.
+var ErrArchived = errors.New("record is in the bin; restore it first")
+
+// WriteMode narrows an upsert.
+type WriteMode uint8
+
+// The write modes.
+const (
+	UpsertAny  WriteMode = iota
+	CreateOnly           // refuse records that exist
+	UpdateOnly           // refuse records that do not
+)
+
+// Bounds of Write.
+const (
+	upsertsPerRound = 1 << 15 // so that a claim is never pending for long, and memory stays flat
+	recordsPerCall  = 256     // one insert or update script
+
+	// What is contended is refused after so many rounds without any progress. An address that another process is
+	// taking is waited for until that process is done or, having died, its claim is dead.
+	contendedTries, contendedPause = 25, 4 * time.Millisecond
+	waitingTries, waitingPause     = int(claimPatience/waitingPause) * 5 / 4, 50 * time.Millisecond
+)
+
+// Write upserts a batch: grouped by partition, one script per partition and act, pipelined. Results are in batch
+// order, and are what writing one upsert after the other would give: a record named twice is changed twice, a second
+// contact with the same e-mail and no ID is a change of the first. Each record is written wholly or not at all; the
+// batch as a whole is not atomic. createdate (unless set) and lastmodifieddate are set to at. One audit event per
+// partition batch, holding the ids. An error means the machine failed: some of the batch may be written then.
+func (s *Store) Write(ctx context.Context, o ObjectType, mode WriteMode, batch []Upsert, c Cause, at time.Time) ([]WriteResult, error) {
+	w, err := s.newWriter(ctx, o, mode, c, at)
+	if err != nil {
+		return nil, err
+	}
+	w.batch, w.results = batch, make([]WriteResult, len(batch))
+	if err := w.run(ctx); err != nil {
+		return nil, fmt.Errorf("write %s: %w", o.Plural(), err)
+	}
+	return w.results, nil
+}
+
+// writer carries one Write through. Its rounds each plan some upserts in memory, in order, and then write the
+// records that came out of it.
+type writer struct {
+	store      *Store
+	object     ObjectType
+	mode       WriteMode
+	schema     *Schema
+	partitions int
+	facts      []byte // who and why, for the audit events
+	now        Value  // for createdate and lastmodifieddate
+	created    *Property
+	modified   *Property
+	email      *Property // nil when the object type has no unique e-mail
+	columns    columnSet
+	batch      []Upsert
+	results    []WriteResult
+}
+
+func (s *Store) newWriter(ctx context.Context, o ObjectType, mode WriteMode, c Cause, at time.Time) (*writer, error) {
+	partitions, err := s.Partitions(ctx)
+	if err != nil {
+		return nil, err
+	}
+	schema, err := s.Schema(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	w := &writer{
+		store: s, object: o, mode: mode, schema: schema, partitions: partitions,
+		facts: appendFacts(nil, at, c), now: DateTimeValue(at),
+		created: schema.Number(PropertyCreated), modified: schema.Number(PropertyModified),
+		email: emailProperty(schema), columns: newColumnSet(schema),
+	}
+	if w.created == nil || w.modified == nil {
+		return nil, fmt.Errorf("the schema of %s lacks the create or the last modified date", o)
+	}
+	if err := checkValue(w.created, w.now); err != nil {
+		return nil, fmt.Errorf("write %s: the time of the change: %w", o.Plural(), err)
+	}
+	return w, nil
+}
+
+// run goes on in rounds until every upsert has its result. Upserts that another process got in the way of are
+// planned again from what is there then.
+func (w *writer) run(ctx context.Context) error {
+	todo := make([]int, len(w.batch))
+	for i := range todo {
+		todo[i] = i
+	}
+	for tries := 0; len(todo) > 0; {
+		part := todo[:min(len(todo), upsertsPerRound)]
+		r, err := w.plan(ctx, part)
+		if err != nil {
+			return err
+		}
+		again, err := r.commit(ctx)
+		if err != nil {
+			return err
+		}
+		rest := append(again, todo[r.planned:]...)
+		limit, pause := contendedTries, contendedPause
+		if r.waits {
+			limit, pause = waitingTries, waitingPause
+		}
+		if tries++; len(rest) < len(todo) {
+			tries = 0
+		} else if tries > limit {
+			rest = w.giveUp(rest, max(len(again), 1))
+			tries = 0
+		} else if err := sleep(ctx, pause); err != nil {
+			return err
+		}
+		todo = rest
+	}
+	return nil
+}
+
+// giveUp refuses the first n upserts of todo: others keep changing what they want to change.
+func (w *writer) giveUp(todo []int, n int) []int {
+	for _, i := range todo[:n] {
+		w.refuse(i, w.batch[i].ID, ErrConflict)
+	}
+	return todo[n:]
+}
+
+func (w *writer) refuse(i int, id ID, err error) {
+	w.results[i] = WriteResult{ID: id, Outcome: Refused, Err: err}
+}
+
+// columnSet knows which properties have columns, by number.
+type columnSet struct {
+	byNumber []*Property // nil: no column
+}
+
+func newColumnSet(s *Schema) columnSet {
+	var c columnSet
+	for i := range s.Properties {
+		p := &s.Properties[i]
+		if p.Removed || !p.Columnar() {
+			continue
+		}
+		for len(c.byNumber) <= p.Number {
+			c.byNumber = append(c.byNumber, nil)
+		}
+		c.byNumber[p.Number] = p
+	}
+	return c
+}
+
+// property is the property of the number if it has a column, else nil.
+func (c *columnSet) property(number int) *Property {
+	if number < len(c.byNumber) {
+		return c.byNumber[number]
+	}
+	return nil
+}

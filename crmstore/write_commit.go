@@ -1,0 +1,290 @@
+package crmstore
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"slices"
+	"strconv"
+)
+
+var (
+	scriptTakeIDs = mustScript("take_ids")
+	scriptInsert  = mustScript("insert")
+	scriptUpdate  = mustScript("update")
+)
+
+// commit writes the round's drafts: ids, then claims, then records, then the claims again. It returns the upserts
+// that must be planned again, in order, since another process changed what they were planned on.
+func (r *round) commit(ctx context.Context) (again []int, err error) {
+	if err := r.takeIDs(ctx); err != nil {
+		return nil, err
+	}
+	if err := r.claimAddresses(ctx); err != nil {
+		return nil, err
+	}
+	ready := slices.DeleteFunc(slices.Clone(r.dirty), func(d *draft) bool { return d.lost })
+	g := groupBy(len(ready), r.partitions, func(i int) int { return ready[i].id.Partition(r.partitions) })
+	acts := r.acts(ready, &g)
+	err = inWindows(ctx, len(acts), callsPerWindow, func(ctx context.Context, from, to int) error {
+		return r.write(ctx, acts[from:to])
+	})
+	if err != nil {
+		return nil, err
+	}
+	if err := r.settleAddresses(ctx); err != nil {
+		return nil, err
+	}
+	for _, d := range r.dirty {
+		if d.lost {
+			again = append(again, d.items...)
+			continue
+		}
+		for _, i := range d.items {
+			if r.results[i].Outcome != Refused {
+				r.results[i].ID = d.id
+			}
+		}
+	}
+	for _, t := range r.refusals {
+		r.refuse(t.item, r.batch[t.item].ID, &EmailTakenError{Email: t.email, Holder: t.holder.id})
+	}
+	slices.Sort(again)
+	return slices.Compact(again), nil
+}
+
+// takeIDs gives the new records ids, and keeps later ones above those that were given by hand.
+func (r *round) takeIDs(ctx context.Context) error {
+	var highest ID
+	for _, d := range r.dirty {
+		if d.stored == nil {
+			highest = max(highest, d.id)
+		}
+	}
+	if highest == 0 && len(r.made) == 0 {
+		return nil
+	}
+	reply, err := r.store.run(ctx, scriptTakeIDs, []string{r.store.keyNextID(r.object)}, len(r.made), highest.String())
+	if err != nil {
+		return fmt.Errorf("take ids: %w", err)
+	}
+	text, _ := reply.(string)
+	last, err := strconv.ParseUint(text, 10, 64)
+	if err != nil {
+		return fmt.Errorf("take ids: %w", err)
+	}
+	next := ID(last) - ID(len(r.made))
+	for _, d := range r.made {
+		next++
+		d.id = next
+	}
+	return nil
+}
+
+// claimAddresses takes a pending claim for each draft that changed its address.
+func (r *round) claimAddresses(ctx context.Context) error {
+	drafts, swaps := r.swaps(func(d *draft) (old, new string, ok bool) {
+		d.claim.taken = newClaim(d.id, wall())
+		return d.claim.claim, d.claim.taken, true
+	})
+	if len(swaps) == 0 {
+		return nil
+	}
+	if err := r.store.swapClaims(ctx, r.partitions, swaps); err != nil {
+		return err
+	}
+	for i, d := range drafts {
+		if !swaps[i].done {
+			d.lost, d.claim.taken = true, ""
+		}
+	}
+	return nil
+}
+
+// settleAddresses settles the claims of drafts that were written and gives up those of drafts that were not.
+func (r *round) settleAddresses(ctx context.Context) error {
+	drafts, swaps := r.swaps(func(d *draft) (old, new string, ok bool) {
+		if d.lost {
+			return d.claim.taken, "", d.claim.taken != ""
+		}
+		return d.claim.taken, settled(d.claim.taken), true
+	})
+	if len(swaps) == 0 {
+		return nil
+	}
+	if err := r.store.swapClaims(ctx, r.partitions, swaps); err != nil {
+		return err
+	}
+	for i, d := range drafts {
+		if !swaps[i].done && !d.lost {
+			return fmt.Errorf("contact %s was written so slowly that its claim to its e-mail expired; check with doctor: %w", d.id, ErrConflict)
+		}
+	}
+	return nil
+}
+
+// swaps collects a swap of the claim of each draft that has changed its address and for which fn wants one.
+func (r *round) swaps(fn func(d *draft) (old, new string, ok bool)) (drafts []*draft, swaps []swap) {
+	for _, d := range r.dirty {
+		if d.claim == nil || d.claim.now != d || d.claim.holder == d {
+			continue
+		}
+		if old, new, ok := fn(d); ok {
+			drafts = append(drafts, d)
+			swaps = append(swaps, swap{bucket: d.claim.bucket, field: d.claim.field, old: old, new: new})
+		}
+	}
+	return drafts, swaps
+}
+
+// act is one insert or update script.
+type act struct {
+	partition int
+	insert    bool
+	drafts    []*draft
+}
+
+// acts cuts drafts into scripts: new and changed records apart, and of a bounded size.
+func (r *round) acts(ready []*draft, g *groups) []act {
+	var acts []act
+	for _, p := range g.used() {
+		parts := [2][]*draft{} // changed, new
+		for _, i := range g.of(p) {
+			k := 0
+			if ready[i].stored == nil {
+				k = 1
+			}
+			parts[k] = append(parts[k], ready[i])
+		}
+		for k, part := range parts {
+			for chunk := range slices.Chunk(part, recordsPerCall) {
+				acts = append(acts, act{partition: p, insert: k == 1, drafts: chunk})
+			}
+		}
+	}
+	return acts
+}
+
+// write carries out acts in one pipeline and marks the drafts that were not written as lost.
+func (r *round) write(ctx context.Context, acts []act) error {
+	calls := make([]call, len(acts))
+	for i, a := range acts {
+		if a.insert {
+			calls[i] = r.insertCall(a)
+		} else {
+			calls[i] = r.updateCall(a)
+		}
+	}
+	replies, err := r.store.runAll(ctx, calls)
+	if err != nil {
+		return err
+	}
+	for i, a := range acts {
+		if a.insert {
+			for _, d := range a.drafts {
+				d.lost = replies[i] != int64(1)
+			}
+			continue
+		}
+		done, err := outcomes(replies[i], len(a.drafts))
+		if err != nil {
+			return err
+		}
+		for j, d := range a.drafts {
+			d.lost = done[j] != '1'
+		}
+	}
+	return nil
+}
+
+// insertCall makes the script for new records: their properties, and one run of cells for each column that any of
+// them has a value for.
+func (r *round) insertCall(a act) call {
+	keys := r.store.partition(r.object, a.partition)
+	ids := make([]byte, 0, 8*len(a.drafts))
+	args := make([]any, 3, 3+len(a.drafts)+16)
+	runs := make([][]byte, len(r.columns.byNumber))
+	for i, d := range a.drafts {
+		one := d.id.Bytes()
+		ids = append(ids, one[:]...)
+		args = append(args, d.fields)
+		for rest := d.fields; len(rest) > 0; {
+			f, n := nextField(rest)
+			rest = rest[n:]
+			p := r.columns.property(f.number)
+			if p == nil {
+				continue
+			}
+			if runs[p.Number] == nil {
+				runs[p.Number] = make([]byte, 8*len(a.drafts))
+			}
+			binary.LittleEndian.PutUint64(runs[p.Number][8*i:], f.cell(p))
+		}
+	}
+	args[0], args[1], args[2] = wall(), r.facts, ids
+	names := []string{keys.rec(), keys.ids(), keys.arch(), keys.cnt(), keys.log()}
+	for number, run := range runs {
+		if run != nil {
+			names = append(names, keys.col(number))
+			args = append(args, run)
+		}
+	}
+	return call{scriptInsert, names, args}
+}
+
+// updateCall makes the script for changed records: new bytes, and the cells that differ.
+func (r *round) updateCall(a act) call {
+	keys := r.store.partition(r.object, a.partition)
+	names := []string{keys.rec(), keys.log()}
+	args := append(make([]any, 0, 2+3*len(a.drafts)), wall(), r.facts)
+	place := make(map[int]int) // of a column in names, from 1
+	for _, d := range a.drafts {
+		one := d.id.Bytes()
+		match := binary.LittleEndian.AppendUint64(one[:], d.stored.Version)
+		record := make([]byte, 0, headerSize+len(d.fields))
+		record = appendHeader(record, header{version: d.stored.Version + 1, slot: d.stored.Slot})
+		var cells []byte
+		r.columns.differences(view(d.stored.fields), d.fields, func(number int, cell uint64) {
+			if place[number] == 0 {
+				names = append(names, keys.col(number))
+				place[number] = len(names)
+			}
+			cells = binary.LittleEndian.AppendUint16(cells, uint16(place[number]))
+			cells = binary.LittleEndian.AppendUint64(cells, cell)
+		})
+		args = append(args, match, append(record, d.fields...), cells)
+	}
+	return call{scriptUpdate, names, args}
+}
+
+// differences calls fn for each column whose cell is another one for the new fields than for the old.
+func (c *columnSet) differences(old, new []byte, fn func(number int, cell uint64)) {
+	var was, is field
+	n, m := 0, 0
+	for len(old) > 0 || len(new) > 0 {
+		if was, n = nextField(old); n == 0 {
+			was.number = int(^uint(0) >> 1)
+		}
+		if is, m = nextField(new); m == 0 {
+			is.number = int(^uint(0) >> 1)
+		}
+		number := min(was.number, is.number)
+		var before, after uint64
+		p := c.property(number)
+		if was.number == number {
+			if p != nil {
+				before = was.cell(p)
+			}
+			old = old[n:]
+		}
+		if is.number == number {
+			if p != nil {
+				after = is.cell(p)
+			}
+			new = new[m:]
+		}
+		if before != after {
+			fn(number, after)
+		}
+	}
+}

@@ -1,0 +1,227 @@
+package crmstore
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+)
+
+// draft is a record as it stands in the store and as the round's upserts have made it so far.
+type draft struct {
+	id      ID
+	stored  *Record // nil when it is not there yet
+	damaged error   // it is there but cannot be read
+	exists  bool
+	dirty   bool // to be written
+	lost    bool // another process was faster; its upserts are planned again
+	fields  []byte
+	address string   // normalised e-mail of fields
+	claim   *address // to be claimed before it is written
+	items   []int    // upserts that changed it or were judged by it
+}
+
+// round plans upserts in order, in memory, and then writes what came out.
+type round struct {
+	*writer
+	planned   int  // of the upserts given, those that were planned; the rest must wait for the round's writes
+	waits     bool // the next upsert needs an address that another process is just taking
+	byID      map[ID]*draft
+	made      []*draft // new records without an id yet
+	dirty     []*draft
+	addresses map[string]*address
+	changes   []change      // scratch space
+	refusals  []takenByMade // refusals in favour of a record that has no id yet
+}
+
+// takenByMade is an upsert refused since a record of the same round holds the address.
+type takenByMade struct {
+	item   int
+	holder *draft
+	email  string
+}
+
+// plan reads what the upserts may touch and applies them in order. It stops early at an upsert that needs the
+// round's writes first, or an address that another process is just taking.
+func (w *writer) plan(ctx context.Context, todo []int) (*round, error) {
+	r := &round{writer: w, byID: make(map[ID]*draft, len(todo)), addresses: make(map[string]*address)}
+	ids := make([]ID, 0, len(todo))
+	for _, i := range todo {
+		if id := w.batch[i].ID; id != 0 && id <= MaxID {
+			ids = append(ids, id)
+		}
+	}
+	if err := r.load(ctx, ids); err != nil {
+		return nil, err
+	}
+	if w.email != nil {
+		if err := r.lookUp(ctx, todo); err != nil {
+			return nil, err
+		}
+	}
+	for _, i := range todo {
+		if !r.apply(i) {
+			break
+		}
+		r.planned++
+	}
+	return r, nil
+}
+
+// load reads records into drafts.
+func (r *round) load(ctx context.Context, ids []ID) error {
+	slices.Sort(ids)
+	ids = slices.Compact(ids)
+	ids = slices.DeleteFunc(ids, func(id ID) bool { return r.byID[id] != nil })
+	want, _ := byPartition(ids, r.partitions)
+	return r.store.fetch(ctx, r.object, want, func(i int, values []any) error {
+		for j, v := range values {
+			d := &draft{id: want[i].IDs[j]}
+			r.byID[d.id] = d
+			if bytes, ok := v.(string); ok {
+				d.exists = true
+				d.stored, d.damaged = parseRecord(r.schema, d.id, bytes)
+			}
+			if d.stored != nil {
+				d.fields = view(d.stored.fields)
+				d.address = r.addressOf(d.stored)
+			}
+		}
+		return nil
+	})
+}
+
+// apply plans one upsert; false: it must wait for the round's writes.
+func (r *round) apply(i int) bool {
+	u := &r.batch[i]
+	if u.ID > MaxID {
+		r.refuse(i, 0, fmt.Errorf("record id %d: want at most %d", u.ID, MaxID))
+		return true
+	}
+	changes, err := checkSet(r.changes, r.schema, u.Set)
+	if err != nil {
+		r.refuse(i, u.ID, err)
+		return true
+	}
+	r.changes = changes[:0]
+	wanted, sets := r.wantedAddress(changes)
+	d := r.byID[u.ID]
+	if u.ID == 0 && wanted != "" {
+		a := r.addresses[wanted]
+		if a.busy || a.leaving() {
+			r.waits = a.busy
+			return false
+		}
+		d = a.now
+	}
+	if d == nil {
+		d = &draft{}
+	}
+	if err := r.judge(d); err != nil {
+		if u.ID == 0 && errors.Is(err, ErrExists) {
+			r.taken(i, d, wanted) // it is only known by its address
+		} else {
+			r.refuse(i, d.id, err)
+		}
+		d.items = append(d.items, i)
+		return true
+	}
+	if sets && wanted != d.address {
+		if ok := r.move(i, d, wanted); !ok {
+			return r.results[i].Outcome == Refused
+		}
+	}
+	r.change(i, d, changes)
+	return true
+}
+
+// judge says why the draft cannot be written to in this mode; nil when it can.
+func (r *round) judge(d *draft) error {
+	switch {
+	case d.damaged != nil:
+		return d.damaged
+	case d.exists && d.stored != nil && d.stored.Deletion != nil:
+		return ErrArchived
+	case d.exists && r.mode == CreateOnly:
+		return ErrExists
+	case !d.exists && r.mode == UpdateOnly:
+		return ErrNotFound
+	}
+	return nil
+}
+
+// move gives the draft another address (or none). When it cannot, either the upsert is refused or it must wait.
+func (r *round) move(i int, d *draft, wanted string) bool {
+	var a *address
+	if wanted != "" {
+		a = r.addresses[wanted]
+		switch {
+		case a.busy && (a.claimant != d.id || d.id == 0):
+			r.waits = true
+			return false
+		case a.now != nil && a.now != d:
+			r.taken(i, a.now, wanted)
+			a.now.items = append(a.now.items, i)
+			return false
+		case a.leaving() && a.holder != d:
+			return false
+		}
+		a.now = d
+	}
+	if old := r.addresses[d.address]; old != nil && old != a {
+		old.now = nil
+	}
+	d.address, d.claim = wanted, a
+	return true
+}
+
+// change applies checked changes to a draft that may be written to.
+func (r *round) change(i int, d *draft, changes []change) {
+	outcome := Updated
+	if !d.exists {
+		outcome = Created
+		changes = r.withDates(changes)
+		d.fields = mergeFields(nil, nil, changes)
+		d.exists = true
+		if d.id == 0 {
+			r.made = append(r.made, d)
+		}
+	} else {
+		fields := mergeFields(make([]byte, 0, len(d.fields)+32), d.fields, changes)
+		if bytes.Equal(fields, d.fields) {
+			outcome = Unchanged
+		} else {
+			d.fields = mergeFields(make([]byte, 0, len(fields)+12), fields, []change{{r.modified, r.now}})
+		}
+	}
+	r.results[i] = WriteResult{ID: d.id, Outcome: outcome}
+	d.items = append(d.items, i)
+	if outcome != Unchanged && !d.dirty {
+		d.dirty = true
+		r.dirty = append(r.dirty, d)
+	}
+}
+
+// withDates adds the dates that the store sets on a new record.
+func (r *round) withDates(changes []change) []change {
+	created, modified := change{r.created, r.now}, change{r.modified, r.now}
+	at := 0 // the two have the lowest numbers
+	if len(changes) > 0 && changes[0].property == r.created {
+		if at = 1; changes[0].value.Known() {
+			created = changes[0]
+		}
+	}
+	if len(changes) > at && changes[at].property == r.modified {
+		at++
+	}
+	return slices.Replace(changes, 0, at, created, modified)
+}
+
+// taken refuses an upsert since d holds the address it wants.
+func (r *round) taken(i int, d *draft, email string) {
+	r.refuse(i, r.batch[i].ID, &EmailTakenError{Email: email, Holder: d.id})
+	if d.id == 0 {
+		r.refusals = append(r.refusals, takenByMade{i, d, email})
+	}
+}
