@@ -10,6 +10,13 @@ import (
 	"github.com/crm-workflow/crm-workflow/crmstore"
 )
 
+// What people do to runs is called in the audit log.
+const (
+	opApprove = "approve"
+	opCancel  = "cancel"
+	opUndo    = "undo"
+)
+
 // Approve lets a held run go on and carries it to its end: it acts on the contacts that were shown, never on more, and
 // still tests each again. Errors as [Runner.Run], and a *RefusedError when the run is not held.
 func (r *Runner) Approve(ctx context.Context, id, by string, at time.Time) (crmstore.Run, error) {
@@ -32,7 +39,7 @@ func (r *Runner) Approve(ctx context.Context, id, by string, at time.Time) (crms
 		if run.Stage == stageGuard {
 			run.Stage = stageAct
 		}
-	})
+	}, crmstore.Event{Op: opApprove, At: at, Cause: crmstore.Cause{Actor: by}})
 	if err != nil {
 		return run, err
 	}
@@ -64,7 +71,7 @@ func (r *Runner) Cancel(ctx context.Context, id, by string, at time.Time) (crmst
 			}
 			run.Owner = ""
 		}
-		saved, err := r.Store.SaveRun(ctx, run)
+		saved, err := r.Store.SaveRun(ctx, run, crmstore.Event{Op: opCancel, At: at, Cause: crmstore.Cause{Actor: by}})
 		if errors.Is(err, crmstore.ErrConflict) {
 			continue // the owner's sign of life came in between
 		}

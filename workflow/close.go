@@ -19,10 +19,10 @@ func (e *lostError) Error() string {
 // Unwrap makes it an ErrFenced.
 func (e *lostError) Unwrap() error { return crmstore.ErrFenced }
 
-// holdError stops a run until a person lets it go on.
-type holdError struct{ reason, refusal string }
+// limitError holds a run that is over a limit.
+type limitError struct{ reason string }
 
-func (e *holdError) Error() string { return e.reason }
+func (e *limitError) Error() string { return e.reason }
 
 // interruptedError says that the context ended; the run was let go and goes on when it is resumed.
 type interruptedError struct {
@@ -36,46 +36,59 @@ func (e *interruptedError) Error() string {
 
 func (e *interruptedError) Unwrap() error { return e.cause }
 
+// ending is how a pass ends.
+type ending struct {
+	state  crmstore.RunState
+	reason string
+	cause  error // what the caller gets
+	asked  bool  // held because it is over a limit: an approval answers that
+}
+
 // end saves how the pass ended, counts it, and writes its line in the log.
 func (p *pass) end(ctx context.Context, err error) (crmstore.Run, error) {
-	var hold *holdError
+	var limit *limitError
 	var lost *lostError
 	var refused *RefusedError
 	var interrupted *interruptedError
 	switch {
 	case err == nil:
-		return p.finish(ctx, crmstore.RunDone, "", nil)
+		return p.finish(ctx, ending{state: crmstore.RunDone})
 	case errors.As(err, &interrupted):
-		return p.finish(ctx, crmstore.RunRunning, "", err)
-	case errors.As(err, &hold):
-		p.r.Metrics.refused(p.workflow, hold.refusal)
-		return p.finish(ctx, crmstore.RunHeld, hold.reason, nil)
+		return p.finish(ctx, ending{state: crmstore.RunRunning, cause: err})
+	case errors.As(err, &limit):
+		p.r.Metrics.refused(p.workflow, RefusedLimit)
+		return p.finish(ctx, ending{state: crmstore.RunHeld, reason: limit.reason, asked: true})
 	case errors.As(err, &refused):
 		p.r.Metrics.refused(p.workflow, refused.Reason)
-		return p.finish(ctx, crmstore.RunHeld, refused.Message, nil)
+		return p.finish(ctx, ending{state: crmstore.RunHeld, reason: refused.Message})
 	case errors.As(err, &lost), errors.Is(err, crmstore.ErrFenced):
 		return p.leave(ctx)
 	default:
-		return p.finish(ctx, crmstore.RunFailed, err.Error(), err)
+		return p.finish(ctx, ending{state: crmstore.RunFailed, reason: err.Error(), cause: fmt.Errorf("run %s: %w", p.id, err)})
 	}
 }
 
 // finish saves the run in its new state, with exact totals and without an owner.
-func (p *pass) finish(ctx context.Context, state crmstore.RunState, reason string, cause error) (crmstore.Run, error) {
+func (p *pass) finish(ctx context.Context, e ending) (crmstore.Run, error) {
 	totals, err := p.r.tally(ctx, p.saved())
-	if err == nil && state == crmstore.RunDone {
+	if err == nil && e.state == crmstore.RunDone {
 		err = complete(totals)
 	}
-	if err != nil && state == crmstore.RunDone {
-		state, reason, cause = crmstore.RunFailed, err.Error(), err
+	if err != nil && e.state == crmstore.RunDone {
+		e = ending{state: crmstore.RunFailed, reason: err.Error(), cause: fmt.Errorf("run %s: %w", p.id, err)}
 	}
 	saveErr := p.update(ctx, func(run *crmstore.Run) {
-		run.State, run.Reason, run.Owner = state, reason, ""
+		run.State, run.Reason, run.Owner = e.state, e.reason, ""
 		if err == nil {
 			run.Totals = totals
 		}
-		if state == crmstore.RunDone || state == crmstore.RunFailed {
+		switch e.state {
+		case crmstore.RunDone, crmstore.RunFailed:
 			run.FinishedAt = run.Beat
+		case crmstore.RunHeld:
+			if !e.asked && run.Stage == stageGuard {
+				run.Stage = stageEvaluate // nobody was shown a count yet, so an approval must not pass the guard by
+			}
 		}
 	})
 	var lost *lostError
@@ -84,14 +97,11 @@ func (p *pass) finish(ctx context.Context, state crmstore.RunState, reason strin
 	}
 	run := p.saved()
 	if saveErr != nil {
-		cause = errors.Join(cause, saveErr)
+		e.cause = errors.Join(e.cause, saveErr)
 		run.State = crmstore.RunFailed
 	}
-	p.report(ctx, run, cause)
-	if cause != nil && state != crmstore.RunRunning {
-		cause = fmt.Errorf("run %s: %w", p.id, cause)
-	}
-	return run, cause
+	p.report(ctx, run, e.cause)
+	return run, e.cause
 }
 
 // complete is an error unless every match has an outcome.
@@ -111,6 +121,7 @@ func (p *pass) leave(ctx context.Context) (crmstore.Run, error) {
 			return p.saved(), fmt.Errorf("read run %s: %w", p.id, err)
 		}
 		if run.State != crmstore.RunCancelled || run.Fence != p.fence {
+			p.r.event(ctx, run, slog.LevelWarn, "run lost to another process", slog.String(keyState, string(run.State)))
 			return run, &lostError{now: run}
 		}
 		if run.Totals, err = p.r.tally(ctx, run); err != nil {

@@ -31,7 +31,7 @@ func (p *pass) guard(ctx context.Context) error {
 		return fmt.Errorf("count %s for run %s: %w", p.def.Object.Plural(), p.id, err)
 	}
 	if over := p.def.Limits.OverLimit(p.def.Object, enrolling(p.saved().Totals), counts.Live); over != "" {
-		return &holdError{reason: over, refusal: RefusedLimit}
+		return &limitError{reason: over}
 	}
 	return p.update(ctx, func(run *crmstore.Run) { run.Stage = stageAct })
 }

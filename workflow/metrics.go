@@ -70,7 +70,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		acted: counter("workflow_actions_total",
 			"Records that runs acted on, by outcome: done, changed (no longer matched when its turn came), failed (kept changing).", "action", "outcome"),
 		deleted:  counter("workflow_contacts_deleted_total", "Records that runs moved to the recycle bin."),
-		refusals: counter("workflow_refusals_total", "Publications and runs that were refused or held, by reason.", "reason"),
+		refusals: counter("workflow_refusals_total", "Times a run was refused or held, by reason.", "reason"),
 		missedSlots: counter("workflow_missed_slots_total",
 			"Slots of the schedule that got no run of their own, because no daemon ran or an earlier run was not over."),
 		held:      prometheus.NewGauge(prometheus.GaugeOpts{Name: "workflow_held_runs", Help: "Runs that wait for somebody to approve or cancel them."}),
@@ -202,17 +202,20 @@ func (m *Metrics) forget(name string) {
 	m.duration.DeletePartialMatch(labels)
 }
 
-// RefreshHeld reads how many runs are held, by whichever process.
-func (m *Metrics) RefreshHeld(ctx context.Context, store *crmstore.Store) error {
+// setHeld says how many runs are held, by whichever process.
+func (m *Metrics) setHeld(runs int) {
 	if m == nil {
-		return nil
+		return
 	}
-	held, err := store.Runs(ctx, crmstore.RunFilter{State: crmstore.RunHeld})
-	if err != nil {
-		return fmt.Errorf("count held runs: %w", err)
+	m.held.Set(float64(runs))
+}
+
+// failed counts a failure of a workflow that has no run to show for it.
+func (m *Metrics) failed(workflow string) {
+	if m == nil {
+		return
 	}
-	m.held.Set(float64(len(held)))
-	return nil
+	m.runs.WithLabelValues(workflow, string(crmstore.RunFailed)).Inc()
 }
 
 // RefreshRecords reads how many records there are and how old the bin's oldest is. Of the bin it reads the archived-at

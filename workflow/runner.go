@@ -215,30 +215,33 @@ func (r *Runner) Resume(ctx context.Context, id string) (crmstore.Run, error) {
 	return run, refused
 }
 
-// resume takes the run over and carries it on.
+// resume takes the run over and carries it on. An interrupted run that may not go on becomes held, so that switching
+// the workflow on again, perhaps weeks later, does not set it going by itself.
 func (r *Runner) resume(ctx context.Context, run crmstore.Run) (crmstore.Run, error) {
-	if err := checkRuns(ctx, r.Store, run.Workflow); err != nil {
-		var refused *RefusedError
-		if errors.As(err, &refused) {
-			r.Metrics.refused(run.Workflow, refused.Reason)
-		}
+	err := checkRuns(ctx, r.Store, run.Workflow)
+	var refused *RefusedError
+	if err != nil && (!errors.As(err, &refused) || run.State != crmstore.RunRunning) {
 		return run, err
 	}
 	taken, err := r.take(ctx, run, func(*crmstore.Run) {})
 	if err != nil {
 		return run, err
 	}
+	p := r.newPass(taken)
+	if refused != nil {
+		return p.end(ctx, refused)
+	}
 	r.event(ctx, taken, slog.LevelInfo, "run resumed", slog.String(keyStage, taken.Stage))
-	return r.newPass(taken).carry(ctx)
+	return p.carry(ctx)
 }
 
 // take makes this process the run's owner, with a higher fencing number.
-func (r *Runner) take(ctx context.Context, run crmstore.Run, change func(*crmstore.Run)) (crmstore.Run, error) {
+func (r *Runner) take(ctx context.Context, run crmstore.Run, change func(*crmstore.Run), notes ...crmstore.Event) (crmstore.Run, error) {
 	run.State, run.Reason = crmstore.RunRunning, ""
 	run.Owner, run.Beat, run.FinishedAt = r.owner(), wall(), time.Time{}
 	run.Fence++
 	change(&run)
-	taken, err := r.Store.SaveRun(ctx, run)
+	taken, err := r.Store.SaveRun(ctx, run, notes...)
 	var active *crmstore.ActiveRunError
 	switch {
 	case errors.Is(err, crmstore.ErrConflict):

@@ -67,7 +67,8 @@ func (r *Runner) Undo(ctx context.Context, id, by string, at time.Time) (UndoRep
 			r.Progress("undo", report.Restored+int64(len(report.NotRestored)), run.Deleted)
 		}
 	}
-	if report.Run, err = r.saveUndone(ctx, id, report); err != nil {
+	note := crmstore.Event{Op: opUndo, At: at, Cause: crmstore.Cause{Actor: by}, Detail: fmt.Sprintf("%d restored", report.Restored)}
+	if report.Run, err = r.saveUndone(ctx, report, note); err != nil {
 		return report, fmt.Errorf("undo run %s: %w", id, err)
 	}
 	r.event(ctx, run, slog.LevelInfo, "run undone", slog.String("by", by),
@@ -130,7 +131,7 @@ func unrestored(res crmstore.RestoreResult) Unrestored {
 }
 
 // saveUndone notes how many of the run's contacts are live again.
-func (r *Runner) saveUndone(ctx context.Context, id string, report UndoReport) (crmstore.Run, error) {
+func (r *Runner) saveUndone(ctx context.Context, report UndoReport, note crmstore.Event) (crmstore.Run, error) {
 	undone := int(report.Restored)
 	for _, u := range report.NotRestored {
 		if u.Reason == UndoLive {
@@ -138,12 +139,12 @@ func (r *Runner) saveUndone(ctx context.Context, id string, report UndoReport) (
 		}
 	}
 	for range 20 {
-		run, err := r.Store.Run(ctx, id)
+		run, err := r.Store.Run(ctx, report.Run.ID)
 		if err != nil || run.Undone == undone {
 			return run, err
 		}
 		run.Undone = undone
-		saved, err := r.Store.SaveRun(ctx, run)
+		saved, err := r.Store.SaveRun(ctx, run, note)
 		if !errors.Is(err, crmstore.ErrConflict) {
 			return saved, err
 		}

@@ -1,6 +1,6 @@
 -- save_workflow writes a workflow if it is still at the version that was read, with a new revision if there is one.
 -- KEYS: 1 workflows hash, 2 the workflow's revisions hash, 3 account log
--- ARGV: 1 name, 2 version read (0: there is none yet), 3 workflow (JSON), 4 revision number ('' = no new one), 5 revision (JSON), 6 wall (ms), 7 facts, 8 event
+-- ARGV: 1 name, 2 version read (0: there is none yet), 3 workflow (JSON), 4 revision number ('' = no new one), 5 revision (JSON), 6 wall (ms), 7 facts, 8 event ('' = none)
 -- Returns: the new version, or 0 if another version is there or the revision's number is taken
 -- Cost: constant
 -- Uses: log
@@ -14,5 +14,7 @@ if ARGV[4] ~= '' and redis.call('HSETNX', KEYS[2], ARGV[4], ARGV[5]) == 0 then
 end
 local fresh = tonumber(version) + 1
 redis.call('HSET', KEYS[1], ARGV[1], string.format('%.0f ', fresh) .. ARGV[3])
-log_event(KEYS[3], ARGV[6], ARGV[8], '', ARGV[7], '')
+if ARGV[8] ~= '' then
+  log_event(KEYS[3], ARGV[6], ARGV[8], '', ARGV[7], '')
+end
 return fresh

@@ -1,0 +1,253 @@
+package workflow
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/triggers"
+)
+
+const (
+	defaultPoll   = time.Second
+	defaultAtOnce = 2
+	activeEvery   = 5 * time.Second // how often unfinished runs are looked for
+	recordsEvery  = time.Minute     // how often records are counted for metrics
+	backOffFrom   = 5 * time.Second // a workflow that could not start is tried again after this, then twice as long …
+	backOffTo     = time.Minute     // … up to this
+	reloadEvery   = time.Minute     // a published file that does not load is tried again after this
+)
+
+// Scheduler starts the runs of all published workflows at their slots, and goes on with runs that nobody carries.
+// Publishing, switching and cancelling by other processes are noticed within two seconds. Several schedulers
+// may run on one account: a slot gets one run.
+type Scheduler struct {
+	Runner *Runner
+	Poll   time.Duration // how often the store is asked; 0 = once a second
+	AtOnce int           // runs of different workflows at the same time; 0 = 2
+}
+
+// Run schedules until the context ends, then waits for the runs under way to stop (each after its batch in hand) and
+// returns nil. A workflow that fails never stops the others, and a store that is away is waited for.
+func (s *Scheduler) Run(ctx context.Context) error {
+	l := newLoop(s)
+	poll := s.Poll
+	if poll <= 0 {
+		poll = defaultPoll
+	}
+	ticker := time.NewTicker(poll)
+	defer ticker.Stop()
+	defer l.running.Wait()
+	for {
+		l.tick(ctx, wall())
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-ticker.C:
+		}
+	}
+}
+
+// loop is the scheduler's memory between ticks. All but busy and patience belongs to the goroutine that ticks.
+type loop struct {
+	r       *Runner
+	slots   chan struct{} // one token per run that may be under way
+	running sync.WaitGroup
+
+	loaded      map[string]loaded // by workflow
+	lastActive  time.Time
+	lastRecords time.Time
+	storeAway   bool
+
+	mu       sync.Mutex          // guards what follows
+	busy     map[string]bool     // workflows with a run under way in this process
+	patience map[string]patience // workflows that could not start
+}
+
+// loaded is what a published revision says about when to run.
+type loaded struct {
+	revision int
+	schedule *triggers.Schedule
+	missed   Missed
+	failed   string // why it does not load; "" = it does
+	at       time.Time
+}
+
+type patience struct {
+	until time.Time
+	wait  time.Duration
+}
+
+func newLoop(s *Scheduler) *loop {
+	atOnce := s.AtOnce
+	if atOnce <= 0 {
+		atOnce = defaultAtOnce
+	}
+	return &loop{
+		r: s.Runner, slots: make(chan struct{}, atOnce),
+		loaded: map[string]loaded{}, busy: map[string]bool{}, patience: map[string]patience{},
+	}
+}
+
+// tick does all that is due at the moment now.
+func (l *loop) tick(ctx context.Context, now time.Time) {
+	workflows, err := l.r.Store.Workflows(ctx)
+	if !l.storeAnswered(ctx, err) {
+		return
+	}
+	l.r.Metrics.Track(workflows)
+	if now.Sub(l.lastActive) >= activeEvery {
+		l.lastActive = now
+		l.active(ctx, now)
+	}
+	for _, w := range workflows {
+		if w.On {
+			l.schedule(ctx, now, w)
+		}
+	}
+	if now.Sub(l.lastRecords) >= recordsEvery {
+		l.lastRecords = now
+		l.report(ctx, l.r.Metrics.RefreshRecords(ctx, l.r.Store, now))
+	}
+}
+
+// storeAnswered reports whether there was an answer, and writes a line when that changes.
+func (l *loop) storeAnswered(ctx context.Context, err error) bool {
+	if ctx.Err() != nil {
+		return false
+	}
+	if err != nil && !l.storeAway {
+		l.r.log().LogAttrs(ctx, slog.LevelError, "store does not answer; waiting for it", slog.Any(keyError, err))
+	}
+	if err == nil && l.storeAway {
+		l.r.log().LogAttrs(ctx, slog.LevelInfo, "store answers again")
+	}
+	l.storeAway = err != nil
+	return err == nil
+}
+
+func (l *loop) report(ctx context.Context, err error) {
+	if err != nil && ctx.Err() == nil {
+		l.r.log().LogAttrs(ctx, slog.LevelWarn, "metrics are not fresh", slog.Any(keyError, err))
+	}
+}
+
+// active counts held runs and goes on with runs that nobody carries. One whose workflow is off by now becomes held.
+func (l *loop) active(ctx context.Context, now time.Time) {
+	runs, err := l.r.Store.ActiveRuns(ctx)
+	if err != nil {
+		l.report(ctx, err)
+		return
+	}
+	held := 0
+	for _, run := range runs {
+		if run.State == crmstore.RunHeld {
+			held++
+		}
+		if abandoned(run, now) {
+			l.start(ctx, run.Workflow, now, func(ctx context.Context) (crmstore.Run, error) { return l.r.Resume(ctx, run.ID) })
+		}
+	}
+	l.r.Metrics.setHeld(held)
+}
+
+// schedule starts what is due of one workflow.
+func (l *loop) schedule(ctx context.Context, now time.Time, w crmstore.Workflow) {
+	known := l.load(ctx, now, w)
+	if known.schedule == nil {
+		return
+	}
+	d := dueAt(known.schedule, w, known.missed, now)
+	if d.slot.IsZero() {
+		return
+	}
+	q := RunRequest{Name: w.Name, Now: d.slot, Scheduled: true, missed: d.missed}
+	l.start(ctx, w.Name, now, func(ctx context.Context) (crmstore.Run, error) {
+		if !d.run {
+			return crmstore.Run{}, l.r.note(ctx, q, "")
+		}
+		run, err := l.r.Run(ctx, q)
+		var refused *RefusedError
+		if errors.As(err, &refused) && refused.Reason == RefusedActive && run.State == crmstore.RunHeld {
+			// Nobody knows when the held run goes on, so the slot is not kept for it.
+			q.missed++
+			err = errors.Join(err, l.r.note(ctx, q, ""))
+		}
+		return run, err
+	})
+}
+
+// load compiles a revision once. One that does not load is reported once, and tried again every minute: the
+// property it misses may come back.
+func (l *loop) load(ctx context.Context, now time.Time, w crmstore.Workflow) loaded {
+	known, ok := l.loaded[w.Name]
+	if ok && known.revision == w.Revision && (known.failed == "" || now.Sub(known.at) < reloadEvery) {
+		return known
+	}
+	before := known
+	d, err := loadRevision(ctx, l.r.Store, w.Name, w.Revision)
+	known = loaded{revision: w.Revision, at: now}
+	var findings *FindingsError
+	switch {
+	case err == nil:
+		known.schedule, known.missed = d.Schedule, d.Missed
+	case !errors.As(err, &findings):
+		return loaded{} // the store: the next tick asks again
+	default:
+		known.failed = err.Error()
+		if before.revision == w.Revision {
+			known.schedule, known.missed = before.schedule, before.missed
+		}
+		if known.failed != before.failed {
+			l.r.Metrics.failed(w.Name)
+			l.r.log().LogAttrs(ctx, slog.LevelError, "workflow does not load and cannot run",
+				slog.String(keyWorkflow, w.Name), slog.Int(keyRevision, w.Revision), slog.Any(keyError, err))
+		}
+	}
+	l.loaded[w.Name] = known
+	return known
+}
+
+// start runs the work in a goroutine, unless the workflow is busy or resting, or enough runs are under way: then
+// it stays due, and a later tick starts it.
+func (l *loop) start(ctx context.Context, workflow string, now time.Time, work func(context.Context) (crmstore.Run, error)) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.busy[workflow] || now.Before(l.patience[workflow].until) {
+		return
+	}
+	select {
+	case l.slots <- struct{}{}:
+	default:
+		return
+	}
+	l.busy[workflow] = true
+	l.running.Go(func() {
+		run, err := work(ctx)
+		l.stopped(ctx, workflow, run, err)
+		<-l.slots
+	})
+}
+
+// stopped decides how long the workflow rests after its work. A run that ended badly has written its own line.
+func (l *loop) stopped(ctx context.Context, workflow string, run crmstore.Run, err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.busy, workflow)
+	if err == nil || errors.Is(err, ErrSlotTaken) || ctx.Err() != nil {
+		delete(l.patience, workflow)
+		return
+	}
+	p := l.patience[workflow]
+	p.wait = min(max(2*p.wait, backOffFrom), backOffTo)
+	p.until = wall().Add(p.wait)
+	l.patience[workflow] = p
+	var refused *RefusedError
+	if p.wait == backOffFrom && (run.ID == "" || errors.As(err, &refused)) {
+		l.r.log().LogAttrs(ctx, slog.LevelWarn, "workflow could not run",
+			slog.String(keyWorkflow, workflow), slog.Any(keyError, err))
+	}
+}
