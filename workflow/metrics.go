@@ -34,11 +34,16 @@ type Metrics struct {
 }
 
 // The label values that a workflow has series for from the start, so that an increase from nothing is seen.
-var (
-	endStates      = []crmstore.RunState{crmstore.RunDone, crmstore.RunHeld, crmstore.RunFailed, crmstore.RunCancelled}
-	refusalReasons = []string{RefusedTier, RefusedObject, RefusedPermission, RefusedLimit, RefusedOff, RefusedActive}
-	actionOutcomes = []string{outcomeDone, outcomeChanged, outcomeFailed}
-)
+
+func endStates() []crmstore.RunState {
+	return []crmstore.RunState{crmstore.RunDone, crmstore.RunHeld, crmstore.RunFailed, crmstore.RunCancelled}
+}
+
+func refusalReasons() []string {
+	return []string{RefusedTier, RefusedObject, RefusedPermission, RefusedLimit, RefusedOff, RefusedActive}
+}
+
+func actionOutcomes() []string { return []string{outcomeDone, outcomeChanged, outcomeFailed} }
 
 // The outcomes of an action, as the metric label has them.
 const (
@@ -174,14 +179,14 @@ func (m *Metrics) Track(workflows []crmstore.Workflow) {
 }
 
 func (m *Metrics) start(name string) {
-	for _, s := range endStates {
+	for _, s := range endStates() {
 		m.runs.WithLabelValues(name, string(s))
 	}
-	for _, reason := range refusalReasons {
+	for _, reason := range refusalReasons() {
 		m.refusals.WithLabelValues(name, reason)
 	}
 	for _, action := range actions.Names() {
-		for _, outcome := range actionOutcomes {
+		for _, outcome := range actionOutcomes() {
 			m.acted.WithLabelValues(name, action, outcome)
 		}
 	}

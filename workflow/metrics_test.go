@@ -1,0 +1,136 @@
+package workflow
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+
+	"github.com/crm-workflow/crm-workflow/crmstore"
+)
+
+// agreed is what dashboards and alerts rely on: names, and labels in alphabetical order.
+var agreed = []string{
+	"crmstore_oldest_bin_record_age_seconds{}",
+	"crmstore_records{object,state}",
+	"workflow_actions_total{action,outcome,workflow}",
+	"workflow_contacts_deleted_total{workflow}",
+	"workflow_contacts_evaluated_total{workflow}",
+	"workflow_contacts_matched_total{workflow}",
+	"workflow_held_runs{}",
+	"workflow_last_success_timestamp_seconds{workflow}",
+	"workflow_missed_slots_total{workflow}",
+	"workflow_published{workflow}",
+	"workflow_refusals_total{reason,workflow}",
+	"workflow_run_duration_seconds{workflow}",
+	"workflow_runs_total{state,workflow}",
+}
+
+func gathered(t *testing.T, reg *prometheus.Registry) []string {
+	t.Helper()
+	families, err := reg.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, f := range families {
+		var labels []string
+		for _, l := range f.GetMetric()[0].GetLabel() {
+			labels = append(labels, l.GetName())
+		}
+		slices.Sort(labels)
+		names = append(names, f.GetName()+"{"+strings.Join(labels, ",")+"}")
+	}
+	slices.Sort(names)
+	return names
+}
+
+func TestMetrics_NamesLabelsAndLint(t *testing.T) {
+	t.Parallel()
+	reg := prometheus.NewRegistry()
+	m := NewMetrics(reg)
+	m.Track([]crmstore.Workflow{{Name: "stale", On: true}})
+	m.records.WithLabelValues("contact", "live").Set(1)
+	if d := cmp.Diff(agreed, gathered(t, reg)); d != "" {
+		t.Errorf("metrics (-agreed +found):\n%s", d)
+	}
+	problems, err := testutil.GatherAndLint(reg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range problems {
+		t.Errorf("%s: %s", p.Metric, p.Text)
+	}
+}
+
+func TestMetrics_SeriesComeAtZeroAndGoWithTheWorkflow(t *testing.T) {
+	t.Parallel()
+	reg := prometheus.NewRegistry()
+	m := NewMetrics(reg)
+	m.Track([]crmstore.Workflow{{Name: "stale", On: true}, {Name: "bounced"}})
+	for _, reason := range []string{RefusedTier, RefusedObject, RefusedPermission, RefusedLimit} {
+		if got := testutil.ToFloat64(m.refusals.WithLabelValues("stale", reason)); got != 0 {
+			t.Errorf("refusals for %s start at %v", reason, got)
+		}
+	}
+	if got := testutil.CollectAndCount(m.runs); got != 2*len(endStates()) {
+		t.Errorf("%d series of runs, want %d", got, 2*len(endStates()))
+	}
+	if on, off := testutil.ToFloat64(m.published.WithLabelValues("stale")), testutil.ToFloat64(m.published.WithLabelValues("bounced")); on != 1 || off != 0 {
+		t.Errorf("published: stale %v, bounced %v, want 1 and 0", on, off)
+	}
+	m.missed("stale", 2)
+	m.Track([]crmstore.Workflow{{Name: "stale"}})
+	if got := testutil.ToFloat64(m.missedSlots.WithLabelValues("stale")); got != 2 {
+		t.Errorf("missed slots %v after a second look, want 2: counters must not start again", got)
+	}
+	m.Track(nil)
+	families, err := reg.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range families {
+		for _, series := range f.GetMetric() {
+			for _, l := range series.GetLabel() {
+				if l.GetName() == "workflow" {
+					t.Errorf("%s still has a series of %s", f.GetName(), l.GetValue())
+				}
+			}
+		}
+	}
+}
+
+func TestMetrics_EndedCountsOnlyWhatIsNew(t *testing.T) {
+	t.Parallel()
+	m := NewMetrics(nil)
+	run := crmstore.Run{Workflow: "stale", State: crmstore.RunHeld, Totals: crmstore.Totals{Deleted: 5}}
+	m.ended(passEnd{run: run, actions: []string{"delete_contact"}, took: time.Second})
+	counted := run.Totals
+	run.State, run.Totals = crmstore.RunDone, crmstore.Totals{Deleted: 12, Changed: 2, Failed: 1}
+	run.FinishedAt = time.Unix(1_700_000_000, 0)
+	m.ended(passEnd{run: run, counted: counted, actions: []string{"delete_contact"}, took: time.Second})
+	for what, tt := range map[string]struct {
+		got  prometheus.Collector
+		want float64
+	}{
+		"deleted": {m.deleted.WithLabelValues("stale"), 12},
+		"done":    {m.acted.WithLabelValues("stale", "delete_contact", "done"), 12},
+		"changed": {m.acted.WithLabelValues("stale", "delete_contact", "changed"), 2},
+		"failed":  {m.acted.WithLabelValues("stale", "delete_contact", "failed"), 1},
+		"held":    {m.runs.WithLabelValues("stale", "held"), 1},
+		"ended":   {m.runs.WithLabelValues("stale", "done"), 1},
+		"success": {m.success.WithLabelValues("stale"), 1_700_000_000},
+	} {
+		if got := testutil.ToFloat64(tt.got); got != tt.want {
+			t.Errorf("%s: %v, want %v", what, got, tt.want)
+		}
+	}
+	var none *Metrics
+	none.ended(passEnd{run: run})
+	none.Track(nil)
+	none.refused("stale", RefusedTier)
+}
