@@ -108,23 +108,30 @@ func (w *writer) wantedAddress(changes []change) (wanted string, sets bool) {
 	return "", false
 }
 
-// lookUp finds out who holds the addresses that the upserts assign.
-func (r *round) lookUp(ctx context.Context, todo []int) error {
-	var list []*address
+// assignedAddresses are the addresses that upserts assign.
+func (r *round) assignedAddresses(todo []int) []string {
+	var texts []string
 	for _, i := range todo {
 		for _, a := range r.batch[i].Set {
-			if a.Property != r.email.Number {
-				continue
+			if a.Property == r.email.Number {
+				texts = append(texts, normalAddress(a.Value.Text()))
 			}
-			text := normalAddress(a.Value.Text())
-			if text == "" || r.addresses[text] != nil {
-				continue
-			}
-			one := &address{text: text}
-			one.bucket, one.field = addressKey(text, r.partitions)
-			r.addresses[text] = one
-			list = append(list, one)
 		}
+	}
+	return texts
+}
+
+// lookUp finds out who holds the normalised addresses; empty ones are passed over.
+func (r *round) lookUp(ctx context.Context, texts []string) error {
+	var list []*address
+	for _, text := range texts {
+		if text == "" || r.addresses[text] != nil {
+			continue
+		}
+		one := &address{text: text}
+		one.bucket, one.field = addressKey(text, r.partitions)
+		r.addresses[text] = one
+		list = append(list, one)
 	}
 	if err := r.store.readClaims(ctx, r.partitions, list); err != nil {
 		return err

@@ -56,7 +56,7 @@ func (w *writer) plan(ctx context.Context, todo []int) (*round, error) {
 		return nil, err
 	}
 	if w.email != nil {
-		if err := r.lookUp(ctx, todo); err != nil {
+		if err := r.lookUp(ctx, r.assignedAddresses(todo)); err != nil {
 			return nil, err
 		}
 	}

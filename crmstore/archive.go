@@ -1,0 +1,185 @@
+package crmstore
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"strconv"
+	"time"
+)
+
+// Target is a record as it was when it was tested.
+type Target struct {
+	ID      ID
+	Slot    uint32
+	Version uint64
+	Reason  string // goes into Cause.Reason of this record; "" = the order's
+}
+
+// Archive is a soft delete of records of one partition.
+type Archive struct {
+	Partition int
+	Targets   []Target
+}
+
+// ArchiveOrder is what all batches of one archive have in common.
+type ArchiveOrder struct {
+	Object ObjectType
+	Cause  Cause
+	At     time.Time
+	Enroll string // workflow whose enrollment is finished in the same script; "" = none
+	Fence  uint64 // with Cause.Run: refused with ErrFenced when a higher one has been seen in the partition; 0 = none
+}
+
+// ArchiveOutcome says what became of one target.
+type ArchiveOutcome uint8
+
+// The outcomes of an archive.
+const (
+	Archived        ArchiveOutcome = iota + 1
+	AlreadyByRun                   // this run archived it before (a repeat after a crash); counts as done
+	AlreadyArchived                // somebody else did
+	VersionChanged                 // read and test it again
+	Gone                           // no such record
+)
+
+// targetsPerCall is the most records that one archive or restore script takes, so that it ends soon.
+const targetsPerCall = 64
+
+var scriptArchive = mustScript("archive")
+
+// Archive soft-deletes batches, pipelined over partitions; a batch of more than 64 targets takes several scripts.
+// Per record, all in one script: version compared, header rewritten with the deletion facts, archived-at cell set,
+// one audit event, counters, enrollment finished. A record that has an enrollment of the very run (Cause.Run) is
+// AlreadyByRun, even when it was restored since: so a run that is repeated after a crash deletes nothing twice.
+// Outcomes are in the order of batches and targets. With an error (ErrFenced or a failed machine) some batches may
+// have been carried out.
+func (s *Store) Archive(ctx context.Context, o ArchiveOrder, batches []Archive) ([][]ArchiveOutcome, error) {
+	a := archiver{store: s, order: o, enrollment: ""}
+	if o.Enroll != "" {
+		a.enrollment = (&Enrollment{State: Completed, Revision: o.Cause.Revision, Run: o.Cause.Run}).encode()
+	}
+	all := make([][]ArchiveOutcome, len(batches))
+	var parts []archivePart
+	for i, b := range batches {
+		all[i] = make([]ArchiveOutcome, len(b.Targets))
+		for at := 0; at < len(b.Targets); at += targetsPerCall {
+			end := min(at+targetsPerCall, len(b.Targets))
+			parts = append(parts, archivePart{b.Partition, b.Targets[at:end], all[i][at:end]})
+		}
+	}
+	err := inWindows(ctx, len(parts), callsPerWindow, func(ctx context.Context, from, to int) error {
+		return a.send(ctx, parts[from:to])
+	})
+	if err == nil && o.Cause.Run != "" && o.Enroll == "" {
+		err = a.recogniseOwn(ctx, parts)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("delete %s: %w", o.Object.Plural(), err)
+	}
+	return all, nil
+}
+
+// archiver carries one Archive through.
+type archiver struct {
+	store      *Store
+	order      ArchiveOrder
+	enrollment string // as it is stored; "" = none
+}
+
+// archivePart is what one script takes on.
+type archivePart struct {
+	partition int
+	targets   []Target
+	outcomes  []ArchiveOutcome
+}
+
+func (a *archiver) send(ctx context.Context, parts []archivePart) error {
+	calls := make([]call, len(parts))
+	for i := range parts {
+		var err error
+		if calls[i], err = a.call(&parts[i]); err != nil {
+			return err
+		}
+	}
+	replies, err := a.store.runAll(ctx, calls)
+	if err != nil {
+		return err
+	}
+	for i, reply := range replies {
+		if reply == int64(-1) {
+			return ErrFenced
+		}
+		text, err := outcomes(reply, len(parts[i].targets))
+		if err != nil {
+			return err
+		}
+		for j := range text {
+			parts[i].outcomes[j] = ArchiveOutcome(text[j] - '0')
+		}
+	}
+	return nil
+}
+
+func (a *archiver) call(part *archivePart) (call, error) {
+	keys := a.store.partition(a.order.Object, part.partition)
+	targets := make([]byte, 0, 18*len(part.targets))
+	args := make([]any, 5, 8)
+	numbers := make(map[string]int, 4) // of the facts, by reason
+	for _, t := range part.targets {
+		n, ok := numbers[t.Reason]
+		if !ok {
+			cause := a.order.Cause
+			if t.Reason != "" {
+				cause.Reason = t.Reason
+			}
+			facts := appendFacts(nil, a.order.At, cause)
+			if len(facts) > maxFacts {
+				return call{}, fmt.Errorf("reason for %s %s: its facts take %d bytes, want at most %d", a.order.Object, t.ID, len(facts), maxFacts)
+			}
+			n = len(numbers)
+			numbers[t.Reason] = n
+			args = append(args, facts)
+		}
+		id := t.ID.Bytes()
+		targets = append(targets, id[:]...)
+		targets = binary.LittleEndian.AppendUint64(targets, t.Version)
+		targets = binary.LittleEndian.AppendUint16(targets, uint16(n))
+	}
+	fence := ""
+	if a.order.Fence > 0 && a.order.Cause.Run != "" {
+		fence = strconv.FormatUint(a.order.Fence, 10)
+	}
+	cell := binary.LittleEndian.AppendUint64(nil, TimeCell(a.order.At.UnixMilli()))
+	args[0], args[1], args[2], args[3], args[4] = wall(), cell, a.enrollment, fence, targets
+	return call{scriptArchive, []string{keys.rec(), keys.arch(), keys.cnt(), keys.log(),
+		keys.enr(a.order.Enroll), keys.run(a.order.Cause.Run)}, args}, nil
+}
+
+// recogniseOwn finds the records in the bin that this very run put there. With an enrollment the script knows by
+// itself; without, the deletion facts tell.
+func (a *archiver) recogniseOwn(ctx context.Context, parts []archivePart) error {
+	var want []PartitionIDs
+	var places []*ArchiveOutcome
+	for _, part := range parts {
+		group := PartitionIDs{Partition: part.partition}
+		for j, outcome := range part.outcomes {
+			if outcome == AlreadyArchived {
+				group.IDs = append(group.IDs, part.targets[j].ID)
+				places = append(places, &part.outcomes[j])
+			}
+		}
+		if len(group.IDs) > 0 {
+			want = append(want, group)
+		}
+	}
+	return a.store.ReadRecords(ctx, a.order.Object, want, func(_ int, recs []*Record) error {
+		for j, r := range recs {
+			if r != nil && r.Deletion != nil && r.Deletion.Run == a.order.Cause.Run {
+				*places[j] = AlreadyByRun
+			}
+		}
+		places = places[len(recs):]
+		return nil
+	})
+}

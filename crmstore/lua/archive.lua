@@ -1,0 +1,59 @@
+-- archive puts records of one partition into the bin: a new header, the archived-at cell, one audit event and one
+-- finished enrollment for each. Property bytes do not travel.
+-- KEYS: 1 records, 2 archived-at column, 3 counters, 4 log, 5 enrollments, 6 run
+-- ARGV: 1 wall (ms), 2 archived-at cell, 3 enrollment (empty: none), 4 fence (empty: none), 5 targets: id, version and number of the facts (2 bytes) each, 6.. facts (when, who, why)
+-- Returns: a character per target: 1 archived, 2 enrolled by this very run before, 3 in the bin already, 4 another version, 5 not there; or -1: a higher fence was seen
+-- Cost: the records, twice; one SETRANGE and one XADD per record
+-- Uses: record log
+if ARGV[4] ~= '' then
+  local seen = tonumber(redis.call('HGET', KEYS[6], 'f') or '0')
+  if seen > tonumber(ARGV[4]) then
+    return -1
+  end
+  if seen < tonumber(ARGV[4]) then
+    redis.call('HSET', KEYS[6], 'f', ARGV[4])
+  end
+end
+local ids = {}
+for i = 1, #ARGV[5], 18 do
+  ids[#ids + 1] = string.sub(ARGV[5], i, i + 7)
+end
+local records = redis.call('HMGET', KEYS[1], unpack(ids))
+local enrolled = {}
+if ARGV[3] ~= '' then
+  enrolled = redis.call('HMGET', KEYS[5], unpack(ids))
+end
+local outcome, fields, enrollments, done = {}, {}, {}, {}
+for i, id in ipairs(ids) do
+  local at, old = 18 * (i - 1), records[i]
+  if not old then
+    outcome[i] = '5'
+  elseif done[id] or (enrolled[i] and enrolled[i] == ARGV[3]) then
+    outcome[i] = '2'
+  elseif string.sub(old, 13, 20) ~= live_cell then
+    outcome[i] = '3'
+  elseif string.sub(old, 1, 8) ~= string.sub(ARGV[5], at + 9, at + 16) then
+    outcome[i] = '4'
+  else
+    outcome[i] = '1'
+    done[id] = true
+    local low, high = string.byte(ARGV[5], at + 17, at + 18)
+    local facts = ARGV[6 + low + 256 * high]
+    fields[#fields + 1] = id
+    fields[#fields + 1] = next_version(old) .. string.sub(old, 9, 12) .. ARGV[2]
+      .. string.char(#facts % 256, math.floor(#facts / 256)) .. facts .. without_facts(old)
+    redis.call('SETRANGE', KEYS[2], 8 * slot_of(old), ARGV[2])
+    log_event(KEYS[4], ARGV[1], 'delete', id, facts, '')
+    enrollments[#enrollments + 1] = id
+    enrollments[#enrollments + 1] = ARGV[3]
+  end
+end
+if #fields > 0 then
+  redis.call('HSET', KEYS[1], unpack(fields))
+  redis.call('HINCRBY', KEYS[3], 'live', -#fields / 2)
+  redis.call('HINCRBY', KEYS[3], 'archived', #fields / 2)
+  if ARGV[3] ~= '' then
+    redis.call('HSET', KEYS[5], unpack(enrollments))
+  end
+end
+return table.concat(outcome)
