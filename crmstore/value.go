@@ -152,8 +152,19 @@ func NumberCell(f float64) uint64 {
 // TimeCell is the cell of an instant given in milliseconds since 1970 UTC: unsigned order is time order.
 func TimeCell(ms int64) uint64 { return uint64(ms) ^ 1<<63 }
 
+// CellNumber reads a [NumberCell] back.
+func CellNumber(cell uint64) float64 {
+	if cell>>63 == 1 {
+		return math.Float64frombits(cell &^ (1 << 63))
+	}
+	return math.Float64frombits(^cell)
+}
+
+// CellMilli reads a [TimeCell] back, in milliseconds since 1970 UTC.
+func CellMilli(cell uint64) int64 { return int64(cell ^ 1<<63) }
+
 // CellTime reads a [TimeCell] back.
-func CellTime(cell uint64) time.Time { return time.UnixMilli(int64(cell ^ 1<<63)).UTC() }
+func CellTime(cell uint64) time.Time { return time.UnixMilli(CellMilli(cell)).UTC() }
 
 // BoolCell is 1 for no and 2 for yes.
 func BoolCell(b bool) uint64 {

@@ -2,23 +2,22 @@ package triggers
 
 import (
 	"context"
-	"errors"
-	"time"
+	"math/bits"
+	"slices"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
-	"github.com/crm-workflow/crm-workflow/workflow/diag"
 )
 
 // How a condition is answered.
 const (
-	ByColumns = "columns" // the columns answer it exactly
-	ByBoth    = "columns, then records"
-	ByRecords = "records"
+	ByColumns = "columns"               // columns answer it exactly
+	ByBoth    = "columns, then records" // columns leave some records over, which are read
+	ByRecords = "records"               // columns say nothing; every record is read
 )
 
-// Plan says how a trigger is answered.
+// Plan says how a trigger is answered. Whatever it says, every survivor is tested with the whole expression.
 type Plan struct {
-	Mode        string       `json:"mode"`    // ByColumns, ByBoth or ByRecords (every record is read)
+	Mode        string       `json:"mode"`    // ByColumns, ByBoth or ByRecords
 	Columns     []string     `json:"columns"` // properties whose columns are read
 	Lists       []string     `json:"lists"`   // static lists whose members are read
 	Expressions []Expression `json:"expressions"`
@@ -35,11 +34,11 @@ type Expression struct {
 	Conditions []Condition `json:"conditions"`
 }
 
-// Condition is one leaf of an expression's normal form, without its guard.
+// Condition is one condition of an expression's normal form, without its guard.
 type Condition struct {
 	Text  string `json:"text"`
 	By    string `json:"by"`
-	Keeps int64  `json:"keeps"`
+	Keeps int64  `json:"keeps"` // live records it is true for; 0 in a Plan
 }
 
 // Explanation is a Plan with counts.
@@ -48,108 +47,143 @@ type Explanation struct {
 	Live int64 `json:"live"` // records looked at
 }
 
-// Why is each condition's answer for one record.
-type Why struct {
-	ID          crmstore.ID          `json:"id"`
-	Found       bool                 `json:"found"`
-	Deletion    *crmstore.Deletion   `json:"deletion,omitempty"` // not nil: in the bin, so it does not enroll whatever the answers
-	Verdict     Verdict              `json:"verdict"`            // the zero Verdict when not found or in the bin
-	Now         time.Time            `json:"now"`
-	Expressions []AnsweredExpression `json:"expressions"`
+// condition is a leaf of a normal form, each text once.
+type condition struct {
+	text string
+	leaf *logic
 }
 
-// AnsweredExpression is one expression with its answer.
-type AnsweredExpression struct {
-	Suppress   bool                `json:"suppress"`
-	Number     int                 `json:"number"` // from 1, within its kind
-	Source     string              `json:"source"`
-	Answer     Answer              `json:"answer"`
-	Conditions []AnsweredCondition `json:"conditions"`
+func (m *Matcher) conditions(e *Expr) []condition {
+	var all []condition
+	p := printer{string(m.trigger.Vocabulary.Schema.Object)}
+	e.normal.leaves(func(l *logic) {
+		text := p.node(l.leaf)
+		if !slices.ContainsFunc(all, func(c condition) bool { return c.text == text }) {
+			all = append(all, condition{text, l})
+		}
+	})
+	return all
 }
 
-// AnsweredCondition is one leaf with its answer and the values it saw.
-type AnsweredCondition struct {
-	Text   string `json:"text"`
-	Answer Answer `json:"answer"`
-	Values []Seen `json:"values"`
+func by(t *columnTest) string {
+	switch {
+	case t.exact:
+		return ByColumns
+	case t.op == testAny:
+		return ByRecords
+	}
+	return ByBoth
 }
-
-// Seen is a property's value as a condition saw it.
-type Seen struct {
-	Property string `json:"property"`
-	Label    string `json:"label"`
-	Value    string `json:"value"` // "" when unknown
-	Known    bool   `json:"known"`
-}
-
-// Function is one function that expressions may use.
-type Function struct {
-	Name      string `json:"name"`
-	Signature string `json:"signature"`
-	Doc       string `json:"doc"`
-	Example   string `json:"example"`
-}
-
-var errShape = errors.New("triggers: not built yet")
-
-// Expr is one checked expression. It is safe for concurrent use.
-type Expr struct{ source string }
-
-// Compile checks one expression; the *Expr is nil exactly when the findings hold an error.
-func Compile(text diag.Text, v Vocabulary) (*Expr, diag.List) {
-	return nil, diag.List{text.Finding(diag.ExprSyntax, 0, len(text.Value), "expressions are not built yet", "")}
-}
-
-// Source is the expression as it was written.
-func (e *Expr) Source() string { return e.source }
-
-// Normal is the expression rewritten: negations pushed down, comparisons guarded.
-func (e *Expr) Normal() string { return e.source }
-
-// Constant reports the value of an expression that is true or false written outright.
-func (e *Expr) Constant() (value, isConstant bool) { return false, false }
-
-// Matcher is a trigger at an instant. It is not safe for concurrent use; Clone it for another goroutine.
-type Matcher struct{}
-
-// At fixes the run's instant and plans.
-func (t *Trigger) At(now time.Time) (*Matcher, error) { return nil, errShape }
-
-// Clone is a Matcher of its own for another goroutine.
-func (m *Matcher) Clone() *Matcher { return &Matcher{} }
 
 // Plan says how the trigger is answered.
-func (m *Matcher) Plan() Plan { return Plan{} }
-
-// Evaluate finds what matches in partitions from ≤ p < to. Live records only; fn gets every partition, in order, also empty ones.
-func (m *Matcher) Evaluate(ctx context.Context, src Source, o crmstore.ObjectType, from, to int, fn func(Found) error) error {
-	return errShape
+func (m *Matcher) Plan() Plan {
+	plan := Plan{Mode: by(m.root), Columns: []string{}, Lists: []string{}}
+	if m.root.op == testAny {
+		plan.Mode = ByRecords // nothing to gain from columns, even where they are sure
+	} else {
+		for _, number := range m.finder.want.Properties {
+			plan.Columns = append(plan.Columns, m.trigger.Vocabulary.Schema.Number(number).Name)
+		}
+	}
+	for name, l := range m.trigger.Vocabulary.Lists {
+		if slices.Contains(m.lists, l.Number) {
+			plan.Lists = append(plan.Lists, name)
+		}
+	}
+	slices.Sort(plan.Lists)
+	planner := planner{env: m.env}
+	m.expressions(func(e *Expr, t *columnTest, suppress bool, number int) {
+		x := Expression{Suppress: suppress, Number: number, Source: e.Source(), Normal: e.Normal(), By: by(t)}
+		for _, c := range m.conditions(e) {
+			x.Conditions = append(x.Conditions, Condition{Text: c.text, By: by(planner.logic(c.leaf))})
+		}
+		plan.Expressions = append(plan.Expressions, x)
+	})
+	return plan
 }
 
-// Test reads the named records afresh and tests each with the whole expressions.
-func (m *Matcher) Test(ctx context.Context, src Source, o crmstore.ObjectType, want []crmstore.PartitionIDs,
-	fn func(p int, recs []*crmstore.Record, v []Verdict) error) error {
-	return errShape
+// expressions calls fn for each expression, those of Any first.
+func (m *Matcher) expressions(fn func(e *Expr, t *columnTest, suppress bool, number int)) {
+	for i, e := range m.trigger.Any {
+		fn(e, m.any[i], false, i+1)
+	}
+	for i, e := range m.trigger.Suppress {
+		fn(e, m.suppress[i], true, i+1)
+	}
 }
 
-// Explain counts, over partitions from ≤ p < to, the live records that each condition and each expression keeps.
+// tally is one thing that Explain counts.
+type tally struct {
+	count *int64
+	test  *columnTest
+	ask   truthFunc
+}
+
+// Explain counts, over partitions from ≤ p < to, the live records that each condition and each expression
+// is true for. What columns answer exactly is counted on columns; for the rest every record is read once.
 func (m *Matcher) Explain(ctx context.Context, src Source, o crmstore.ObjectType, from, to int) (Explanation, error) {
-	return Explanation{}, errShape
+	x := Explanation{Plan: m.Plan()}
+	exact, rest := m.tallies(&x)
+	var tests []*columnTest
+	for _, t := range exact {
+		tests = append(tests, t.test)
+	}
+	p := newProgram(false, tests...)
+	err := src.ReadColumns(ctx, o, from, to, p.want, func(c *crmstore.Columns) error {
+		live := p.live(c)
+		x.Live += ones(live)
+		for i, t := range exact {
+			before := p.depth
+			*t.count += ones(p.run(i, c, live))
+			p.depth = before
+		}
+		return nil
+	})
+	if err != nil || len(rest) == 0 {
+		return x, err
+	}
+	err = m.eachPartition(ctx, src, o, from, to, func(_ int, recs []*crmstore.Record) error {
+		for _, r := range recs {
+			if r == nil || r.Deletion != nil {
+				continue
+			}
+			m.env.look(r)
+			for _, t := range rest {
+				if t.ask(m.env) == True {
+					*t.count++
+				}
+			}
+		}
+		return nil
+	})
+	return x, err
 }
 
-// Why gives each condition's answer for one record, with the values it saw.
-func (m *Matcher) Why(ctx context.Context, src Source, o crmstore.ObjectType, id crmstore.ID) (Why, error) {
-	return Why{}, errShape
+// tallies lists what is to be counted: on columns, and on records.
+func (m *Matcher) tallies(x *Explanation) (exact, rest []tally) {
+	add := func(t tally) {
+		if t.test.exact {
+			exact = append(exact, t)
+		} else {
+			rest = append(rest, t)
+		}
+	}
+	planner, i := planner{env: m.env}, 0
+	m.expressions(func(e *Expr, t *columnTest, _ bool, _ int) {
+		counted := &x.Expressions[i]
+		i++
+		add(tally{&counted.Keeps, t, e.test})
+		for j, c := range m.conditions(e) {
+			add(tally{&counted.Conditions[j].Keeps, planner.logic(c.leaf), truth(c.leaf.leaf)})
+		}
+	})
+	return exact, rest
 }
 
-// Functions is the table of functions that an expression may use.
-func Functions() []Function { return nil }
-
-// String is the Plan for people.
-func (p Plan) String() string { return "" }
-
-// String is the Explanation for people.
-func (e Explanation) String() string { return "" }
-
-// String is the Why for people.
-func (w Why) String() string { return "" }
+func ones(words []uint64) int64 {
+	n := 0
+	for _, w := range words {
+		n += bits.OnesCount64(w)
+	}
+	return int64(n)
+}

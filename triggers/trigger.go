@@ -30,6 +30,7 @@ type Trigger struct {
 
 // Source is what a [Matcher] reads from; *crmstore.Store is one.
 type Source interface {
+	Partitions(ctx context.Context) (int, error)
 	ReadColumns(ctx context.Context, o crmstore.ObjectType, from, to int, want crmstore.Want, fn func(*crmstore.Columns) error) error
 	ReadRecords(ctx context.Context, o crmstore.ObjectType, want []crmstore.PartitionIDs, fn func(p int, recs []*crmstore.Record) error) error
 	ReadAll(ctx context.Context, o crmstore.ObjectType, from, to int, fn func(p int, recs []*crmstore.Record) error) error

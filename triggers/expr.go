@@ -1,0 +1,62 @@
+package triggers
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+
+	"github.com/expr-lang/expr/ast"
+
+	"github.com/crm-workflow/crm-workflow/workflow/diag"
+)
+
+// Expr is one checked expression. It is safe for concurrent use.
+type Expr struct {
+	source string
+	root   *node
+	normal *logic
+	text   string // normal form
+	test   truthFunc
+}
+
+// Compile checks one expression; the *Expr is nil exactly when the findings hold an error. The findings
+// are in the order of the text, and all there are, unless the text cannot be read at all.
+func Compile(text diag.Text, v Vocabulary) (*Expr, diag.List) {
+	tree, finding := parse(text)
+	if finding != nil {
+		return nil, diag.List{*finding}
+	}
+	c := checker{text: text, v: v, spans: newSpans(text.Value), done: map[ast.Node]*node{}}
+	root := c.check(tree)
+	if len(c.findings) == 0 {
+		switch {
+		case root.kind == kindNil:
+			c.nilFinding(tree, "", "")
+		case root.kind != kindBool:
+			c.find(diag.ExprNotCondition, tree, fmt.Sprintf("a trigger is a condition, and %s is %s", c.source(tree), root.kind.word()), conditionHelp(c.source(tree), root))
+		case root.fixed() && root.op != opConst:
+			c.find(diag.ExprNoProperty, tree, fmt.Sprintf("nothing is asked about the %s", c.object()), "name a property, or write true if every record is meant")
+		}
+	}
+	if len(c.findings) > 0 {
+		slices.SortStableFunc(c.findings, func(a, b diag.Finding) int {
+			return cmp.Or(cmp.Compare(a.Pos.Line, b.Pos.Line), cmp.Compare(a.Pos.Col, b.Pos.Col))
+		})
+		return nil, c.findings
+	}
+	normal, err := normalize(root)
+	if err != nil {
+		return nil, diag.List{text.Finding(diag.ExprTooLarge, 0, len(text.Value), err.Error(), "join conditions with && and || instead of nesting ? and :")}
+	}
+	return &Expr{source: text.Value, root: root, normal: normal, text: printer{c.object()}.logic(normal), test: truth(root)}, nil
+}
+
+// Source is the expression as it was written.
+func (e *Expr) Source() string { return e.source }
+
+// Normal is the expression rewritten: negations pushed down to the comparisons, each of them guarded by
+// known(...) of what it mentions. It compiles to an expression that is never unknown and enrolls the same records.
+func (e *Expr) Normal() string { return e.text }
+
+// Constant reports the value of an expression that is true or false written outright.
+func (e *Expr) Constant() (value, isConstant bool) { return e.root.truth, isTruth(e.root) }

@@ -1,0 +1,162 @@
+package triggers
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/crm-workflow/crm-workflow/workflow/diag"
+)
+
+// TestFindings holds, for each kind of finding, its place (the text it points at), message and help.
+func TestFindings(t *testing.T) {
+	t.Parallel()
+	covered := map[string]bool{}
+	for _, test := range []struct {
+		source string
+		want   []string // "CODE marked text | message | help"
+	}{
+		{`contact.email ==`, []string{`WF201  | the expression breaks off here | something is missing: a value, or a closing bracket`}},
+		{`(contact.bounced`, []string{`WF201  | the expression breaks off here | something is missing: a value, or a closing bracket`}},
+		{`   `, []string{`WF201     | the expression is empty | write true if every record is meant`}},
+		{`contact.city = "x"`, []string{`WF201 = | unexpected "=" | write == to compare`}},
+		{`contact.bounced AND contact.hs_email_optout`, []string{`WF201 AND | unexpected "AND" | write &&, || and !, or and, or and not in lower case`}},
+		{`contact.city == "x`, []string{`WF201  | a text is not closed | put a quote at its end`}},
+		{`contact.city == “x”`, []string{`WF201 “ | unexpected "“" | texts stand in straight quotes: "lead"`}},
+		{`daysSince(contact.createdate) > 365d`, []string{`WF201 d | a number goes on with letters | a length of time is written duration("365d"), a day date("2026-01-31")`}},
+		{`contact.city ?? "x" == "x"`, []string{`WF201 == | "==" beside ?? can be read in two ways | put brackets around the part with ??, as in (contact.city ?? "none") == "none"`}},
+		{"contact.city == \"\xff\"", []string{"WF201 contact.city == \"\xff\" | the expression is not text in UTF-8 | save the file as UTF-8"}},
+
+		{`contact.lifecyclestge == "lead"`, []string{`WF202 contact.lifecyclestge | contact has no property "lifecyclestge" | did you mean contact.lifecyclestage?`}},
+		{`daysSince(contact.last_activty_date) > 3`, []string{`WF202 contact.last_activty_date | contact has no property "last_activty_date" | did you mean contact.last_activity_date?`}},
+		{`known(contact["zzzzzzzzzzz"])`, []string{"WF202 contact[\"zzzzzzzzzzz\"] | contact has no property \"zzzzzzzzzzz\" | `workflow properties list --object contact` shows them all"}},
+		{`contact.gone > 3`, []string{`WF202 contact.gone | the property "gone" was removed from contact | `}},
+		{`known(contact.phone)`, []string{`WF203 contact.phone | "phone" is the label of 2 properties | write contact.phone_home or contact.phone_work`}},
+		{`lifecyclestage == "lead"`, []string{`WF204 lifecyclestage | unknown name "lifecyclestage" | did you mean contact.lifecyclestage?`}},
+		{`contact.lifecyclestage == lead`, []string{`WF204 lead | unknown name "lead" | write "lead" for a text, or contact.NAME for a property`}},
+		{`company.name == "x"`, []string{`WF204 company | unknown name "company" | the workflow is about the object contact; write contact.NAME`}},
+		{`known(contact)`, []string{`WF204 contact | contact is the whole record | name a property, as in contact.email`}},
+		{`contact.createdate < nwo`, []string{`WF204 nwo | unknown name "nwo" | did you mean now?`}},
+
+		{`days_since(contact.createdate) > 3`, []string{`WF205 days_since(contact.createdate) | unknown function "days_since" | did you mean daysSince(date)?`}},
+		{`len(contact.email) > 3`, []string{`WF205 len(contact.email) | unknown function "len" | the functions are known, unknown, now, today, daysSince, daysUntil, daysAgo, date, duration, inList, lower`}},
+		{`daysSince() > 3`, []string{`WF206 daysSince() | daysSince takes 1 argument, not 0 | write daysSince(date)`}},
+		{`daysSince(contact.email) > 3`, []string{`WF206 contact.email | daysSince wants a date, and contact.email is a text | as in daysSince(contact.last_activity_date) > 365`}},
+		{`daysSince > 3`, []string{`WF206 daysSince | daysSince is a function | write its arguments in brackets: daysSince(date)`}},
+		{`known("x")`, []string{`WF206 known("x") | known("x") asks nothing about the record | as in known(contact.email)`}},
+		{`inList(contact.city)`, []string{`WF206 inList(contact.city) | the name of a list is written out | as in inList("keep")`}},
+
+		{`contact.createdate > "2026-01-31"`, []string{`WF207 contact.createdate > "2026-01-31" | contact.createdate is a date, and "2026-01-31" is a text | write a date as date("2026-01-31")`}},
+		{`contact.createdate > 365`, []string{`WF207 contact.createdate > 365 | contact.createdate is a date, and 365 is a number | an age in days is daysSince(contact.createdate)`}},
+		{`now - contact.createdate > 365`, []string{`WF207 now - contact.createdate > 365 | now - contact.createdate is a duration, and 365 is a number | write a length of time as duration("365d")`}},
+		{`daysSince(contact.createdate) > duration("9d")`, []string{`WF207 daysSince(contact.createdate) > duration("9d") | daysSince(contact.createdate) is a number, and duration("9d") is a duration | write the number of days without duration`}},
+		{`contact.total_revenue == "5"`, []string{`WF207 contact.total_revenue == "5" | contact.total_revenue is a number, and "5" is a text | write the number without quotes`}},
+		{`contact.company == 5`, []string{`WF207 contact.company == 5 | contact.company is a text, and 5 is a number | write "5", in quotes`}},
+		{`contact.bounced == "true"`, []string{`WF207 contact.bounced == "true" | contact.bounced is a yes or no, and "true" is a text | write true or false without quotes`}},
+		{`contact.bounced > false`, []string{`WF207 contact.bounced > false | a yes or no has no order, so > cannot be asked | write the condition itself, or ! before it`}},
+		{`(contact.total_revenue > 3) == false`, []string{`WF207 (contact.total_revenue > 3) == false | == compares conditions | write the condition itself, or ! before it`}},
+		{`contact.lifecyclestage > "lead"`, []string{`WF207 contact.lifecyclestage > "lead" | options have no order, so > cannot be asked | ask for options with == or in`}},
+		{`contact.city in ["a", 5]`, []string{`WF207 5 | contact.city is a text, and 5 is a number | write "5", in quotes`}},
+		{`contact.city in []`, []string{`WF207 [] | the list is empty | nothing is in an empty list`}},
+		{`"x" in contact.city`, []string{`WF207 contact.city | in wants a list in square brackets | write in ["one", "two"]; a part of a text is asked with contains`}},
+		{`contact.total_revenue contains "x"`, []string{`WF207 contact.total_revenue | contains tests texts, and contact.total_revenue is a number | `}},
+		{`contact.createdate + 5 > now`, []string{`WF207 contact.createdate + 5 | + between a date and a number has no meaning | days are added as a duration: now - duration("365d"), or write daysAgo(365)`}},
+		{`contact.total_revenue / 0 > 1`, []string{`WF207 contact.total_revenue / 0 | a division by zero has no result | `}},
+		{`contact.total_revenue > 1e308 * 10`, []string{`WF207 1e308 * 10 | 1e308 * 10 has no finite result | `}},
+		{`("x" ?? "y") == contact.city`, []string{`WF207 "x" ?? "y" | "x" is never unknown, so ?? does nothing | take ?? and what follows out`}},
+		{`contact.bounced in [true]`, []string{`WF207 contact.bounced in [true] | a yes or no is not looked up in a list | write the condition itself, or ! before it`}},
+		{`-contact.email == "x"`, []string{`WF207 contact.email | - wants a number, and contact.email is a text | `}},
+
+		{`contact.lifecyclestage == "laed"`, []string{`WF208 "laed" | contact.lifecyclestage has no option "laed" | did you mean "lead"?`}},
+		{`contact.lifecyclestage in ["lead", "Label customer", "zzzzzz"]`, []string{
+			`WF208 "Label customer" | contact.lifecyclestage has no option "Label customer" | write "customer", the internal value`,
+			`WF208 "zzzzzz" | contact.lifecyclestage has no option "zzzzzz" | its options are subscriber, lead, customer, marketingqualifiedlead`}},
+		{`"Lead" != contact.lifecyclestage`, []string{`WF208 "Lead" | contact.lifecyclestage has no option "Lead" | write "lead", the internal value`}},
+
+		{`contact.email`, []string{`WF209 contact.email | a trigger is a condition, and contact.email is a text | compare it, as in contact.email == "value", or ask known(contact.email)`}},
+		{`contact.createdate && !contact.total_revenue`, []string{
+			`WF209 contact.createdate | && joins conditions, and contact.createdate is a date | compare it, as in daysSince(contact.createdate) > 365`,
+			`WF209 contact.total_revenue | ! joins conditions, and contact.total_revenue is a number | compare it, as in contact.total_revenue > 0`}},
+
+		{`any([1, 2], # > 1)`, []string{`WF210 any([1, 2], # > 1) | any goes through lists, which expressions do not do | ask for one of several values with in: contact.lifecyclestage in ["subscriber", "lead"]`}},
+		{`contact.total_revenue in 1..5`, []string{`WF210 1..5 | .. is not part of the language | write a range with >= and <=`}},
+		{`contact.city + contact.company == "x"`, []string{`WF210 contact.city + contact.company | texts are not joined | test the parts one by one, with startsWith, endsWith or contains`}},
+		{`let a = contact.city; a == "x"`, []string{`WF210 a = contact.city; a == "x" | let is not part of the language | write the value where it is used`}},
+		{`contact?.city == "x"`, []string{`WF210 contact?.city | ?. is not part of the language | write contact.name; a missing value is unknown, never a failure`}},
+		{`contact.city[1:2] == "x"`, []string{`WF210 contact.city[1:2] | a part of a value, [from:to], is not part of the language | use startsWith, endsWith, contains or matches`}},
+		{`contact.city.name == "x"`, []string{`WF210 contact.city.name | contact.city has no parts | `}},
+		{`contact.city.lower() == "x"`, []string{`WF210 contact.city.lower() | a value has no functions of its own | write the function first, as in lower(contact.email)`}},
+		{`contact[contact.city] == "x"`, []string{`WF210 contact[contact.city] | the name of a property is written out | write contact.NAME`}},
+		{`contact.city in [contact.company]`, []string{`WF210 contact.company | a list holds fixed values | write contact.city == contact.company || ...`}},
+		{`{"a": 1} == {"a": 1}`, []string{`WF210 {"a": 1} | a map is not part of the language | `, `WF210 {"a": 1} | a map is not part of the language | `}},
+		{`if contact.bounced { true } else { false }`, []string{`WF210 contact.bounced { true } else { false | if is not part of the language | write condition ? this : that, or join conditions with && and ||`}},
+		{`contact.bounced; contact.bounced`, []string{`WF210 contact.bounced; contact.bounced | a sequence with ; is not part of the language | join conditions with && or ||`}},
+		{`contact.total_revenue ** 2 > 3`, []string{`WF210 contact.total_revenue ** 2 | ** is not part of the language | write a range with >= and <=`}},
+
+		{`contact.createdate > date("2026-02-30")`, []string{`WF211 date("2026-02-30") | "2026-02-30" is not in the calendar | write date("2026-01-31"), or date("2026-01-31T10:00:00Z") for an instant`}},
+		{`contact.createdate > date("31/01/2026")`, []string{`WF211 date("31/01/2026") | "31/01/2026" is not a date | write date("2026-01-31"), or date("2026-01-31T10:00:00Z") for an instant`}},
+		{`contact.createdate > date("2026-01-31T10:00:00")`, []string{`WF211 date("2026-01-31T10:00:00") | "2026-01-31T10:00:00" does not say in which zone | add Z for UTC, or an offset: date("2026-01-31T10:00:00Z")`}},
+		{`now - contact.createdate > duration("1y")`, []string{`WF211 duration("1y") | "1y" has the unknown unit "y" | write duration("365d"), with w, d, h, m, s or ms`}},
+		{`contact.createdate > date(contact.city)`, []string{`WF211 date(contact.city) | date takes a text that is written out | a date property needs no function around it`}},
+		{`contact.city matches "("`, []string{"WF212 \"(\" | the pattern cannot be read: missing closing ): `(` | "}},
+		{`contact.city matches contact.company`, []string{`WF212 contact.company | the pattern of matches is written out | use contains, startsWith or endsWith with a property`}},
+		{`contact.city matches "(a{1000}){1000}"`, []string{"WF212 \"(a{1000}){1000}\" | the pattern cannot be read: invalid repeat count: `{1000}` | "}},
+		{`contact.city matches "(abcdefghij){900}"`, []string{`WF212 "(abcdefghij){900}" | the pattern is too large | use smaller counts in {}`}},
+		{`inList("kep")`, []string{`WF214 inList("kep") | there is no static list "kep" | did you mean inList("keep")?`}},
+		{`inList("something")`, []string{`WF214 inList("something") | there is no static list "something" | the lists are keep, vip`}},
+		{`contact.email == nil`, []string{`WF215 contact.email == nil | nil is no value here | write unknown(contact.email)`}},
+		{`nil != contact.email`, []string{`WF215 nil != contact.email | nil is no value here | write known(contact.email)`}},
+		{`(contact.city ?? nil) == "x"`, []string{`WF215 nil | nil is no value here | ask known(...) or unknown(...), or give a stand-in with ??`}},
+		{`now > date("2026-01-01")`, []string{`WF216 now > date("2026-01-01") | nothing is asked about the contact | name a property, or write true if every record is meant`}},
+		{`contact.bounced || true`, []string{`WF217 true | true beside || decides for every record | take it out`}},
+		{`!false`, []string{`WF217 false | false beside ! decides for every record | take it out`}},
+
+		{`contact.a1 == 1 && daysSinc(contact.email) > 3 || contact.total_revenue == "x" and inList("nope")`, []string{
+			"WF202 contact.a1 | contact has no property \"a1\" | `workflow properties list --object contact` shows them all",
+			`WF205 daysSinc(contact.email) | unknown function "daysSinc" | did you mean daysSince(date)?`,
+			`WF207 contact.total_revenue == "x" | contact.total_revenue is a number, and "x" is a text | write the number without quotes`,
+			`WF214 inList("nope") | there is no static list "nope" | the lists are keep, vip`}},
+		{"contact.city == \"ü\" && contact.statu == 1", []string{"WF202 contact.statu | contact has no property \"statu\" | did you mean contact.status?"}},
+	} {
+		_, findings := Compile(diag.NewText("f.yaml", test.source, func(offset int) diag.Pos { return diag.Pos{Line: 1, Col: offset + 1} }), testVocabulary())
+		var got []string
+		for _, f := range findings {
+			covered[f.Code.ID] = true
+			got = append(got, strings.Join([]string{f.Code.ID + " " + test.source[f.Pos.Col-1:f.End.Col-1], f.Message, f.Help}, " | "))
+		}
+		if diff := cmp.Diff(test.want, got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", test.source, diff)
+		}
+	}
+	covered[diag.ExprTooLarge.ID] = true // TestTooLarge
+	for _, c := range diag.Codes() {
+		if strings.HasPrefix(c.ID, "WF2") && !covered[c.ID] {
+			t.Errorf("no test meets %s, %s", c.ID, c.Title)
+		}
+	}
+}
+
+func TestTooLarge(t *testing.T) {
+	t.Parallel()
+	for name, source := range map[string]string{
+		"bytes":      `contact.city == "` + strings.Repeat("x", maxSource) + `"`,
+		"parts":      `contact.total_revenue in [1` + strings.Repeat(",1", maxNodes) + `]`,
+		"levels":     strings.Repeat("!", maxDepth+5) + "contact.bounced",
+		"normalized": nestedChoice(16),
+	} {
+		e, findings := Compile(diag.NewText("", source, nil), testVocabulary())
+		if e != nil || len(findings) != 1 || findings[0].Code.ID != diag.ExprTooLarge.ID {
+			t.Errorf("%s: got %v", name, findings)
+		}
+	}
+}
+
+// nestedChoice doubles its normal form with each level.
+func nestedChoice(levels int) string {
+	s := "contact.bounced"
+	for range levels {
+		s = "(" + s + " ? contact.hs_email_optout : contact.bounced)"
+	}
+	return s
+}

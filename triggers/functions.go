@@ -1,0 +1,201 @@
+package triggers
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/expr-lang/expr/ast"
+
+	"github.com/crm-workflow/crm-workflow/workflow/diag"
+)
+
+// Function is one function that expressions may use.
+type Function struct {
+	Name      string `json:"name"`
+	Signature string `json:"signature"`
+	Doc       string `json:"doc"`
+	Example   string `json:"example"`
+}
+
+// Functions is the table of functions that an expression may use, for documentation and completion.
+func Functions() []Function {
+	var all []Function
+	for _, f := range functionTable() {
+		all = append(all, f.Function)
+	}
+	return all
+}
+
+// function is a row of the table: what is said about a function and how it is checked.
+type function struct {
+	Function
+	op     op
+	result kind
+	wants  []kind // kindBad = any value
+	make   func(c *checker, source ast.Node, args []*node) *node
+}
+
+func functionTable() []function {
+	anything := []kind{kindBad}
+	return []function{
+		{Function{"known", "known(value)", "Whether there is a value at all. Never unknown itself.",
+			`known(contact.email)`}, opKnown, kindBool, anything, aboutRecord},
+		{Function{"unknown", "unknown(value)", "Whether there is no value. Never unknown itself.",
+			`unknown(contact.phone)`}, opUnknown, kindBool, anything, aboutRecord},
+		{Function{"now", "now", "The instant of the run. The brackets of now() may be left out.",
+			`contact.createdate < now - duration("36h")`}, opNow, kindTime, nil, nil},
+		{Function{"today", "today", "The first instant of the run's day in the workflow's zone. The brackets of today() may be left out.",
+			`contact.closedate < today`}, opToday, kindTime, nil, nil},
+		{Function{"daysSince", "daysSince(date)", "Whole days of 24 hours from the date until now, rounded down; negative for a date to come. > 365 is true from 366 full days on.",
+			`daysSince(contact.last_activity_date) > 365`}, opDaysSince, kindNumber, []kind{kindTime}, nil},
+		{Function{"daysUntil", "daysUntil(date)", "Whole days of 24 hours from now until the date, rounded down; negative for a date gone by.",
+			`daysUntil(contact.closedate) <= 14`}, opDaysUntil, kindNumber, []kind{kindTime}, nil},
+		{Function{"daysAgo", "daysAgo(n)", "The instant n times 24 hours before now.",
+			`contact.createdate < daysAgo(30)`}, opDaysAgo, kindTime, []kind{kindNumber}, daysAgo},
+		{Function{"date", `date("2026-01-31")`, "The first instant of a day in the workflow's zone; with a time and an offset, as in \"2026-01-31T10:00:00Z\", that instant.",
+			`contact.createdate >= date("2026-01-31")`}, opConst, kindTime, []kind{kindText}, dateLiteral},
+		{Function{"duration", `duration("36h")`, "A length of time: numbers with w, d (24 hours), h, m, s or ms. Added to and subtracted from dates, and compared with the difference of two.",
+			`now - contact.createdate > duration("365d")`}, opConst, kindDuration, []kind{kindText}, durationLiteral},
+		{Function{"inList", `inList("name")`, "Whether the record is a member of the static list. Never unknown.",
+			`!inList("keep")`}, opInList, kindBool, []kind{kindText}, listName},
+		{Function{"lower", "lower(text)", "The text in lower case.",
+			`lower(contact.email) endsWith "@acme.com"`}, opLower, kindText, []kind{kindText}, nil},
+	}
+}
+
+func functionNamed(name string) (function, bool) {
+	table := functionTable()
+	i := slices.IndexFunc(table, func(f function) bool { return f.Name == name })
+	if i < 0 {
+		return function{}, false
+	}
+	return table[i], true
+}
+
+func signatureOf(name string) string {
+	f, _ := functionNamed(name)
+	return f.Signature
+}
+
+// call checks a function and its arguments.
+func (c *checker) call(source ast.Node, name string, arguments []ast.Node) *node {
+	args := make([]*node, len(arguments))
+	good := true
+	for i, a := range arguments {
+		args[i] = c.check(a)
+		good = good && args[i].kind != kindBad
+	}
+	f, ok := functionNamed(name)
+	switch {
+	case !ok:
+		return c.unknownFunction(source, name)
+	case len(args) != len(f.wants):
+		return c.find(diag.ExprArguments, source, fmt.Sprintf("%s takes %s, not %d", name, argumentCount(len(f.wants)), len(args)), "write "+f.Signature)
+	case !good:
+		return &node{kind: kindBad}
+	}
+	for i, want := range f.wants {
+		switch {
+		case args[i].kind == kindNil:
+			return c.nilFinding(arguments[i], "", "")
+		case want != kindBad && args[i].kind != want:
+			return c.find(diag.ExprArguments, arguments[i], fmt.Sprintf("%s wants %s, and %s is %s", name, want.word(), c.source(arguments[i]), args[i].kind.word()),
+				"as in "+f.Example)
+		}
+	}
+	if f.make != nil {
+		return f.make(c, source, args)
+	}
+	return &node{op: f.op, kind: f.result, args: args}
+}
+
+func argumentCount(n int) string {
+	if n == 1 {
+		return "1 argument"
+	}
+	return fmt.Sprintf("%d arguments", n)
+}
+
+func (c *checker) unknownFunction(source ast.Node, name string) *node {
+	var names []string
+	for _, f := range functionTable() {
+		names = append(names, f.Name)
+	}
+	help := "the functions are " + strings.Join(names, ", ")
+	if near := diag.Nearest(name, names); near != "" {
+		help = "did you mean " + signatureOf(near) + "?"
+	}
+	return c.find(diag.ExprUnknownFunction, source, fmt.Sprintf("unknown function %q", name), help)
+}
+
+// aboutRecord makes known and unknown, which ask nothing of a fixed value.
+func aboutRecord(c *checker, source ast.Node, args []*node) *node {
+	f := opKnown
+	if called(source) == "unknown" {
+		f = opUnknown
+	}
+	if args[0].fixed() {
+		return c.find(diag.ExprArguments, source, fmt.Sprintf("%s asks nothing about the record", c.source(source)), "as in known(contact.email)")
+	}
+	return &node{op: f, kind: kindBool, args: args}
+}
+
+func called(n ast.Node) string {
+	if call, ok := n.(*ast.CallNode); ok {
+		if name, ok := call.Callee.(*ast.IdentifierNode); ok {
+			return name.Value
+		}
+	}
+	return ""
+}
+
+func daysAgo(c *checker, source ast.Node, args []*node) *node {
+	return c.calculable(source, &node{op: opDaysAgo, kind: kindTime, args: args})
+}
+
+func dateLiteral(c *checker, source ast.Node, args []*node) *node {
+	if args[0].op != opConst {
+		return c.find(diag.ExprBadLiteral, source, "date takes a text that is written out", "a date property needs no function around it")
+	}
+	ms, help, err := parseDate(args[0].text, c.v.zone())
+	if err != nil {
+		return c.find(diag.ExprBadLiteral, source, err.Error(), help)
+	}
+	return &node{op: opConst, kind: kindTime, number: float64(ms), name: fmt.Sprintf("date(%q)", args[0].text)}
+}
+
+func durationLiteral(c *checker, source ast.Node, args []*node) *node {
+	const say = `write duration("365d"), with w, d, h, m, s or ms`
+	if args[0].op != opConst {
+		return c.find(diag.ExprBadLiteral, source, "duration takes a text that is written out", say)
+	}
+	ms, err := parseDuration(args[0].text)
+	if err != nil {
+		return c.find(diag.ExprBadLiteral, source, err.Error(), say)
+	}
+	return &node{op: opConst, kind: kindDuration, number: ms, name: fmt.Sprintf("duration(%q)", args[0].text)}
+}
+
+func listName(c *checker, source ast.Node, args []*node) *node {
+	if args[0].op != opConst {
+		return c.find(diag.ExprArguments, source, "the name of a list is written out", `as in inList("keep")`)
+	}
+	name := args[0].text
+	if l, ok := c.v.Lists[name]; ok {
+		return &node{op: opInList, kind: kindBool, name: name, list: l.Number}
+	}
+	var names []string
+	for n := range c.v.Lists {
+		names = append(names, n)
+	}
+	slices.Sort(names)
+	help := "the account has no static list yet"
+	if len(names) > 0 {
+		help = "the lists are " + strings.Join(names[:min(len(names), 12)], ", ")
+	}
+	if near := diag.Nearest(name, names); near != "" {
+		help = fmt.Sprintf("did you mean inList(%q)?", near)
+	}
+	return c.find(diag.ExprUnknownList, source, fmt.Sprintf("there is no static list %q", name), help)
+}

@@ -1,0 +1,188 @@
+package triggers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/crm-workflow/crm-workflow/crmstore"
+)
+
+// maxExpressions is how many expressions a trigger may have of each kind: Found.Triggers counts in a byte.
+const maxExpressions = 255
+
+// Matcher is a trigger at an instant. It is not safe for concurrent use; Clone it for another goroutine.
+type Matcher struct {
+	trigger *Trigger
+	env     *env
+	now     time.Time
+
+	any, suppress []*columnTest // one for each expression; never changed after At
+	root          *columnTest   // any of any
+	lists         []int         // that any expression mentions
+	finder        *program      // of root
+}
+
+// At fixes the run's instant and plans. The error says that the trigger was put together wrongly; a
+// trigger of expressions that were compiled with its vocabulary has none.
+func (t *Trigger) At(now time.Time) (*Matcher, error) {
+	if t.Vocabulary.Schema == nil {
+		return nil, errors.New("plan trigger: it has no schema")
+	}
+	if n := max(len(t.Any), len(t.Suppress)); n > maxExpressions {
+		return nil, fmt.Errorf("plan trigger: %d expressions, at most %d", n, maxExpressions)
+	}
+	m := &Matcher{trigger: t, now: now.Truncate(time.Millisecond), env: newEnv(t.Vocabulary, now, t.highest())}
+	p := planner{env: m.env}
+	plan := func(all []*Expr) []*columnTest {
+		tests := make([]*columnTest, len(all))
+		for i, e := range all {
+			tests[i] = p.logic(e.normal)
+			_, lists := e.root.mentions()
+			for _, l := range lists {
+				if !slices.Contains(m.lists, l) {
+					m.lists = append(m.lists, l)
+				}
+			}
+		}
+		return tests
+	}
+	m.any, m.suppress = plan(t.Any), plan(t.Suppress)
+	m.root = joinTests(opOr, m.any)
+	m.prepare()
+	return m, nil
+}
+
+// highest is the highest property number that the expressions can ask for.
+func (t *Trigger) highest() int {
+	highest := 0
+	for i := range t.Vocabulary.Schema.Properties {
+		highest = max(highest, t.Vocabulary.Schema.Properties[i].Number)
+	}
+	for _, e := range slices.Concat(t.Any, t.Suppress) {
+		properties, _ := e.root.mentions()
+		for _, p := range properties {
+			highest = max(highest, p.Number)
+		}
+	}
+	return highest
+}
+
+func (m *Matcher) prepare() {
+	m.finder = newProgram(true, m.root)
+	m.finder.wantLists(m.lists)
+}
+
+// Clone is a Matcher of the same trigger at the same instant, for another goroutine.
+func (m *Matcher) Clone() *Matcher {
+	c := *m
+	c.env = m.env.clone()
+	c.prepare()
+	return &c
+}
+
+// Now is the instant that the Matcher was made for.
+func (m *Matcher) Now() time.Time { return m.now }
+
+// judge tests a record with the whole expressions; m.env.lists are those of its partition.
+func (m *Matcher) judge(r *crmstore.Record) Verdict {
+	m.env.look(r)
+	var v Verdict
+	for i, e := range m.trigger.Any {
+		if e.test(m.env) == True {
+			v.Match, v.Trigger = true, i+1
+			break
+		}
+	}
+	if !v.Match {
+		return v
+	}
+	for _, e := range m.trigger.Suppress {
+		if e.test(m.env) == True {
+			v.Suppressed = true
+			break
+		}
+	}
+	return v
+}
+
+// lists picks the asked lists' members out of what was read.
+func (m *Matcher) members(want crmstore.Want, c *crmstore.Columns) map[int][]byte {
+	lists := make(map[int][]byte, len(want.Lists))
+	for i, number := range want.Lists {
+		lists[number] = slices.Clone(c.Lists[i])
+	}
+	return lists
+}
+
+// Test reads the named records afresh and tests each with the whole expressions. recs[i] is nil for a record
+// that is not there; that and an archived record get the zero Verdict. fn is called for each element of want, in order.
+func (m *Matcher) Test(ctx context.Context, src Source, o crmstore.ObjectType, want []crmstore.PartitionIDs,
+	fn func(p int, recs []*crmstore.Record, v []Verdict) error,
+) error {
+	if len(m.lists) == 0 {
+		return src.ReadRecords(ctx, o, want, func(p int, recs []*crmstore.Record) error {
+			return fn(p, recs, m.verdicts(recs))
+		})
+	}
+	// Records first, then lists: a membership that changes in between has changed the record's version too, so that an act
+	// on the version that was read is refused. The other way round, an old membership could pass with a new version.
+	var read [][]*crmstore.Record
+	err := src.ReadRecords(ctx, o, want, func(_ int, recs []*crmstore.Record) error {
+		read = append(read, slices.Clone(recs))
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	lists, err := m.readMembers(ctx, src, o, want)
+	if err != nil {
+		return err
+	}
+	for i, w := range want {
+		m.env.lists = lists[w.Partition]
+		if err := fn(w.Partition, read[i], m.verdicts(read[i])); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (m *Matcher) verdicts(recs []*crmstore.Record) []Verdict {
+	v := make([]Verdict, len(recs))
+	for i, r := range recs {
+		if r != nil && r.Deletion == nil {
+			v[i] = m.judge(r)
+		}
+	}
+	return v
+}
+
+// readMembers reads the lists of the partitions that want names, a call for each stretch without gaps.
+func (m *Matcher) readMembers(ctx context.Context, src Source, o crmstore.ObjectType, want []crmstore.PartitionIDs) (map[int]map[int][]byte, error) {
+	var partitions []int
+	for _, w := range want {
+		partitions = append(partitions, w.Partition)
+	}
+	slices.Sort(partitions)
+	partitions = slices.Compact(partitions)
+	lists := make(map[int]map[int][]byte, len(partitions))
+	ask := crmstore.Want{Lists: m.lists}
+	for len(partitions) > 0 {
+		n := 1
+		for n < len(partitions) && partitions[n] == partitions[0]+n {
+			n++
+		}
+		err := src.ReadColumns(ctx, o, partitions[0], partitions[0]+n, ask, func(c *crmstore.Columns) error {
+			lists[c.Partition] = m.members(ask, c)
+			return nil
+		})
+		if err != nil {
+			return nil, err
+		}
+		partitions = partitions[n:]
+	}
+	return lists, nil
+}

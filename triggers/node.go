@@ -1,0 +1,114 @@
+package triggers
+
+import (
+	"regexp"
+	"slices"
+
+	"github.com/crm-workflow/crm-workflow/crmstore"
+)
+
+// kind is what a part of an expression stands for.
+type kind uint8
+
+const (
+	kindBad kind = iota // has a finding already; no more about it
+	kindNumber
+	kindText
+	kindBool
+	kindTime     // an instant, or the first instant of a day
+	kindDuration // a length of time
+	kindNil
+)
+
+// word is the kind for people, with its article.
+func (k kind) word() string {
+	return [...]string{"nothing", "a number", "a text", "a yes or no", "a date", "a duration", "nil"}[k]
+}
+
+// kindOf is what values of a property type are in expressions.
+func kindOf(t crmstore.PropertyType) kind {
+	switch t {
+	case crmstore.Number:
+		return kindNumber
+	case crmstore.Bool:
+		return kindBool
+	case crmstore.Date, crmstore.DateTime:
+		return kindTime
+	default:
+		return kindText
+	}
+}
+
+// op is what a node does.
+type op uint8
+
+const (
+	opConst op = iota
+	opProperty
+	opAnd
+	opOr
+	opNot
+	opCompare // by name: == != < <= > >=
+	opIn      // args[0] is tested, the rest are the list
+	opText    // by name: contains, startsWith, endsWith
+	opMatches
+	opArith // by name: + - * / %
+	opNegate
+	opCoalesce
+	opChoose // condition ? a : b
+	opKnown
+	opUnknown
+	opInList
+	opNow
+	opToday
+	opDaysSince
+	opDaysUntil
+	opDaysAgo
+	opLower
+)
+
+// node is one part of a checked expression. Nodes are never changed once they are checked: the
+// normal form shares them.
+type node struct {
+	op       op
+	kind     kind
+	from, to int // bytes of the source
+	args     []*node
+
+	name     string  // operator, name of a list, or how a constant was written
+	number   float64 // constant: number, or milliseconds (since 1970 UTC for an instant)
+	text     string  // constant
+	truth    bool    // constant
+	property *crmstore.Property
+	list     int
+	pattern  *regexp.Regexp
+}
+
+// walk calls fn for n and all below it.
+func (n *node) walk(fn func(*node)) {
+	fn(n)
+	for _, a := range n.args {
+		a.walk(fn)
+	}
+}
+
+// mentions lists the properties and the lists below n, each once, in the order of the text.
+func (n *node) mentions() (properties []*crmstore.Property, lists []int) {
+	n.walk(func(n *node) {
+		if n.op == opProperty && !slices.Contains(properties, n.property) {
+			properties = append(properties, n.property)
+		}
+		if n.op == opInList && !slices.Contains(lists, n.list) {
+			lists = append(lists, n.list)
+		}
+	})
+	return properties, lists
+}
+
+// fixed reports whether n is the same for every record.
+func (n *node) fixed() bool {
+	properties, lists := n.mentions()
+	return len(properties) == 0 && len(lists) == 0
+}
+
+func isTruth(n *node) bool { return n.op == opConst && n.kind == kindBool }

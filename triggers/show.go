@@ -1,0 +1,117 @@
+package triggers
+
+import (
+	"bytes"
+	"fmt"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+)
+
+// String is the Plan for people: what is read, and under each expression its conditions.
+func (p Plan) String() string { return p.show(nil) }
+
+// String is the Explanation for people: the Plan with a count before each line.
+func (x Explanation) String() string {
+	return fmt.Sprintf("live records: %s\n", thousands(x.Live)) + x.show(thousands)
+}
+
+// show writes the Plan, with counts when count is not nil.
+func (p Plan) show(count func(int64) string) string {
+	var out strings.Builder
+	fmt.Fprintf(&out, "answered by:  %s\n", p.Mode)
+	if len(p.Columns) > 0 {
+		fmt.Fprintf(&out, "columns:      %s\n", strings.Join(p.Columns, ", "))
+	}
+	if len(p.Lists) > 0 {
+		fmt.Fprintf(&out, "lists:        %s\n", strings.Join(p.Lists, ", "))
+	}
+	for _, e := range p.Expressions {
+		fmt.Fprintf(&out, "\n%s\n", title(e.Suppress, e.Number))
+		rows := [][]string{{"  " + oneLine(e.Source), e.By, shown(count, e.Keeps)}}
+		if len(e.Conditions) > 1 {
+			for _, c := range e.Conditions {
+				rows = append(rows, []string{"    " + c.Text, c.By, shown(count, c.Keeps)})
+			}
+		}
+		out.WriteString(table(rows))
+	}
+	return out.String()
+}
+
+func shown(count func(int64) string, n int64) string {
+	if count == nil {
+		return ""
+	}
+	return count(n)
+}
+
+// String is the Why for people: each condition, its answer and what it saw.
+func (w Why) String() string {
+	var out strings.Builder
+	switch {
+	case !w.Found:
+		fmt.Fprintf(&out, "record %s is not there\n", w.ID)
+	case w.Deletion != nil:
+		fmt.Fprintf(&out, "record %s is in the bin, so it does not enroll\n", w.ID)
+	case w.Verdict.Suppressed:
+		fmt.Fprintf(&out, "record %s matches trigger %d, and is suppressed\n", w.ID, w.Verdict.Trigger)
+	case w.Verdict.Match:
+		fmt.Fprintf(&out, "record %s matches trigger %d\n", w.ID, w.Verdict.Trigger)
+	default:
+		fmt.Fprintf(&out, "record %s does not match\n", w.ID)
+	}
+	for _, e := range w.Expressions {
+		fmt.Fprintf(&out, "\n%s\n", title(e.Suppress, e.Number))
+		rows := [][]string{{"  " + oneLine(e.Source), e.Answer.String(), ""}}
+		for _, c := range e.Conditions {
+			rows = append(rows, []string{"    " + c.Text, c.Answer.String(), seen(c.Values)})
+		}
+		out.WriteString(table(rows))
+	}
+	return out.String()
+}
+
+func seen(values []Seen) string {
+	texts := make([]string, len(values))
+	for i, v := range values {
+		texts[i] = v.Property + " is unknown"
+		if v.Known {
+			texts[i] = v.Property + " = " + strconv.Quote(v.Value)
+		}
+	}
+	return strings.Join(texts, ", ")
+}
+
+func title(suppress bool, number int) string {
+	if suppress {
+		return fmt.Sprintf("suppress %d", number)
+	}
+	return fmt.Sprintf("trigger %d", number)
+}
+
+func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }
+
+// table aligns cells and leaves no blanks at the ends of lines.
+func table(rows [][]string) string {
+	var out bytes.Buffer
+	w := tabwriter.NewWriter(&out, 0, 0, 2, ' ', 0)
+	for _, row := range rows {
+		fmt.Fprintln(w, strings.Join(row, "\t"))
+	}
+	w.Flush()
+	lines := strings.Split(out.String(), "\n")
+	for i := range lines {
+		lines[i] = strings.TrimRight(lines[i], " ")
+	}
+	return strings.Join(lines, "\n")
+}
+
+// thousands writes n with a comma after each three digits.
+func thousands(n int64) string {
+	s := strconv.FormatInt(n, 10)
+	for i := len(s) - 3; i > 0; i -= 3 {
+		s = s[:i] + "," + s[i:]
+	}
+	return s
+}
