@@ -48,8 +48,8 @@ var (
 	Invisible = Code{"WF102", "a workflow file holds no characters that cannot be seen", Error,
 		"Control characters, and characters that change the direction of writing, can make a file look different " +
 			"from what it does. A file that decides who is deleted must read the same for everybody who reviews it."}
-	TooLarge = Code{"WF103", "a workflow file is at most 1 MiB", Error,
-		"Nobody can review a longer file. Long lists of contacts belong in a static list, asked with inList(\"name\")."}
+	TooLarge = Code{"WF103", "a workflow file is at most 1 MiB, and a line 10,000 bytes", Error,
+		"Nobody can review more. Long lists of contacts belong in a static list, asked with inList(\"name\")."}
 	Syntax = Code{"WF104", "the file is YAML", Error,
 		"The file cannot be read as YAML from this place on. The usual causes are an indentation that does not fit, " +
 			"a quote that is not closed, and text that needs quotes because it begins with one of * & ! @ % [ { or holds a colon and a space."}
@@ -59,7 +59,7 @@ var (
 		"The file is empty, or holds comments only. `workflow schema` and the examples show what a workflow file looks like."}
 	SecondDocument = Code{"WF107", "one file holds one workflow", Error,
 		"A line of three dashes starts a second document, which many YAML readers drop in silence. Give each workflow a file of its own."}
-	NotPlain = Code{"WF108", "anchors, aliases, merge keys and tags are not used", Error,
+	NotPlain = Code{"WF108", "anchors, aliases, merge keys, tags and directives are not used", Error,
 		"They let a value stand far away from where it counts, and can grow a small file to gigabytes. Write each value where it is used. " +
 			"An expression that begins with ! or * needs quotes: YAML takes these characters for its own."}
 	TooDeep = Code{"WF109", "the file is not nested deeply", Error,
@@ -142,7 +142,8 @@ var (
 // Limits and actions.
 var (
 	BadMaxDeletions = Code{"WF401", "`max_deletions` is at least 1", Error,
-		"The limit is a whole number of records that one run may delete. Zero or less would hold every run; to stop a workflow, switch it off with `publish --off`."}
+		"The limit is a whole number of records that one run may delete, at most 1,000,000,000. Zero or less would hold every run; " +
+			"to stop a workflow, switch it off with `publish --off`."}
 	BadMaxPercent = Code{"WF402", "`max_percent` is over 0 and at most 100", Error,
 		"The limit is a percentage of the live records that one run may delete, such as 10 or 0.5."}
 	UnknownAction = Code{"WF403", "every action is known", Error,

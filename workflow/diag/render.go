@@ -100,6 +100,8 @@ const lineWidth = 120
 // underline is a source line as a terminal shows it, and the mark that stands below from ≤ place < to.
 // Tabs become spaces, so that the mark stands right wherever the reader's tab stops are.
 func underline(line string, from, to Pos) (string, caret) {
+	line, cut := near(line, from.Col)
+	from.Col, to.Col = from.Col-cut, to.Col-cut
 	cells := make([]cell, 0, len(line))
 	at := 0
 	for _, r := range line {
@@ -117,7 +119,7 @@ func underline(line string, from, to Pos) (string, caret) {
 	low, high := window(cells, first)
 	var text strings.Builder
 	mark := caret{}
-	if low > 0 {
+	if low > 0 || cut > 0 {
 		text.WriteString("…")
 		mark.before++
 	}
@@ -133,6 +135,23 @@ func underline(line string, from, to Pos) (string, caret) {
 		text.WriteString("…")
 	}
 	return strings.TrimRight(text.String(), " "), mark
+}
+
+// near cuts a line down to the characters that can be shown around a column, so that the work does not
+// grow with the line; cut is how many characters before them are left out.
+func near(line string, col int) (part string, cut int) {
+	const around = 4 * lineWidth // characters: more than enough, also where most take no column
+	n, start := 0, 0
+	for i := range line {
+		switch n - (col - 1) {
+		case -around:
+			start, cut = i, n
+		case around:
+			return line[start:i], cut
+		}
+		n++
+	}
+	return line[start:], cut
 }
 
 // window is which cells of a line are shown, so that the cell first is among them.
