@@ -95,7 +95,7 @@ func refuseSpec(text diag.Text, words []diag.Text) diag.List {
 		if zone == "" {
 			help = "write the zone as a key of its own, such as `timezone: Europe/Amsterdam`"
 		}
-		return diag.List{about(first, diag.ZoneInCron, fmt.Sprintf("the time zone %q does not belong into cron", first.Value), help)}
+		return diag.List{about(first, diag.ZoneInCron, fmt.Sprintf("the time zone %q does not belong in cron", first.Value), help)}
 	}
 	if strings.HasPrefix(first.Value, "@") {
 		return refuseName(text, words)
