@@ -1,33 +1,46 @@
 package crmstore
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net/url"
+	"os"
+	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/alicebob/miniredis/v2"
 	"github.com/redis/go-redis/v9"
 	"github.com/redis/go-redis/v9/maintnotifications"
+
+	"github.com/crm-workflow/crm-workflow/crmstore/embedded"
 )
 
-const storeChoices = "want redis://HOST:PORT, rediss://, redis+sentinel://, redis+cluster://, unix://PATH, dir:PATH or memory"
+const storeChoices = "want redis://HOST:PORT, rediss:// (TLS), redis+sentinel://HOST:PORT,…/MASTER, " +
+	"redis+cluster://HOST:PORT,…, unix:///PATH, dir:PATH or memory"
 
 // connect makes a client for the address; the store's account is not set yet.
-func connect(_ context.Context, address string) (*Store, error) {
+func connect(ctx context.Context, address string) (*Store, error) {
 	if address == "memory" {
 		return connectMemory()
 	}
-	scheme, _, ok := strings.Cut(address, ":")
+	if dir, ok := strings.CutPrefix(address, "dir:"); ok {
+		return connectDir(ctx, dir)
+	}
+	scheme, _, ok := strings.Cut(address, "://")
 	if !ok {
-		return nil, fmt.Errorf("store address %q: %s", address, storeChoices)
+		return nil, fmt.Errorf("store address %q: %s", strings.SplitN(address, ":", 2)[0], storeChoices)
 	}
 	switch scheme {
 	case "redis", "rediss", "unix":
 		return connectSingle(address)
+	case "redis+sentinel", "rediss+sentinel", "redis+cluster", "rediss+cluster":
+		return connectMany(address)
 	default:
 		return nil, fmt.Errorf("store address of kind %q: %s", scheme, storeChoices)
 	}
@@ -50,22 +63,124 @@ func connectMemory() (*Store, error) {
 	}, nil
 }
 
-// connectSingle opens one server: redis:// or rediss:// (TLS), or unix:// for a socket.
+// loadWithin is how long a new connection to a directory's server may take: if the server died, it starts again
+// and loads its data first.
+const loadWithin = 2 * time.Minute
+
+// connectDir opens the store in a directory.
+func connectDir(ctx context.Context, dir string) (*Store, error) {
+	if rest, ok := strings.CutPrefix(dir, "~/"); ok { // no shell has done it inside "dir:~/x"
+		home, err := os.UserHomeDir()
+		if err != nil {
+			return nil, fmt.Errorf("store address dir:%s: %w", dir, err)
+		}
+		dir = filepath.Join(home, rest)
+	}
+	if dir == "" {
+		return nil, errors.New("store address dir: the path of a directory is missing, as in dir:.workflow")
+	}
+	server, err := embedded.Open(ctx, dir)
+	if err != nil {
+		return nil, err
+	}
+	o := tune(&redis.UniversalOptions{}).Simple()
+	o.Dialer, o.DialTimeout = server.Dial, loadWithin
+	return &Store{rdb: redis.NewClient(o), place: "dir:" + dir, leave: server.Close}, nil
+}
+
+// connectSingle opens one server: redis:// or rediss:// (TLS), or unix:// for a socket. Further settings of the
+// client may stand in the query, as in ?read_timeout=5s.
 func connectSingle(address string) (*Store, error) {
+	place := withoutSecrets(address)
 	o, err := redis.ParseURL(address)
 	if err != nil {
-		return nil, fmt.Errorf("store address %s: %w", withoutSecrets(address), hideURL(err))
+		return nil, fmt.Errorf("store address %s: %w", place, hideURL(err))
 	}
-	tuned := tune(&redis.UniversalOptions{}).Simple()
-	tuned.Network, tuned.Addr, tuned.DB, tuned.TLSConfig = o.Network, o.Addr, o.DB, o.TLSConfig
-	tuned.Username, tuned.Password = o.Username, o.Password
-	return &Store{rdb: redis.NewClient(tuned), place: withoutSecrets(address)}, nil
+	tuned := tune(&redis.UniversalOptions{})
+	o.DialTimeout = cmp.Or(o.DialTimeout, tuned.DialTimeout)
+	o.ReadTimeout = cmp.Or(o.ReadTimeout, tuned.ReadTimeout)
+	o.WriteTimeout = cmp.Or(o.WriteTimeout, tuned.WriteTimeout)
+	o.DialerRetries = tuned.DialerRetries
+	o.ContextTimeoutEnabled = tuned.ContextTimeoutEnabled
+	o.DisableIdentity = tuned.DisableIdentity
+	o.MaintNotificationsConfig = tuned.MaintNotificationsConfig
+	return &Store{rdb: redis.NewClient(o), place: place}, nil
+}
+
+// connectMany opens a primary found through sentinels (redis+sentinel://USER:PASSWORD@HOST:PORT,HOST:PORT/MASTER?db=N),
+// or a cluster (redis+cluster://USER:PASSWORD@HOST:PORT,HOST:PORT); rediss+… for TLS. The query may also have
+// skip_verify, and with sentinels sentinel_user and sentinel_password.
+func connectMany(address string) (*Store, error) {
+	place := withoutSecrets(address)
+	u, hosts, err := parseMany(address)
+	if err != nil {
+		return nil, fmt.Errorf("store address %s: %w", place, err)
+	}
+	o := tune(&redis.UniversalOptions{Addrs: hosts, Username: u.User.Username()})
+	o.Password, _ = u.User.Password()
+	query := u.Query()
+	if strings.HasPrefix(u.Scheme, "rediss") {
+		o.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12, InsecureSkipVerify: query.Get("skip_verify") == "true"}
+	}
+	s := &Store{place: place}
+	path, cluster := strings.Trim(u.Path, "/"), strings.HasSuffix(u.Scheme, "+cluster")
+	for name := range query {
+		if known := name == "skip_verify" || !cluster && (name == "db" || name == "sentinel_user" || name == "sentinel_password"); !known {
+			return nil, fmt.Errorf("store address %s: unknown setting %q", place, name)
+		}
+	}
+	switch {
+	case cluster && path != "":
+		return nil, fmt.Errorf("store address %s: a cluster has neither path nor database", place)
+	case cluster:
+		s.rdb = redis.NewClusterClient(o.Cluster())
+		return s, nil
+	case path == "":
+		return nil, fmt.Errorf("store address %s: the name of the master is missing, as in redis+sentinel://HOST:26379/mymaster", place)
+	}
+	if db := query.Get("db"); db != "" {
+		if o.DB, err = strconv.Atoi(db); err != nil {
+			return nil, fmt.Errorf("store address %s: db %q is not a number", place, db)
+		}
+	}
+	o.MasterName = path
+	o.SentinelUsername, o.SentinelPassword = query.Get("sentinel_user"), query.Get("sentinel_password")
+	s.rdb = redis.NewFailoverClient(o.Failover())
+	return s, nil
+}
+
+// parseMany parses an address with several hosts. Errors never hold any part of it that may be a password.
+func parseMany(address string) (u *url.URL, hosts []string, err error) {
+	scheme, rest, _ := strings.Cut(address, "://")
+	authority, tail := rest, ""
+	if i := strings.IndexAny(rest, "/?#"); i >= 0 {
+		authority, tail = rest[:i], rest[i:]
+	}
+	user, list := "", authority
+	if i := strings.LastIndex(authority, "@"); i >= 0 {
+		user, list = authority[:i+1], authority[i+1:]
+	}
+	hosts = strings.Split(list, ",")
+	for _, host := range hosts {
+		one, err := url.Parse(scheme + "://" + host)
+		if err != nil || one.Host != host || one.Hostname() == "" || one.Port() == "" {
+			return nil, nil, errors.New("want HOST:PORT, several of them with commas between (write @ : / ? # in a password as %40 %3A %2F %3F %23)")
+		}
+	}
+	u, err = url.Parse(scheme + "://" + user + hosts[0] + tail)
+	if err != nil {
+		return nil, nil, hideURL(err)
+	}
+	if u.User == nil {
+		u.User = &url.Userinfo{}
+	}
+	return u, hosts, nil
 }
 
 // tune sets what every client has in common.
 func tune(o *redis.UniversalOptions) *redis.UniversalOptions {
-	o.DialTimeout = 5 * time.Second
-	o.DialerRetries = 3
+	o.DialTimeout = 3 * time.Second
+	o.DialerRetries = 1              // the client tries again above that, with growing pauses
 	o.ReadTimeout = 30 * time.Second // one reply may be a whole pipeline of columns
 	o.WriteTimeout = 30 * time.Second
 	o.ContextTimeoutEnabled = true
@@ -74,27 +189,30 @@ func tune(o *redis.UniversalOptions) *redis.UniversalOptions {
 	return o
 }
 
-// withoutSecrets is an address with its password taken out, for people.
+// withoutSecrets is an address for people: without password and query. What cannot be parsed shows its kind only.
 func withoutSecrets(address string) string {
-	u, err := url.Parse(address)
-	if err != nil {
-		scheme, _, _ := strings.Cut(address, ":")
-		return scheme + "://…"
-	}
-	if u.User != nil {
-		if _, has := u.User.Password(); has {
-			u.User = url.User(u.User.Username())
+	scheme, _, _ := strings.Cut(address, "://")
+	u, hosts, err := parseMany(address)
+	if err != nil && !strings.Contains(scheme, "+") { // a single host may have no port
+		if u, err = url.Parse(address); err == nil {
+			hosts = []string{u.Host}
 		}
 	}
-	u.RawQuery = ""
-	return u.String()
+	if err != nil {
+		return scheme + "://…"
+	}
+	place := u.Scheme + "://"
+	if name := u.User.Username(); name != "" {
+		place += name + "@"
+	}
+	return place + strings.Join(hosts, ",") + u.Path
 }
 
 // hideURL takes the address, which may hold a password, out of the error of url.Parse.
 func hideURL(err error) error {
 	var bad *url.Error
 	if errors.As(err, &bad) {
-		return bad.Err
+		return errors.New("it cannot be parsed (write @ : / ? # in a password as %40 %3A %2F %3F %23)")
 	}
 	return err
 }

@@ -228,23 +228,51 @@ func (s *Store) swapClaims(ctx context.Context, buckets int, swaps []swap) error
 
 // FindByEmail is the live contact that holds the address (any case); ErrNotFound.
 func (s *Store) FindByEmail(ctx context.Context, email string) (ID, error) {
-	partitions, err := s.Partitions(ctx)
+	ids, err := s.FindByEmails(ctx, []string{email})
 	if err != nil {
 		return 0, err
 	}
-	a := &address{text: normalAddress(email)}
-	a.bucket, a.field = addressKey(a.text, partitions)
-	if err := s.readClaims(ctx, partitions, []*address{a}); err != nil {
-		return 0, err
+	if ids[0] == 0 {
+		return 0, fmt.Errorf("contact with that e-mail: %w", ErrNotFound)
 	}
-	if a.claimant != 0 {
-		recs, err := s.Get(ctx, Contact, []ID{a.claimant})
-		if err != nil {
-			return 0, err
-		}
-		if len(recs) == 1 && recs[0].Deletion == nil && normalAddress(recs[0].Value(PropertyEmail).Text()) == a.text {
-			return a.claimant, nil
+	return ids[0], nil
+}
+
+// FindByEmails finds the live contacts that hold the addresses (any case), in the order asked; 0 where nobody does.
+func (s *Store) FindByEmails(ctx context.Context, emails []string) ([]ID, error) {
+	partitions, err := s.Partitions(ctx)
+	if err != nil {
+		return nil, err
+	}
+	list := make([]*address, len(emails))
+	for i, email := range emails {
+		list[i] = &address{text: normalAddress(email)}
+		list[i].bucket, list[i].field = addressKey(list[i].text, partitions)
+	}
+	if err := s.readClaims(ctx, partitions, list); err != nil {
+		return nil, err
+	}
+	claimants := make([]ID, 0, len(list))
+	for _, a := range list {
+		if a.claimant != 0 {
+			claimants = append(claimants, a.claimant)
 		}
 	}
-	return 0, fmt.Errorf("contact with that e-mail: %w", ErrNotFound)
+	recs, err := s.Get(ctx, Contact, claimants)
+	if err != nil {
+		return nil, err
+	}
+	holds := make(map[ID]string, len(recs))
+	for _, r := range recs {
+		if r.Deletion == nil {
+			holds[r.ID] = normalAddress(r.Value(PropertyEmail).Text())
+		}
+	}
+	ids := make([]ID, len(list))
+	for i, a := range list {
+		if text := holds[a.claimant]; text != "" && text == a.text {
+			ids[i] = a.claimant
+		}
+	}
+	return ids, nil
 }

@@ -30,7 +30,7 @@ func (s *Store) keyClaims(bucket int) string {
 	return "crm:{" + s.account + "/" + string(Contact) + "/email/" + strconv.Itoa(bucket) + "}:claims"
 }
 
-// keyLists is the hash of an object type's static lists: name → number.
+// keyLists is the hash of an object type's static lists: name → number; the field with the empty name counts them.
 func (s *Store) keyLists(o ObjectType) string { return s.accountKey("lists:" + string(o)) }
 
 // keyNextID is the highest id that an object type has given out or was given.

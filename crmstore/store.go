@@ -5,9 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
-	"strconv"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 )
@@ -64,14 +64,20 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 	return s, nil
 }
 
+// openWithin is how long a server may take to answer the first questions.
+const openWithin = 15 * time.Second
+
 // check asks the server for its version and the account, if there is one, for its layout.
 func (s *Store) check(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, openWithin)
+	defer cancel()
 	if err := s.Ping(ctx); err != nil {
 		return err
 	}
-	info, err := s.rdb.Info(ctx, "server").Result()
-	if err == nil { // an ACL may forbid INFO, and miniredis has no such section
-		if err := checkVersion(info); err != nil {
+	info, err := s.rdb.Info(ctx).Result()
+	if err == nil { // an ACL may forbid INFO
+		_, cluster := s.rdb.(*redis.ClusterClient)
+		if err := checkServer(info, cluster); err != nil {
 			return err
 		}
 	}
@@ -81,23 +87,24 @@ func (s *Store) check(ctx context.Context) error {
 	return nil
 }
 
-// checkVersion refuses servers older than Redis 6.2, given what INFO server says.
-func checkVersion(info string) error {
+// checkServer refuses servers that cannot hold a store, given what INFO says. What INFO does not say is no reason.
+func checkServer(info string, cluster bool) error {
+	facts := map[string]string{}
 	for line := range strings.Lines(info) {
-		version, ok := strings.CutPrefix(strings.TrimSpace(line), "redis_version:")
-		if !ok {
-			continue
+		if name, value, ok := strings.Cut(strings.TrimSpace(line), ":"); ok {
+			facts[name] = value
 		}
-		parts := strings.SplitN(version, ".", 3)
-		if len(parts) < 2 {
-			return nil
-		}
-		major, err1 := strconv.Atoi(parts[0])
-		minor, err2 := strconv.Atoi(parts[1])
-		if err1 == nil && err2 == nil && (major < 6 || major == 6 && minor < 2) {
-			return fmt.Errorf("the server is Redis %s; 6.2 or later is needed (or any Valkey)", version)
-		}
-		return nil
+	}
+	var major, minor int
+	if n, _ := fmt.Sscanf(facts["redis_version"], "%d.%d", &major, &minor); n == 2 && (major < 6 || major == 6 && minor < 2) {
+		return fmt.Errorf("the server is Redis %s; 6.2 or later is needed (or any Valkey)", facts["redis_version"])
+	}
+	if facts["redis_mode"] == "cluster" && !cluster {
+		return errors.New("the server belongs to a cluster (open it with redis+cluster://)")
+	}
+	policy := facts["maxmemory_policy"]
+	if limit := facts["maxmemory"]; limit != "" && limit != "0" && strings.HasPrefix(policy, "allkeys-") {
+		return fmt.Errorf("the server has maxmemory-policy %s: when its memory is full it would drop records by itself (set noeviction)", policy)
 	}
 	return nil
 }

@@ -2,39 +2,77 @@ package crmstore
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
-	"fmt"
 	"io"
 	"net"
+	"os"
 	"strings"
 
 	"github.com/redis/go-redis/v9"
 )
 
 // trouble puts the errors of the client into words that say what to do. The original stays wrapped; errors that
-// need no words (nil, a context's end, our own) come back as they are. Every error of the client passes here once.
+// need no words (nil, a cancelled context, our own, those with words already) come back as they are. Every error of
+// the client passes here.
 func (s *Store) trouble(err error) error {
-	if err == nil || errors.Is(err, context.Canceled) || errors.Is(err, redis.Nil) {
+	if err == nil || errors.Is(err, context.Canceled) || errors.Is(err, redis.Nil) && !noSentinel(err) {
 		return err
 	}
+	var known *troubleError
+	if errors.As(err, &known) {
+		return err
+	}
+	if words := troubleWords(err); words != "" {
+		return &troubleError{words: strings.ReplaceAll(words, "PLACE", s.place), err: err}
+	}
+	return err
+}
+
+// troubleError is an error of the client with words in front.
+type troubleError struct {
+	words string
+	err   error
+}
+
+// Error is the words, then what the client said.
+func (e *troubleError) Error() string { return e.words + ": " + e.err.Error() }
+
+// Unwrap gives the client's error.
+func (e *troubleError) Unwrap() error { return e.err }
+
+// troubleWords says what an error means and what to do; "" when it knows nothing better than the error.
+// PLACE stands for the store's address.
+func troubleWords(err error) string {
 	if words := serverTrouble(err.Error()); words != "" {
-		return fmt.Errorf("%s: %w", words, err)
+		return words
 	}
 	var op *net.OpError
 	var dns *net.DNSError
+	var cert *tls.CertificateVerificationError
 	switch {
 	case errors.Is(err, redis.ErrClosed):
-		return fmt.Errorf("the store is closed: %w", err)
+		return "the store is closed"
+	case errors.As(err, &cert):
+		return "the store's certificate is not trusted (SSL_CERT_FILE names further roots)"
 	case errors.As(err, &dns):
-		return fmt.Errorf("the store's host name is not known (check the address %s): %w", s.place, err)
+		return "the store's host name is not known (check the address PLACE)"
+	case noSentinel(err):
+		return "no sentinel of PLACE answers or knows the master (are they up, and its name right?)"
 	case errors.As(err, &op) && op.Op == "dial":
-		return fmt.Errorf("the store at %s cannot be reached (is the server up, and the address right?): %w", s.place, err)
+		return "the store at PLACE cannot be reached (is the server up, and the address right?)"
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, redis.ErrPoolTimeout):
+		return "the store at PLACE does not answer in time"
 	case errors.As(err, &op), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-		return fmt.Errorf("the connection to the store broke off (what was under way may or may not be done; repeat the command): %w", err)
-	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, redis.ErrPoolTimeout):
-		return fmt.Errorf("the store at %s does not answer in time: %w", s.place, err)
+		return "the connection to the store broke off (what was under way may or may not be done; repeat the command)"
 	}
-	return err
+	return ""
+}
+
+// noSentinel recognises that no sentinel helped. The client has no error value for it, and joins to it what the
+// sentinels said, which for an unknown master is "nil".
+func noSentinel(err error) bool {
+	return strings.HasPrefix(err.Error(), "redis: all sentinels")
 }
 
 // serverTrouble knows the errors that servers report; a script's error holds the original in its text.

@@ -26,6 +26,8 @@ type Metrics struct {
 	missedSlots *prometheus.CounterVec
 	success     *prometheus.GaugeVec
 	published   *prometheus.GaugeVec
+	switchedOn  *prometheus.GaugeVec
+	interval    *prometheus.GaugeVec
 	records     *prometheus.GaugeVec
 	oldest      prometheus.Gauge
 
@@ -81,12 +83,16 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		held:      prometheus.NewGauge(prometheus.GaugeOpts{Name: "workflow_held_runs", Help: "Runs that wait for somebody to approve or cancel them."}),
 		success:   gauge("workflow_last_success_timestamp_seconds", "When a run of the workflow was last done, in seconds since 1970; 0 = never.", "workflow"),
 		published: gauge("workflow_published", "1 when the workflow is switched on, 0 when it is switched off.", "workflow"),
-		records:   gauge("crmstore_records", "Records in the store, by object type and state (live, archived).", "object", "state"),
-		oldest:    prometheus.NewGauge(prometheus.GaugeOpts{Name: "crmstore_oldest_bin_record_age_seconds", Help: "How long the oldest record in the recycle bin has been there; 0 when the bin is empty."}),
+		switchedOn: gauge("workflow_switched_on_timestamp_seconds",
+			"When the workflow was last switched on, in seconds since 1970; no series while it is off.", "workflow"),
+		interval: gauge("workflow_schedule_interval_seconds",
+			"The longest time between two slots of the workflow's schedule in the days to come; no series without a schedule.", "workflow"),
+		records: gauge("crmstore_records", "Records in the store, by object type and state (live, archived).", "object", "state"),
+		oldest:  prometheus.NewGauge(prometheus.GaugeOpts{Name: "crmstore_oldest_bin_record_age_seconds", Help: "How long the oldest record in the recycle bin has been there; 0 when the bin is empty."}),
 	}
 	if reg != nil {
 		reg.MustRegister(m.runs, m.duration, m.contacts, m.matches, m.acted, m.deleted, m.held, m.refusals,
-			m.missedSlots, m.success, m.published, m.records, m.oldest)
+			m.missedSlots, m.success, m.published, m.switchedOn, m.interval, m.records, m.oldest)
 	}
 	return m
 }
@@ -167,11 +173,13 @@ func (m *Metrics) Track(workflows []crmstore.Workflow) {
 			m.start(w.Name)
 		}
 		delete(gone, w.Name)
-		on := 0.0
 		if w.On {
-			on = 1
+			m.published.WithLabelValues(w.Name).Set(1)
+			m.switchedOn.WithLabelValues(w.Name).Set(float64(w.SwitchedAt.Unix()))
+			continue
 		}
-		m.published.WithLabelValues(w.Name).Set(on)
+		m.published.WithLabelValues(w.Name).Set(0)
+		m.switchedOn.DeleteLabelValues(w.Name)
 	}
 	for name := range gone {
 		m.forget(name)
@@ -202,8 +210,9 @@ func (m *Metrics) forget(name string) {
 	for _, c := range []*prometheus.CounterVec{m.runs, m.refusals, m.acted, m.contacts, m.matches, m.deleted, m.missedSlots} {
 		c.DeletePartialMatch(labels)
 	}
-	m.success.DeletePartialMatch(labels)
-	m.published.DeletePartialMatch(labels)
+	for _, g := range []*prometheus.GaugeVec{m.success, m.published, m.switchedOn, m.interval} {
+		g.DeletePartialMatch(labels)
+	}
 	m.duration.DeletePartialMatch(labels)
 }
 

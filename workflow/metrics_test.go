@@ -28,6 +28,8 @@ var agreed = []string{
 	"workflow_refusals_total{reason,workflow}",
 	"workflow_run_duration_seconds{workflow}",
 	"workflow_runs_total{state,workflow}",
+	"workflow_schedule_interval_seconds{workflow}",
+	"workflow_switched_on_timestamp_seconds{workflow}",
 }
 
 func gathered(t *testing.T, reg *prometheus.Registry) []string {
@@ -54,6 +56,7 @@ func TestMetrics_NamesLabelsAndLint(t *testing.T) {
 	reg := prometheus.NewRegistry()
 	m := NewMetrics(reg)
 	m.Track([]crmstore.Workflow{{Name: "stale", On: true}})
+	m.interval.WithLabelValues("stale").Set(1)
 	m.records.WithLabelValues("contact", "live").Set(1)
 	if d := cmp.Diff(agreed, gathered(t, reg)); d != "" {
 		t.Errorf("metrics (-agreed +found):\n%s", d)

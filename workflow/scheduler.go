@@ -207,6 +207,14 @@ func (l *loop) load(ctx context.Context, now time.Time, w crmstore.Workflow) loa
 				slog.String(keyWorkflow, w.Name), slog.Int(keyRevision, w.Revision), slog.Any(keyError, err))
 		}
 	}
+	if !ok {
+		l.report(ctx, l.r.Metrics.recall(ctx, l.r.Store, w.Name))
+	}
+	if known.schedule != nil {
+		l.r.Metrics.scheduled(w.Name, known.schedule, now)
+	} else {
+		l.r.Metrics.scheduled(w.Name, nil, now) // a nil *Schedule in the interface would not be nil
+	}
 	l.loaded[w.Name] = known
 	return known
 }

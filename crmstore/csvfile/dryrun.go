@@ -2,15 +2,10 @@ package csvfile
 
 import (
 	"context"
-	"errors"
-
-	"golang.org/x/sync/errgroup"
+	"strings"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
 )
-
-// lookups is how many look-ups by e-mail address are on their way at once.
-const lookups = 64
 
 // look says what [importer.send] would do, by reading alone.
 func (im *importer) look(ctx context.Context, batch []crmstore.Upsert) ([]crmstore.WriteResult, error) {
@@ -50,17 +45,21 @@ func target(u *crmstore.Upsert, holder crmstore.ID) crmstore.ID {
 // foresee says what the store would do with one change of a record, nil when there is none yet.
 func (im *importer) foresee(u *crmstore.Upsert, holder crmstore.ID, r *crmstore.Record) crmstore.WriteResult {
 	w := crmstore.WriteResult{ID: target(u, holder), Outcome: crmstore.Refused}
+	there := r != nil || im.made.has(u)
 	switch {
-	case r != nil && im.o.Mode == crmstore.CreateOnly:
+	case there && im.o.Mode == crmstore.CreateOnly:
 		w.Err = crmstore.ErrExists
 	case r != nil && r.Deletion != nil:
 		w.Err = crmstore.ErrArchived
-	case r == nil && im.o.Mode == crmstore.UpdateOnly:
+	case !there && im.o.Mode == crmstore.UpdateOnly:
 		w.Err = crmstore.ErrNotFound
 	case holder != 0 && holder != w.ID:
 		w.Err = &crmstore.EmailTakenError{Email: emailOf(u), Holder: holder}
-	case r == nil:
+	case !there:
 		w.Outcome = crmstore.Created
+		im.made.add(u)
+	case r == nil:
+		w.Outcome = crmstore.Updated
 	default:
 		w.Outcome = crmstore.Unchanged
 		for _, a := range u.Set {
@@ -73,29 +72,46 @@ func (im *importer) foresee(u *crmstore.Upsert, holder crmstore.ID, r *crmstore.
 	return w
 }
 
+// madeRecords are the records that a dry run would have made by now, which later lines may change when
+// duplicates are allowed. The zero value is ready, and remembers nothing unless it is told to.
+type madeRecords struct {
+	remember bool
+	ids      map[crmstore.ID]bool
+	emails   map[string]bool
+}
+
+func (m *madeRecords) has(u *crmstore.Upsert) bool {
+	if u.ID != 0 {
+		return m.ids[u.ID]
+	}
+	return m.emails[strings.ToLower(emailOf(u))]
+}
+
+func (m *madeRecords) add(u *crmstore.Upsert) {
+	if !m.remember {
+		return
+	}
+	if m.ids == nil {
+		m.ids, m.emails = map[crmstore.ID]bool{}, map[string]bool{}
+	}
+	if u.ID != 0 {
+		m.ids[u.ID] = true
+	}
+	if email := emailOf(u); email != "" {
+		m.emails[strings.ToLower(email)] = true
+	}
+}
+
 // holders finds the contacts that hold the e-mail addresses of the batch, 0 where there is none.
 func (im *importer) holders(ctx context.Context, batch []crmstore.Upsert) ([]crmstore.ID, error) {
-	holders := make([]crmstore.ID, len(batch))
 	if im.o.Object != crmstore.Contact {
-		return holders, nil
+		return make([]crmstore.ID, len(batch)), nil
 	}
-	g, ctx := errgroup.WithContext(ctx)
-	g.SetLimit(lookups)
+	emails := make([]string, len(batch))
 	for i := range batch {
-		email := emailOf(&batch[i])
-		if email == "" {
-			continue
-		}
-		g.Go(func() error {
-			id, err := im.store.FindByEmail(ctx, email)
-			if errors.Is(err, crmstore.ErrNotFound) {
-				return nil
-			}
-			holders[i] = id
-			return err
-		})
+		emails[i] = emailOf(&batch[i])
 	}
-	return holders, g.Wait()
+	return im.store.FindByEmails(ctx, emails)
 }
 
 func emailOf(u *crmstore.Upsert) string {

@@ -18,6 +18,7 @@ type importer struct {
 	list   *crmstore.List // once it is known to exist
 	report *Report
 	found  findings
+	made   madeRecords // in a dry run
 
 	passes int   // times that the file is read
 	size   int64 // bytes of the file, when it is read twice
@@ -26,6 +27,7 @@ type importer struct {
 // run settles the header, makes properties if asked, and then reads and writes.
 func (im *importer) run(ctx context.Context, r io.Reader) error {
 	im.passes = 1
+	im.made.remember = im.o.DryRun && im.o.AllowDuplicates
 	if im.o.CreateProperties {
 		file, done, err := rewindable(r)
 		if err != nil {
@@ -87,10 +89,14 @@ func (im *importer) open(r io.Reader) (*reader, *layout, error) {
 		im.report.Columns = l.report()
 		return nil, nil, nil
 	}
-	return &reader{
-		rows: rows, bytes: bytes, seen: newSeen(), again: im.o.AllowDuplicates, keep: im.o.MaxFindings,
+	rd := &reader{
+		rows: rows, bytes: bytes, keep: im.o.MaxFindings,
 		conv: converter{layout: l, reading: reading{im.o.DateOrder, im.o.Zone}, mode: im.o.Mode, utf16: utf16},
-	}, &l, nil
+	}
+	if !im.o.AllowDuplicates {
+		rd.seen = newSeen()
+	}
+	return rd, &l, nil
 }
 
 // prepare reads the file once to find out the types of new properties, makes them, and winds the file
@@ -121,11 +127,14 @@ func (im *importer) prepare(ctx context.Context, file io.ReadSeeker) (io.Reader,
 	return file, nil
 }
 
+// guessStep is how many records are read between two looks at ctx when types are guessed.
+const guessStep = 10_000
+
 // guess reads the rest of the file. What makes it unreadable is found again when it is imported.
 func (im *importer) guess(ctx context.Context, rd *reader, l *layout) ([]guess, error) {
 	n := 0
 	guesses, err := guessTypes(l, func() (*row, error) {
-		if n++; n%batchSize == 0 {
+		if n++; n%guessStep == 0 {
 			if im.o.Progress != nil {
 				im.o.Progress(rd.bytes.n / firstPass)
 			}

@@ -11,14 +11,19 @@ import (
 	"github.com/crm-workflow/crm-workflow/crmstore"
 )
 
-// batchSize is how many records go to the store at a time. At most three batches exist at once: one is
+// A batch is as many records as [crmstore.Store.Write] plans at a time, since a partition's share of it is then
+// large enough for few calls, or fewer when they have many values. At most three batches exist at once: one is
 // being read, one waits, one is being written.
-const batchSize = 10_000
+const (
+	batchRecords = 1 << 15
+	batchValues  = 1 << 19
+)
 
 // batch is a stretch of the file, with everything that was found in it.
 type batch struct {
 	upserts []crmstore.Upsert
 	lines   []int // on which each upsert's record begins
+	values  int   // assignments of all upserts
 	refused int   // records with findings
 	blank   int
 	last    int   // last line of the file in it
@@ -26,21 +31,22 @@ type batch struct {
 	found   findings
 }
 
-func (b *batch) full() bool { return len(b.upserts) >= batchSize || b.refused+b.blank >= 4*batchSize }
+func (b *batch) full() bool {
+	return len(b.upserts) >= batchRecords || b.values >= batchValues || b.refused+b.blank >= 4*batchRecords
+}
 
 // reader is the first half of an import: from bytes to batches. It knows nothing of the store.
 type reader struct {
 	rows  *rowReader
 	conv  converter
-	seen  *seen
-	again bool // a later line with the same id or address is fine
+	seen  *seen // nil when a later line with the same id or address is fine
 	bytes *counter
 	keep  int // findings kept of each batch
 	batch *batch
 }
 
 func (r *reader) start() {
-	r.batch = &batch{upserts: make([]crmstore.Upsert, 0, batchSize), lines: make([]int, 0, batchSize), found: findings{keep: r.keep}}
+	r.batch = &batch{found: findings{keep: r.keep}}
 }
 
 // run reads to the end of the file and hands full batches on, the last one also when it is empty.
@@ -59,9 +65,7 @@ func (r *reader) run(send func(*batch) error) error {
 		case err != nil:
 			return fmt.Errorf("read after line %d: %w", r.rows.line, err)
 		}
-		if err := r.take(row, send); err != nil {
-			return err
-		}
+		r.take(row)
 		if r.batch.full() {
 			if err := r.flush(send); err != nil {
 				return err
@@ -71,31 +75,26 @@ func (r *reader) run(send func(*batch) error) error {
 }
 
 // take puts a row into the batch, or what is wrong with it.
-func (r *reader) take(row *row, send func(*batch) error) error {
+func (r *reader) take(row *row) {
 	e, blank, ok := r.conv.entry(row, &r.batch.found)
 	if blank {
 		r.batch.blank++
-		return nil
+		return
 	}
 	if !ok {
 		r.batch.refused++
-		return nil
+		return
 	}
-	earlier, f := r.seen.add(&e, r.again)
-	if f != nil && !r.again {
-		r.batch.found.add(*f)
-		r.batch.refused++
-		return nil
-	}
-	if earlier != 0 && len(r.batch.lines) > 0 && earlier >= r.batch.lines[0] {
-		// Within one batch the store lets the first record with an address win; here the last one shall.
-		if err := r.flush(send); err != nil {
-			return err
+	if r.seen != nil {
+		if f := r.seen.add(&e); f != nil {
+			r.batch.found.add(*f)
+			r.batch.refused++
+			return
 		}
 	}
 	r.batch.upserts = append(r.batch.upserts, e.upsert)
 	r.batch.lines = append(r.batch.lines, e.line)
-	return nil
+	r.batch.values += len(e.upsert.Set)
 }
 
 func (r *reader) flush(send func(*batch) error) error {
@@ -142,15 +141,13 @@ func (im *importer) pump(ctx context.Context, r *reader, to sink) error {
 // otherwise nobody could say what went in.
 func (im *importer) write(ctx context.Context, b *batch, to sink) error {
 	ctx = context.WithoutCancel(ctx)
+	var members []crmstore.ID
 	if len(b.upserts) > 0 {
 		results, err := to(ctx, b.upserts)
 		if err != nil {
 			return err
 		}
-		members := im.count(b, results)
-		if err := im.enlist(ctx, members); err != nil {
-			return err
-		}
+		members = im.count(b, results)
 	}
 	im.found.merge(b.found)
 	r := im.report
@@ -158,6 +155,9 @@ func (im *importer) write(ctx context.Context, b *batch, to sink) error {
 	r.Blank += b.blank
 	r.Lines += len(b.upserts) + b.refused
 	r.LastLine = b.last
+	if err := im.enlist(ctx, members); err != nil {
+		return err
+	}
 	if im.o.Progress != nil {
 		im.o.Progress(im.progress(b.offset))
 	}

@@ -99,11 +99,17 @@ func numberValue(s string) (crmstore.Value, *problem) {
 	return crmstore.NumberValue(f), nil
 }
 
-// exact reports whether the whole number s is f to the last digit.
+// exact reports whether the whole number s is f to the last digit, or what an export writes for f: as many
+// digits as tell it from its neighbours, then zeros.
 func exact(s string, f float64) bool {
 	want := strings.TrimLeft(strings.TrimLeft(s, "+-"), "0")
-	got := strings.TrimLeft(strconv.FormatFloat(f, 'f', 0, 64), "-")
-	return want == got || want == "" && f == 0
+	for _, precision := range []int{0, -1} {
+		got := strings.TrimLeft(strconv.FormatFloat(f, 'f', precision, 64), "-")
+		if want == got {
+			return true
+		}
+	}
+	return want == "" && f == 0
 }
 
 func (r reading) dateValue(t crmstore.PropertyType, s string) (crmstore.Value, *problem) {

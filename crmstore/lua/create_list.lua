@@ -1,0 +1,13 @@
+-- create_list makes a static list, giving it the next number of its object type.
+-- KEYS: 1 lists (the field with the empty name counts them), 2 account log
+-- ARGV: 1 name, 2 wall (ms), 3 facts, 4 detail
+-- Returns: the list's number, or 0 if the name is taken
+-- Cost: constant
+-- Uses: log
+if redis.call('HEXISTS', KEYS[1], ARGV[1]) == 1 then
+  return 0
+end
+local number = redis.call('HINCRBY', KEYS[1], '', 1)
+redis.call('HSET', KEYS[1], ARGV[1], number)
+log_event(KEYS[2], ARGV[2], 'create-list', '', ARGV[3], ARGV[4])
+return number

@@ -1,0 +1,35 @@
+-- members puts records of one partition on a static list or takes them off. A record whose membership changes gets
+-- a new version, so that who tested it before notices.
+-- KEYS: 1 records, 2 list (a bit per slot), 3 log
+-- ARGV: 1 wall (ms), 2 facts, 3 detail, 4 bit (1: put on, 0: take off), 5 ids (8 bytes each)
+-- Returns: a character per record: 1 changed, 0 was so already, 2 not there
+-- Cost: the records, twice; one SETBIT for each
+-- Uses: record log
+local ids = {}
+for i = 1, #ARGV[5], 8 do
+  ids[#ids + 1] = string.sub(ARGV[5], i, i + 7)
+end
+local records = redis.call('HMGET', KEYS[1], unpack(ids))
+local outcome, fields, changed = {}, {}, {}
+for i, id in ipairs(ids) do
+  local old = records[i]
+  if not old then
+    outcome[i] = '2'
+  elseif redis.call('SETBIT', KEYS[2], slot_of(old), ARGV[4]) == tonumber(ARGV[4]) then
+    outcome[i] = '0'
+  else
+    outcome[i] = '1'
+    changed[#changed + 1] = id
+    fields[#fields + 1] = id
+    fields[#fields + 1] = next_version(old) .. string.sub(old, 9)
+  end
+end
+if #changed > 0 then
+  redis.call('HSET', KEYS[1], unpack(fields))
+  local op = 'list-remove'
+  if ARGV[4] == '1' then
+    op = 'list-add'
+  end
+  log_event(KEYS[3], ARGV[1], op, table.concat(changed), ARGV[2], ARGV[3])
+end
+return table.concat(outcome)

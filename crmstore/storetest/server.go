@@ -1,0 +1,77 @@
+package storetest
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+)
+
+// StartServer starts a server of the test's own with the given arguments, such as "--requirepass", "x", listening
+// on 127.0.0.1. It returns host:port once the port is open. Nothing is on disk unless the arguments say so.
+func StartServer(t testing.TB, args ...string) string {
+	t.Helper()
+	port := FreePort(t)
+	return StartServerAt(t, port, append([]string{"--port", port}, args...)...)
+}
+
+// StartServerAt is [StartServer] for arguments that name the port themselves (it is what we wait for).
+func StartServerAt(t testing.TB, port string, args ...string) string {
+	t.Helper()
+	program, err := findServer()
+	if err != nil {
+		t.Fatal("storetest: ", err)
+	}
+	dir := t.TempDir()
+	log := filepath.Join(dir, "log")
+	fixed := []string{"--bind", "127.0.0.1", "--save", "", "--dir", dir, "--logfile", log, "--daemonize", "no"}
+	if len(args) > 0 && filepath.IsAbs(args[0]) { // a configuration file comes first
+		fixed = append([]string{args[0]}, fixed...)
+		args = args[1:]
+	}
+	cmd := exec.Command(program, append(fixed, args...)...)
+	endWithParent(cmd)
+	if err := cmd.Start(); err != nil {
+		t.Fatal("storetest: ", err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		<-ended
+	})
+	address := net.JoinHostPort("127.0.0.1", port)
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	for {
+		var d net.Dialer
+		if conn, err := d.DialContext(ctx, "tcp", address); err == nil {
+			_ = conn.Close()
+			return address
+		}
+		select {
+		case err := <-ended:
+			ended <- err
+			words, _ := os.ReadFile(log)
+			t.Fatalf("storetest: %s ended at once: %v\n%s", program, err, words)
+		case <-ctx.Done():
+			t.Fatalf("storetest: %s does not listen at %s", program, address)
+		case <-time.After(5 * time.Millisecond):
+		}
+	}
+}
+
+// FreePort is a TCP port that nobody used a moment ago.
+func FreePort(t testing.TB) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal("storetest: ", err)
+	}
+	defer l.Close()
+	return fmt.Sprint(l.Addr().(*net.TCPAddr).Port)
+}
