@@ -1,0 +1,134 @@
+package triggers
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+
+	"github.com/crm-workflow/crm-workflow/crmstore"
+)
+
+// fake is a Source over records in memory; its cells are those that crmstore computes. Columns end where
+// only zeros follow, as the store's may.
+type fake struct {
+	schema     *crmstore.Schema
+	partitions []partition
+	reads      int // records that ReadRecords and ReadAll handed out
+}
+
+type partition []slot
+
+type slot struct {
+	record *crmstore.Record // nil = free
+	lists  int              // bit 0 = keep (list 1), bit 1 = vip (list 3)
+}
+
+func (f *fake) add(p int, r *crmstore.Record, state string, lists int) {
+	r.Slot = uint32(len(f.partitions[p]))
+	switch state {
+	case "archived":
+		r.Deletion = &crmstore.Deletion{}
+	case "free":
+		r = nil
+	}
+	f.partitions[p] = append(f.partitions[p], slot{r, lists})
+}
+
+func (f *fake) member(r *crmstore.Record, list int) bool {
+	for _, p := range f.partitions {
+		for _, s := range p {
+			if s.record == r {
+				return s.lists>>(list/2)&1 == 1
+			}
+		}
+	}
+	return false
+}
+
+func (f *fake) Partitions(context.Context) (int, error) { return len(f.partitions), nil }
+
+func (f *fake) ReadColumns(_ context.Context, _ crmstore.ObjectType, from, to int, want crmstore.Want, fn func(*crmstore.Columns) error) error {
+	for p := from; p < to; p++ {
+		slots := f.partitions[p]
+		column := func(cell func(s slot) uint64) []byte {
+			b := make([]byte, 0, len(slots)*8)
+			for _, s := range slots {
+				b = binary.LittleEndian.AppendUint64(b, cell(s))
+			}
+			return bytes.TrimRight(b, "\x00")[:(len(bytes.TrimRight(b, "\x00"))+7)/8*8]
+		}
+		c := &crmstore.Columns{Partition: p, Slots: len(slots)}
+		c.Archived = column(func(s slot) uint64 {
+			switch {
+			case s.record == nil:
+				return crmstore.FreeCell
+			case s.record.Deletion != nil:
+				return crmstore.TimeCell(1)
+			}
+			return 0
+		})
+		if want.IDs {
+			c.IDs = column(func(s slot) uint64 {
+				if s.record == nil {
+					return 0
+				}
+				return uint64(s.record.ID)
+			})
+		}
+		for _, number := range want.Properties {
+			c.Properties = append(c.Properties, column(func(s slot) uint64 {
+				if s.record == nil {
+					return 0
+				}
+				return f.schema.Number(number).Cell(s.record.Value(number))
+			}))
+		}
+		for _, list := range want.Lists {
+			members := make([]byte, (len(slots)+7)/8)
+			for i, s := range slots {
+				if s.record != nil && s.lists>>(list/2)&1 == 1 {
+					members[i/8] |= 0x80 >> (i % 8)
+				}
+			}
+			c.Lists = append(c.Lists, bytes.TrimRight(members, "\x00"))
+		}
+		if err := fn(c); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (f *fake) ReadRecords(_ context.Context, _ crmstore.ObjectType, want []crmstore.PartitionIDs, fn func(int, []*crmstore.Record) error) error {
+	for _, w := range want {
+		recs := make([]*crmstore.Record, len(w.IDs))
+		for i, id := range w.IDs {
+			for _, s := range f.partitions[w.Partition] {
+				if s.record != nil && s.record.ID == id {
+					recs[i] = s.record
+					f.reads++
+				}
+			}
+		}
+		if err := fn(w.Partition, recs); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (f *fake) ReadAll(_ context.Context, _ crmstore.ObjectType, from, to int, fn func(int, []*crmstore.Record) error) error {
+	for p := from; p < to; p++ {
+		var recs []*crmstore.Record
+		for _, s := range f.partitions[p] {
+			if s.record != nil {
+				recs = append(recs, s.record)
+				f.reads++
+			}
+		}
+		if err := fn(p, recs); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,221 @@
+package triggers
+
+import (
+	"context"
+	"slices"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/workflow/diag"
+)
+
+// each calls fn for every live record with the reference for it.
+func (w world) each(t testing.TB, fn func(r *crmstore.Record, ref reference)) {
+	for _, p := range w.store.partitions {
+		for _, s := range p {
+			if s.record != nil && s.record.Deletion == nil {
+				fn(s.record, w.reference(t, s.record))
+			}
+		}
+	}
+}
+
+func (w world) lists(r *crmstore.Record) map[int][]byte {
+	lists := map[int][]byte{}
+	for _, number := range []int{1, 3} {
+		members := make([]byte, r.Slot/8+1)
+		if w.store.member(r, number) {
+			members[r.Slot/8] = 0x80 >> (r.Slot % 8)
+		}
+		lists[number] = members
+	}
+	return lists
+}
+
+func compileRandom(t *rapid.T, w world) *Expr {
+	source := writer{t}.trigger()
+	e, findings := Compile(diag.NewText("", source, nil), w.vocabulary)
+	if e == nil && findings[0].Code.ID == diag.ExprTypes.ID || e == nil && findings[0].Code.ID == diag.ExprPointless.ID {
+		t.Skip() // a fixed part without a finite result, or a literal beside && by chance
+	}
+	if e == nil {
+		t.Fatalf("compile %s: %v", source, findings)
+	}
+	return e
+}
+
+// TestRandomAnswers holds evaluation to the reference, and the normal form to "the reference says true".
+func TestRandomAnswers(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(rt *rapid.T) {
+		w := randomWorld(rt, 12)
+		e := compileRandom(rt, w)
+		normal, findings := Compile(diag.NewText("", e.Normal(), nil), w.vocabulary)
+		if normal == nil && findings[0].Code.ID != diag.ExprTooLarge.ID {
+			rt.Fatalf("%s\nhas the normal form %s\nwhich does not compile: %v", e.Source(), e.Normal(), findings)
+		}
+		env := newEnv(w.vocabulary, w.now, pStatus)
+		w.each(t, func(r *crmstore.Record, ref reference) {
+			env.lists = w.lists(r)
+			env.look(r)
+			want := ref.answer(e.Source())
+			if got := e.test(env); got != want {
+				rt.Fatalf("%s\nof %s\nis %s, the reference says %s", e.Source(), describe(r), got, want)
+			}
+			if normal == nil {
+				return
+			}
+			if got := normal.test(env); got != answer(want == True) {
+				rt.Fatalf("%s\nhas the normal form %s\nwhich of %s\nis %s, the reference says %s", e.Source(), e.Normal(), describe(r), got, want)
+			}
+		})
+	})
+}
+
+// TestRandomPlans holds plan and residual to plain evaluation: what Evaluate, Test, Explain and Why say of a trigger over
+// random records is what the reference says of each record.
+func TestRandomPlans(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(rt *rapid.T) {
+		w := randomWorld(rt, rapid.SampledFrom([]int{3, 40, 200}).Draw(rt, "records"))
+		trigger := &Trigger{Object: crmstore.Contact, Vocabulary: w.vocabulary}
+		for range rapid.IntRange(1, 3).Draw(rt, "triggers") {
+			trigger.Any = append(trigger.Any, compileRandom(rt, w))
+		}
+		for range rapid.IntRange(0, 2).Draw(rt, "suppress") {
+			trigger.Suppress = append(trigger.Suppress, compileRandom(rt, w))
+		}
+		m, err := trigger.At(w.now)
+		if err != nil {
+			rt.Fatal(err)
+		}
+		want := w.judged(t, trigger)
+		checkEvaluate(rt, w, m, want)
+		checkEvaluate(rt, w, m.Clone(), want)
+		checkTest(rt, w, m, want)
+		checkExplain(t, rt, w, m)
+	})
+}
+
+// judged is what the reference says of each live record.
+func (w world) judged(t testing.TB, trigger *Trigger) map[crmstore.ID]Verdict {
+	verdicts := map[crmstore.ID]Verdict{}
+	w.each(t, func(r *crmstore.Record, ref reference) {
+		var v Verdict
+		for i, e := range trigger.Any {
+			if !v.Match && ref.answer(e.Source()) == True {
+				v.Match, v.Trigger = true, i+1
+			}
+		}
+		for _, e := range trigger.Suppress {
+			v.Suppressed = v.Suppressed || v.Match && ref.answer(e.Source()) == True
+		}
+		verdicts[r.ID] = v
+	})
+	return verdicts
+}
+
+func checkEvaluate(rt *rapid.T, w world, m *Matcher, want map[crmstore.ID]Verdict) {
+	expected := make([]Found, len(w.store.partitions))
+	for p, slots := range w.store.partitions {
+		f := &expected[p]
+		f.Partition = p
+		for _, s := range slots {
+			if s.record == nil || s.record.Deletion != nil {
+				continue
+			}
+			f.Evaluated++
+			v := want[s.record.ID]
+			if v.Match {
+				f.Matched++
+			}
+			if v.Suppressed {
+				f.Suppressed++
+			}
+			if v.Enrolls() {
+				f.IDs, f.Triggers = append(f.IDs, s.record.ID), append(f.Triggers, uint8(v.Trigger))
+			}
+		}
+	}
+	var got []Found
+	err := m.Evaluate(context.Background(), w.store, crmstore.Contact, 0, len(w.store.partitions), func(f Found) error {
+		got = append(got, f)
+		return nil
+	})
+	if err != nil {
+		rt.Fatal(err)
+	}
+	if diff := cmp.Diff(expected, got); diff != "" {
+		rt.Fatalf("%s\nfound (-want +got):\n%s", m.Plan(), diff)
+	}
+}
+
+func checkTest(rt *rapid.T, w world, m *Matcher, want map[crmstore.ID]Verdict) {
+	var ask []crmstore.PartitionIDs
+	for p, slots := range w.store.partitions {
+		ids := []crmstore.ID{999}
+		for _, s := range slots {
+			if s.record != nil {
+				ids = append(ids, s.record.ID)
+			}
+		}
+		ask = append(ask, crmstore.PartitionIDs{Partition: p, IDs: ids})
+	}
+	slices.Reverse(ask)
+	calls := 0
+	err := m.Test(context.Background(), w.store, crmstore.Contact, ask, func(p int, recs []*crmstore.Record, v []Verdict) error {
+		if p != ask[calls].Partition || len(recs) != len(ask[calls].IDs) || recs[0] != nil || v[0] != (Verdict{}) {
+			rt.Fatalf("call %d is about partition %d with %d records", calls, p, len(recs))
+		}
+		calls++
+		for i, r := range recs[1:] {
+			if got := v[i+1]; got != want[r.ID] {
+				rt.Fatalf("%s\nsays %+v of %s, want %+v", m.Plan(), got, describe(r), want[r.ID])
+			}
+		}
+		return nil
+	})
+	if err != nil || calls != len(ask) {
+		rt.Fatalf("%d calls, %v", calls, err)
+	}
+}
+
+func checkExplain(t *testing.T, rt *rapid.T, w world, m *Matcher) {
+	x, err := m.Explain(context.Background(), w.store, crmstore.Contact, 0, len(w.store.partitions))
+	if err != nil {
+		rt.Fatal(err)
+	}
+	live := int64(0)
+	counts := map[string]int64{}
+	w.each(t, func(_ *crmstore.Record, ref reference) {
+		live++
+		asked := map[string]bool{}
+		for _, e := range x.Expressions {
+			asked[e.Source] = true
+			for _, c := range e.Conditions {
+				asked[c.Text] = true
+			}
+		}
+		for source := range asked {
+			if ref.answer(source) == True {
+				counts[source]++
+			}
+		}
+	})
+	if x.Live != live {
+		rt.Fatalf("%d live, want %d", x.Live, live)
+	}
+	for _, e := range x.Expressions {
+		if e.Keeps != counts[e.Source] {
+			rt.Fatalf("%s keeps %d by %s, want %d\n%s", e.Source, e.Keeps, e.By, counts[e.Source], x)
+		}
+		for _, c := range e.Conditions {
+			if c.Keeps != counts[c.Text] {
+				rt.Fatalf("%s keeps %d by %s, want %d\n%s", c.Text, c.Keeps, c.By, counts[c.Text], x)
+			}
+		}
+	}
+}

@@ -1,0 +1,281 @@
+package triggers
+
+import (
+	"math"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/expr-lang/expr/ast"
+	"github.com/expr-lang/expr/parser"
+
+	"github.com/crm-workflow/crm-workflow/crmstore"
+)
+
+// reference evaluates an expression the slow and obvious way, straight from the parser's tree: Kleene's logic with
+// nil for unknown, times as time.Time, durations as time.Duration. It shares nothing with the package but its names.
+type reference struct {
+	t      testing.TB
+	v      Vocabulary
+	now    time.Time
+	record *crmstore.Record
+	lists  map[string]bool
+}
+
+func (r reference) answer(source string) Answer {
+	tree, err := parser.Parse(source)
+	if err != nil {
+		r.t.Fatalf("%s: %v", source, err)
+	}
+	switch r.eval(tree.Node) {
+	case true:
+		return True
+	case false:
+		return False
+	}
+	return Unknown
+}
+
+func (r reference) eval(n ast.Node) any {
+	switch n := n.(type) {
+	case *ast.BoolNode:
+		return n.Value
+	case *ast.IntegerNode:
+		return float64(n.Value)
+	case *ast.FloatNode:
+		return n.Value
+	case *ast.StringNode:
+		return n.Value
+	case *ast.IdentifierNode:
+		return r.function(n.Value, nil)
+	case *ast.MemberNode:
+		return r.property(n.Property.(*ast.StringNode).Value)
+	case *ast.UnaryNode:
+		switch x := r.eval(n.Node).(type) {
+		case bool:
+			return !x
+		case float64:
+			if n.Operator == "-" {
+				return -x
+			}
+			return x
+		}
+		return nil
+	case *ast.BinaryNode:
+		return r.binary(n)
+	case *ast.ConditionalNode:
+		switch r.eval(n.Cond) {
+		case true:
+			return r.eval(n.Exp1)
+		case false:
+			return r.eval(n.Exp2)
+		}
+		return nil
+	case *ast.CallNode:
+		return r.function(n.Callee.(*ast.IdentifierNode).Value, n.Arguments)
+	case *ast.BuiltinNode:
+		return r.function(n.Name, n.Arguments)
+	}
+	r.t.Fatalf("reference: %T", n)
+	return nil
+}
+
+func (r reference) property(name string) any {
+	p := r.v.Schema.Find(name)[0]
+	v := r.record.Value(p.Number)
+	if !v.Known() {
+		return nil
+	}
+	switch p.Type {
+	case crmstore.Number:
+		return v.Float()
+	case crmstore.Bool:
+		return v.IsTrue()
+	case crmstore.DateTime:
+		return v.Time()
+	case crmstore.Date:
+		return r.midnight(v.Time())
+	}
+	return v.Text()
+}
+
+// midnight leaves the nights on which it does not exist to TestStartOfDay.
+func (r reference) midnight(day time.Time) time.Time {
+	y, m, d := day.Date()
+	return time.Date(y, m, d, 0, 0, 0, 0, r.v.zone())
+}
+
+func (r reference) binary(n *ast.BinaryNode) any {
+	switch n.Operator {
+	case "&&", "and":
+		a, b := r.eval(n.Left), r.eval(n.Right)
+		if a == false || b == false {
+			return false
+		}
+		if a == nil || b == nil {
+			return nil
+		}
+		return true
+	case "||", "or":
+		a, b := r.eval(n.Left), r.eval(n.Right)
+		if a == true || b == true {
+			return true
+		}
+		if a == nil || b == nil {
+			return nil
+		}
+		return false
+	case "??":
+		if a := r.eval(n.Left); a != nil {
+			return a
+		}
+		return r.eval(n.Right)
+	case "in":
+		x := r.eval(n.Left)
+		if x == nil {
+			return nil
+		}
+		for _, e := range n.Right.(*ast.ArrayNode).Nodes {
+			if r.compare(x, r.eval(e)) == 0 {
+				return true
+			}
+		}
+		return false
+	}
+	a, b := r.eval(n.Left), r.eval(n.Right)
+	if a == nil || b == nil {
+		return nil
+	}
+	switch n.Operator {
+	case "==":
+		return r.compare(a, b) == 0
+	case "!=":
+		return r.compare(a, b) != 0
+	case "<":
+		return r.compare(a, b) < 0
+	case "<=":
+		return r.compare(a, b) <= 0
+	case ">":
+		return r.compare(a, b) > 0
+	case ">=":
+		return r.compare(a, b) >= 0
+	case "contains":
+		return strings.Contains(a.(string), b.(string))
+	case "startsWith":
+		return strings.HasPrefix(a.(string), b.(string))
+	case "endsWith":
+		return strings.HasSuffix(a.(string), b.(string))
+	case "matches":
+		return regexp.MustCompile(b.(string)).MatchString(a.(string))
+	}
+	return r.arithmetic(n.Operator, a, b)
+}
+
+func (r reference) compare(a, b any) int {
+	switch a := a.(type) {
+	case bool:
+		if a == b.(bool) {
+			return 0
+		}
+		return 1
+	case float64:
+		switch {
+		case a < b.(float64):
+			return -1
+		case a > b.(float64):
+			return 1
+		}
+		return 0
+	case string:
+		return strings.Compare(a, b.(string))
+	case time.Time:
+		return a.Compare(b.(time.Time))
+	}
+	return int(a.(time.Duration) - b.(time.Duration))
+}
+
+func (r reference) arithmetic(operator string, a, b any) any {
+	switch a := a.(type) {
+	case time.Time:
+		switch b := b.(type) {
+		case time.Time:
+			return a.Sub(b)
+		case time.Duration:
+			if operator == "-" {
+				b = -b
+			}
+			return a.Add(b)
+		}
+	case time.Duration:
+		if t, ok := b.(time.Time); ok {
+			return t.Add(a)
+		}
+		if operator == "-" {
+			return a - b.(time.Duration)
+		}
+		return a + b.(time.Duration)
+	}
+	x, y := a.(float64), b.(float64)
+	result := map[string]float64{"+": x + y, "-": x - y, "*": x * y, "/": x / y, "%": math.Mod(x, y)}[operator]
+	if math.IsNaN(result) || math.IsInf(result, 0) {
+		return nil
+	}
+	return result
+}
+
+func (r reference) function(name string, arguments []ast.Node) any {
+	const day = 24 * time.Hour
+	days := func(d time.Duration) any {
+		n := d / day
+		if d%day < 0 {
+			n--
+		}
+		return float64(n)
+	}
+	var x any
+	if len(arguments) > 0 {
+		x = r.eval(arguments[0])
+	}
+	switch name {
+	case "now":
+		return r.now
+	case "today":
+		return r.midnight(r.now.In(r.v.zone()))
+	case "known":
+		return x != nil
+	case "unknown":
+		return x == nil
+	case "inList":
+		return r.lists[x.(string)]
+	case "date":
+		if t, err := time.Parse(time.RFC3339, x.(string)); err == nil {
+			return t
+		}
+		t, _ := time.Parse(time.DateOnly, x.(string))
+		return r.midnight(t)
+	case "duration":
+		text := x.(string)
+		unit := map[byte]time.Duration{'w': 7 * day, 'd': day, 'h': time.Hour}[text[len(text)-1]]
+		n := 0
+		for _, c := range text[:len(text)-1] {
+			n = n*10 + int(c-'0')
+		}
+		return time.Duration(n) * unit
+	}
+	if x == nil {
+		return nil
+	}
+	switch name {
+	case "daysSince":
+		return days(r.now.Sub(x.(time.Time)))
+	case "daysUntil":
+		return days(x.(time.Time).Sub(r.now))
+	case "daysAgo":
+		return r.now.Add(-time.Duration(math.Floor(x.(float64)*86_400_000+0.5)) * time.Millisecond)
+	case "lower":
+		return strings.ToLower(x.(string))
+	}
+	r.t.Fatalf("reference: function %s", name)
+	return nil
+}
