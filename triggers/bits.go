@@ -261,8 +261,8 @@ func (m cellMatch) end(column []byte, wanted uint64) uint64 {
 	return found
 }
 
-// rangeBlock and smallBlock hold no branch that depends on a cell: the processor guesses wrongly on mixed
-// data, which is four times slower (BenchmarkColumns).
+// rangeBlock and smallBlock hold no branch that depends on a cell, since the processor would guess wrongly
+// for half of the cells of mixed data.
 func (m cellMatch) rangeBlock(block *[512]byte) uint64 {
 	found := uint64(0)
 	for i := range 64 {

@@ -25,7 +25,10 @@ func (c *checker) check(n ast.Node) *node {
 	if checked, ok := c.done[n]; ok {
 		return checked
 	}
-	checked := c.make(n)
+	checked := c.make(n).measured()
+	if checked.size > maxLogic { // 1 < x < 5 has x twice, and so has what is in x: it can double at each level
+		checked = c.find(diag.ExprTooLarge, n, "the expression grows too much when it is written out", "split it into several triggers")
+	}
 	checked.from, checked.to = c.spans.bytes(n)
 	c.done[n] = checked
 	return checked

@@ -74,6 +74,8 @@ type node struct {
 	kind     kind
 	from, to int // bytes of the source
 	args     []*node
+	size     int  // nodes down from here, shared ones counted each time
+	varies   bool // mentions a property or a list, so that records differ
 
 	name     string  // operator, name of a list, or how a constant was written
 	number   float64 // constant: number, or milliseconds (since 1970 UTC for an instant)
@@ -106,9 +108,15 @@ func (n *node) mentions() (properties []*crmstore.Property, lists []int) {
 }
 
 // fixed reports whether n is the same for every record.
-func (n *node) fixed() bool {
-	properties, lists := n.mentions()
-	return len(properties) == 0 && len(lists) == 0
+func (n *node) fixed() bool { return !n.varies }
+
+// measured sets what follows from the nodes below.
+func (n *node) measured() *node {
+	n.size, n.varies = 1, n.op == opProperty || n.op == opInList
+	for _, a := range n.args {
+		n.size, n.varies = min(n.size+a.size, maxLogic+1), n.varies || a.varies
+	}
+	return n
 }
 
 func isTruth(n *node) bool { return n.op == opConst && n.kind == kindBool }

@@ -81,7 +81,8 @@ func negate(n *node) *node {
 	case opConst:
 		flipped.truth = !n.truth
 	default:
-		return &node{op: opNot, kind: kindBool, from: n.from, to: n.to, args: []*node{n}}
+		not := node{op: opNot, kind: kindBool, from: n.from, to: n.to, args: []*node{n}}
+		return not.measured()
 	}
 	return &flipped
 }
@@ -146,7 +147,8 @@ func (z *normalizer) guards(n *node) *logic {
 }
 
 func known(n *node) *logic {
-	return &logic{op: opConst, leaf: &node{op: opKnown, kind: kindBool, from: n.from, to: n.to, args: []*node{n}}}
+	leaf := node{op: opKnown, kind: kindBool, from: n.from, to: n.to, args: []*node{n}}
+	return &logic{op: opConst, leaf: leaf.measured()}
 }
 
 // mayOverflow reports whether n can have no finite result although all below it is known.

@@ -193,7 +193,7 @@ func (c *checker) in(n *ast.BinaryNode) *node {
 }
 
 // maxPattern limits the size of a regular expression after its repetitions are written out.
-const maxPattern = 5000
+const maxPattern = 1000
 
 func (c *checker) textTest(n *ast.BinaryNode, a, b *node) *node {
 	for i, x := range []*node{a, b} {
@@ -280,7 +280,7 @@ func (c *checker) arithmetic(n *ast.BinaryNode, a, b *node) *node {
 
 // calculable refuses a fixed calculation without a finite result, so that what is fixed is always known.
 func (c *checker) calculable(source ast.Node, n *node) *node {
-	if n.fixed() {
+	if n.measured().fixed() && n.size <= maxLogic {
 		if _, ok := number(n)(&env{}); !ok {
 			return c.find(diag.ExprTypes, source, fmt.Sprintf("%s has no finite result", c.source(source)), "")
 		}

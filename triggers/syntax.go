@@ -52,18 +52,23 @@ func parse(text diag.Text) (tree ast.Node, finding *diag.Finding) {
 		f := syntaxFinding(text, err)
 		return nil, &f
 	}
-	if depth(parsed.Node) > maxDepth {
+	if depth(parsed.Node, map[ast.Node]int{}) > maxDepth {
 		return nil, found(diag.ExprTooLarge, 0, len(source), fmt.Sprintf("the expression is nested more than %d levels deep", maxDepth),
 			"split it into several triggers")
 	}
 	return parsed.Node, nil
 }
 
-func depth(n ast.Node) int {
+// depth is how many levels of nodes there are from n down. Nodes may be shared, so it remembers what it measured.
+func depth(n ast.Node, known map[ast.Node]int) int {
+	if d, ok := known[n]; ok {
+		return d
+	}
 	below := 0
 	for _, c := range children(n) {
-		below = max(below, depth(c))
+		below = max(below, depth(c, known))
 	}
+	known[n] = below + 1
 	return below + 1
 }
 
