@@ -1,0 +1,30 @@
+package csvfile
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/crm-workflow/crm-workflow/crmstore"
+)
+
+func TestParseValue(t *testing.T) {
+	t.Parallel()
+	schema := crmstore.NewSchema(crmstore.Contact, 0, crmstore.DefaultProperties(crmstore.Contact))
+	for _, c := range []struct{ property, text, want, wrong string }{
+		{"email", " Ada@Example.com ", "Ada@Example.com", ""},
+		{"email", "ada", "", `email: "ada" is not an e-mail address (write one address`},
+		{"createdate", "2026-01-31 10:00", "2026-01-31T10:00:00Z", ""},
+		{"createdate", "01/02/2026", "", "createdate: "},
+		{"lifecyclestage", "Lead", "lead", ""},
+		{"lifecyclestage", "leed", "", `"leed" is not an option (did you mean lead?`},
+		{"firstname", "", "", ""},
+	} {
+		v, err := ParseValue(schema.Find(c.property)[0], c.text, nil)
+		if v.String() != c.want || (err == nil) != (c.wrong == "") {
+			t.Errorf("%s %q: got %q, %v", c.property, c.text, v, err)
+		}
+		if err != nil && !strings.Contains(err.Error(), c.wrong) {
+			t.Errorf("%s %q: got %v, want %s", c.property, c.text, err, c.wrong)
+		}
+	}
+}
