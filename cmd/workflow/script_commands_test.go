@@ -32,7 +32,7 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 // jsonPath reads the last stdout as one JSON document and compares the value at a path: json PATH WANT, such as
-// json error.kind usage, json runs.0.deleted 3, or json contacts.# 12 for a length. WANT "-" wants no such field.
+// json error.kind usage, json runs.0.deleted 3, or json contacts.length 12. WANT "-" wants no such field.
 func jsonPath(ts *testscript.TestScript, neg bool, args []string) {
 	if len(args) != 2 {
 		ts.Fatalf("usage: json PATH WANT")
@@ -60,7 +60,7 @@ func at(v any, path []string) string {
 			return at(next, path[1:])
 		}
 	case []any:
-		if path[0] == "#" {
+		if path[0] == "length" {
 			return strconv.Itoa(len(v))
 		}
 		if i, err := strconv.Atoi(path[0]); err == nil && i < len(v) {

@@ -1,29 +1,45 @@
 package main
 
 import (
+	"os"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/crm-workflow/crm-workflow/crmstore/storetest"
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"workflow": main})
+	testscript.Main(withServer{m}, map[string]func(){"workflow": main})
 }
 
-// TestScript runs testdata/script: each file is a session at a shell, with the program as it is built.
+// withServer starts the tests' server around the tests, and not in the processes that are the program itself.
+type withServer struct{ m *testing.M }
+
+// Run runs the tests.
+func (w withServer) Run() int { return storetest.Main(w.m) }
+
+// TestScript runs testdata/script: each file is a session at a shell, with the program as it is built, in an account of
+// its own that does not exist yet.
 func TestScript(t *testing.T) {
 	t.Parallel()
+	url := storetest.URL(t)
+	examples, err := os.OpenRoot("../../examples")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = examples.Close() }) // it was only read
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
-		Setup:               setUp,
-		Cmds:                map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "json": jsonPath},
+		Setup: func(e *testscript.Env) error {
+			e.Setenv("WORKFLOW_USER", "mira")
+			e.Setenv("WORKFLOW_STORE", url)
+			e.Setenv("WORKFLOW_ACCOUNT", storetest.NewAccountName(e.T().(testing.TB)))
+			e.Setenv("EXAMPLES", examples.Name())
+			return nil
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "json": jsonPath},
 	})
-}
-
-func setUp(e *testscript.Env) error {
-	e.Setenv("WORKFLOW_USER", "mira")
-	e.Setenv("NO_COLOR", "1")
-	return nil
 }

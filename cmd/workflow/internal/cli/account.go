@@ -3,7 +3,6 @@ package cli
 import (
 	"context"
 	"errors"
-	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -146,16 +145,20 @@ func runsWorkflows(t crmstore.Tier) bool {
 }
 
 func tierNames() []string {
-	return []string{string(crmstore.Free), string(crmstore.Starter), string(crmstore.Professional), string(crmstore.Enterprise)}
+	var names []string
+	for _, t := range crmstore.Tiers() {
+		names = append(names, string(t))
+	}
+	return names
 }
 
 func parseTier(word string) (crmstore.Tier, error) {
-	name := strings.ToLower(strings.TrimSpace(word))
-	if slices.Contains(tierNames(), name) {
-		return crmstore.Tier(name), nil
+	tier, err := crmstore.ParseTier(word)
+	if err == nil {
+		return tier, nil
 	}
 	help := "one of: " + strings.Join(tierNames(), ", ")
-	if near := diag.Nearest(name, tierNames()); near != "" {
+	if near := diag.Nearest(word, tierNames()); near != "" {
 		help = "did you mean " + near + "?"
 	}
 	return "", usagef(help, "tier %q is not known", word)

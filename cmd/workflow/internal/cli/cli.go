@@ -35,7 +35,8 @@ type Command struct {
 	StderrTerminal bool // progress is shown
 	Width          int  // columns of the terminal; 0 = 80
 
-	shared *crmstore.Store // every verb uses this store and leaves it open; see demo.go
+	shared *crmstore.Store   // every verb uses this store and leaves it open; see demo.go
+	files  map[string][]byte // these files are there although they are not on disk; see demo.go
 }
 
 // FromOS is the command as this process was called.

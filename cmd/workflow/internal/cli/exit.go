@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/workflow"
 	"github.com/crm-workflow/crm-workflow/workflow/diag"
 )
 
@@ -24,7 +25,7 @@ type problem struct {
 	message  string
 	help     string    // what to do; may be empty
 	reason   string    // a stable word for programs, such as "tier"; may be empty
-	findings diag.List // of the file that was refused; rendered already where they were found
+	findings diag.List // of the file that was refused; for people they were shown when they were found
 	said     bool      // the verb has printed its result, and only the exit code is left to set
 }
 
@@ -53,6 +54,8 @@ func (s *session) explain(ctx context.Context, err error) *problem {
 	var p *problem
 	var taken *crmstore.EmailTakenError
 	var active *crmstore.ActiveRunError
+	var refused *workflow.RefusedError
+	var stale *workflow.FindingsError
 	switch {
 	case errors.As(err, &p):
 		return p
@@ -60,6 +63,14 @@ func (s *session) explain(ctx context.Context, err error) *problem {
 		return &problem{
 			code: exitFailed, reason: "interrupted", message: "stopped before the end: " + err.Error(),
 			help: "what was done stays done; the same command goes on from there",
+		}
+	case errors.As(err, &refused):
+		return &problem{code: exitRefused, reason: refused.Reason, message: refused.Message, help: refused.Help}
+	case errors.As(err, &stale):
+		s.showFindings(stale.List, nil)
+		return &problem{
+			code: exitRefused, message: err.Error(), findings: stale.List,
+			help: "properties or lists changed since it was published: repair the file and publish it again",
 		}
 	case errors.Is(err, crmstore.ErrNoAccount):
 		return &problem{
@@ -138,20 +149,19 @@ type errorDocument struct {
 }
 
 type errorBody struct {
-	Kind     string            `json:"kind"` // findings, refused, usage, failed
-	Exit     int               `json:"exit_code"`
-	Reason   string            `json:"reason,omitempty"` // a stable word, such as tier or not-found
-	Message  string            `json:"message"`
-	Help     string            `json:"help,omitempty"`
-	Findings []findingDocument `json:"findings,omitempty"`
+	Kind     string    `json:"kind"` // findings, refused, usage, failed
+	Exit     int       `json:"exit_code"`
+	Reason   string    `json:"reason,omitempty"` // a stable word, such as tier or not-found
+	Message  string    `json:"message"`
+	Help     string    `json:"help,omitempty"`
+	Findings diag.List `json:"findings,omitempty"`
 }
 
 func newErrorBody(p *problem) errorBody {
 	e := errorBody{
-		Kind: kinds[p.code], Exit: p.code, Reason: p.reason, Message: p.message, Help: p.help,
-		Findings: findingDocuments(p.findings),
+		Kind: kinds[p.code], Exit: p.code, Reason: p.reason, Message: p.message, Help: p.help, Findings: p.findings,
 	}
-	if len(p.findings) > 0 {
+	if len(p.findings) > 0 && p.code == exitRefused {
 		e.Kind = "findings"
 	}
 	return e

@@ -109,7 +109,7 @@ func (s *session) propertiesAdd() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		s.emit(made, func(out *output) { out.printf("%s has a new %s property %s\n", o.Plural(), made.Type, made.Name) })
+		s.emit(made, func(out *output) { out.printf("%s have a new %s property %s\n", o.Plural(), made.Type, made.Name) })
 		return nil
 	}
 	cmd.Flags().StringVar(&kind, "type", "", strings.Join(propertyTypes, ", "))

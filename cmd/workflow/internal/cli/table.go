@@ -49,6 +49,14 @@ func (o *output) table(tb *table, indent int) {
 	}
 }
 
+// rows writes tb without its heading.
+func (o *output) rows(tb *table, indent int) {
+	widths := tb.widths()
+	for _, r := range tb.rows {
+		o.row(tb, r, widths, indent)
+	}
+}
+
 func (tb *table) widths() []int {
 	widths := make([]int, len(tb.columns))
 	for i, c := range tb.columns {

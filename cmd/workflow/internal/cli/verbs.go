@@ -3,17 +3,25 @@ package cli
 import "github.com/spf13/cobra"
 
 func (s *session) startVerbs() []*cobra.Command {
-	return []*cobra.Command{s.accountCommand()}
+	return []*cobra.Command{s.demoCommand(), s.accountCommand()}
 }
 
 func (s *session) recordVerbs() []*cobra.Command {
-	return []*cobra.Command{s.propertiesCommand(), s.binCommand(), s.restoreCommand(), s.auditCommand()}
+	return []*cobra.Command{s.recordsCommand(), s.propertiesCommand(), s.binCommand(), s.restoreCommand(), s.auditCommand()}
 }
 
-func (s *session) workflowVerbs() []*cobra.Command { return []*cobra.Command{} }
+func (s *session) workflowVerbs() []*cobra.Command {
+	return []*cobra.Command{
+		s.validateCommand(), s.explainCommand(), s.reviewCommand(), s.publishCommand(), s.listCommand(), s.showCommand(),
+	}
+}
 
-func (s *session) runVerbs() []*cobra.Command { return []*cobra.Command{} }
+func (s *session) runVerbs() []*cobra.Command {
+	return []*cobra.Command{
+		s.runCommand(), s.runsCommand(), s.approveCommand(), s.cancelCommand(), s.resumeCommand(), s.undoCommand(), s.whyCommand(),
+	}
+}
 
 func (s *session) operateVerbs() []*cobra.Command {
-	return []*cobra.Command{s.doctorCommand(), s.completionCommand(), s.versionCommand()}
+	return []*cobra.Command{s.daemonCommand(), s.doctorCommand(), s.schemaCommand(), s.completionCommand(), s.versionCommand()}
 }

@@ -119,3 +119,8 @@ func plural[N ~int | ~int64](n N, one, many string) string {
 	}
 	return many
 }
+
+// lines are the lines of a file without their ends.
+func lines(text []byte) []string {
+	return strings.Split(strings.TrimRight(strings.ReplaceAll(string(text), "\r\n", "\n"), "\n"), "\n")
+}

@@ -1,0 +1,157 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/workflow"
+)
+
+const defaultListen = "127.0.0.1:9464"
+
+func (s *session) daemonCommand() *cobra.Command {
+	var listen, logFormat string
+	cmd := &cobra.Command{
+		Use: "daemon [--listen ADDR] [--log-format text|json]", Short: "run published workflows on their schedules, until signalled",
+		Long: "daemon starts the runs of all published workflows at their times, goes on with runs that were interrupted, and\n" +
+			"serves /metrics for Prometheus, /healthz (the process is alive) and /readyz (the store answers and runs are\n" +
+			"scheduled). Several daemons may work on one store. On SIGINT or SIGTERM it finishes the batches in hand and ends;\n" +
+			"runs go on when the next daemon starts.",
+		Example: "  workflow daemon\n  workflow daemon --listen 0.0.0.0:9464 --log-format json\n  workflow daemon --listen none",
+		Args:    noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			log, err := s.logger(logFormat)
+			if err != nil {
+				return err
+			}
+			store, err := s.open(cmd.Context())
+			if err != nil {
+				return err
+			}
+			if _, err := store.Account(cmd.Context()); err != nil {
+				return err
+			}
+			return newDaemon(store, log).run(cmd.Context(), listen)
+		},
+	}
+	cmd.Flags().StringVar(&listen, "listen", defaultListen, "address of /metrics, /healthz and /readyz; none = no server")
+	cmd.Flags().StringVar(&logFormat, "log-format", "", "text or json (default: text on a terminal, else json)")
+	_ = cmd.RegisterFlagCompletionFunc("log-format", cobra.FixedCompletions([]string{formatText, formatJSON}, cobra.ShellCompDirectiveNoFileComp))
+	return cmd
+}
+
+func (s *session) logger(format string) (*slog.Logger, error) {
+	if format == "" {
+		format = formatJSON
+		if s.err.terminal {
+			format = formatText
+		}
+	}
+	switch format {
+	case formatText:
+		return slog.New(slog.NewTextHandler(s.err, nil)), nil
+	case formatJSON:
+		return slog.New(slog.NewJSONHandler(s.err, nil)), nil
+	}
+	return nil, usagef("write --log-format text or --log-format json", "--log-format %q is not known", format)
+}
+
+// daemon is a scheduler with a server that tells about it.
+type daemon struct {
+	store     *crmstore.Store
+	log       *slog.Logger
+	registry  *prometheus.Registry
+	scheduler *workflow.Scheduler
+	working   atomic.Bool // the scheduler runs and was not told to stop
+}
+
+func newDaemon(store *crmstore.Store, log *slog.Logger) *daemon {
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	runner := &workflow.Runner{Store: store, Metrics: workflow.NewMetrics(registry), Log: log, Owner: workflow.NewOwner()}
+	return &daemon{store: store, log: log, registry: registry, scheduler: &workflow.Scheduler{Runner: runner}}
+}
+
+// shutdownTime bounds how long requests under way may take once the scheduler has stopped.
+const shutdownTime = 5 * time.Second
+
+// run schedules and serves until ctx ends, then waits for the scheduler's last batch. The server answers until then,
+// and says that it is not ready.
+func (d *daemon) run(ctx context.Context, listen string) error {
+	var listener net.Listener
+	if listen != "none" {
+		var err error
+		if listener, err = new(net.ListenConfig).Listen(ctx, "tcp", listen); err != nil {
+			return failedf("choose another one with --listen, or none", "listen on %s: %v", listen, err)
+		}
+		d.log.Info("listening", slog.String("address", listener.Addr().String()))
+	}
+	server := d.server()
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error {
+		d.working.Store(true)
+		stop := context.AfterFunc(ctx, func() { d.working.Store(false) })
+		defer stop()
+		d.log.Info("scheduling", slog.String("store", d.store.Describe()), slog.String("account", d.store.AccountName()))
+		err := d.scheduler.Run(ctx)
+		d.working.Store(false)
+		d.log.Info("stopped")
+		// The requests under way get their own time: ctx has ended already.
+		last, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTime)
+		defer cancel()
+		return errors.Join(err, server.Shutdown(last))
+	})
+	if listener != nil {
+		group.Go(func() error {
+			if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+				return fmt.Errorf("serve %s: %w", listen, err)
+			}
+			return nil
+		})
+	}
+	return group.Wait()
+}
+
+// server is closed to slow and to large requests: it is meant for a scraper and a supervisor.
+func (d *daemon) server() *http.Server {
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", promhttp.HandlerFor(d.registry, promhttp.HandlerOpts{
+		Registry: d.registry, EnableOpenMetrics: true, MaxRequestsInFlight: 4, Timeout: 10 * time.Second,
+	}))
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
+	mux.HandleFunc("GET /readyz", d.ready)
+	return &http.Server{
+		Handler: mux, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: 30 * time.Second,
+		IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10, ErrorLog: slog.NewLogLogger(d.log.Handler(), slog.LevelWarn),
+	}
+}
+
+// readyTime bounds how long the store may take to answer.
+const readyTime = 2 * time.Second
+
+func (d *daemon) ready(w http.ResponseWriter, r *http.Request) {
+	if !d.working.Load() {
+		http.Error(w, "not ready: the scheduler does not run", http.StatusServiceUnavailable)
+		return
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), readyTime)
+	defer cancel()
+	if err := d.store.Ping(ctx); err != nil {
+		http.Error(w, "not ready: "+err.Error(), http.StatusServiceUnavailable)
+		return
+	}
+	fmt.Fprintln(w, "ready")
+}

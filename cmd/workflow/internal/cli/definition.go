@@ -1,0 +1,141 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/triggers"
+	"github.com/crm-workflow/crm-workflow/workflow"
+	"github.com/crm-workflow/crm-workflow/workflow/diag"
+)
+
+// isFile reports whether an argument means a file and not the name of a published workflow. Names of workflows hold
+// neither dots nor slashes, so that the two cannot be mixed up; "-" is stdin.
+func isFile(arg string) bool {
+	return arg == "-" || strings.ContainsAny(arg, "./"+string(filepath.Separator))
+}
+
+// maxSource is how much of stdin is read; the loader refuses anything near it.
+const maxSource = 16 << 20
+
+// readSource reads a workflow file, or stdin for "-".
+func (s *session) readSource(path string) (name string, source []byte, err error) {
+	if path == "-" {
+		source, err = io.ReadAll(io.LimitReader(s.in, maxSource))
+		if err != nil {
+			return "stdin", nil, fmt.Errorf("read workflow from stdin: %w", err)
+		}
+		return "stdin", source, nil
+	}
+	if source, ok := s.command.files[path]; ok {
+		return path, source, nil
+	}
+	source, err = os.ReadFile(path)
+	var at *os.PathError
+	switch {
+	case errors.As(err, &at):
+		return path, nil, failedf("", "read workflow file %s: %v", path, at.Err)
+	case err != nil:
+		return path, nil, fmt.Errorf("read workflow file: %w", err)
+	}
+	return path, source, nil
+}
+
+// loadFile loads a workflow file against the account, and shows what is wrong with it.
+func (s *session) loadFile(ctx context.Context, store *crmstore.Store, path string) (*workflow.Definition, diag.List, error) {
+	vocabulary, err := workflow.AccountVocabulary(ctx, store)
+	if err != nil {
+		return nil, nil, err
+	}
+	name, source, err := s.readSource(path)
+	if err != nil {
+		return nil, nil, err
+	}
+	d, findings := workflow.Load(name, source, vocabulary)
+	s.showFindings(findings, map[string][]byte{name: source})
+	if d == nil {
+		return nil, findings, &problem{
+			code: exitRefused, findings: findings, message: fmt.Sprintf("%s: %s; nothing was changed", name, countFindings(findings)),
+		}
+	}
+	return d, findings, nil
+}
+
+// loadTarget loads what NAME|FILE says: a file, or the published revision of a workflow.
+func (s *session) loadTarget(ctx context.Context, store *crmstore.Store, target string) (*workflow.Definition, error) {
+	if isFile(target) {
+		d, _, err := s.loadFile(ctx, store, target)
+		return d, err
+	}
+	d, _, err := workflow.LoadPublished(ctx, store, target)
+	if errors.Is(err, crmstore.ErrNotFound) {
+		return nil, s.unknownWorkflow(ctx, store, target)
+	}
+	return d, err
+}
+
+// unknownWorkflow says that no workflow of that name is published, and which one may have been meant.
+func (s *session) unknownWorkflow(ctx context.Context, store *crmstore.Store, name string) error {
+	help := "see: workflow list" + s.repeatFlags()
+	var names []string
+	if all, err := store.Workflows(ctx); err == nil {
+		for _, w := range all {
+			names = append(names, w.Name)
+		}
+	}
+	if near := diag.Nearest(name, names); near != "" {
+		help = "did you mean " + near + "?"
+	} else if _, err := os.Stat(name); err == nil {
+		help = "to name a file, write ./" + name
+	}
+	return &problem{code: exitRefused, reason: "not-found", help: help, message: fmt.Sprintf("no workflow %q is published", name)}
+}
+
+// showFindings writes findings to stderr with their source lines. A program gets them in its document instead.
+func (s *session) showFindings(l diag.List, sources map[string][]byte) {
+	if len(l) == 0 || s.json() {
+		return
+	}
+	_ = diag.Printer{Sources: sources, Color: s.err.colour}.Print(s.err, l) // the stream keeps its first error itself
+}
+
+// countFindings is "2 errors, 1 warning".
+func countFindings(l diag.List) string {
+	errs, warnings := l.Count()
+	var parts []string
+	if errs > 0 {
+		parts = append(parts, counted(errs, "error", "errors"))
+	}
+	if warnings > 0 {
+		parts = append(parts, counted(warnings, "warning", "warnings"))
+	}
+	if len(parts) == 0 {
+		return "no findings"
+	}
+	return strings.Join(parts, ", ")
+}
+
+// defaultVocabulary is what expressions may speak of in a new account; lists are not known there.
+func defaultVocabulary(o crmstore.ObjectType) triggers.Vocabulary {
+	if !slices.Contains(crmstore.StandardObjects(), o) {
+		return triggers.Vocabulary{}
+	}
+	return triggers.Vocabulary{Schema: crmstore.NewSchema(o, 0, crmstore.DefaultProperties(o))}
+}
+
+// completeTarget completes NAME|FILE.
+func (s *session) completeTarget() completer { return s.completeWorkflows(true) }
+
+// completeFiles completes workflow files.
+func completeFiles(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+	return []string{"yaml", "yml"}, cobra.ShellCompDirectiveFilterFileExt
+}

@@ -1,0 +1,176 @@
+package cli
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/workflow"
+)
+
+func (s *session) publishCommand() *cobra.Command {
+	var yes, off bool
+	cmd := &cobra.Command{
+		Use: "publish FILE [--yes] | NAME | --off NAME", Short: "review and switch a workflow on; switch it on or off again",
+		Long: "publish FILE shows the review, asks, freezes the file as a numbered revision and switches the workflow on.\n" +
+			"publish NAME switches a published workflow on again, publish --off NAME switches it off: then nothing more\n" +
+			"happens, and a run that is under way stops and is held.",
+		Example:           "  workflow publish stale.yaml\n  workflow publish stale.yaml --yes     # where nobody can be asked\n  workflow publish --off stale-leads",
+		Args:              args(1, 1, "a workflow file or the name of a published workflow"),
+		ValidArgsFunction: s.completeTarget(),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if off && isFile(args[0]) {
+				return usagef("workflow publish --off NAME", "--off wants the name of a workflow, not a file")
+			}
+			store, err := s.open(cmd.Context())
+			if err != nil {
+				return err
+			}
+			if isFile(args[0]) {
+				return s.publishFile(cmd.Context(), store, args[0], yes)
+			}
+			return s.switchWorkflow(cmd.Context(), store, args[0], !off)
+		},
+	}
+	cmd.Flags().BoolVar(&yes, "yes", false, "publish without asking")
+	cmd.Flags().BoolVar(&off, "off", false, "switch the workflow off")
+	return cmd
+}
+
+// publishDocument is what publishing or switching did.
+type publishDocument struct {
+	crmstore.Workflow
+	NewRevision bool            `json:"new_revision"`
+	SwitchedOn  bool            `json:"switched_on"`
+	Existing    int64           `json:"existing"` // contacts that matched already and will never be deleted
+	Review      *reviewDocument `json:"review,omitempty"`
+}
+
+func (s *session) publishFile(ctx context.Context, store *crmstore.Store, file string, yes bool) error {
+	account, err := store.Account(ctx)
+	if err != nil {
+		return err
+	}
+	if err := workflow.CheckGate(account); err != nil {
+		return err // before anybody reads a review for nothing
+	}
+	d, _, err := s.loadFile(ctx, store, file)
+	if err != nil {
+		return err
+	}
+	at := s.now()
+	r, err := workflow.MakeReview(ctx, store, d, at)
+	if err != nil {
+		return err
+	}
+	doc, err := newReviewDocument(ctx, store, d, r, 5)
+	if err != nil {
+		return err
+	}
+	if !s.json() {
+		doc.show(s.out)
+		s.out.printf("\n")
+	}
+	if !yes && !(r.Same && r.Published.On) {
+		if err := s.confirm(file, r); err != nil {
+			return err
+		}
+	}
+	p, err := workflow.Publish(ctx, store, d, s.user(), at)
+	if err != nil {
+		return err
+	}
+	s.emit(publishDocument{p.Workflow, p.NewRevision, p.SwitchedOn, p.Existing, doc}, func(o *output) {
+		showPublished(o, p, doc)
+	})
+	return nil
+}
+
+func showPublished(o *output, p workflow.Publication, doc *reviewDocument) {
+	switch {
+	case !p.Changed():
+		o.printf("nothing to do: revision %s of %s is this file, and it is on\n", count(p.Revision), p.Name)
+		return
+	case p.NewRevision:
+		o.printf("%s revision %s of %s, switched on\n", o.paint(green, "published:"), count(p.Revision), p.Name)
+	default:
+		o.printf("%s %s, revision %s as before\n", o.paint(green, "switched on:"), p.Name, count(p.Revision))
+	}
+	if p.Existing > 0 {
+		o.printf("%s matched already and will not be deleted (existing: false)\n", records(p.Existing, p.Object))
+	}
+	if len(doc.NextRuns) > 0 {
+		o.printf("next run %s by `workflow daemon`, or now: workflow run %s\n", doc.NextRuns[0], p.Name)
+	} else {
+		o.printf("it has no schedule; run it: workflow run %s\n", p.Name)
+	}
+}
+
+// confirm asks the person at the terminal; where there is none, the call must say --yes.
+func (s *session) confirm(file string, r *workflow.Review) error {
+	if !s.command.StdinTerminal {
+		return usagef("read the review, then: workflow publish "+file+" --yes"+s.repeatFlags(),
+			"publishing needs a yes, and there is no terminal to ask at")
+	}
+	if err := s.out.flush(); err != nil {
+		return err
+	}
+	s.err.printf("Publish revision %s of %s and switch it on? It would delete %s now. [y/N] ",
+		count(r.Published.Revision+boolInt(!r.Same)), r.Workflow, records(r.WouldDelete, r.Object))
+	answer, err := bufio.NewReader(s.in).ReadString('\n')
+	if err != nil && answer == "" {
+		s.err.printf("\n")
+	}
+	switch strings.ToLower(strings.TrimSpace(answer)) {
+	case "y", "yes":
+		return nil
+	}
+	return refusedf("", "not published: the answer was not yes; nothing was changed")
+}
+
+func boolInt(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+func (s *session) switchWorkflow(ctx context.Context, store *crmstore.Store, name string, on bool) error {
+	before, err := store.Workflow(ctx, name)
+	if errors.Is(err, crmstore.ErrNotFound) {
+		return s.unknownWorkflow(ctx, store, name)
+	}
+	if err != nil {
+		return err
+	}
+	w, err := workflow.Switch(ctx, store, name, on, s.user(), s.now())
+	if err != nil {
+		return err
+	}
+	s.emit(publishDocument{Workflow: w, SwitchedOn: on && !before.On}, func(o *output) {
+		switch {
+		case before.On == on:
+			o.printf("nothing to do: %s is %s already\n", name, onOff(on))
+		case on:
+			o.printf("%s %s, revision %s\n", o.paint(green, "switched on:"), name, count(w.Revision))
+		default:
+			o.printf("%s %s; nothing more happens until: workflow publish %s\n", o.paint(yellow, "switched off:"), name, name)
+		}
+	})
+	return nil
+}
+
+func onOff(on bool) string {
+	if on {
+		return "on"
+	}
+	return "off"
+}
+
+// revisionText is "revision 3".
+func revisionText(n int) string { return fmt.Sprintf("revision %s", count(n)) }

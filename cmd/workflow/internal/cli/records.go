@@ -1,0 +1,246 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/crm-workflow/crm-workflow/crmstore"
+)
+
+func (s *session) recordsCommand() *cobra.Command {
+	return group("records", "import, export, look at and change records",
+		"  workflow records import contacts.csv\n  workflow records count --where 'contact.lifecyclestage == \"lead\"'",
+		s.recordsImport(), s.recordsExport(), s.recordsList(), s.recordsCount(), s.recordsGet(), s.recordsCreate(), s.recordsSet())
+}
+
+func (s *session) recordsCount() *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "count [--object TYPE] [--archived] [--where EXPR]", Short: "how many records there are",
+		Example: "  workflow records count\n  workflow records count --where 'daysSince(contact.last_activity_date) > 365'",
+		Args:    noArgs,
+	}
+	flags := newSelectFlags(cmd)
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		sel, err := s.selection(cmd.Context(), flags)
+		if err != nil {
+			return err
+		}
+		n, err := sel.count(cmd.Context())
+		if err != nil {
+			return err
+		}
+		s.emit(map[string]any{"object": sel.object, "archived": sel.archived, "count": n}, func(o *output) { o.printf("%s\n", count(n)) })
+		return nil
+	}
+	return cmd
+}
+
+// listDocument is the start of a list of records.
+type listDocument struct {
+	Object  crmstore.ObjectType `json:"object"`
+	Total   int64               `json:"total"`
+	Records []recordDocument    `json:"records"`
+}
+
+// recordDocument is one record for programs. Numbers and yes-or-no are JSON's own; the rest is text.
+type recordDocument struct {
+	ID         crmstore.ID         `json:"id"`
+	Archived   bool                `json:"archived"`
+	Deletion   *crmstore.Deletion  `json:"deletion,omitempty"`
+	Properties map[string]any      `json:"properties"` // those with a value
+	record     *crmstore.Record    // for the table
+	object     crmstore.ObjectType // for the table
+}
+
+func newRecordDocument(r *crmstore.Record) recordDocument {
+	doc := recordDocument{
+		ID: r.ID, Archived: r.Deletion != nil, Deletion: r.Deletion, Properties: map[string]any{}, record: r, object: r.Object,
+	}
+	r.Values(func(p *crmstore.Property, v crmstore.Value) { doc.Properties[p.Name] = jsonValue(v) })
+	return doc
+}
+
+func jsonValue(v crmstore.Value) any {
+	switch v.Type() {
+	case crmstore.Number:
+		return v.Float()
+	case crmstore.Bool:
+		return v.IsTrue()
+	}
+	return v.String()
+}
+
+func (s *session) recordsList() *cobra.Command {
+	var limit int
+	var names []string
+	cmd := &cobra.Command{
+		Use: "list [--object TYPE] [--archived] [--where EXPR] [--properties NAMES] [--limit N]", Short: "the records with the lowest ids",
+		Long: "list shows records in the order of their ids. An expression in --where is written as in a workflow's triggers;\n" +
+			"export writes all records instead of the first few.",
+		Example: "  workflow records list --limit 5\n  workflow records list --where 'unknown(contact.email)' --properties firstname,lastname,phone",
+		Args:    noArgs,
+	}
+	flags := newSelectFlags(cmd)
+	cmd.Flags().IntVar(&limit, "limit", 20, "at most so many records")
+	cmd.Flags().StringSliceVar(&names, "properties", nil, "columns to show, by name or label, separated by commas")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		if limit < 1 {
+			return usagef("", "--limit %d: want 1 or more", limit)
+		}
+		ctx := cmd.Context()
+		sel, err := s.selection(ctx, flags)
+		if err != nil {
+			return err
+		}
+		properties, err := listed(sel.schema, names)
+		if err != nil {
+			return err
+		}
+		ids, total, err := sel.lowest(ctx, limit)
+		if err != nil {
+			return err
+		}
+		recs, err := sel.store.Get(ctx, sel.object, ids)
+		if err != nil {
+			return err
+		}
+		doc := listDocument{Object: sel.object, Total: total, Records: []recordDocument{}}
+		for _, r := range recs {
+			doc.Records = append(doc.Records, newRecordDocument(r))
+		}
+		slices.SortFunc(doc.Records, func(a, b recordDocument) int { return int(int64(a.ID) - int64(b.ID)) })
+		s.emit(doc, func(o *output) { doc.show(o, properties) })
+		return nil
+	}
+	return cmd
+}
+
+// usualColumns are the properties that a list shows when nobody says which; the first few that the object has.
+var usualColumns = []string{
+	"email", "firstname", "lastname", "lifecyclestage", "name", "domain", "dealname", "dealstage", "amount",
+	"subject", "hs_call_title", "notes_last_updated", "createdate",
+}
+
+const usualCount = 5
+
+func listed(schema *crmstore.Schema, names []string) ([]*crmstore.Property, error) {
+	var properties []*crmstore.Property
+	for _, n := range names {
+		p, err := property(schema, n)
+		if err != nil {
+			return nil, err
+		}
+		properties = append(properties, p)
+	}
+	for _, n := range usualColumns {
+		if found := schema.Find(n); len(names) == 0 && len(found) == 1 && len(properties) < usualCount {
+			properties = append(properties, found[0])
+		}
+	}
+	return properties, nil
+}
+
+func (doc *listDocument) show(o *output, properties []*crmstore.Property) {
+	if doc.Total == 0 {
+		o.printf("no %s\n", doc.Object.Plural())
+		return
+	}
+	tb := &table{columns: []column{{head: "id", right: true}}}
+	for _, p := range properties {
+		tb.columns = append(tb.columns, column{head: p.Name, right: p.Type == crmstore.Number, flex: true})
+	}
+	for _, r := range doc.Records {
+		cells := []cell{txt(r.ID.String())}
+		for _, p := range properties {
+			cells = append(cells, txt(r.record.Value(p.Number).String()))
+		}
+		tb.add(cells...)
+	}
+	o.table(tb, 0)
+	if rest := doc.Total - int64(len(doc.Records)); rest > 0 {
+		o.printf("%s\n", o.paint(dim, "and "+count(rest)+" more (--limit N shows more, export writes all)"))
+	}
+}
+
+func (s *session) recordsGet() *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "get ID|E-MAIL...", Short: "all that is known of records, also of deleted ones",
+		Example: "  workflow records get 4711\n  workflow records get ada@example.com --format json",
+		Args:    args(1, -1, "ids of records, or e-mail addresses of contacts"),
+	}
+	object := objectFlag(cmd)
+	cmd.RunE = func(cmd *cobra.Command, words []string) error {
+		o, err := object()
+		if err != nil {
+			return err
+		}
+		store, err := s.open(cmd.Context())
+		if err != nil {
+			return err
+		}
+		docs, missing, err := getRecords(cmd.Context(), store, o, words)
+		if err != nil {
+			return err
+		}
+		s.emit(map[string]any{"records": docs, "missing": missing}, func(out *output) {
+			for i, d := range docs {
+				if i > 0 {
+					out.printf("\n")
+				}
+				d.show(out)
+			}
+		})
+		if len(missing) == 0 {
+			return nil
+		}
+		if !s.json() {
+			s.err.printf("workflow: no %s %s\n", o, strings.Join(missing, ", "))
+		}
+		return said(exitRefused)
+	}
+	return cmd
+}
+
+// getRecords reads records in the order asked; missing holds the words that mean no record.
+func getRecords(ctx context.Context, store *crmstore.Store, o crmstore.ObjectType, words []string) (docs []recordDocument, missing []string, err error) {
+	docs, missing = []recordDocument{}, []string{}
+	for _, w := range words {
+		id, err := recordID(ctx, store, o, w)
+		if errors.Is(err, crmstore.ErrNotFound) {
+			missing = append(missing, w)
+			continue
+		}
+		if err != nil {
+			return nil, nil, err
+		}
+		recs, err := store.Get(ctx, o, []crmstore.ID{id})
+		if err != nil {
+			return nil, nil, err
+		}
+		if len(recs) == 0 {
+			missing = append(missing, w)
+			continue
+		}
+		docs = append(docs, newRecordDocument(recs[0]))
+	}
+	return docs, missing, nil
+}
+
+func (d *recordDocument) show(o *output) {
+	o.printf("%s\n", o.paint(bold, fmt.Sprintf("%s %s", d.object, d.ID)))
+	if x := d.Deletion; x != nil {
+		by := x.Actor
+		if x.Workflow != "" {
+			by = fmt.Sprintf("%s, workflow %s %s, run %s", by, x.Workflow, revisionText(x.Revision), x.Run)
+		}
+		o.printf("%s %s by %s: %s\n", o.paint(yellow, "in the recycle bin since"), stamp(x.At), clean(by), clean(x.Reason))
+	}
+	var pairs [][2]string
+	d.record.Values(func(p *crmstore.Property, v crmstore.Value) { pairs = append(pairs, [2]string{p.Name, v.String()}) })
+	o.facts(pairs...)
+}

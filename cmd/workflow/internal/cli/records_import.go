@@ -1,0 +1,186 @@
+package cli
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/csvfile"
+)
+
+const importLong = `import reads records from a CSV file, such as an export of HubSpot. Headers are the names or labels of
+properties; a record that is there already, by its id or for contacts by its e-mail address, is updated, so that
+importing a file again changes nothing. A line with a mistake is shown with its number and left out as a whole;
+the other lines go in. Exit code 1 when a line was left out.`
+
+func (s *session) recordsImport() *cobra.Command {
+	var o csvfile.Options
+	var order, zone, mode string
+	cmd := &cobra.Command{
+		Use: "import FILE.csv [--object TYPE] [--create-properties] [--dry-run]", Short: "records from a CSV file", Long: importLong,
+		Example: "  workflow records import contacts.csv --dry-run\n  workflow records import contacts.csv --create-properties\n" +
+			"  workflow records import keep.csv --list keep",
+		Args: args(1, 1, "a CSV file (- for stdin)"),
+	}
+	object := objectFlag(cmd)
+	f := cmd.Flags()
+	f.StringVar(&o.IDColumn, "id-column", "", `header of the record ids (default "Record ID", "hs_object_id" or "id")`)
+	f.BoolVar(&o.CreateProperties, "create-properties", false, "make a property of each unknown column")
+	f.BoolVar(&o.IgnoreUnknown, "ignore-unknown", false, "leave unknown columns out")
+	f.BoolVar(&o.AllowDuplicates, "allow-duplicates", false, "a later line may change the record of an earlier one")
+	f.StringVar(&order, "date-order", "", "what 01/02/2026 means: mdy (January 2) or dmy (1 February)")
+	f.StringVar(&zone, "zone", "", "time zone of times that name none, such as Europe/Amsterdam (default UTC)")
+	f.StringVar(&mode, "mode", "upsert", "upsert, create (only new records) or update (only known ones)")
+	f.StringVar(&o.List, "list", "", "add all imported records to this static list, made if needed")
+	f.BoolVar(&o.DryRun, "dry-run", false, "check everything and write nothing")
+	f.IntVar(&o.MaxFindings, "max-findings", 20, "show at most so many findings; all are counted")
+	cmd.RunE = func(cmd *cobra.Command, words []string) error {
+		var err error
+		if o.Object, err = object(); err != nil {
+			return err
+		}
+		if err := importOptions(&o, order, zone, mode); err != nil {
+			return err
+		}
+		o.Cause, o.At = s.cause("import "+words[0]), s.now()
+		store, err := s.open(cmd.Context())
+		if err != nil {
+			return err
+		}
+		return s.importFile(cmd.Context(), store, words[0], o)
+	}
+	return cmd
+}
+
+func importOptions(o *csvfile.Options, order, zone, mode string) error {
+	modes := map[string]crmstore.WriteMode{"upsert": crmstore.UpsertAny, "create": crmstore.CreateOnly, "update": crmstore.UpdateOnly}
+	var ok bool
+	if o.Mode, ok = modes[mode]; !ok {
+		return usagef("one of: upsert, create, update", "--mode %q is not known", mode)
+	}
+	if o.DateOrder = csvfile.DateOrder(order); order != "" && o.DateOrder != csvfile.MonthDay && o.DateOrder != csvfile.DayMonth {
+		return usagef("mdy: 01/02/2026 is January 2; dmy: it is 1 February", "--date-order %q is not known", order)
+	}
+	if o.CreateProperties && o.IgnoreUnknown {
+		return usagef("leave one of them out", "unknown columns are either made into properties or ignored, not both")
+	}
+	if o.MaxFindings < 1 {
+		return usagef("", "--max-findings %d: want 1 or more", o.MaxFindings)
+	}
+	if zone == "" {
+		return nil
+	}
+	var err error
+	if o.Zone, err = time.LoadLocation(zone); err != nil || zone == "Local" {
+		return usagef("write it as in Europe/Amsterdam or UTC", "--zone %q is not a known time zone", zone)
+	}
+	return nil
+}
+
+// importFile imports and says what came of it, also when it was stopped half-way.
+func (s *session) importFile(ctx context.Context, store *crmstore.Store, path string, o csvfile.Options) error {
+	in, size, err := s.openInput(path)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	bar := s.progress()
+	o.Progress = func(bytes int64) { bar.update("import, kB", bytes>>10, size>>10) }
+	report, err := csvfile.Import(ctx, store, in, o)
+	bar.end()
+	if err != nil {
+		if report != nil && !s.json() && report.Lines > 0 {
+			showImport(s.err, path, o, report)
+		}
+		return err
+	}
+	report.Columns = append([]csvfile.Column{}, report.Columns...) // [] and not null for programs
+	report.CreatedProperties = append([]csvfile.CreatedProperty{}, report.CreatedProperties...)
+	report.Findings = append([]csvfile.Finding{}, report.Findings...)
+	s.emit(report, func(out *output) { showImport(out, path, o, report) })
+	if report.FindingsTotal > 0 {
+		return said(exitRefused)
+	}
+	return nil
+}
+
+// openInput opens a file, or stdin for "-"; the size is 0 when it is not known.
+func (s *session) openInput(path string) (io.ReadCloser, int64, error) {
+	if path == "-" {
+		return io.NopCloser(s.in), 0, nil
+	}
+	if text, ok := s.command.files[path]; ok {
+		return io.NopCloser(bytes.NewReader(text)), int64(len(text)), nil
+	}
+	f, err := os.Open(path)
+	var at *os.PathError
+	if errors.As(err, &at) {
+		return nil, 0, failedf("", "read %s: %v", path, at.Err)
+	}
+	if err != nil {
+		return nil, 0, err
+	}
+	info, err := f.Stat()
+	if err != nil {
+		_ = f.Close() // it is not read
+		return nil, 0, err
+	}
+	return f, info.Size(), nil
+}
+
+func showImport(o *output, path string, options csvfile.Options, r *csvfile.Report) {
+	verb := "imported"
+	if r.DryRun {
+		verb = "would be imported (dry run: nothing was written)"
+	}
+	in := r.Created + r.Updated + r.Unchanged
+	o.printf("%s %s from %s: %s new, %s updated, %s as they were\n", records(in, options.Object), verb, clean(path),
+		count(r.Created), count(r.Updated), count(r.Unchanged))
+	if r.Refused > 0 {
+		o.printf("%s\n", o.paint(red, counted(r.Refused, "line was", "lines were")+" left out"))
+	}
+	for _, p := range r.CreatedProperties {
+		o.printf("new property %s (%s), label %q, %s\n", p.Name, p.Type, clean(p.Label), counted(p.Values, "value", "values"))
+	}
+	for _, c := range r.Columns {
+		if c.Use == csvfile.UseIgnored && c.Note != "" {
+			o.printf("column %q is ignored: %s\n", clean(c.Header), c.Note)
+		}
+	}
+	if options.List != "" {
+		o.printf("%s added to list %s\n", records(r.Listed, options.Object), options.List)
+	}
+	showImportFindings(o, path, r)
+}
+
+func showImportFindings(o *output, path string, r *csvfile.Report) {
+	if r.FindingsTotal == 0 {
+		return
+	}
+	o.printf("\n")
+	for _, f := range r.Findings {
+		where := path
+		if f.Line > 0 {
+			where = fmt.Sprintf("%s:%d", path, f.Line)
+		}
+		message := f.Message
+		if f.Column != "" {
+			message = fmt.Sprintf("column %q: %s", f.Column, f.Message)
+		}
+		o.printf("%s: %s %s\n", o.paint(bold, clean(where)), clean(message), o.paint(dim, "["+string(f.Code)+"]"))
+		if f.Help != "" {
+			o.printf("     = %s\n", clean(strings.TrimSpace(f.Help)))
+		}
+	}
+	if rest := r.FindingsTotal - len(r.Findings); rest > 0 {
+		o.printf("and %s (--max-findings N shows more)\n", counted(rest, "more finding", "more findings"))
+	}
+}

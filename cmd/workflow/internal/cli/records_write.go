@@ -1,0 +1,129 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/csvfile"
+)
+
+func (s *session) recordsCreate() *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "create PROPERTY=VALUE...", Short: "make one record",
+		Example: "  workflow records create email=ada@example.com firstname=Ada lifecyclestage=lead\n" +
+			"  workflow records create --object company name=Acme",
+		Args: args(1, -1, "values, such as email=ada@example.com"),
+	}
+	object := objectFlag(cmd)
+	cmd.RunE = func(cmd *cobra.Command, words []string) error {
+		o, err := object()
+		if err != nil {
+			return err
+		}
+		store, err := s.open(cmd.Context())
+		if err != nil {
+			return err
+		}
+		return s.write(cmd.Context(), store, o, crmstore.CreateOnly, 0, words)
+	}
+	return cmd
+}
+
+func (s *session) recordsSet() *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "set ID|E-MAIL PROPERTY=VALUE...", Short: "change one record; PROPERTY= clears a value",
+		Example: "  workflow records set 4711 lifecyclestage=customer\n  workflow records set ada@example.com phone=",
+		Args:    args(2, -1, "an id or e-mail address, and values such as lifecyclestage=customer"),
+	}
+	object := objectFlag(cmd)
+	cmd.RunE = func(cmd *cobra.Command, words []string) error {
+		o, err := object()
+		if err != nil {
+			return err
+		}
+		store, err := s.open(cmd.Context())
+		if err != nil {
+			return err
+		}
+		id, err := recordID(cmd.Context(), store, o, words[0])
+		if err != nil {
+			return err
+		}
+		return s.write(cmd.Context(), store, o, crmstore.UpdateOnly, id, words[1:])
+	}
+	return cmd
+}
+
+// outcomeWords are what became of a written record, for programs and people.
+var outcomeWords = map[crmstore.WriteOutcome]string{
+	crmstore.Created: "created", crmstore.Updated: "updated", crmstore.Unchanged: "unchanged",
+}
+
+func (s *session) write(ctx context.Context, store *crmstore.Store, o crmstore.ObjectType, mode crmstore.WriteMode, id crmstore.ID, words []string) error {
+	schema, err := store.Schema(ctx, o)
+	if err != nil {
+		return err
+	}
+	set, err := assignments(schema, words)
+	if err != nil {
+		return err
+	}
+	results, err := store.Write(ctx, o, mode, []crmstore.Upsert{{ID: id, Set: set}}, s.cause(""), s.now())
+	if err != nil {
+		return err
+	}
+	r := results[0]
+	if r.Outcome == crmstore.Refused {
+		var taken *crmstore.EmailTakenError
+		if errors.As(r.Err, &taken) || id == 0 {
+			return r.Err
+		}
+		return &problem{code: exitRefused, reason: refusedReason(r.Err), message: string(o) + " " + id.String() + ": " + r.Err.Error()}
+	}
+	doc := map[string]any{"id": r.ID, "outcome": outcomeWords[r.Outcome]}
+	s.emit(doc, func(out *output) { out.printf("%s %s %s\n", o, r.ID, outcomeWords[r.Outcome]) })
+	return nil
+}
+
+func refusedReason(err error) string {
+	switch {
+	case errors.Is(err, crmstore.ErrNotFound):
+		return "not-found"
+	case errors.Is(err, crmstore.ErrArchived):
+		return "archived"
+	}
+	return ""
+}
+
+// assignments reads PROPERTY=VALUE arguments.
+func assignments(schema *crmstore.Schema, words []string) ([]crmstore.Assignment, error) {
+	set := make([]crmstore.Assignment, 0, len(words))
+	seen := map[int]string{}
+	for _, w := range words {
+		name, text, ok := strings.Cut(w, "=")
+		if !ok {
+			return nil, usagef("write it as PROPERTY=VALUE", "%q has no =", w)
+		}
+		p, err := property(schema, name)
+		if err != nil {
+			return nil, err
+		}
+		if p.ReadOnly || p.Number == crmstore.PropertyCreated {
+			return nil, usagef("", "%s is set by the store and cannot be given", p.Name)
+		}
+		if before, twice := seen[p.Number]; twice {
+			return nil, usagef("leave one out", "%s is given twice, as %q and %q", p.Name, before, w)
+		}
+		seen[p.Number] = w
+		v, err := csvfile.ParseValue(p, text, nil)
+		if err != nil {
+			return nil, usagef("", "%v", err)
+		}
+		set = append(set, crmstore.Assignment{Property: p.Number, Value: v})
+	}
+	return set, nil
+}

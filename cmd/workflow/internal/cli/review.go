@@ -1,0 +1,194 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/workflow"
+	"github.com/crm-workflow/crm-workflow/workflow/diag"
+)
+
+func (s *session) reviewCommand() *cobra.Command {
+	var now, csvFile string
+	var sample int
+	cmd := &cobra.Command{
+		Use: "review FILE|NAME [--now TIME] [--sample N] [--csv OUT]", Short: "who exactly would be deleted; nothing is changed",
+		Long: "review shows what publishing or running a workflow would do, and changes nothing: how many contacts and exactly\n" +
+			"who, what is different from the published revision, whether a limit would hold the run, and when it would run.\n" +
+			"A run at the same instant deletes exactly the contacts that the review lists.",
+		Example: "  workflow review stale.yaml\n  workflow review stale-leads --now 2026-12-01 --sample 50\n" +
+			"  workflow review stale.yaml --csv everyone.csv",
+		Args:              args(1, 1, "a workflow file or the name of a published workflow"),
+		ValidArgsFunction: s.completeTarget(),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if sample < 0 {
+				return usagef("", "--sample %d: want 0 or more", sample)
+			}
+			at, err := s.instant(now)
+			if err != nil {
+				return err
+			}
+			store, err := s.open(cmd.Context())
+			if err != nil {
+				return err
+			}
+			d, err := s.loadTarget(cmd.Context(), store, args[0])
+			if err != nil {
+				return err
+			}
+			r, err := workflow.MakeReview(cmd.Context(), store, d, at)
+			if err != nil {
+				return err
+			}
+			doc, err := newReviewDocument(cmd.Context(), store, d, r, sample)
+			if err != nil {
+				return err
+			}
+			s.emit(doc, func(o *output) { doc.show(o) })
+			if csvFile != "" {
+				return s.writeReviewCSV(cmd.Context(), store, d, r, csvFile)
+			}
+			return nil
+		},
+	}
+	nowFlag(cmd, &now)
+	cmd.Flags().IntVar(&sample, "sample", 10, "how many of the contacts to show")
+	cmd.Flags().StringVar(&csvFile, "csv", "", "write every one of the contacts to this CSV file")
+	return cmd
+}
+
+// reviewDocument is a review for programs; the fields that a run has too are named as in a run.
+type reviewDocument struct {
+	Workflow        string              `json:"workflow"`
+	Object          crmstore.ObjectType `json:"object"`
+	Now             string              `json:"now"`
+	State           crmstore.RunState   `json:"state"` // dry-run
+	Live            int64               `json:"live"`
+	Evaluated       int64               `json:"evaluated"`
+	Matched         int64               `json:"matched"`
+	Suppressed      int64               `json:"suppressed"`
+	AlreadyEnrolled int64               `json:"already_enrolled"`
+	Existing        int64               `json:"existing"`
+	WouldDelete     int64               `json:"would_delete"`
+	OverLimit       string              `json:"over_limit,omitempty"`
+	Contacts        []crmstore.ID       `json:"contacts"`
+	Sample          []sampleEntry       `json:"sample"`
+	Published       *publishedDocument  `json:"published,omitempty"`
+	NextRuns        []string            `json:"next_runs"`
+	Warnings        diag.List           `json:"warnings"`
+
+	definition *workflow.Definition
+}
+
+type publishedDocument struct {
+	Revision int           `json:"revision"`
+	On       bool          `json:"on"`
+	Same     bool          `json:"same"` // the file is that revision
+	Newly    []crmstore.ID `json:"newly"`
+	NoLonger []crmstore.ID `json:"no_longer"`
+}
+
+func newReviewDocument(ctx context.Context, store *crmstore.Store, d *workflow.Definition, r *workflow.Review, sample int) (*reviewDocument, error) {
+	doc := &reviewDocument{
+		Workflow: r.Workflow, Object: r.Object, Now: stamp(r.Now), State: workflow.RunDryRun,
+		Live: r.Live, Evaluated: r.Evaluated, Matched: r.Matched, Suppressed: r.Suppressed, AlreadyEnrolled: r.AlreadyEnrolled,
+		Existing: r.Existing, WouldDelete: r.WouldDelete, OverLimit: r.OverLimit, Contacts: orEmpty(r.Contacts),
+		NextRuns: []string{}, Warnings: r.Warnings, definition: d,
+	}
+	if p := r.Published; p.Revision > 0 {
+		doc.Published = &publishedDocument{p.Revision, p.On, r.Same, orEmpty(r.Newly), orEmpty(r.NoLonger)}
+	}
+	for _, at := range r.NextRuns {
+		doc.NextRuns = append(doc.NextRuns, stamp(at))
+	}
+	var err error
+	doc.Sample, err = readSample(ctx, store, d, r, r.Contacts[:min(sample, len(r.Contacts))])
+	return doc, err
+}
+
+func orEmpty(ids []crmstore.ID) []crmstore.ID {
+	if ids == nil {
+		return []crmstore.ID{}
+	}
+	return ids
+}
+
+func (doc *reviewDocument) show(o *output) {
+	d, object := doc.definition, doc.Object
+	o.printf("%s as of %s\n\n", o.paint(bold, d.Title), doc.Now)
+	would := fmt.Sprintf("%s of %s live (%s)", records(doc.WouldDelete, object), count(doc.Live), percent(doc.WouldDelete, doc.Live))
+	o.printf("%s %s\n", o.paint(bold, "would delete"), o.paint(inkOf(doc.WouldDelete > 0, yellow), would))
+	o.facts(
+		[2]string{"  a trigger is true", records(doc.Matched, object)},
+		[2]string{"  kept by a suppression", some(doc.Suppressed)},
+		[2]string{"  enrolled before", some(doc.AlreadyEnrolled)},
+		[2]string{"  there already (existing: false)", some(doc.Existing)})
+	o.printf("\n")
+	limits := fmt.Sprintf("max_deletions %s, max_percent %g %%: within both", count(d.Limits.MaxDeletions), d.Limits.MaxPercent)
+	if doc.OverLimit != "" {
+		limits = doc.OverLimit + "; the run would be held until somebody approves it"
+	}
+	next := "by hand only (the file has no schedule)"
+	if len(doc.NextRuns) > 0 {
+		next = strings.Join(doc.NextRuns, ", ")
+	}
+	o.facts([2]string{"limits", limits}, [2]string{"next runs", next}, [2]string{"published", doc.published()})
+	if len(doc.Sample) > 0 {
+		o.printf("\n")
+		showSample(o, doc.Sample)
+		if rest := doc.WouldDelete - int64(len(doc.Sample)); rest > 0 {
+			o.printf("%s\n", o.paint(dim, "and "+count(rest)+" more (--sample N shows more, --csv OUT writes all)"))
+		}
+	}
+	if len(doc.Warnings) > 0 {
+		o.printf("\n")
+		_ = diag.Printer{Color: o.colour}.Print(o, doc.Warnings) // o keeps its error
+	}
+}
+
+// published is how the file compares with what is published, in words; "" when nothing is.
+func (doc *reviewDocument) published() string {
+	p := doc.Published
+	if p == nil {
+		return "not yet"
+	}
+	state := fmt.Sprintf("revision %s, switched off", count(p.Revision))
+	if p.On {
+		state = fmt.Sprintf("revision %s, switched on", count(p.Revision))
+	}
+	if p.Same {
+		return state + "; this file is that revision"
+	}
+	return fmt.Sprintf("%s; by this file %s more match and %s no longer do", state,
+		records(len(p.Newly), doc.Object), count(len(p.NoLonger)))
+}
+
+func inkOf(yes bool, c colour) colour {
+	if yes {
+		return c
+	}
+	return plain
+}
+
+// some is a count, "" for zero.
+func some(n int64) string {
+	if n == 0 {
+		return ""
+	}
+	return count(n)
+}
+
+// writeReviewCSV writes all contacts of a review to a file, whole or not at all.
+func (s *session) writeReviewCSV(ctx context.Context, store *crmstore.Store, d *workflow.Definition, r *workflow.Review, path string) error {
+	err := writeFile(path, func(f *os.File) error { return reviewCSV(ctx, f, store, d, r) })
+	if err != nil {
+		return err
+	}
+	s.err.printf("%s written to %s\n", records(r.WouldDelete, r.Object), path)
+	return nil
+}

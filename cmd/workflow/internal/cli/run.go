@@ -1,0 +1,206 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/workflow"
+)
+
+func (s *session) runCommand() *cobra.Command {
+	var now string
+	var dry bool
+	cmd := &cobra.Command{
+		Use: "run NAME|FILE [--now TIME] [--dry-run]", Short: "one pass now",
+		Long: "run looks once for the contacts that enroll, and deletes them. A run that would delete more than the limits allow\n" +
+			"is held: nothing is touched until somebody approves it. An earlier run of the workflow that was interrupted is\n" +
+			"finished first. A file runs only if it is what is published, or with --dry-run, which writes nothing.\n" +
+			"Exit codes: 0 done, 1 held or refused, 3 failed.",
+		Example:           "  workflow run stale-leads\n  workflow run stale-leads --now 2026-12-01 --dry-run\n  workflow run stale.yaml --dry-run",
+		Args:              args(1, 1, "the name of a published workflow, or a workflow file"),
+		ValidArgsFunction: s.completeTarget(),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			at, err := s.instant(now)
+			if err != nil {
+				return err
+			}
+			store, err := s.open(cmd.Context())
+			if err != nil {
+				return err
+			}
+			if dry {
+				return s.dryRun(cmd.Context(), store, args[0], at)
+			}
+			name, err := s.published(cmd.Context(), store, args[0])
+			if err != nil {
+				return err
+			}
+			return s.runWorkflow(cmd.Context(), store, name, at)
+		},
+	}
+	nowFlag(cmd, &now)
+	cmd.Flags().BoolVar(&dry, "dry-run", false, "count who would be deleted and write nothing")
+	return cmd
+}
+
+// runner carries runs for a person who waits for them.
+func (s *session) runner(store *crmstore.Store) (*workflow.Runner, *progress) {
+	bar := s.progress()
+	return &workflow.Runner{
+		Store: store, Owner: workflow.NewOwner(), Progress: bar.update,
+		Resumed: func(run crmstore.Run) {
+			bar.end()
+			s.err.printf("finished run %s first, which had been interrupted: %s deleted\n", run.ID, records(run.Deleted, run.Object))
+		},
+	}, bar
+}
+
+func (s *session) dryRun(ctx context.Context, store *crmstore.Store, target string, at time.Time) error {
+	d, err := s.loadTarget(ctx, store, target)
+	if err != nil {
+		return err
+	}
+	r, bar := s.runner(store)
+	started := time.Now()
+	run, err := r.DryRun(ctx, d, at)
+	bar.end()
+	if err != nil {
+		return err
+	}
+	if !isFile(target) {
+		if w, err := store.Workflow(ctx, target); err == nil {
+			run.Revision = w.Revision
+		}
+	}
+	report := workflow.NewReport(run)
+	report.DurationSeconds = time.Since(started).Seconds()
+	s.emit(report, func(o *output) {
+		would := run.Matched - run.Suppressed - run.AlreadyEnrolled
+		o.printf("%s would be deleted; this was a dry run, nothing was written\n", records(would, run.Object))
+		showTotals(o, run)
+		if run.Reason != "" {
+			o.printf("a real run would be held: %s\n", run.Reason)
+		}
+		o.printf("who exactly: workflow review %s --now %s\n", target, stamp(run.Now))
+	})
+	return nil
+}
+
+// published is the name of the workflow to run. A file must be what is published and switched on, so that nothing runs
+// that nobody reviewed.
+func (s *session) published(ctx context.Context, store *crmstore.Store, target string) (string, error) {
+	if !isFile(target) {
+		_, err := store.Workflow(ctx, target)
+		if errors.Is(err, crmstore.ErrNotFound) {
+			return "", s.unknownWorkflow(ctx, store, target)
+		}
+		return target, err
+	}
+	d, _, err := s.loadFile(ctx, store, target)
+	if err != nil {
+		return "", err
+	}
+	refuse := func(format string, args ...any) (string, error) {
+		return "", &problem{
+			code: exitRefused, reason: "not-published", message: fmt.Sprintf(format, args...),
+			help: fmt.Sprintf("publish it: workflow publish %s; or only look: workflow run %s --dry-run", target, target),
+		}
+	}
+	w, err := store.Workflow(ctx, d.Name)
+	if errors.Is(err, crmstore.ErrNotFound) {
+		return refuse("%s is not published", d.Name)
+	}
+	if err != nil {
+		return "", err
+	}
+	rev, err := store.Revision(ctx, w.Name, w.Revision)
+	if err != nil {
+		return "", err
+	}
+	if string(rev.Source) != string(d.Source) {
+		return refuse("%s differs from the published %s of %s", target, revisionText(w.Revision), w.Name)
+	}
+	return d.Name, nil
+}
+
+func (s *session) runWorkflow(ctx context.Context, store *crmstore.Store, name string, at time.Time) error {
+	r, bar := s.runner(store)
+	run, err := r.Run(ctx, workflow.RunRequest{Name: name, Now: at, By: s.user()})
+	bar.end()
+	return s.emitRun(run, err)
+}
+
+// emitRun says how a run ended and sets the exit code: a run that was held is a refusal, one that failed a failure.
+func (s *session) emitRun(run crmstore.Run, err error) error {
+	var refused *workflow.RefusedError
+	if err != nil && (run.ID == "" || errors.As(err, &refused)) {
+		return err
+	}
+	if err != nil && errors.Is(err, context.Canceled) {
+		return &problem{
+			code: exitFailed, reason: "interrupted",
+			message: fmt.Sprintf("run %s was stopped; %s deleted so far", run.ID, records(run.Deleted, run.Object)),
+			help:    "it goes on where it stopped: workflow run " + run.Workflow + ", or by the daemon",
+		}
+	}
+	s.emit(workflow.NewReport(run), func(o *output) { showRun(o, run) })
+	switch {
+	case err != nil && s.json():
+		return said(exitFailed)
+	case err != nil:
+		return failedf("when the cause is gone, go on where it stopped: workflow resume "+run.ID, "%v", err)
+	case run.State == crmstore.RunFailed:
+		return said(exitFailed)
+	case run.State == crmstore.RunHeld, run.State == crmstore.RunCancelled:
+		return said(exitRefused)
+	}
+	return nil
+}
+
+func showRun(o *output, run crmstore.Run) {
+	state := o.paint(stateInk(run.State), string(run.State))
+	o.printf("run %s: %s\n", o.paint(bold, run.ID), state)
+	if run.Reason != "" {
+		o.printf("  %s\n", clean(run.Reason))
+	}
+	showTotals(o, run)
+	switch run.State {
+	case crmstore.RunHeld:
+		o.printf("nothing was touched by what was held. See who: workflow review %s --now %s\n", run.Workflow, stamp(run.Now))
+		o.printf("let it go on: workflow approve %s\nor end it:     workflow cancel %s\n", run.ID, run.ID)
+	case crmstore.RunFailed:
+		o.printf("go on where it stopped: workflow resume %s\n", run.ID)
+	case crmstore.RunDone, crmstore.RunCancelled:
+		if left := run.Deleted - int64(run.Undone); left > 0 {
+			o.printf("they stay in the recycle bin for %d days; bring them back: workflow undo %s\n", binDays, run.ID)
+		}
+	}
+}
+
+func showTotals(o *output, run crmstore.Run) {
+	tb := &table{columns: []column{{head: ""}, {head: "", right: true}, {head: ""}}}
+	line := func(name string, n int64, always bool, note string) {
+		if n != 0 || always {
+			tb.add(txt(name), txt(count(n)), ink(dim, note))
+		}
+	}
+	line("evaluated", run.Evaluated, true, "live "+run.Object.Plural())
+	line("matched", run.Matched, true, "a trigger was true")
+	line("suppressed", run.Suppressed, false, "kept by a suppression")
+	line("enrolled before", run.AlreadyEnrolled, false, "left alone")
+	if run.State != workflow.RunDryRun {
+		line("deleted", run.Deleted, true, "to the recycle bin")
+	}
+	line("changed", run.Changed, false, "no longer matched when their turn came; left alone")
+	line("failed", run.Failed, false, "kept changing; left alone")
+	line("restored", int64(run.Undone), false, "by undo")
+	for _, r := range tb.rows {
+		r[0].ink = dim
+	}
+	o.rows(tb, 2)
+}

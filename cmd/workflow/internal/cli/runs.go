@@ -1,0 +1,206 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/workflow"
+)
+
+var runStates = []string{
+	string(crmstore.RunRunning), string(crmstore.RunHeld), string(crmstore.RunDone), string(crmstore.RunFailed), string(crmstore.RunCancelled),
+}
+
+func (s *session) runsCommand() *cobra.Command {
+	var filter crmstore.RunFilter
+	var state string
+	cmd := &cobra.Command{
+		Use: "runs [RUN] [--workflow NAME] [--state STATE] [--limit N]", Short: "past and present runs; or all about one",
+		Example:           "  workflow runs --state held\n  workflow runs stale-leads@2026-11-23T03:00:00Z",
+		Args:              args(0, 1, "the id of a run, or nothing"),
+		ValidArgsFunction: s.completeRuns(),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if filter.Limit < 1 {
+				return usagef("", "--limit %d: want 1 or more", filter.Limit)
+			}
+			if filter.State = crmstore.RunState(state); state != "" && !slices.Contains(runStates, state) {
+				return usagef("one of: running, held, done, failed, cancelled", "--state %q is not known", state)
+			}
+			store, err := s.open(cmd.Context())
+			if err != nil {
+				return err
+			}
+			if len(args) == 1 {
+				return s.showOneRun(cmd.Context(), store, args[0])
+			}
+			return s.showRuns(cmd.Context(), store, filter)
+		},
+	}
+	cmd.Flags().StringVar(&filter.Workflow, "workflow", "", "only runs of this workflow")
+	cmd.Flags().StringVar(&state, "state", "", "only runs in this state: running, held, done, failed or cancelled")
+	cmd.Flags().IntVar(&filter.Limit, "limit", 20, "at most so many runs")
+	_ = cmd.RegisterFlagCompletionFunc("workflow", s.completeWorkflows(false))
+	_ = cmd.RegisterFlagCompletionFunc("state", cobra.FixedCompletions(runStates, cobra.ShellCompDirectiveNoFileComp))
+	return cmd
+}
+
+// runDocument is a run with all that is known of it.
+type runDocument struct {
+	workflow.Report
+	Object     crmstore.ObjectType `json:"object"`
+	Scheduled  bool                `json:"scheduled"`
+	Stage      string              `json:"stage"`
+	StartedBy  string              `json:"started_by"`
+	ApprovedBy string              `json:"approved_by,omitempty"`
+	StartedAt  time.Time           `json:"started_at"`
+	FinishedAt *time.Time          `json:"finished_at,omitempty"`
+	LastSeen   time.Time           `json:"last_seen"`
+	Owner      string              `json:"owner,omitempty"`
+}
+
+func newRunDocument(r crmstore.Run) runDocument {
+	doc := runDocument{
+		Report: workflow.NewReport(r), Object: r.Object, Scheduled: r.Scheduled, Stage: r.Stage, StartedBy: r.StartedBy,
+		ApprovedBy: r.ApprovedBy, StartedAt: r.StartedAt, LastSeen: r.Beat, Owner: r.Owner,
+	}
+	if !r.FinishedAt.IsZero() {
+		doc.FinishedAt = &r.FinishedAt
+	}
+	return doc
+}
+
+func (s *session) showOneRun(ctx context.Context, store *crmstore.Store, id string) error {
+	run, err := store.Run(ctx, id)
+	if err != nil {
+		return s.unknownRun(id, err)
+	}
+	s.emit(newRunDocument(run), func(o *output) {
+		showRun(o, run)
+		by := run.StartedBy
+		if run.Scheduled {
+			by += " (scheduled)"
+		}
+		o.printf("\n")
+		o.facts(
+			[2]string{"workflow", run.Workflow + " " + revisionText(run.Revision)},
+			[2]string{"as of", stamp(run.Now)},
+			[2]string{"started", stamp(run.StartedAt) + " by " + by},
+			[2]string{"approved by", run.ApprovedBy},
+			[2]string{"ended", stamp(run.FinishedAt)},
+			[2]string{"took", took(runTime(run))},
+			[2]string{"stage", run.Stage})
+	})
+	return nil
+}
+
+func runTime(run crmstore.Run) time.Duration {
+	return time.Duration(workflow.NewReport(run).DurationSeconds * float64(time.Second))
+}
+
+// unknownRun turns "not found" into words that lead on.
+func (s *session) unknownRun(id string, err error) error {
+	if !errors.Is(err, crmstore.ErrNotFound) {
+		return err
+	}
+	return &problem{
+		code: exitRefused, reason: "not-found", message: fmt.Sprintf("there is no run %q", id), help: "see: workflow runs" + s.repeatFlags(),
+	}
+}
+
+func (s *session) showRuns(ctx context.Context, store *crmstore.Store, filter crmstore.RunFilter) error {
+	runs, err := store.Runs(ctx, filter)
+	if err != nil {
+		return err
+	}
+	docs := []runDocument{}
+	for _, r := range runs {
+		docs = append(docs, newRunDocument(r))
+	}
+	s.emit(map[string]any{"runs": docs}, func(o *output) {
+		if len(runs) == 0 {
+			o.printf("no runs; start one with: workflow run NAME\n")
+			return
+		}
+		tb := &table{columns: []column{
+			{head: "run", flex: true}, {head: "state"}, {head: "started"}, {head: "by"}, {head: "matched", right: true},
+			{head: "deleted", right: true}, {head: "took", right: true}, {head: "why", flex: true},
+		}}
+		for _, r := range runs {
+			tb.add(ink(bold, r.ID), ink(stateInk(r.State), string(r.State)), txt(ago(r.StartedAt, s.now())), txt(r.StartedBy),
+				txt(count(r.Matched)), txt(count(r.Deleted)), txt(took(runTime(r))), txt(r.Reason))
+		}
+		o.table(tb, 0)
+	})
+	return nil
+}
+
+// onRun is a verb that does something to one run.
+func (s *session) onRun(cmd *cobra.Command, states []crmstore.RunState, do func(context.Context, *crmstore.Store, string) error) *cobra.Command {
+	cmd.Args = args(1, 1, "the id of a run")
+	cmd.ValidArgsFunction = s.completeRuns(states...)
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		store, err := s.open(cmd.Context())
+		if err != nil {
+			return err
+		}
+		if _, err := store.Run(cmd.Context(), args[0]); err != nil {
+			return s.unknownRun(args[0], err)
+		}
+		return do(cmd.Context(), store, args[0])
+	}
+	return cmd
+}
+
+func (s *session) approveCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "approve RUN", Short: "let a held run go on",
+		Long: "approve lets a run go on that a limit held. It acts on the contacts that matched when it was held, never on more,\n" +
+			"and still leaves alone those that no longer match.",
+		Example: "  workflow runs --state held\n  workflow approve stale-leads@2026-11-23T03:00:00Z",
+	}
+	return s.onRun(cmd, []crmstore.RunState{crmstore.RunHeld}, func(ctx context.Context, store *crmstore.Store, id string) error {
+		r, bar := s.runner(store)
+		run, err := r.Approve(ctx, id, s.user(), s.now())
+		bar.end()
+		return s.emitRun(run, err)
+	})
+}
+
+func (s *session) resumeCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "resume RUN", Short: "go on with a run that failed or was interrupted",
+		Example: "  workflow runs --state failed\n  workflow resume stale-leads@2026-11-23T03:00:00Z",
+	}
+	return s.onRun(cmd, []crmstore.RunState{crmstore.RunFailed, crmstore.RunRunning}, func(ctx context.Context, store *crmstore.Store, id string) error {
+		r, bar := s.runner(store)
+		run, err := r.Resume(ctx, id)
+		bar.end()
+		return s.emitRun(run, err)
+	})
+}
+
+func (s *session) cancelCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "cancel RUN", Short: "end a run that is held, under way or failed",
+		Long: "cancel ends a run. One that is under way stops before its next batch; what it deleted stays in the recycle bin\n" +
+			"until it is undone.",
+		Example: "  workflow cancel stale-leads@2026-11-23T03:00:00Z",
+	}
+	states := []crmstore.RunState{crmstore.RunHeld, crmstore.RunRunning, crmstore.RunFailed}
+	return s.onRun(cmd, states, func(ctx context.Context, store *crmstore.Store, id string) error {
+		r, bar := s.runner(store)
+		run, err := r.Cancel(ctx, id, s.user(), s.now())
+		bar.end()
+		if err != nil {
+			return err
+		}
+		s.emit(workflow.NewReport(run), func(o *output) { showRun(o, run) })
+		return nil
+	})
+}

@@ -1,0 +1,159 @@
+package cli
+
+import (
+	"context"
+	"encoding/csv"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/triggers"
+	"github.com/crm-workflow/crm-workflow/workflow"
+)
+
+// sampleEntry is one contact of a review.
+type sampleEntry struct {
+	ID      crmstore.ID `json:"id"`
+	Email   string      `json:"email,omitempty"`
+	Name    string      `json:"name,omitempty"`
+	Trigger int         `json:"trigger"` // number, from 1, of the first trigger that is true
+	Why     string      `json:"why"`     // that trigger
+}
+
+// readSample reads contacts of a review, in the order of ids, and says which trigger each enrolls by.
+func readSample(ctx context.Context, store *crmstore.Store, d *workflow.Definition, r *workflow.Review, ids []crmstore.ID) ([]sampleEntry, error) {
+	sample := make([]sampleEntry, 0, len(ids))
+	if len(ids) == 0 {
+		return sample, nil
+	}
+	matcher, err := d.Trigger.At(r.Now)
+	if err != nil {
+		return nil, err
+	}
+	partitions, err := store.Partitions(ctx)
+	if err != nil {
+		return nil, err
+	}
+	schema := d.Trigger.Vocabulary.Schema
+	err = matcher.Test(ctx, store, d.Object, byPartition(ids, partitions), func(_ int, recs []*crmstore.Record, v []triggers.Verdict) error {
+		for i, rec := range recs {
+			if rec == nil {
+				continue // purged since it was evaluated
+			}
+			e := sampleEntry{ID: rec.ID, Email: textOf(rec, schema, "email"), Name: nameOf(rec, schema), Trigger: v[i].Trigger}
+			if n := v[i].Trigger; n > 0 {
+				e.Why = strings.Join(strings.Fields(d.Trigger.Any[n-1].Source()), " ")
+			}
+			sample = append(sample, e)
+		}
+		return nil
+	})
+	slices.SortFunc(sample, func(a, b sampleEntry) int { return int(int64(a.ID) - int64(b.ID)) })
+	return sample, err
+}
+
+// byPartition groups ids by partition, keeping their order within one.
+func byPartition(ids []crmstore.ID, partitions int) []crmstore.PartitionIDs {
+	var groups []crmstore.PartitionIDs
+	at := map[int]int{}
+	for _, id := range ids {
+		p := id.Partition(partitions)
+		i, ok := at[p]
+		if !ok {
+			i = len(groups)
+			at[p] = i
+			groups = append(groups, crmstore.PartitionIDs{Partition: p})
+		}
+		groups[i].IDs = append(groups[i].IDs, id)
+	}
+	slices.SortFunc(groups, func(a, b crmstore.PartitionIDs) int { return a.Partition - b.Partition })
+	return groups
+}
+
+// nameOf is what a record is called: a contact's first and last name, a company's name, and so on; "" when unknown.
+func nameOf(r *crmstore.Record, schema *crmstore.Schema) string {
+	var parts []string
+	for _, p := range []string{"firstname", "lastname", "name", "dealname", "subject", "hs_call_title"} {
+		if v := textOf(r, schema, p); v != "" {
+			parts = append(parts, v)
+		}
+	}
+	return strings.Join(parts, " ")
+}
+
+func showSample(o *output, sample []sampleEntry) {
+	tb := &table{columns: []column{{head: "id", right: true}, {head: "e-mail", flex: true}}}
+	named := slices.ContainsFunc(sample, func(e sampleEntry) bool { return e.Name != "" })
+	if named {
+		tb.columns = append(tb.columns, column{head: "name", flex: true})
+	}
+	tb.columns = append(tb.columns, column{head: "why", flex: true})
+	for _, e := range sample {
+		cells := []cell{txt(e.ID.String()), txt(e.Email)}
+		if named {
+			cells = append(cells, txt(e.Name))
+		}
+		tb.add(append(cells, ink(dim, fmt.Sprintf("trigger %d: %s", e.Trigger, e.Why)))...)
+	}
+	o.table(tb, 0)
+}
+
+// csvBatch is how many contacts are read at a time for a review's CSV.
+const csvBatch = 5000
+
+// reviewCSV writes all contacts of a review.
+func reviewCSV(ctx context.Context, w io.Writer, store *crmstore.Store, d *workflow.Definition, r *workflow.Review) error {
+	out := csv.NewWriter(w)
+	if err := out.Write([]string{"Record ID", "Email", "Name", "Trigger", "Why"}); err != nil {
+		return err
+	}
+	for batch := range slices.Chunk(r.Contacts, csvBatch) {
+		entries, err := readSample(ctx, store, d, r, batch)
+		if err != nil {
+			return err
+		}
+		for _, e := range entries {
+			row := []string{e.ID.String(), inert(e.Email), inert(e.Name), strconv.Itoa(e.Trigger), inert(e.Why)}
+			if err := out.Write(row); err != nil {
+				return err
+			}
+		}
+	}
+	out.Flush()
+	return out.Error()
+}
+
+// inert keeps a spreadsheet from taking a contact's text for a formula.
+func inert(text string) string {
+	if text != "" && strings.ContainsRune("=+-@\t\r", rune(text[0])) {
+		return "'" + text
+	}
+	return text
+}
+
+// writeFile writes a file whole or not at all: beside its place first, then in its place.
+func writeFile(path string, write func(*os.File) error) (err error) {
+	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*")
+	if err != nil {
+		return fmt.Errorf("write %s: %w", path, err)
+	}
+	defer func() {
+		if err != nil {
+			_ = f.Close() // the first error counts
+			_ = os.Remove(f.Name())
+			err = fmt.Errorf("write %s: %w", path, err)
+		}
+	}()
+	if err = write(f); err != nil {
+		return err
+	}
+	if err = f.Close(); err != nil {
+		return err
+	}
+	return os.Rename(f.Name(), path)
+}

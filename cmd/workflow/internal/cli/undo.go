@@ -1,0 +1,80 @@
+package cli
+
+import (
+	"context"
+
+	"github.com/spf13/cobra"
+
+	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/workflow"
+)
+
+func (s *session) undoCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "undo RUN", Short: "restore all that a run deleted",
+		Long: "undo brings back everything that a run deleted and that is still in the recycle bin, exactly as it was, and says\n" +
+			"what it could not restore and why. The contacts stay enrolled: the next run does not delete them again, unless the\n" +
+			"workflow says reenroll: true. Exit code 1 when something could not be restored.",
+		Example: "  workflow undo stale-leads@2026-11-23T03:00:00Z",
+	}
+	states := []crmstore.RunState{crmstore.RunDone, crmstore.RunCancelled, crmstore.RunFailed}
+	return s.onRun(cmd, states, func(ctx context.Context, store *crmstore.Store, id string) error {
+		r, bar := s.runner(store)
+		report, err := r.Undo(ctx, id, s.user(), s.now())
+		bar.end()
+		if err != nil {
+			return err
+		}
+		return s.emitUndo(id, report)
+	})
+}
+
+// undoDocument is what an undo did.
+type undoDocument struct {
+	Run         string                `json:"run"`
+	Workflow    string                `json:"workflow"`
+	Restored    int64                 `json:"restored"`
+	NotRestored []workflow.Unrestored `json:"not_restored"`
+	Left        int64                 `json:"deleted_still"` // of what the run deleted, not live now
+}
+
+// shownUnrestored bounds how many contacts are listed for people; programs get all.
+const shownUnrestored = 20
+
+func (s *session) emitUndo(id string, u workflow.UndoReport) error {
+	doc := undoDocument{Run: id, Workflow: u.Run.Workflow, Restored: u.Restored, NotRestored: []workflow.Unrestored{}}
+	stuck := 0
+	for _, x := range u.NotRestored {
+		doc.NotRestored = append(doc.NotRestored, x)
+		if x.Reason != workflow.UndoLive {
+			stuck++
+		}
+	}
+	doc.Left = int64(stuck)
+	object := u.Run.Object
+	s.emit(doc, func(o *output) {
+		o.printf("%s restored; run %s had deleted %s\n", o.paint(green, records(u.Restored, object)), id, count(u.Run.Deleted))
+		if already := len(u.NotRestored) - stuck; already > 0 {
+			o.printf("%s restored before\n", records(already, object))
+		}
+		shown := 0
+		for _, x := range u.NotRestored {
+			if x.Reason == workflow.UndoLive {
+				continue
+			}
+			if shown++; shown > shownUnrestored {
+				o.printf("  and %s more (--format json lists all)\n", count(stuck-shownUnrestored))
+				break
+			}
+			o.printf("  %s %s stays deleted: %s", object, x.ID, x.Reason)
+			if x.Holder != 0 {
+				o.printf(" (%s %s)", object, x.Holder)
+			}
+			o.printf("\n")
+		}
+	})
+	if stuck > 0 {
+		return said(exitRefused)
+	}
+	return nil
+}

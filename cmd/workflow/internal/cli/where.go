@@ -1,0 +1,145 @@
+package cli
+
+import (
+	"context"
+	"encoding/binary"
+	"slices"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/triggers"
+	"github.com/crm-workflow/crm-workflow/workflow"
+	"github.com/crm-workflow/crm-workflow/workflow/diag"
+)
+
+// selectFlags are the flags with which a verb says which records it is about.
+type selectFlags struct {
+	object   func() (crmstore.ObjectType, error)
+	archived bool
+	where    string
+	now      string
+}
+
+func newSelectFlags(cmd *cobra.Command) *selectFlags {
+	f := &selectFlags{object: objectFlag(cmd)}
+	cmd.Flags().BoolVar(&f.archived, "archived", false, "the records in the recycle bin instead of the live ones")
+	cmd.Flags().StringVar(&f.where, "where", "", "only records for which this expression is true, as in a workflow's triggers")
+	nowFlag(cmd, &f.now)
+	return f
+}
+
+// selection is which records a verb is about.
+type selection struct {
+	store      *crmstore.Store
+	object     crmstore.ObjectType
+	schema     *crmstore.Schema
+	partitions int
+	archived   bool
+	matcher    *triggers.Matcher // nil = all
+}
+
+// selection checks the flags, opens the store and compiles --where.
+func (s *session) selection(ctx context.Context, f *selectFlags) (*selection, error) {
+	o, err := f.object()
+	if err != nil {
+		return nil, err
+	}
+	if f.archived && f.where != "" {
+		return nil, usagef("leave one of them out", "--where looks at live records, and --archived at the recycle bin")
+	}
+	at, err := s.instant(f.now)
+	if err != nil {
+		return nil, err
+	}
+	store, err := s.open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	sel := &selection{store: store, object: o, archived: f.archived}
+	if sel.partitions, err = store.Partitions(ctx); err != nil {
+		return nil, err
+	}
+	if sel.schema, err = store.Schema(ctx, o); err != nil {
+		return nil, err
+	}
+	if f.where != "" {
+		sel.matcher, err = s.compileWhere(ctx, sel, f.where, at)
+	}
+	return sel, err
+}
+
+const whereFile = "--where"
+
+func (s *session) compileWhere(ctx context.Context, sel *selection, text string, at time.Time) (*triggers.Matcher, error) {
+	known, err := workflow.AccountVocabulary(ctx, sel.store)
+	if err != nil {
+		return nil, err
+	}
+	vocabulary := known(sel.object)
+	expr, findings := triggers.Compile(diag.NewText(whereFile, text, nil), vocabulary)
+	s.showFindings(findings, map[string][]byte{whereFile: []byte(text)})
+	if expr == nil {
+		return nil, &problem{code: exitUsage, findings: findings, message: "--where is no good expression", help: "see: workflow records list --help"}
+	}
+	t := triggers.Trigger{Object: sel.object, Any: []*triggers.Expr{expr}, Vocabulary: vocabulary}
+	return t.At(at)
+}
+
+// each hands the ids of all selected records to fn, partition by partition.
+func (sel *selection) each(ctx context.Context, fn func([]crmstore.ID) error) error {
+	if sel.matcher != nil {
+		return sel.matcher.Evaluate(ctx, sel.store, sel.object, 0, sel.partitions, func(f triggers.Found) error { return fn(f.IDs) })
+	}
+	var ids []crmstore.ID
+	return sel.store.ReadColumns(ctx, sel.object, 0, sel.partitions, crmstore.Want{IDs: true}, func(c *crmstore.Columns) error {
+		ids = ids[:0]
+		for i := 0; i+8 <= len(c.IDs); i += 8 {
+			id := crmstore.IDFromBytes(c.IDs[i:])
+			at := uint64(0)
+			if i+8 <= len(c.Archived) {
+				at = binary.LittleEndian.Uint64(c.Archived[i:])
+			}
+			if id != 0 && at != crmstore.FreeCell && (at != 0) == sel.archived {
+				ids = append(ids, id)
+			}
+		}
+		return fn(ids)
+	})
+}
+
+// count is how many records are selected; without an expression the store has counted already.
+func (sel *selection) count(ctx context.Context) (int64, error) {
+	if sel.matcher == nil {
+		n, err := sel.store.Count(ctx, sel.object)
+		if sel.archived {
+			return n.Archived, err
+		}
+		return n.Live, err
+	}
+	var n int64
+	err := sel.each(ctx, func(ids []crmstore.ID) error {
+		n += int64(len(ids))
+		return nil
+	})
+	return n, err
+}
+
+// lowest are the selected records with the lowest ids, at most limit of them, and how many are selected in all.
+func (sel *selection) lowest(ctx context.Context, limit int) (ids []crmstore.ID, total int64, err error) {
+	trim := func() {
+		slices.Sort(ids)
+		ids = ids[:min(limit, len(ids))]
+	}
+	err = sel.each(ctx, func(more []crmstore.ID) error {
+		total += int64(len(more))
+		ids = append(ids, more...)
+		if len(ids) > 2*limit+1024 {
+			trim()
+		}
+		return nil
+	})
+	trim()
+	return ids, total, err
+}

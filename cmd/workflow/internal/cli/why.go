@@ -1,0 +1,154 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/triggers"
+)
+
+func (s *session) whyCommand() *cobra.Command {
+	var now string
+	cmd := &cobra.Command{
+		Use: "why NAME|FILE CONTACT [--now TIME]", Short: "each condition's answer for one contact, and whether it would enroll",
+		Long: "why shows for one contact, by id or e-mail address, what each condition of a workflow answers and which values it\n" +
+			"saw, and whether the contact would enroll. A value that is not known makes a condition unknown, and unknown never\n" +
+			"enrolls.",
+		Example:           "  workflow why stale-leads 4711\n  workflow why stale.yaml ada@example.com --now 2026-12-01",
+		Args:              args(2, 2, "a workflow (name or file) and a contact (id or e-mail address)"),
+		ValidArgsFunction: s.completeTarget(),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			ctx := cmd.Context()
+			at, err := s.instant(now)
+			if err != nil {
+				return err
+			}
+			store, err := s.open(ctx)
+			if err != nil {
+				return err
+			}
+			d, err := s.loadTarget(ctx, store, args[0])
+			if err != nil {
+				return err
+			}
+			id, err := recordID(ctx, store, d.Object, args[1])
+			if errors.Is(err, crmstore.ErrNotFound) {
+				return noContact(d.Object, args[1])
+			}
+			if err != nil {
+				return err
+			}
+			matcher, err := d.Trigger.At(at)
+			if err != nil {
+				return err
+			}
+			why, err := matcher.Why(ctx, store, d.Object, id)
+			if err != nil {
+				return err
+			}
+			if !why.Found {
+				return noContact(d.Object, args[1])
+			}
+			before, err := enrollment(cmd, store, d.Object, d.Name, id)
+			if err != nil {
+				return err
+			}
+			doc := whyDocument{Workflow: d.Name, Object: d.Object, Why: why, Enrollment: before}
+			doc.decide(d.Reenroll)
+			s.emit(doc, func(o *output) { doc.show(o) })
+			return nil
+		},
+	}
+	nowFlag(cmd, &now)
+	return cmd
+}
+
+func noContact(o crmstore.ObjectType, word string) error {
+	return &problem{
+		code: exitRefused, reason: "not-found", message: fmt.Sprintf("there is no %s %s", o, word),
+		help: "a deleted one is found by its id: workflow bin",
+	}
+}
+
+// enrollment is the record's enrollment in the workflow, if any.
+func enrollment(cmd *cobra.Command, store *crmstore.Store, o crmstore.ObjectType, name string, id crmstore.ID) (crmstore.Enrollment, error) {
+	partitions, err := store.Partitions(cmd.Context())
+	if err != nil {
+		return crmstore.Enrollment{}, err
+	}
+	all, err := store.Enrollments(cmd.Context(), o, name, byPartition([]crmstore.ID{id}, partitions))
+	if err != nil || len(all) == 0 || len(all[0]) == 0 {
+		return crmstore.Enrollment{}, err
+	}
+	return all[0][0], nil
+}
+
+// whyDocument is why a record would enroll or not.
+type whyDocument struct {
+	Workflow string              `json:"workflow"`
+	Object   crmstore.ObjectType `json:"object"`
+	triggers.Why
+	Enrolls    bool                `json:"enrolls"`
+	Because    string              `json:"because"`
+	Enrollment crmstore.Enrollment `json:"-"`
+}
+
+// decide puts trigger, suppression and earlier enrollment together.
+func (doc *whyDocument) decide(reenroll bool) {
+	v := doc.Verdict
+	switch {
+	case doc.Deletion != nil:
+		doc.Because = "it is in the recycle bin since " + stamp(doc.Deletion.At)
+	case !v.Match:
+		doc.Because = "no trigger is true"
+	case v.Suppressed:
+		doc.Because = fmt.Sprintf("trigger %d is true, but a suppression is true too", v.Trigger)
+	case doc.Enrollment.State == crmstore.Existing:
+		doc.Because = fmt.Sprintf("trigger %d is true, but it matched already when the workflow was published (existing: false)", v.Trigger)
+	case doc.Enrollment.State == crmstore.Completed && !reenroll:
+		doc.Because = fmt.Sprintf("trigger %d is true, but it was enrolled before, in run %s, and reenroll is false", v.Trigger, doc.Enrollment.Run)
+	default:
+		doc.Enrolls, doc.Because = true, fmt.Sprintf("trigger %d is true", v.Trigger)
+	}
+}
+
+// answerInk are the colours of answers.
+var answerInk = map[triggers.Answer]colour{triggers.True: green, triggers.False: red, triggers.Unknown: yellow}
+
+func (doc *whyDocument) show(o *output) {
+	verdict := o.paint(green, "would not enroll")
+	if doc.Enrolls {
+		verdict = o.paint(yellow, "would enroll")
+	}
+	o.printf("%s %s %s in %s as of %s: %s\n", doc.Object, doc.ID, verdict, doc.Workflow, stamp(doc.Now), clean(doc.Because))
+	for _, x := range doc.Expressions {
+		kind := "trigger"
+		if x.Suppress {
+			kind = "suppression"
+		}
+		o.printf("\n%s %d is %s\n  %s\n", kind, x.Number, o.paint(answerInk[x.Answer], x.Answer.String()),
+			o.paint(dim, clean(strings.Join(strings.Fields(x.Source), " "))))
+		tb := &table{columns: []column{{head: "condition", flex: true}, {head: "answer"}, {head: "because", flex: true}}}
+		for _, c := range x.Conditions {
+			tb.add(txt(c.Text), ink(answerInk[c.Answer], c.Answer.String()), txt(seen(c.Values)))
+		}
+		o.table(tb, 2)
+	}
+}
+
+// seen are the values that a condition saw, in words.
+func seen(values []triggers.Seen) string {
+	parts := make([]string, 0, len(values))
+	for _, v := range values {
+		if v.Known {
+			parts = append(parts, v.Property+" is "+v.Value)
+			continue
+		}
+		parts = append(parts, v.Property+" is not known")
+	}
+	return strings.Join(parts, ", ")
+}
