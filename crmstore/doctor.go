@@ -1,0 +1,258 @@
+package crmstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// Problem is one thing Doctor found. Cells of one column that differ in one partition are one Problem.
+type Problem struct {
+	Code     string     `json:"code"` // column, slot, count, archived, email, list, enrollment, record
+	Object   ObjectType `json:"object"`
+	ID       ID         `json:"id,omitempty"` // the record, or the first of several; 0 when it is about none
+	Detail   string     `json:"detail"`       // no property values
+	Repaired bool       `json:"repaired"`
+}
+
+// Doctor compares derived data with records over all partitions, one at a time, and repairs it when asked: ids,
+// archived-at and property columns, counters, lists' bits of free slots, enrollments of no record, e-mail claims,
+// and the counter that ids are taken from. It is safe while others write. Records are never changed, but for a
+// record that shares its slot with another: one of the two gets a slot of its own. A record that cannot be decoded, and
+// two live contacts with one e-mail, are reported and left alone. Repairing also drops dead e-mail claims,
+// which are no problem in themselves. Run it with repair after a property has got a column that it did not have.
+func (s *Store) Doctor(ctx context.Context, o ObjectType, repair bool, fn func(Problem) error) error {
+	d, err := s.newDoctor(ctx, o, repair)
+	if err != nil {
+		return err
+	}
+	d.report = func(p Problem) error {
+		p.Object = o
+		if err := fn(p); err != nil {
+			return callerError{err}
+		}
+		return nil
+	}
+	err = ahead(ctx, d.partitions, d.read, func(b *body) error { return d.examine(ctx, b) })
+	if err == nil {
+		err = d.examineIDs(ctx)
+	}
+	if err == nil && repair && d.email != nil {
+		err = d.dropDeadClaims(ctx)
+	}
+	var own callerError
+	if errors.As(err, &own) {
+		return own.error
+	}
+	if err != nil {
+		return fmt.Errorf("examine %s: %w", o.Plural(), err)
+	}
+	return nil
+}
+
+// doctor carries one examination through.
+type doctor struct {
+	store      *Store
+	object     ObjectType
+	schema     *Schema
+	partitions int
+	email      *Property // nil when the object type has no unique e-mail
+	repair     bool
+	columns    []*Property
+	lists      []List
+	workflows  []string
+	highest    ID // seen in any partition
+	report     func(Problem) error
+}
+
+func (s *Store) newDoctor(ctx context.Context, o ObjectType, repair bool) (*doctor, error) {
+	partitions, err := s.Partitions(ctx)
+	if err != nil {
+		return nil, err
+	}
+	schema, err := s.Schema(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	d := &doctor{store: s, object: o, schema: schema, partitions: partitions, email: emailProperty(schema), repair: repair}
+	for i := range schema.Properties {
+		if p := &schema.Properties[i]; !p.Removed && p.Columnar() {
+			d.columns = append(d.columns, p)
+		}
+	}
+	lists, err := s.Lists(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	for _, l := range lists {
+		d.lists = append(d.lists, l)
+	}
+	workflows, err := s.Workflows(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, w := range workflows {
+		if w.Object == o {
+			d.workflows = append(d.workflows, w.Name)
+		}
+	}
+	return d, nil
+}
+
+// body is all that a partition holds at one instant, the log aside.
+type body struct {
+	partition int
+	records   map[string]string
+	ids       []byte
+	archived  []byte
+	columns   [][]byte   // as doctor.columns
+	lists     [][]byte   // as doctor.lists
+	enrolled  [][]string // as doctor.workflows: ids
+	counts    Counts
+	uncounted bool // the counters cannot be read
+}
+
+func (d *doctor) stringKeys(k partitionKeys) []string {
+	keys := []string{k.ids(), k.arch()}
+	for _, p := range d.columns {
+		keys = append(keys, k.col(p.Number))
+	}
+	for _, l := range d.lists {
+		keys = append(keys, k.list(l.Number))
+	}
+	return keys
+}
+
+// read reads a partition in one transaction.
+func (d *doctor) read(ctx context.Context, partition int) (*body, error) {
+	b, err := d.readWith(ctx, partition, d.store.rdb.TxPipelined)
+	if err != nil {
+		return nil, fmt.Errorf("read partition %d: %w", partition, d.store.trouble(err))
+	}
+	return b, nil
+}
+
+// sender sends commands in one pipeline; it is a method of a client or of a transaction.
+type sender func(context.Context, func(redis.Pipeliner) error) ([]redis.Cmder, error)
+
+func (d *doctor) readWith(ctx context.Context, partition int, send sender) (*body, error) {
+	k := d.store.partition(d.object, partition)
+	var records *redis.MapStringStringCmd
+	var texts, counts *redis.SliceCmd
+	enrolled := make([]*redis.StringSliceCmd, len(d.workflows))
+	_, err := send(ctx, func(pipe redis.Pipeliner) error {
+		records = pipe.HGetAll(ctx, k.rec())
+		texts = pipe.MGet(ctx, d.stringKeys(k)...)
+		counts = pipe.HMGet(ctx, k.cnt(), "live", "archived")
+		for i, name := range d.workflows {
+			enrolled[i] = pipe.HKeys(ctx, k.enr(name))
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	b := &body{partition: partition, records: records.Val()}
+	values := texts.Val()
+	next := func() []byte {
+		text, _ := values[0].(string)
+		values = values[1:]
+		return view(text)
+	}
+	b.ids, b.archived = next(), next()
+	for range d.columns {
+		b.columns = append(b.columns, next())
+	}
+	for range d.lists {
+		b.lists = append(b.lists, next())
+	}
+	for _, e := range enrolled {
+		b.enrolled = append(b.enrolled, e.Val())
+	}
+	b.counts, err = readCounts(counts.Val())
+	b.uncounted = err != nil
+	return b, nil
+}
+
+// examine reports what is wrong in a partition, repaired or not.
+func (d *doctor) examine(ctx context.Context, b *body) error {
+	x := d.diagnose(b)
+	if d.repair && len(x.cures) > 0 {
+		var err error
+		if x, err = d.cure(ctx, b.partition); err != nil {
+			return err
+		}
+	}
+	for _, p := range x.problems {
+		if err := d.report(p); err != nil {
+			return err
+		}
+	}
+	d.highest = max(d.highest, x.highest)
+	if d.email != nil {
+		return d.examineEmails(ctx, x.records)
+	}
+	return nil
+}
+
+// cureTries is how often a repair is tried again because somebody wrote to the partition meanwhile.
+const cureTries = 50
+
+// cure repairs a partition in one transaction that only happens if nobody writes to the partition meanwhile.
+func (d *doctor) cure(ctx context.Context, partition int) (x *examination, err error) {
+	k := d.store.partition(d.object, partition)
+	keys := append(d.stringKeys(k), k.rec(), k.cnt())
+	for _, name := range d.workflows {
+		keys = append(keys, k.enr(name))
+	}
+	for range cureTries {
+		err = d.store.rdb.Watch(ctx, func(tx *redis.Tx) error {
+			b, err := d.readWith(ctx, partition, tx.Pipelined)
+			if err != nil {
+				return err
+			}
+			x = d.diagnose(b)
+			_, err = tx.TxPipelined(ctx, func(pipe redis.Pipeliner) error {
+				for _, cure := range x.cures {
+					cure(ctx, pipe, k)
+				}
+				return nil
+			})
+			return err
+		}, keys...)
+		if err == nil {
+			for i := range x.problems {
+				x.problems[i].Repaired = x.problems[i].Code != problemRecord
+			}
+			return x, nil
+		}
+		if !errors.Is(err, redis.TxFailedErr) {
+			return nil, fmt.Errorf("repair partition %d: %w", partition, d.store.trouble(err))
+		}
+	}
+	return nil, fmt.Errorf("repair partition %d: %w", partition, ErrConflict)
+}
+
+// examineIDs makes sure that ids are taken above the highest one there is.
+func (d *doctor) examineIDs(ctx context.Context) error {
+	key := d.store.keyNextID(d.object)
+	text, err := d.store.rdb.Get(ctx, key).Result()
+	if err != nil && !errors.Is(err, redis.Nil) {
+		return d.store.trouble(err)
+	}
+	last, _ := strconv.ParseUint(text, 10, 64)
+	if ID(last) >= d.highest {
+		return nil
+	}
+	p := Problem{Code: problemCount, ID: d.highest, Detail: "new ids would be taken below the highest id"}
+	if d.repair {
+		if _, err := d.store.run(ctx, scriptTakeIDs, []string{key}, 0, d.highest.String()); err != nil {
+			return fmt.Errorf("repair the counter of ids: %w", err)
+		}
+		p.Repaired = true
+	}
+	return d.report(p)
+}

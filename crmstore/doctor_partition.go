@@ -1,0 +1,285 @@
+package crmstore
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"fmt"
+	"math"
+	"slices"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// The codes of problems.
+const (
+	problemColumn     = "column"     // a property column's cells differ from the records
+	problemSlot       = "slot"       // the ids column differs, or two records share a slot
+	problemCount      = "count"      // a counter is wrong
+	problemArchived   = "archived"   // the archived-at column differs
+	problemEmail      = "email"      // a live contact without the claim to its e-mail
+	problemList       = "list"       // a free slot is on a list
+	problemEnrollment = "enrollment" // an enrollment of no record
+	problemRecord     = "record"     // a record cannot be decoded
+)
+
+// examination is what was found in one partition.
+type examination struct {
+	*body
+	doctor   *doctor
+	problems []Problem
+	cures    []func(ctx context.Context, pipe redis.Pipeliner, k partitionKeys)
+	records  []*Record // that can be decoded, by id
+	headers  map[ID]header
+	owners   []ID // by slot; 0 = free
+	sick     []ID // records that cannot be decoded
+	highest  ID
+}
+
+// diagnose compares all that is derived from the records with them.
+func (d *doctor) diagnose(b *body) *examination {
+	x := &examination{body: b, doctor: d, headers: make(map[ID]header, len(b.records))}
+	x.readRecords()
+	x.giveSlots()
+	x.compareIDs()
+	x.compareArchived()
+	for i, p := range d.columns {
+		x.compareColumn(p, b.columns[i])
+	}
+	for i, l := range d.lists {
+		x.compareList(l, b.lists[i])
+	}
+	x.compareCounts()
+	for i, workflow := range d.workflows {
+		x.compareEnrollments(workflow, b.enrolled[i])
+	}
+	return x
+}
+
+func (x *examination) found(code string, id ID, format string, args ...any) {
+	x.problems = append(x.problems, Problem{Code: code, ID: id, Detail: fmt.Sprintf(format, args...)})
+}
+
+func (x *examination) readRecords() {
+	for name, bytes := range x.body.records {
+		if len(name) != 8 {
+			x.found(problemRecord, 0, "partition %d: the name of a record has %d bytes, want 8", x.partition, len(name))
+			continue
+		}
+		id := IDFromBytes(view(name))
+		x.highest = max(x.highest, id)
+		r, err := parseRecord(x.doctor.schema, id, bytes)
+		if err != nil {
+			x.found(problemRecord, id, "%v", err)
+			x.sick = append(x.sick, id)
+			continue
+		}
+		if want := id.Partition(x.doctor.partitions); want != x.partition {
+			x.found(problemRecord, id, "the record stands in partition %d, but belongs in %d", x.partition, want)
+		}
+		x.headers[id], _ = parseHeader(view(bytes))
+		x.records = append(x.records, r)
+	}
+	slices.SortFunc(x.records, func(a, b *Record) int { return int(int64(a.ID) - int64(b.ID)) })
+	slices.Sort(x.sick)
+	slices.SortFunc(x.problems, func(a, b Problem) int { return int(int64(a.ID) - int64(b.ID)) })
+}
+
+// giveSlots finds out whose each slot is. Where two records have the same slot, the one that the ids column names
+// keeps it (else the one with the lower id), and the other one moves to a new slot at the end.
+func (x *examination) giveSlots() {
+	slots := len(x.ids) / 8
+	limit := slots + len(x.body.records) // a slot beyond is damage, and not worth a column of that size
+	for _, r := range x.records {
+		if int(r.Slot) < limit {
+			slots = max(slots, int(r.Slot)+1)
+		}
+	}
+	x.owners = make([]ID, slots)
+	for at := 0; at+8 <= len(x.ids); at += 8 {
+		id := IDFromBytes(x.ids[at:])
+		if h, ok := x.headers[id]; ok && int(h.slot) == at/8 || slices.Contains(x.sick, id) {
+			x.owners[at/8] = id
+		}
+	}
+	for _, r := range x.records {
+		slot := int(r.Slot)
+		switch {
+		case slot < len(x.owners) && x.owners[slot] == 0:
+			x.owners[slot] = r.ID
+		case slot >= len(x.owners) || x.owners[slot] != r.ID:
+			x.found(problemSlot, r.ID, "partition %d: its slot %d is another record's, or out of reach", x.partition, slot)
+			x.move(r)
+		}
+	}
+}
+
+// move gives a record a new slot at the end, and with it a new version.
+func (x *examination) move(r *Record) {
+	r.Slot = uint32(len(x.owners))
+	x.owners = append(x.owners, r.ID)
+	h := x.headers[r.ID]
+	rest := x.body.records[idFields([]ID{r.ID})[0]][headerSize:]
+	h.version, h.slot = h.version+1, r.Slot
+	moved := append(appendHeader(nil, h), rest...)
+	x.cures = append(x.cures, func(ctx context.Context, pipe redis.Pipeliner, k partitionKeys) {
+		pipe.HSet(ctx, k.rec(), idFields([]ID{r.ID})[0], moved)
+	})
+}
+
+// column is a column as it is and as it must be.
+type column struct {
+	code, name string
+	is, want   []byte
+	key        func(k partitionKeys) string
+	whole      bool // its length means something: zeros that are not there count
+}
+
+// compare compares a column with what it must be. It reports one problem with a count, and cures by writing the
+// whole column.
+func (x *examination) compare(c column) {
+	if bytes.Equal(c.is, c.want) {
+		return
+	}
+	wrong, first := 0, ID(0)
+	for i := range max(len(c.is), len(c.want)) / 8 {
+		if cellAt(c.is, i) == cellAt(c.want, i) && (!c.whole || 8*i+8 <= min(len(c.is), len(c.want))) {
+			continue
+		}
+		if wrong == 0 && i < len(x.owners) {
+			first = x.owners[i]
+		}
+		wrong++
+	}
+	if len(c.is)%8 != 0 {
+		wrong++
+	}
+	if wrong == 0 {
+		return
+	}
+	x.found(c.code, first, "partition %d: %d of %d cells of %s differ from the records", x.partition, wrong, len(x.owners), c.name)
+	x.cures = append(x.cures, func(ctx context.Context, pipe redis.Pipeliner, k partitionKeys) { pipe.Set(ctx, c.key(k), c.want, 0) })
+}
+
+func cellAt(column []byte, slot int) uint64 {
+	if 8*slot+8 > len(column) {
+		return 0
+	}
+	return binary.LittleEndian.Uint64(column[8*slot:])
+}
+
+func (x *examination) compareIDs() {
+	want := make([]byte, 8*len(x.owners))
+	for slot, id := range x.owners {
+		binary.LittleEndian.PutUint64(want[8*slot:], uint64(id))
+	}
+	x.compare(column{problemSlot, "the ids", x.ids, want, partitionKeys.ids, true})
+}
+
+func (x *examination) compareArchived() {
+	want := make([]byte, 8*len(x.owners))
+	for slot, id := range x.owners {
+		cell := FreeCell
+		if h, ok := x.headers[id]; ok {
+			cell = h.archived
+		} else if id != 0 {
+			cell = cellAt(x.archived, slot)
+		}
+		binary.LittleEndian.PutUint64(want[8*slot:], cell)
+	}
+	x.compare(column{problemArchived, "archived-at", x.archived, want, partitionKeys.arch, true})
+}
+
+func (x *examination) compareColumn(p *Property, is []byte) {
+	want := make([]byte, 8*len(x.owners))
+	for _, r := range x.records {
+		for rest := view(r.fields); len(rest) > 0; {
+			f, n := nextField(rest)
+			rest = rest[n:]
+			if f.number == p.Number {
+				binary.LittleEndian.PutUint64(want[8*r.Slot:], f.cell(p))
+			}
+			if f.number >= p.Number {
+				break
+			}
+		}
+	}
+	for slot, id := range x.owners {
+		if _, ok := x.headers[id]; id != 0 && !ok {
+			binary.LittleEndian.PutUint64(want[8*slot:], cellAt(is, slot))
+		}
+	}
+	key := func(k partitionKeys) string { return k.col(p.Number) }
+	x.compare(column{problemColumn, "column " + p.Name, is, want, key, false})
+}
+
+func (x *examination) compareList(l List, is []byte) {
+	want := slices.Clone(is)
+	wrong := 0
+	for slot := range 8 * len(is) {
+		bit := byte(1) << (7 - slot%8)
+		if is[slot/8]&bit != 0 && (slot >= len(x.owners) || x.owners[slot] == 0) {
+			want[slot/8] &^= bit
+			wrong++
+		}
+	}
+	if wrong == 0 {
+		return
+	}
+	x.found(problemList, 0, "partition %d: %d free slots are on list %q", x.partition, wrong, l.Name)
+	x.cures = append(x.cures, func(ctx context.Context, pipe redis.Pipeliner, k partitionKeys) {
+		pipe.Set(ctx, k.list(l.Number), want, 0)
+	})
+}
+
+// compareCounts compares the counters. A record that cannot be decoded was counted somewhere; if its bytes do not
+// tell where, it may stand on either side.
+func (x *examination) compareCounts() {
+	var want Counts
+	for _, r := range x.records {
+		if r.Deletion == nil {
+			want.Live++
+		} else {
+			want.Archived++
+		}
+	}
+	for range x.sick {
+		if x.counts.Live > want.Live {
+			want.Live++
+		} else {
+			want.Archived++
+		}
+	}
+	if want == x.counts && !x.uncounted {
+		return
+	}
+	x.found(problemCount, 0, "partition %d: counted %d live and %d archived, there are %d and %d",
+		x.partition, x.counts.Live, x.counts.Archived, want.Live, want.Archived)
+	x.cures = append(x.cures, func(ctx context.Context, pipe redis.Pipeliner, k partitionKeys) {
+		pipe.HSet(ctx, k.cnt(), "live", want.Live, "archived", want.Archived)
+	})
+}
+
+func (x *examination) compareEnrollments(workflow string, ids []string) {
+	var strangers []string
+	first := ID(math.MaxUint64)
+	for _, name := range ids {
+		if _, ok := x.body.records[name]; ok {
+			continue
+		}
+		strangers = append(strangers, name)
+		if len(name) == 8 {
+			first = min(first, IDFromBytes(view(name)))
+		}
+	}
+	if len(strangers) == 0 {
+		return
+	}
+	if first > MaxID {
+		first = 0
+	}
+	x.found(problemEnrollment, first, "partition %d: %d enrollments in workflow %s are of no record", x.partition, len(strangers), workflow)
+	x.cures = append(x.cures, func(ctx context.Context, pipe redis.Pipeliner, k partitionKeys) {
+		pipe.HDel(ctx, k.enr(workflow), strangers...)
+	})
+}
