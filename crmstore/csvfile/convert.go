@@ -42,8 +42,10 @@ func (c *converter) entry(r *row, found *findings) (e entry, blank, ok bool) {
 	}
 	e, ok = c.cells(r, found)
 	if ok && e.upsert.ID == 0 && e.email == "" && c.mode != crmstore.CreateOnly {
-		found.add(Finding{Code: KeyMissing, Line: r.line, Message: "the line has " + c.missingKey() + ", so it is not certain which record it is about",
-			Help: "fill it in; lines without it can only make new records (create-only)"})
+		found.add(Finding{
+			Code: KeyMissing, Line: r.line, Message: "the line has " + c.missingKey() + ", so it is not certain which record it is about",
+			Help: "fill it in; lines without it can only make new records (create-only)",
+		})
 		return e, false, false
 	}
 	return e, false, ok
@@ -69,8 +71,10 @@ func (c *converter) rowFault(r *row) *Finding {
 		return r.bad
 	}
 	if len(r.ends) != len(c.columns) {
-		return &Finding{Code: CellCount, Line: r.line, Message: fmt.Sprintf("the line has %d cells, and the header has %d", len(r.ends), len(c.columns)),
-			Help: "a cell that holds the separator or a line break must be in quotes"}
+		return &Finding{
+			Code: CellCount, Line: r.line, Message: fmt.Sprintf("the line has %d cells, and the header has %d", len(r.ends), len(c.columns)),
+			Help: "a cell that holds the separator or a line break must be in quotes",
+		}
 	}
 	if bytes.IndexByte(r.data, 0) >= 0 {
 		i := c.cellAt(r, func(s string) bool { return strings.Contains(s, "\x00") })

@@ -102,10 +102,10 @@ func parseYearLast(s string, order DateOrder) (moment, *problem) {
 	if !ok2 || !ok3 {
 		return moment{}, badDate(s, "is not a date", dateHelp+", with a year of four digits")
 	}
-	switch order {
-	case MonthDay:
+	if order == MonthDay {
 		return c.finish(year, first, second)
-	case DayMonth:
+	}
+	if order == DayMonth {
 		return c.finish(year, second, first)
 	}
 	return moment{}, badDate(s, "does not say which number is the day", "say --date-order mdy or --date-order dmy, or "+dateHelp)
@@ -261,7 +261,7 @@ func (c *cursor) zone() (offset time.Duration, zoned, ok bool) {
 		c.i = len(c.s)
 		return 0, true, true
 	}
-	sign := time.Duration(1)
+	sign := 1
 	if c.skip('-') {
 		sign = -1
 	} else if !c.skip('+') {
@@ -269,13 +269,11 @@ func (c *cursor) zone() (offset time.Duration, zoned, ok bool) {
 	}
 	digits := strings.Replace(c.s[c.i:], ":", "", 1)
 	z := cursor{s: digits}
-	var minutes int
 	if len(digits) == 2 {
 		digits += "00"
 		z.s = digits
 	}
 	n, ok := z.number(4, 4)
-	minutes = n/100*60 + n%100
 	c.i = len(c.s)
-	return sign * time.Duration(minutes) * time.Minute, true, ok && z.end() && n%100 < 60 && n/100 < 24
+	return time.Duration(sign*(n/100*60+n%100)) * time.Minute, true, ok && z.end() && n%100 < 60 && n/100 < 24
 }

@@ -47,10 +47,12 @@ func (im *importer) foresee(u *crmstore.Upsert, holder crmstore.ID, r *crmstore.
 	w := crmstore.WriteResult{ID: target(u, holder), Outcome: crmstore.Refused}
 	there := r != nil || im.made.has(u)
 	switch {
-	case there && im.o.Mode == crmstore.CreateOnly:
-		w.Err = crmstore.ErrExists
 	case r != nil && r.Deletion != nil:
 		w.Err = crmstore.ErrArchived
+	case im.o.Mode == crmstore.CreateOnly && u.ID == 0 && holder != 0:
+		w.Err = &crmstore.EmailTakenError{Email: emailOf(u), Holder: holder}
+	case im.o.Mode == crmstore.CreateOnly && there:
+		w.Err = crmstore.ErrExists
 	case !there && im.o.Mode == crmstore.UpdateOnly:
 		w.Err = crmstore.ErrNotFound
 	case holder != 0 && holder != w.ID:

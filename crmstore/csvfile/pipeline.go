@@ -49,7 +49,8 @@ func (r *reader) start() {
 	r.batch = &batch{found: findings{keep: r.keep}}
 }
 
-// run reads to the end of the file and hands full batches on, the last one also when it is empty.
+// run reads to the end of the file and hands full batches on, the last one also when it is empty. When reading
+// fails, what was read before goes on too.
 func (r *reader) run(send func(*batch) error) error {
 	r.start()
 	for {
@@ -63,7 +64,7 @@ func (r *reader) run(send func(*batch) error) error {
 			r.batch.refused++
 			return r.flush(send)
 		case err != nil:
-			return fmt.Errorf("read after line %d: %w", r.rows.line, err)
+			return errors.Join(fmt.Errorf("read after line %d: %w", r.rows.line, err), r.flush(send))
 		}
 		r.take(row)
 		if r.batch.full() {
@@ -112,9 +113,10 @@ type sink func(ctx context.Context, batch []crmstore.Upsert) ([]crmstore.WriteRe
 func (im *importer) pump(ctx context.Context, r *reader, to sink) error {
 	g, gctx := errgroup.WithContext(ctx)
 	batches := make(chan *batch, 1) // closed by the reading half
+	var readErr error               // does not end the group, so that what was read before is still written
 	g.Go(func() error {
 		defer close(batches)
-		return r.run(func(b *batch) error {
+		readErr = r.run(func(b *batch) error {
 			select {
 			case batches <- b:
 				return nil
@@ -122,6 +124,7 @@ func (im *importer) pump(ctx context.Context, r *reader, to sink) error {
 				return gctx.Err()
 			}
 		})
+		return nil
 	})
 	g.Go(func() error {
 		for b := range batches {
@@ -134,7 +137,10 @@ func (im *importer) pump(ctx context.Context, r *reader, to sink) error {
 		}
 		return nil
 	})
-	return g.Wait()
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	return readErr
 }
 
 // write brings a batch into the store and counts it. A batch that was begun is finished when ctx ends, since

@@ -78,16 +78,16 @@ func (r *rowReader) split(line []byte) error {
 			continue
 		}
 		i := bytes.IndexByte(line, r.comma)
-		cell := line
+		cell := trimEOL(line)
 		if i >= 0 {
 			cell = line[:i]
-		} else {
-			cell = trimEOL(line)
 		}
 		if bytes.IndexByte(cell, '"') >= 0 && r.row.bad == nil {
 			r.row.badAt = len(r.row.ends)
-			r.row.bad = &Finding{Code: QuoteBare, Line: r.line, Message: "a quote stands within a cell that does not begin with one: " + quote(string(cell)),
-				Help: `put the cell in quotes and double the quotes within, like "5"" pipe"`}
+			r.row.bad = &Finding{
+				Code: QuoteBare, Line: r.line, Message: "a quote stands within a cell that does not begin with one: " + quote(string(cell)),
+				Help: `put the cell in quotes and double the quotes within, like "5"" pipe"`,
+			}
 		}
 		r.endCell(cell)
 		if i < 0 {

@@ -3,6 +3,7 @@ package csvfile
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"strconv"
 	"strings"
 	"time"
@@ -167,9 +168,7 @@ func indexOptions(p *crmstore.Property) optionIndex {
 			labels[label] = o.Value
 		}
 	}
-	for label, v := range labels {
-		x.values[label] = v
-	}
+	maps.Copy(x.values, labels)
 	for _, v := range x.offer { // internal values win over labels, and exact spelling over case
 		x.values[strings.ToLower(v)] = v
 	}

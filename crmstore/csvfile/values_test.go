@@ -57,14 +57,46 @@ func TestDates(t *testing.T) {
 		{in: "1136214245678", zone: amsterdam, want: "2006-01-02T15:04:05.678Z", day: "2006-01-02"},
 		{in: "0001-01-01", zone: amsterdam, want: "", day: "0001-01-01"}, // in UTC it lies before year 1
 
-		{in: "2023-02-29"}, {in: "2006-13-01"}, {in: "2006-00-01"}, {in: "2006-01-00"}, {in: "2006-04-31"},
-		{in: "0000-01-01"}, {in: "10000-01-01"}, {in: "-62135596800001"}, {in: "253402300800000"},
-		{in: "01/02/2006"}, {in: "13/02/2006"}, {in: "13/02/2006", order: MonthDay}, {in: "1/2/06", order: MonthDay}, {in: "1/2-2006", order: MonthDay},
-		{in: "20060102"}, {in: "1136214245"}, {in: "2006"}, {in: "2006-01"}, {in: "2006-01-02T"}, {in: "2006-01-02 24:00"},
-		{in: "2006-01-02 15:60"}, {in: "2006-01-02 15:04:60"}, {in: "2006-01-02 5"}, {in: "2006-01-02 15:04 CET"}, {in: "2006-01-02 15:04 +24:00"},
-		{in: "2006-01-02 13:04 PM"}, {in: "2006-01-02 15:04:05.1234567890"}, {in: "2006-01-02x"}, {in: "2006/01-02"},
-		{in: "Foo 2, 2006"}, {in: "Jan 2"}, {in: "Jan 2, 06"}, {in: "Jan 32, 2006"}, {in: "soon"}, {in: "-"}, {in: "--12-01-02"}, {in: "1"}, {in: "//"},
-		{in: "２００６-01-02"}, {in: "2006‐01‐02"},
+		{in: "2023-02-29"},
+		{in: "2006-13-01"},
+		{in: "2006-00-01"},
+		{in: "2006-01-00"},
+		{in: "2006-04-31"},
+		{in: "0000-01-01"},
+		{in: "10000-01-01"},
+		{in: "-62135596800001"},
+		{in: "253402300800000"},
+		{in: "01/02/2006"},
+		{in: "13/02/2006"},
+		{in: "13/02/2006", order: MonthDay},
+		{in: "1/2/06", order: MonthDay},
+		{in: "1/2-2006", order: MonthDay},
+		{in: "20060102"},
+		{in: "1136214245"},
+		{in: "2006"},
+		{in: "2006-01"},
+		{in: "2006-01-02T"},
+		{in: "2006-01-02 24:00"},
+		{in: "2006-01-02 15:60"},
+		{in: "2006-01-02 15:04:60"},
+		{in: "2006-01-02 5"},
+		{in: "2006-01-02 15:04 CET"},
+		{in: "2006-01-02 15:04 +24:00"},
+		{in: "2006-01-02 13:04 PM"},
+		{in: "2006-01-02 15:04:05.1234567890"},
+		{in: "2006-01-02x"},
+		{in: "2006/01-02"},
+		{in: "Foo 2, 2006"},
+		{in: "Jan 2"},
+		{in: "Jan 2, 06"},
+		{in: "Jan 32, 2006"},
+		{in: "soon"},
+		{in: "-"},
+		{in: "--12-01-02"},
+		{in: "1"},
+		{in: "//"},
+		{in: "２００６-01-02"},
+		{in: "2006‐01‐02"},
 	}
 	for _, c := range cases {
 		zone := c.zone
@@ -116,8 +148,10 @@ func TestNumbers(t *testing.T) {
 func TestBools(t *testing.T) {
 	t.Parallel()
 	p := &crmstore.Property{Type: crmstore.Bool}
-	for in, want := range map[string]string{"true": "true", "TRUE": "true", "Yes": "true", "1": "true", " no ": "false", "False": "false", "0": "false",
-		"": "", "  ": "", "y": "bad", "2": "bad", "on": "bad"} {
+	for in, want := range map[string]string{
+		"true": "true", "TRUE": "true", "Yes": "true", "1": "true", " no ": "false", "False": "false", "0": "false",
+		"": "", "  ": "", "y": "bad", "2": "bad", "on": "bad",
+	} {
 		v, bad := reading{}.value(p, optionIndex{}, in)
 		if got := v.String(); (bad != nil) != (want == "bad") || bad == nil && got != want {
 			t.Errorf("bool %q = %q, %+v; want %s", in, got, bad, want)
@@ -128,9 +162,14 @@ func TestBools(t *testing.T) {
 func TestOptions(t *testing.T) {
 	t.Parallel()
 	p := &crmstore.Property{Type: crmstore.Enumeration, Options: []crmstore.Option{
-		{Number: 1, Value: "lead", Label: "Lead"}, {Number: 2, Value: "customer", Label: "Paying Customer"},
-		{Number: 3, Value: "Lead Two", Label: "customer"}, {Number: 4, Value: "a", Label: "Twin"}, {Number: 5, Value: "b", Label: "Twin"},
-		{Number: 6, Value: "old", Label: "Old", Removed: true}, {Number: 7, Value: "A", Label: "Upper"}, {Number: 8, Value: "nameless"},
+		{Number: 1, Value: "lead", Label: "Lead"},
+		{Number: 2, Value: "customer", Label: "Paying Customer"},
+		{Number: 3, Value: "Lead Two", Label: "customer"},
+		{Number: 4, Value: "a", Label: "Twin"},
+		{Number: 5, Value: "b", Label: "Twin"},
+		{Number: 6, Value: "old", Label: "Old", Removed: true},
+		{Number: 7, Value: "A", Label: "Upper"},
+		{Number: 8, Value: "nameless"},
 	}}
 	x := indexOptions(p)
 	for in, want := range map[string]string{

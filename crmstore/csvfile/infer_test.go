@@ -1,0 +1,95 @@
+package csvfile
+
+import (
+	"io"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	"github.com/crm-workflow/crm-workflow/crmstore"
+)
+
+func TestCreateProperties(t *testing.T) {
+	t.Parallel()
+	file := "Email,Number of Orders,Zip-Code,Tel.,Card,First Order,Seen,VIP,Nothing,Mixed,Größe,2nd,???,Foo Bar,foo-bar,Code,Paid,Note\n" +
+		"a@b, 1 ,01234,+31612345678,1234567890123456,1997-01-01,1997-01-01,TRUE,,1,1,1,1,1,1,1E5,1.50,x\n" +
+		"c@d,-20,12345,+31,1,Jan 2 2006,1997-01-01 10:00,false,,x,2,2,2,2,2,2E4,.5,y\n" +
+		"bad,x,x,x,x,x,x,x,x,x,x\n" + // the wrong number of cells: does not count
+		"e@f,,,,,,,,,,,,,,,,,\n"
+	want := []CreatedProperty{
+		{"number_of_orders", "Number of Orders", crmstore.Number, 2},
+		{"zip_code", "Zip-Code", crmstore.String, 2},
+		{"tel", "Tel.", crmstore.String, 2},
+		{"card", "Card", crmstore.String, 2},
+		{"first_order", "First Order", crmstore.Date, 2},
+		{"seen", "Seen", crmstore.DateTime, 2},
+		{"vip", "VIP", crmstore.Bool, 2},
+		{"nothing", "Nothing", crmstore.String, 0},
+		{"mixed", "Mixed", crmstore.String, 2},
+		{"groe", "Größe", crmstore.Number, 2},
+		{"p_2nd", "2nd", crmstore.Number, 2},
+		{"column_13", "???", crmstore.Number, 2},
+		{"foo_bar_2", "Foo Bar", crmstore.Number, 2},
+		{"foo_bar_3", "foo-bar", crmstore.Number, 2},
+		{"code", "Code", crmstore.String, 2},
+		{"paid", "Paid", crmstore.Number, 2},
+	}
+	schema := testSchema()
+	for name, r := range map[string]io.Reader{
+		"file": strings.NewReader(strings.ReplaceAll(file, ",Note\n", ",note_a\n")),
+		"pipe": io.MultiReader(strings.NewReader(strings.ReplaceAll(file, ",Note\n", ",note_a\n"))),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			got, im, _ := readFile(t, r, schema, Options{CreateProperties: true})
+			if diff := cmp.Diff(want, got.Made); diff != "" {
+				t.Errorf("made (-want +got):\n%s", diff)
+			}
+			if len(got.Upserts) != 3 || !strings.Contains(got.Upserts[0], "number_of_orders=1 zip_code=01234 tel=+31612345678 card=1234567890123456 first_order=1997-01-01 seen=1997-01-01T00:00:00Z vip=true mixed=1 groe=1") {
+				t.Errorf("upserts %q", got.Upserts)
+			}
+			if diff := cmp.Diff([]string{"cell-count 4"}, got.Findings); diff != "" {
+				t.Errorf("findings (-want +got):\n%s", diff)
+			}
+			for _, p := range im.schema.Properties {
+				if !nameIsFine(p.Name) {
+					t.Errorf("property name %q is not one the store takes", p.Name)
+				}
+			}
+		})
+	}
+	if len(schema.Find("number_of_orders")) != 0 {
+		t.Error("a dry run changed the schema that it was given")
+	}
+}
+
+func nameIsFine(name string) bool {
+	return name != "" && len(name) <= 100 && name[0] >= 'a' && name[0] <= 'z' && strings.Trim(name, "abcdefghijklmnopqrstuvwxyz0123456789_") == ""
+}
+
+func TestCreateProperties_dateOrder(t *testing.T) {
+	t.Parallel()
+	file := "Email,Day\na@b,01/02/2006\nc@d,13/02/2006\n"
+	for order, want := range map[DateOrder]crmstore.PropertyType{NoOrder: crmstore.String, MonthDay: crmstore.String, DayMonth: crmstore.Date} {
+		got, _, _ := readFile(t, strings.NewReader(file), testSchema(), Options{CreateProperties: true, DateOrder: order})
+		if got.Made[0].Type != want || got.Findings != nil {
+			t.Errorf("order %q: type %s, findings %v; want %s", order, got.Made[0].Type, got.Findings, want)
+		}
+	}
+}
+
+func TestNewNames(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		taken := map[string]bool{}
+		for i, header := range rapid.SliceOfN(rapid.OneOf(rapid.String(), rapid.SampledFrom([]string{"a", "A", "Ä", "a ", "a_2", "_", "1"})), 1, 8).Draw(t, "headers") {
+			name := newName(header, i, taken)
+			if !nameIsFine(name) || taken[name] {
+				t.Fatalf("header %q becomes %q", header, name)
+			}
+			taken[name] = true
+		}
+	})
+}
