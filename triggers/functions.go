@@ -42,7 +42,7 @@ func functionTable() []function {
 		{Function{"known", "known(value)", "Whether there is a value at all. Never unknown itself.",
 			`known(contact.email)`}, opKnown, kindBool, anything, aboutRecord},
 		{Function{"unknown", "unknown(value)", "Whether there is no value. Never unknown itself.",
-			`unknown(contact.phone)`}, opUnknown, kindBool, anything, aboutRecord},
+			`unknown(contact.email)`}, opUnknown, kindBool, anything, aboutRecord},
 		{Function{"now", "now", "The instant of the run. The brackets of now() may be left out.",
 			`contact.createdate < now - duration("36h")`}, opNow, kindTime, nil, nil},
 		{Function{"today", "today", "The first instant of the run's day in the workflow's zone. The brackets of today() may be left out.",

@@ -16,7 +16,8 @@ func (x Explanation) String() string {
 	return fmt.Sprintf("live records: %s\n", thousands(x.Live)) + x.show(thousands)
 }
 
-// show writes the Plan, with counts when count is not nil.
+// show writes the Plan, with counts when count is not nil. What is short stands first, so that long
+// expressions do not push the rest out of sight.
 func (p Plan) show(count func(int64) string) string {
 	var out strings.Builder
 	fmt.Fprintf(&out, "answered by:  %s\n", p.Mode)
@@ -26,24 +27,23 @@ func (p Plan) show(count func(int64) string) string {
 	if len(p.Lists) > 0 {
 		fmt.Fprintf(&out, "lists:        %s\n", strings.Join(p.Lists, ", "))
 	}
+	row := func(keeps int64, by, text string) []string {
+		if count == nil {
+			return []string{"  " + by, text}
+		}
+		return []string{fmt.Sprintf("%12s", count(keeps)), by, text}
+	}
 	for _, e := range p.Expressions {
 		fmt.Fprintf(&out, "\n%s\n", title(e.Suppress, e.Number))
-		rows := [][]string{{"  " + oneLine(e.Source), e.By, shown(count, e.Keeps)}}
+		rows := [][]string{row(e.Keeps, e.By, oneLine(e.Source))}
 		if len(e.Conditions) > 1 {
 			for _, c := range e.Conditions {
-				rows = append(rows, []string{"    " + c.Text, c.By, shown(count, c.Keeps)})
+				rows = append(rows, row(c.Keeps, c.By, "  "+c.Text))
 			}
 		}
 		out.WriteString(table(rows))
 	}
 	return out.String()
-}
-
-func shown(count func(int64) string, n int64) string {
-	if count == nil {
-		return ""
-	}
-	return count(n)
 }
 
 // String is the Why for people: each condition, its answer and what it saw.
@@ -63,9 +63,14 @@ func (w Why) String() string {
 	}
 	for _, e := range w.Expressions {
 		fmt.Fprintf(&out, "\n%s\n", title(e.Suppress, e.Number))
-		rows := [][]string{{"  " + oneLine(e.Source), e.Answer.String(), ""}}
-		for _, c := range e.Conditions {
-			rows = append(rows, []string{"    " + c.Text, c.Answer.String(), seen(c.Values)})
+		rows := [][]string{{"  " + e.Answer.String(), oneLine(e.Source)}}
+		if len(e.Conditions) == 1 && len(e.Conditions[0].Values) > 0 {
+			rows[0] = append(rows[0], seen(e.Conditions[0].Values))
+		}
+		if len(e.Conditions) > 1 {
+			for _, c := range e.Conditions {
+				rows = append(rows, []string{"  " + c.Answer.String(), "  " + c.Text, seen(c.Values)})
+			}
 		}
 		out.WriteString(table(rows))
 	}
