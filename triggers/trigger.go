@@ -38,9 +38,9 @@ type Source interface {
 
 // Verdict is what a trigger says of one record; the zero Verdict is "no".
 type Verdict struct {
-	Match      bool // an expression of Any is true, whatever Suppress says
-	Suppressed bool // Match, and an expression of Suppress is true
-	Trigger    int  // number, from 1, of the first expression of Any that is true; 0 without Match
+	Match      bool `json:"match"`      // an expression of Any is true, whatever Suppress says
+	Suppressed bool `json:"suppressed"` // Match, and an expression of Suppress is true
+	Trigger    int  `json:"trigger"`    // number, from 1, of the first expression of Any that is true; 0 without Match
 }
 
 // Enrolls reports whether the record enrolls.

@@ -36,6 +36,7 @@ func TestScript(t *testing.T) {
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("WORKFLOW_USER", "mira")
 			e.Setenv("WORKFLOW_STORE", url)
+			e.Setenv("STORE", url)
 			e.Setenv("WORKFLOW_ACCOUNT", storetest.NewAccountName(e.T().(testing.TB)))
 			e.Setenv("EXAMPLES", examples.Name())
 			return nil

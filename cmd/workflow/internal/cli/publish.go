@@ -51,6 +51,9 @@ type publishDocument struct {
 	Review      *reviewDocument `json:"review,omitempty"`
 }
 
+// publishSample is how many contacts the review before a yes shows.
+const publishSample = 3
+
 func (s *session) publishFile(ctx context.Context, store *crmstore.Store, file string, yes bool) error {
 	account, err := store.Account(ctx)
 	if err != nil {
@@ -68,7 +71,7 @@ func (s *session) publishFile(ctx context.Context, store *crmstore.Store, file s
 	if err != nil {
 		return err
 	}
-	doc, err := newReviewDocument(ctx, store, d, r, 5)
+	doc, err := newReviewDocument(ctx, store, d, r, publishSample)
 	if err != nil {
 		return err
 	}

@@ -171,8 +171,10 @@ func showRun(o *output, run crmstore.Run) {
 	showTotals(o, run)
 	switch run.State {
 	case crmstore.RunHeld:
-		o.printf("nothing was touched by what was held. See who: workflow review %s --now %s\n", run.Workflow, stamp(run.Now))
-		o.printf("let it go on: workflow approve %s\nor end it:     workflow cancel %s\n", run.ID, run.ID)
+		o.facts(
+			[2]string{"see who:", "workflow review " + run.Workflow + " --now " + stamp(run.Now)},
+			[2]string{"let it go on:", "workflow approve " + run.ID},
+			[2]string{"or end it:", "workflow cancel " + run.ID})
 	case crmstore.RunFailed:
 		o.printf("go on where it stopped: workflow resume %s\n", run.ID)
 	case crmstore.RunDone, crmstore.RunCancelled:
