@@ -68,11 +68,7 @@ func (p *pass) mayGoOn(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	now, err := p.store.Run(ctx, p.id)
-	if err != nil {
-		return fmt.Errorf("read run %s: %w", p.id, err)
-	}
-	if err := p.check(now); err != nil {
+	if err := p.owned(ctx); err != nil {
 		return err
 	}
 	return checkRuns(ctx, p.store, p.workflow)

@@ -14,6 +14,10 @@ func (p *pass) evaluate(ctx context.Context) error {
 	look := sweep{store: p.store, def: p.def, now: p.saved().Now, progress: p.r.stageProgress(stageEvaluate)}
 	err := look.run(ctx, func(ctx context.Context, found swept) error {
 		add(&totals, found.totals)
+		// Another owner may be acting on its own matches by now: they must not be replaced.
+		if err := p.owned(ctx); err != nil {
+			return err
+		}
 		if err := p.store.SaveMatches(ctx, p.def.Object, p.id, found.matches(restarted)); err != nil {
 			return fmt.Errorf("save the matches of run %s: %w", p.id, err)
 		}

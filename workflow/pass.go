@@ -134,6 +134,15 @@ func (p *pass) check(now crmstore.Run) error {
 	return &lostError{now: now}
 }
 
+// owned asks the store whether the run is still this pass's; a *lostError when it is not.
+func (p *pass) owned(ctx context.Context) error {
+	now, err := p.store.Run(ctx, p.id)
+	if err != nil {
+		return fmt.Errorf("read run %s: %w", p.id, err)
+	}
+	return p.check(now)
+}
+
 // stages goes on from the stage that the run is in.
 func (p *pass) stages(ctx context.Context) error {
 	if err := p.load(ctx); err != nil {

@@ -101,7 +101,7 @@ func (l *loop) tick(ctx context.Context, now time.Time) {
 	l.r.Metrics.Track(workflows)
 	if now.Sub(l.lastActive) >= activeEvery {
 		l.lastActive = now
-		l.active(ctx, now)
+		l.active(ctx)
 	}
 	for _, w := range workflows {
 		if w.On {
@@ -136,7 +136,7 @@ func (l *loop) report(ctx context.Context, err error) {
 }
 
 // active counts held runs and goes on with runs that nobody carries. One whose workflow is off by now becomes held.
-func (l *loop) active(ctx context.Context, now time.Time) {
+func (l *loop) active(ctx context.Context) {
 	runs, err := l.r.Store.ActiveRuns(ctx)
 	if err != nil {
 		l.report(ctx, err)
@@ -147,8 +147,8 @@ func (l *loop) active(ctx context.Context, now time.Time) {
 		if run.State == crmstore.RunHeld {
 			held++
 		}
-		if abandoned(run, now) {
-			l.start(ctx, run.Workflow, now, func(ctx context.Context) (crmstore.Run, error) { return l.r.Resume(ctx, run.ID) })
+		if abandoned(run, wall()) {
+			l.start(ctx, run.Workflow, func(ctx context.Context) (crmstore.Run, error) { return l.r.Resume(ctx, run.ID) })
 		}
 	}
 	l.r.Metrics.setHeld(held)
@@ -165,7 +165,7 @@ func (l *loop) schedule(ctx context.Context, now time.Time, w crmstore.Workflow)
 		return
 	}
 	q := RunRequest{Name: w.Name, Now: d.slot, Scheduled: true, missed: d.missed}
-	l.start(ctx, w.Name, now, func(ctx context.Context) (crmstore.Run, error) {
+	l.start(ctx, w.Name, func(ctx context.Context) (crmstore.Run, error) {
 		if !d.run {
 			return crmstore.Run{}, l.r.note(ctx, q, "")
 		}
@@ -221,10 +221,10 @@ func (l *loop) load(ctx context.Context, now time.Time, w crmstore.Workflow) loa
 
 // start runs the work in a goroutine, unless the workflow is busy or resting, or enough runs are under way: then
 // it stays due, and a later tick starts it.
-func (l *loop) start(ctx context.Context, workflow string, now time.Time, work func(context.Context) (crmstore.Run, error)) {
+func (l *loop) start(ctx context.Context, workflow string, work func(context.Context) (crmstore.Run, error)) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.busy[workflow] || now.Before(l.patience[workflow].until) {
+	if l.busy[workflow] || wall().Before(l.patience[workflow].until) {
 		return
 	}
 	select {
@@ -240,21 +240,30 @@ func (l *loop) start(ctx context.Context, workflow string, now time.Time, work f
 	})
 }
 
-// stopped decides how long the workflow rests after its work. A run that ended badly has written its own line.
+// stopped decides how long the workflow rests after its work: not at all when the slot is dealt with. A run that ended
+// badly has written its own line.
 func (l *loop) stopped(ctx context.Context, workflow string, run crmstore.Run, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	delete(l.busy, workflow)
+	var refused *RefusedError
+	isRefusal := errors.As(err, &refused)
 	if err == nil || errors.Is(err, ErrSlotTaken) || ctx.Err() != nil {
 		delete(l.patience, workflow)
 		return
 	}
-	p := l.patience[workflow]
-	p.wait = min(max(2*p.wait, backOffFrom), backOffTo)
-	p.until = wall().Add(p.wait)
-	l.patience[workflow] = p
-	var refused *RefusedError
-	if p.wait == backOffFrom && (run.ID == "" || errors.As(err, &refused)) {
+	if isRefusal && refused.Reason != RefusedActive {
+		delete(l.patience, workflow)
+	} else {
+		p := l.patience[workflow]
+		p.wait = min(max(2*p.wait, backOffFrom), backOffTo)
+		p.until = wall().Add(p.wait)
+		l.patience[workflow] = p
+		if p.wait > backOffFrom {
+			return // it was said before
+		}
+	}
+	if isRefusal || run.ID == "" {
 		l.r.log().LogAttrs(ctx, slog.LevelWarn, "workflow could not run",
 			slog.String(keyWorkflow, workflow), slog.Any(keyError, err))
 	}
