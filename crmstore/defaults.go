@@ -118,8 +118,24 @@ func contactProperties() []Property {
 		trafficSource(),
 		options("hs_marketable_status", "Marketing contact status", "true", "Marketing contact", "false", "Non-marketing contact"),
 		exact("hs_language", "Preferred language"),
-		exact("associatedcompanyid", "Primary Associated Company ID"),
+		number("associatedcompanyid", "Primary Associated Company ID"),
+		hardBounceReason(),
+		yesNo("hs_email_bad_address", "Invalid email address"),
+		number("hs_analytics_num_visits", "Number of Sessions"),
+		number("num_conversion_events", "Number of Form Submissions"),
+		instant("recent_conversion_date", "Recent Conversion Date"),
+		day("hs_job_change_detected_date", "Job change detected date"),
 	}
+}
+
+// hardBounceReason shares its label with the older property of plain text, as in HubSpot.
+func hardBounceReason() Property {
+	return options("hs_email_hard_bounce_reason_enum", "Email hard bounce reason", "UNKNOWN_USER", "Unknown user", "MAILBOX_FULL", "Mailbox full",
+		"CONTENT", "Content", "SPAM", "Spam", "POLICY", "Policy", "OTHER", "Other", "HUBSPOT_GLOBAL_BOUNCE", "Global bounce",
+		"MAILBOX_MISCONFIGURATION", "Mailbox misconfiguration", "ISP_MISCONFIGURATION", "ISP misconfiguration",
+		"SENDING_DOMAIN_MISCONFIGURATION", "Sending domain misconfiguration", "DOMAIN_REPUTATION", "Domain reputation",
+		"IP_REPUTATION", "IP reputation", "DMARC", "DMARC", "DNS_FAILURE", "DNS failure", "FILTERED", "Filtered", "GREYLISTING", "Greylisting",
+		"TEMPORARY_PROBLEM", "Temporary problem", "THROTTLED", "Throttled", "TIMEOUT", "Timeout", "UNCATEGORIZED", "Uncategorized")
 }
 
 func lifecycleStage() Property {
@@ -129,9 +145,10 @@ func lifecycleStage() Property {
 }
 
 func trafficSource() Property {
-	return options("hs_analytics_source", "Original Source", "ORGANIC_SEARCH", "Organic Search", "PAID_SEARCH", "Paid Search",
+	return options("hs_analytics_source", "Original Traffic Source", "ORGANIC_SEARCH", "Organic Search", "PAID_SEARCH", "Paid Search",
 		"EMAIL_MARKETING", "Email Marketing", "SOCIAL_MEDIA", "Organic Social", "REFERRALS", "Referrals",
-		"OTHER_CAMPAIGNS", "Other Campaigns", "DIRECT_TRAFFIC", "Direct Traffic", "OFFLINE", "Offline Sources", "PAID_SOCIAL", "Paid Social")
+		"OTHER_CAMPAIGNS", "Other Campaigns", "DIRECT_TRAFFIC", "Direct Traffic", "OFFLINE", "Offline Sources", "PAID_SOCIAL", "Paid Social",
+		"AI_REFERRALS", "AI Referrals")
 }
 
 func companyProperties() []Property {
