@@ -210,8 +210,7 @@ func withoutSecrets(address string) string {
 
 // hideURL takes the address, which may hold a password, out of the error of url.Parse.
 func hideURL(err error) error {
-	var bad *url.Error
-	if errors.As(err, &bad) {
+	if _, bad := errors.AsType[*url.Error](err); bad {
 		return errors.New("it cannot be parsed (write @ : / ? # in a password as %40 %3A %2F %3F %23)")
 	}
 	return err

@@ -33,15 +33,17 @@ func DefaultProperties(o ObjectType) []Property {
 }
 
 func text(name, label string) Property { return Property{Name: name, Label: label, Type: String} }
-func exact(name, label string) Property {
-	return Property{Name: name, Label: label, Type: String, Exact: true}
-}
-func number(name, label string) Property {
-	return Property{Name: name, Label: label, Type: Number}
-}
+
+func number(name, label string) Property { return Property{Name: name, Label: label, Type: Number} }
+
 func instant(name, label string) Property { return Property{Name: name, Label: label, Type: DateTime} }
 func day(name, label string) Property     { return Property{Name: name, Label: label, Type: Date} }
 func yesNo(name, label string) Property   { return Property{Name: name, Label: label, Type: Bool} }
+
+// exact is a text that conditions compare as a whole.
+func exact(name, label string) Property {
+	return Property{Name: name, Label: label, Type: String, Exact: true}
+}
 
 // options takes pairs of internal value and label.
 func options(name, label string, pairs ...string) Property {

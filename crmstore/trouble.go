@@ -19,8 +19,7 @@ func (s *Store) trouble(err error) error {
 	if err == nil || errors.Is(err, context.Canceled) || errors.Is(err, redis.Nil) && !noSentinel(err) {
 		return err
 	}
-	var known *troubleError
-	if errors.As(err, &known) {
+	if _, known := errors.AsType[*troubleError](err); known {
 		return err
 	}
 	if words := troubleWords(err); words != "" {

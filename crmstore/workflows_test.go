@@ -225,7 +225,7 @@ func TestRunsNewestFirst(t *testing.T) {
 	for _, c := range []struct {
 		filter crmstore.RunFilter
 		want   int
-		newest time.Duration
+		newest int
 	}{
 		{crmstore.RunFilter{}, n, 139},
 		{crmstore.RunFilter{Workflow: "w"}, n / 2, 138},
@@ -245,7 +245,7 @@ func TestRunsNewestFirst(t *testing.T) {
 				t.Errorf("Runs(%+v): run %d is not older than the one before", c.filter, i)
 			}
 		}
-		if c.want > 0 && !runs[0].StartedAt.Equal(storetest.Time.Add(c.newest*time.Minute)) {
+		if c.want > 0 && !runs[0].StartedAt.Equal(newRun("w", "", c.newest).StartedAt) {
 			t.Errorf("Runs(%+v): the newest is %s", c.filter, runs[0].ID)
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"os/exec"
@@ -29,6 +30,7 @@ const (
 	pollEvery     = 5 * time.Millisecond // while waiting for a lock or for the server
 	answerWithin  = 5 * time.Second      // one question to a server that is there
 	silentAtMost  = 3 * time.Second      // a server that lives but has no socket, before we give up
+	startWithin   = 60 * time.Second     // a server that we started, until it listens
 	stopWithin    = 60 * time.Second     // a server that writes out its data
 	restartWithin = 2 * time.Minute      // a server that loads its data after it died
 )
@@ -64,7 +66,7 @@ func (s *Server) join(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer start.Close()
+	defer release(start)
 	if s.users, err = openLock(s.file(usersName)); err != nil {
 		return err
 	}
@@ -72,7 +74,7 @@ func (s *Server) join(ctx context.Context) error {
 		return errors.Join(err, s.users.Close())
 	}
 	if err := s.ensure(ctx); err != nil {
-		return errors.Join(err, s.leave())
+		return errors.Join(err, s.leave(context.WithoutCancel(ctx))) // also when it was the context that ended
 	}
 	return nil
 }
@@ -88,8 +90,8 @@ func (s *Server) Close() error {
 	if err != nil {
 		return errors.Join(fmt.Errorf("leave directory store %s: %w", s.dir, err), s.users.Close())
 	}
-	defer start.Close()
-	if err := s.leave(); err != nil {
+	defer release(start)
+	if err := s.leave(ctx); err != nil {
 		return fmt.Errorf("leave directory store %s: %w", s.dir, err)
 	}
 	return nil
@@ -97,13 +99,13 @@ func (s *Server) Close() error {
 
 // leave gives the share of the users' lock up, and stops the server when it was the last one. The caller holds
 // the start lock, so nobody can join meanwhile.
-func (s *Server) leave() error {
-	defer s.users.Close()
+func (s *Server) leave(ctx context.Context) error {
+	defer release(s.users)
 	last, err := tryAlone(s.users)
 	if err != nil || !last {
 		return err
 	}
-	return s.stop()
+	return s.stop(ctx)
 }
 
 // Dial connects to the server, which it starts again if it has died. The arguments network and address are
@@ -121,7 +123,7 @@ func (s *Server) Dial(ctx context.Context, _, _ string) (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer start.Close()
+	defer release(start)
 	if s.closed.Load() { // closed while we waited; a server started now would have no user
 		return nil, net.ErrClosed
 	}
@@ -133,26 +135,22 @@ func (s *Server) Dial(ctx context.Context, _, _ string) (net.Conn, error) {
 
 func (s *Server) file(name string) string { return filepath.Join(s.dir, name) }
 
-// ensure returns when the server answers. It starts one if none lives. The caller holds the start lock.
+// ensure returns when the server answers. It starts one if none lives, once. The caller holds the start lock.
 func (s *Server) ensure(ctx context.Context) error {
-	silent := time.Duration(0)
+	var started string
+	var silent time.Duration
 	for {
 		conn, err := s.connect(ctx)
 		switch {
 		case err == nil:
 			return conn.Close()
-		case errors.Is(err, errLoading): // it lives, and may take as long as it needs
-		case !absent(err):
-			return err
-		default:
-			alive, err := s.start(ctx)
-			if err != nil {
+		case absent(err):
+			if started, err = s.absentServer(ctx, started, silent); err != nil {
 				return err
 			}
-			if silent += pollEvery; alive && silent > silentAtMost {
-				return fmt.Errorf("the store's server (process %s) lives but its socket %s is gone; stop that process and try again",
-					s.pid(), s.file(socketName))
-			}
+			silent += pollEvery
+		case !errors.Is(err, errLoading): // a server that loads may take as long as it needs
+			return err
 		}
 		if err := wait(ctx); err != nil {
 			return fmt.Errorf("wait for the store's server: %w", err)
@@ -160,31 +158,44 @@ func (s *Server) ensure(ctx context.Context) error {
 	}
 }
 
-// start starts a server, unless one lives (then alive is true: it may be about to listen or about to end).
-// It returns when the new server listens, or with its last words.
-func (s *Server) start(ctx context.Context) (alive bool, err error) {
+// absentServer decides what to do when nobody listens: wait, start a server, or give up. started is the program
+// that was started already, if any; silent is how long nobody has listened.
+func (s *Server) absentServer(ctx context.Context, started string, silent time.Duration) (string, error) {
+	alive, err := s.alive()
+	switch {
+	case err != nil:
+		return started, err
+	case alive && started != "" && silent > startWithin:
+		return started, fmt.Errorf("%s does not listen; the end of %s says: %s", started, s.file(logName), s.lastWords())
+	case alive && started == "" && silent > silentAtMost:
+		return started, fmt.Errorf("the store's server (process %s) lives but its socket %s is gone; stop that process and try again",
+			s.pid(), s.file(socketName))
+	case alive: // it is about to listen, or about to end
+		return started, nil
+	case started != "":
+		return started, fmt.Errorf("%s ended at once; the end of %s says: %s", started, s.file(logName), s.lastWords())
+	}
+	return s.start(ctx)
+}
+
+// start starts a server and returns the name of its program. The caller knows that none lives; should one appear
+// all the same, the server's lock keeps it the only one.
+func (s *Server) start(ctx context.Context) (program string, err error) {
 	held, err := openLock(s.file(serverName))
 	if err != nil {
-		return false, err
+		return "", err
 	}
-	defer held.Close() // the server has a copy by then, and with it the lock
+	defer release(held) // the server has a copy by then, and with it the lock
 	if free, err := tryAlone(held); err != nil || !free {
-		return err == nil, err
+		return "", err
 	}
-	program, err := findProgram()
-	if err != nil {
-		return false, err
+	if program, err = findProgram(); err != nil {
+		return "", err
 	}
 	if err := os.Remove(s.file(socketName)); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return false, fmt.Errorf("remove the socket of a server that died: %w", err)
+		return "", fmt.Errorf("remove the socket of a server that died: %w", err)
 	}
-	if err := s.launch(ctx, program, held); err != nil {
-		return false, err
-	}
-	if err := held.Close(); err != nil {
-		return false, err
-	}
-	return false, s.listening(ctx, program)
+	return program, s.launch(ctx, program, held)
 }
 
 // launch runs the server program, which makes itself a daemon. Redis has no option for the mode of its files,
@@ -202,28 +213,8 @@ func (s *Server) launch(ctx context.Context, program string, held *os.File) erro
 	return nil
 }
 
-// listening waits until the server that was just started accepts connections.
-func (s *Server) listening(ctx context.Context, program string) error {
-	for {
-		conn, err := s.connect(ctx)
-		if err == nil {
-			return conn.Close()
-		}
-		if !absent(err) { // loading, or it says what is wrong: for the caller
-			return nil //nolint:nilerr // the caller asks again and tells the two apart
-		}
-		alive, err := s.alive()
-		if err != nil {
-			return err
-		}
-		if !alive {
-			return fmt.Errorf("%s ended at once; the end of %s says: %s", program, s.file(logName), s.lastWords())
-		}
-		if err := wait(ctx); err != nil {
-			return fmt.Errorf("wait for %s: %w", program, err)
-		}
-	}
-}
+// release closes a lock or a connection that is no longer needed; nothing depends on how that ends.
+func release(c io.Closer) { _ = c.Close() }
 
 // alive reports whether a server holds its lock.
 func (s *Server) alive() (bool, error) {
@@ -231,14 +222,14 @@ func (s *Server) alive() (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	defer f.Close()
+	defer release(f)
 	free, err := tryAlone(f)
 	return !free, err
 }
 
 // stop lets the server write out everything and end, and waits until it is gone.
-func (s *Server) stop() error {
-	ctx, cancel := context.WithTimeout(s.base, stopWithin)
+func (s *Server) stop(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, stopWithin)
 	defer cancel()
 	conn, err := s.dial(ctx)
 	switch {
@@ -247,7 +238,7 @@ func (s *Server) stop() error {
 	case err != nil:
 		return fmt.Errorf("stop the store's server: %w", err)
 	}
-	defer conn.Close()
+	defer release(conn)
 	reply, err := ask(ctx, conn, "SHUTDOWN NOSAVE") // the append-only file is completed in any case
 	if err == nil {
 		return fmt.Errorf("stop the store's server (process %s): it says %q", s.pid(), reply)

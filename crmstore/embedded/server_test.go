@@ -25,7 +25,7 @@ import (
 func TestMain(m *testing.M) {
 	if dir := os.Getenv("EMBEDDED_USER"); dir != "" {
 		if err := beUser(dir); err != nil {
-			fmt.Println("error", err)
+			fmt.Fprintln(os.Stdout, "error", err)
 			os.Exit(1)
 		}
 		os.Exit(0)
@@ -41,7 +41,7 @@ func beUser(dir string) error {
 	if err != nil {
 		return err
 	}
-	fmt.Println("open")
+	fmt.Fprintln(os.Stdout, "open")
 	in := bufio.NewScanner(os.Stdin)
 	for in.Scan() {
 		conn, err := s.Dial(ctx, "", "")
@@ -49,13 +49,13 @@ func beUser(dir string) error {
 			return err
 		}
 		reply, err := ask(ctx, conn, in.Text())
-		fmt.Println(reply, err)
+		fmt.Fprintln(os.Stdout, reply, err)
 		conn.Close()
 	}
 	if err := s.Close(); err != nil {
 		return err
 	}
-	fmt.Println("closed")
+	fmt.Fprintln(os.Stdout, "closed")
 	return nil
 }
 

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"path/filepath"
@@ -20,9 +21,14 @@ const longestSocketPath = 103
 
 var errLoading = errors.New("the store's server is loading its data")
 
-// absent reports whether an error of dial or connect means that nobody listens.
+// absent reports whether an error of dial or connect means that nobody listens, or that who listened ended just then.
 func absent(err error) bool {
-	return errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, os.ErrNotExist)
+	for _, known := range []error{syscall.ECONNREFUSED, os.ErrNotExist, syscall.ECONNRESET, syscall.EPIPE, io.EOF} {
+		if errors.Is(err, known) {
+			return true
+		}
+	}
+	return false
 }
 
 // dial connects to the socket, whatever the server says.
@@ -34,7 +40,7 @@ func (s *Server) dial(ctx context.Context) (net.Conn, error) {
 		if err != nil {
 			return nil, fmt.Errorf("connect to %s: %w", path, err)
 		}
-		defer os.RemoveAll(short)
+		defer func() { _ = os.RemoveAll(short) }() // what is left is an empty directory among the temporary ones
 		link := filepath.Join(short, "d")
 		if err := os.Symlink(s.dir, link); err != nil {
 			return nil, fmt.Errorf("connect to %s: %w", path, err)

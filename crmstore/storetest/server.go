@@ -38,8 +38,12 @@ func StartServerAt(t testing.TB, port string, args ...string) string {
 	if err := cmd.Start(); err != nil {
 		t.Fatal("storetest: ", err)
 	}
-	ended := make(chan error, 1)
-	go func() { ended <- cmd.Wait() }()
+	var why error // of its end; set before ended is closed
+	ended := make(chan struct{})
+	go func() {
+		why = cmd.Wait()
+		close(ended)
+	}()
 	t.Cleanup(func() {
 		_ = cmd.Process.Kill()
 		<-ended
@@ -54,10 +58,9 @@ func StartServerAt(t testing.TB, port string, args ...string) string {
 			return address
 		}
 		select {
-		case err := <-ended:
-			ended <- err
+		case <-ended:
 			words, _ := os.ReadFile(log)
-			t.Fatalf("storetest: %s ended at once: %v\n%s", program, err, words)
+			t.Fatalf("storetest: %s ended at once: %v\n%s", program, why, words)
 		case <-ctx.Done():
 			t.Fatalf("storetest: %s does not listen at %s", program, address)
 		case <-time.After(5 * time.Millisecond):

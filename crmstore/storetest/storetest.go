@@ -59,8 +59,12 @@ func start(dir string) (stop func(), err error) {
 	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("start %s: %w", program, err)
 	}
-	ended := make(chan error, 1)
-	go func() { ended <- cmd.Wait() }()
+	var why error // of its end; set before ended is closed
+	ended := make(chan struct{})
+	go func() {
+		why = cmd.Wait()
+		close(ended)
+	}()
 	stop = func() {
 		_ = cmd.Process.Kill()
 		<-ended
@@ -74,9 +78,9 @@ func start(dir string) (stop func(), err error) {
 			return nil, fmt.Errorf("%s does not answer: %w", program, err)
 		}
 		select {
-		case err := <-ended:
+		case <-ended:
 			log, _ := os.ReadFile(filepath.Join(dir, "log"))
-			return nil, fmt.Errorf("%s ended at once: %w\n%s", program, err, log)
+			return nil, fmt.Errorf("%s ended at once: %w\n%s", program, why, log)
 		case <-time.After(5 * time.Millisecond):
 		}
 	}
