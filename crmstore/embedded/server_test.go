@@ -18,6 +18,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // These tests run real processes: the test binary starts itself again as a user of the store in $EMBEDDED_USER,
@@ -205,6 +207,11 @@ func TestUsersShareAServer(t *testing.T) {
 	first := newUser(t, dir)
 	first.expect("open")
 	pid := serverPID(t, dir)
+	ours, err1 := unix.Getsid(0)
+	its, err2 := unix.Getsid(pid)
+	if err1 != nil || err2 != nil || ours == its {
+		t.Errorf("the server is in session %d, %v, the test in %d, %v: a Ctrl-C would end both", its, err2, ours, err1)
+	}
 	second := newUser(t, dir)
 	second.expect("open")
 	first.do("INCR n", ":1")
