@@ -62,7 +62,7 @@ func randomColumns(want crmstore.Want, s *crmstore.Schema, now time.Time, slots 
 	for _, number := range want.Properties {
 		column := make([]byte, slots*8)
 		for i := range slots {
-			cell := uint64(0)
+			var cell uint64
 			switch s.Number(number).Type {
 			case crmstore.DateTime:
 				cell = crmstore.TimeCell(now.Add(-time.Duration(r.IntN(730*24)) * time.Hour).UnixMilli())

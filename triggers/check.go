@@ -2,6 +2,7 @@ package triggers
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -206,7 +207,7 @@ func (c *checker) unknownProperty(n ast.Node, name string) *node {
 		}
 		candidates = append(candidates, p.Name)
 	}
-	for _, candidate := range candidates[:len(candidates):len(candidates)] {
+	for _, candidate := range slices.Clone(candidates) {
 		if p := c.v.Schema.Find(candidate); len(p) == 1 && p[0].Label != "" {
 			candidates = append(candidates, crmstore.SnakeCase(p[0].Label))
 		}

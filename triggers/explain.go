@@ -124,9 +124,9 @@ type tally struct {
 func (m *Matcher) Explain(ctx context.Context, src Source, o crmstore.ObjectType, from, to int) (Explanation, error) {
 	x := Explanation{Plan: m.Plan()}
 	exact, rest := m.tallies(&x)
-	var tests []*columnTest
-	for _, t := range exact {
-		tests = append(tests, t.test)
+	tests := make([]*columnTest, len(exact))
+	for i, t := range exact {
+		tests[i] = t.test
 	}
 	p := newProgram(false, tests...)
 	err := src.ReadColumns(ctx, o, from, to, p.want, func(c *crmstore.Columns) error {

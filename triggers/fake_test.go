@@ -36,10 +36,8 @@ func (f *fake) add(p int, r *crmstore.Record, state string, lists int) {
 
 func (f *fake) member(r *crmstore.Record, list int) bool {
 	for _, p := range f.partitions {
-		for _, s := range p {
-			if s.record == r {
-				return s.lists>>(list/2)&1 == 1
-			}
+		if int(r.Slot) < len(p) && p[r.Slot].record == r {
+			return p[r.Slot].lists>>(list/2)&1 == 1
 		}
 	}
 	return false

@@ -71,13 +71,15 @@ func TestFindings(t *testing.T) {
 		{`contact.lifecyclestage == "laed"`, []string{`WF208 "laed" | contact.lifecyclestage has no option "laed" | did you mean "lead"?`}},
 		{`contact.lifecyclestage in ["lead", "Label customer", "zzzzzz"]`, []string{
 			`WF208 "Label customer" | contact.lifecyclestage has no option "Label customer" | write "customer", the internal value`,
-			`WF208 "zzzzzz" | contact.lifecyclestage has no option "zzzzzz" | its options are subscriber, lead, customer, marketingqualifiedlead`}},
+			`WF208 "zzzzzz" | contact.lifecyclestage has no option "zzzzzz" | its options are subscriber, lead, customer, marketingqualifiedlead`,
+		}},
 		{`"Lead" != contact.lifecyclestage`, []string{`WF208 "Lead" | contact.lifecyclestage has no option "Lead" | write "lead", the internal value`}},
 
 		{`contact.email`, []string{`WF209 contact.email | a trigger is a condition, and contact.email is a text | compare it, as in contact.email == "value", or ask known(contact.email)`}},
 		{`contact.createdate && !contact.total_revenue`, []string{
 			`WF209 contact.createdate | && joins conditions, and contact.createdate is a date | compare it, as in daysSince(contact.createdate) > 365`,
-			`WF209 contact.total_revenue | ! joins conditions, and contact.total_revenue is a number | compare it, as in contact.total_revenue > 0`}},
+			`WF209 contact.total_revenue | ! joins conditions, and contact.total_revenue is a number | compare it, as in contact.total_revenue > 0`,
+		}},
 
 		{`any([1, 2], # > 1)`, []string{`WF210 any([1, 2], # > 1) | any goes through lists, which expressions do not do | ask for one of several values with in: contact.lifecyclestage in ["subscriber", "lead"]`}},
 		{`contact.total_revenue in 1..5`, []string{`WF210 1..5 | .. is not part of the language | write a range with >= and <=`}},
@@ -116,7 +118,8 @@ func TestFindings(t *testing.T) {
 			"WF202 contact.a1 | contact has no property \"a1\" | `workflow properties list --object contact` shows them all",
 			`WF205 daysSinc(contact.email) | unknown function "daysSinc" | did you mean daysSince(date)?`,
 			`WF207 contact.total_revenue == "x" | contact.total_revenue is a number, and "x" is a text | write the number without quotes`,
-			`WF214 inList("nope") | there is no static list "nope" | the lists are keep, vip`}},
+			`WF214 inList("nope") | there is no static list "nope" | the lists are keep, vip`,
+		}},
 		{"contact.city == \"ü\" && contact.statu == 1", []string{"WF202 contact.statu | contact has no property \"statu\" | did you mean contact.status?"}},
 	} {
 		_, findings := Compile(diag.NewText("f.yaml", test.source, func(offset int) diag.Pos { return diag.Pos{Line: 1, Col: offset + 1} }), testVocabulary())

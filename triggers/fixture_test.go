@@ -66,49 +66,49 @@ func testVocabulary() Vocabulary {
 	}}
 }
 
-func mustCompile(t testing.TB, source string, v Vocabulary) *Expr {
-	t.Helper()
+func mustCompile(tb testing.TB, source string, v Vocabulary) *Expr {
+	tb.Helper()
 	e, findings := Compile(diag.NewText("", source, nil), v)
 	if e == nil {
-		t.Fatalf("compile %s: %v", source, findings)
+		tb.Fatalf("compile %s: %v", source, findings)
 	}
 	return e
 }
 
-func at(t testing.TB, text string) time.Time {
-	t.Helper()
+func at(tb testing.TB, text string) time.Time {
+	tb.Helper()
 	when, err := time.Parse(time.RFC3339Nano, text)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return when
 }
 
 // record makes a record of the test schema out of values as a CSV has them, by internal name.
-func record(t testing.TB, s *crmstore.Schema, values map[string]string) *crmstore.Record {
-	t.Helper()
+func record(tb testing.TB, s *crmstore.Schema, values map[string]string) *crmstore.Record {
+	tb.Helper()
 	var set []crmstore.Assignment
 	for name, text := range values {
 		p := s.Find(name)
 		if len(p) != 1 {
-			t.Fatalf("no property %q", name)
+			tb.Fatalf("no property %q", name)
 		}
-		set = append(set, crmstore.Assignment{Property: p[0].Number, Value: valueOf(t, p[0].Type, text)})
+		set = append(set, crmstore.Assignment{Property: p[0].Number, Value: valueOf(tb, p[0].Type, text)})
 	}
 	r, err := crmstore.NewRecord(s, 1, set)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return r
 }
 
-func valueOf(t testing.TB, typ crmstore.PropertyType, text string) crmstore.Value {
-	t.Helper()
+func valueOf(tb testing.TB, typ crmstore.PropertyType, text string) crmstore.Value {
+	tb.Helper()
 	switch typ {
 	case crmstore.Number:
 		f, err := strconv.ParseFloat(text, 64)
 		if err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
 		return crmstore.NumberValue(f)
 	case crmstore.Bool:
@@ -116,11 +116,11 @@ func valueOf(t testing.TB, typ crmstore.PropertyType, text string) crmstore.Valu
 	case crmstore.Date:
 		day, err := time.Parse(time.DateOnly, text)
 		if err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
 		return crmstore.DateValue(day)
 	case crmstore.DateTime:
-		return crmstore.DateTimeValue(at(t, text))
+		return crmstore.DateTimeValue(at(tb, text))
 	case crmstore.Enumeration:
 		return crmstore.EnumValue(text)
 	default:
@@ -128,11 +128,11 @@ func valueOf(t testing.TB, typ crmstore.PropertyType, text string) crmstore.Valu
 	}
 }
 
-func zone(t testing.TB, name string) *time.Location {
-	t.Helper()
+func zone(tb testing.TB, name string) *time.Location {
+	tb.Helper()
 	z, err := time.LoadLocation(name)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return z
 }

@@ -20,9 +20,10 @@ type Function struct {
 
 // Functions is the table of functions that an expression may use, for documentation and completion.
 func Functions() []Function {
-	var all []Function
-	for _, f := range functionTable() {
-		all = append(all, f.Function)
+	table := functionTable()
+	all := make([]Function, len(table))
+	for i, f := range table {
+		all[i] = f.Function
 	}
 	return all
 }
@@ -39,28 +40,50 @@ type function struct {
 func functionTable() []function {
 	anything := []kind{kindBad}
 	return []function{
-		{Function{"known", "known(value)", "Whether there is a value at all. Never unknown itself.",
-			`known(contact.email)`}, opKnown, kindBool, anything, aboutRecord},
-		{Function{"unknown", "unknown(value)", "Whether there is no value. Never unknown itself.",
-			`unknown(contact.email)`}, opUnknown, kindBool, anything, aboutRecord},
-		{Function{"now", "now", "The instant of the run. The brackets of now() may be left out.",
-			`contact.createdate < now - duration("36h")`}, opNow, kindTime, nil, nil},
-		{Function{"today", "today", "The first instant of the run's day in the workflow's zone. The brackets of today() may be left out.",
-			`contact.closedate < today`}, opToday, kindTime, nil, nil},
-		{Function{"daysSince", "daysSince(date)", "Whole days of 24 hours from the date until now, rounded down; negative for a date to come. > 365 is true from 366 full days on.",
-			`daysSince(contact.last_activity_date) > 365`}, opDaysSince, kindNumber, []kind{kindTime}, nil},
-		{Function{"daysUntil", "daysUntil(date)", "Whole days of 24 hours from now until the date, rounded down; negative for a date gone by.",
-			`daysUntil(contact.closedate) <= 14`}, opDaysUntil, kindNumber, []kind{kindTime}, nil},
-		{Function{"daysAgo", "daysAgo(n)", "The instant n times 24 hours before now.",
-			`contact.createdate < daysAgo(30)`}, opDaysAgo, kindTime, []kind{kindNumber}, daysAgo},
-		{Function{"date", `date("2026-01-31")`, "The first instant of a day in the workflow's zone; with a time and an offset, as in \"2026-01-31T10:00:00Z\", that instant.",
-			`contact.createdate >= date("2026-01-31")`}, opConst, kindTime, []kind{kindText}, dateLiteral},
-		{Function{"duration", `duration("36h")`, "A length of time: numbers with w, d (24 hours), h, m, s or ms. Added to and subtracted from dates, and compared with the difference of two.",
-			`now - contact.createdate > duration("365d")`}, opConst, kindDuration, []kind{kindText}, durationLiteral},
-		{Function{"inList", `inList("name")`, "Whether the record is a member of the static list. Never unknown.",
-			`!inList("keep")`}, opInList, kindBool, []kind{kindText}, listName},
-		{Function{"lower", "lower(text)", "The text in lower case.",
-			`lower(contact.email) endsWith "@acme.com"`}, opLower, kindText, []kind{kindText}, nil},
+		{Function{
+			"known", "known(value)", "Whether there is a value at all. Never unknown itself.",
+			`known(contact.email)`,
+		}, opKnown, kindBool, anything, aboutRecord},
+		{Function{
+			"unknown", "unknown(value)", "Whether there is no value. Never unknown itself.",
+			`unknown(contact.email)`,
+		}, opUnknown, kindBool, anything, aboutRecord},
+		{Function{
+			"now", "now", "The instant of the run. The brackets of now() may be left out.",
+			`contact.createdate < now - duration("36h")`,
+		}, opNow, kindTime, nil, nil},
+		{Function{
+			"today", "today", "The first instant of the run's day in the workflow's zone. The brackets of today() may be left out.",
+			`contact.closedate < today`,
+		}, opToday, kindTime, nil, nil},
+		{Function{
+			"daysSince", "daysSince(date)", "Whole days of 24 hours from the date until now, rounded down; negative for a date to come. > 365 is true from 366 full days on.",
+			`daysSince(contact.last_activity_date) > 365`,
+		}, opDaysSince, kindNumber, []kind{kindTime}, nil},
+		{Function{
+			"daysUntil", "daysUntil(date)", "Whole days of 24 hours from now until the date, rounded down; negative for a date gone by.",
+			`daysUntil(contact.closedate) <= 14`,
+		}, opDaysUntil, kindNumber, []kind{kindTime}, nil},
+		{Function{
+			"daysAgo", "daysAgo(n)", "The instant n times 24 hours before now.",
+			`contact.createdate < daysAgo(30)`,
+		}, opDaysAgo, kindTime, []kind{kindNumber}, daysAgo},
+		{Function{
+			"date", `date("2026-01-31")`, "The first instant of a day in the workflow's zone; with a time and an offset, as in \"2026-01-31T10:00:00Z\", that instant.",
+			`contact.createdate >= date("2026-01-31")`,
+		}, opConst, kindTime, []kind{kindText}, dateLiteral},
+		{Function{
+			"duration", `duration("36h")`, "A length of time: numbers with w, d (24 hours), h, m, s or ms. Added to and subtracted from dates, and compared with the difference of two.",
+			`now - contact.createdate > duration("365d")`,
+		}, opConst, kindDuration, []kind{kindText}, durationLiteral},
+		{Function{
+			"inList", `inList("name")`, "Whether the record is a member of the static list. Never unknown.",
+			`!inList("keep")`,
+		}, opInList, kindBool, []kind{kindText}, listName},
+		{Function{
+			"lower", "lower(text)", "The text in lower case.",
+			`lower(contact.email) endsWith "@acme.com"`,
+		}, opLower, kindText, []kind{kindText}, nil},
 	}
 }
 
@@ -118,9 +141,10 @@ func argumentCount(n int) string {
 }
 
 func (c *checker) unknownFunction(source ast.Node, name string) *node {
-	var names []string
-	for _, f := range functionTable() {
-		names = append(names, f.Name)
+	table := functionTable()
+	names := make([]string, len(table))
+	for i, f := range table {
+		names[i] = f.Name
 	}
 	help := "the functions are " + strings.Join(names, ", ")
 	if near := diag.Nearest(name, names); near != "" {

@@ -56,8 +56,8 @@ func costly() []string {
 }
 
 // spent runs fn and fails when it costs more than allowed.
-func spent(t testing.TB, what, source string, duration time.Duration, memory uint64, fn func()) {
-	t.Helper()
+func spent(tb testing.TB, what, source string, duration time.Duration, memory uint64, fn func()) {
+	tb.Helper()
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
 	start := time.Now()
@@ -65,51 +65,51 @@ func spent(t testing.TB, what, source string, duration time.Duration, memory uin
 	took := time.Since(start)
 	runtime.ReadMemStats(&after)
 	if took > duration || after.TotalAlloc-before.TotalAlloc > memory {
-		t.Errorf("%s took %s and %d bytes: %.200s", what, took, after.TotalAlloc-before.TotalAlloc, source)
+		tb.Errorf("%s took %s and %d bytes: %.200s", what, took, after.TotalAlloc-before.TotalAlloc, source)
 	}
 }
 
 // limited compiles source and, when it is good, tests a record of long texts, all within limits.
-func limited(t testing.TB, source, text string) {
-	t.Helper()
+func limited(tb testing.TB, source, text string) {
+	tb.Helper()
 	v := testVocabulary()
 	var e *Expr
 	var findings diag.List
-	spent(t, "compiling", source, compileTime, compileMemory, func() { e, findings = Compile(diag.NewText("", source, nil), v) })
+	spent(tb, "compiling", source, compileTime, compileMemory, func() { e, findings = Compile(diag.NewText("", source, nil), v) })
 	if (e == nil) != (len(findings) > 0) {
-		t.Fatalf("%.200s: an expression (%t) with findings %v", source, e != nil, findings)
+		tb.Fatalf("%.200s: an expression (%t) with findings %v", source, e != nil, findings)
 	}
 	for _, f := range findings {
 		if f.Message == "" || f.Code.ID == "" || f.End.Line < f.Pos.Line || f.End.Line == f.Pos.Line && f.End.Col < f.Pos.Col {
-			t.Fatalf("%.200s: finding %+v", source, f)
+			tb.Fatalf("%.200s: finding %+v", source, f)
 		}
 	}
 	if e == nil {
 		return
 	}
 	trigger := Trigger{Object: crmstore.Contact, Any: []*Expr{e}, Vocabulary: v}
-	r := record(t, v.Schema, values{"email": text, "city": "x", "total_revenue": "3", "createdate": "2026-01-01T00:00:00Z", "bounced": "true"})
+	r := record(tb, v.Schema, values{"email": text, "city": "x", "total_revenue": "3", "createdate": "2026-01-01T00:00:00Z", "bounced": "true"})
 	var m *Matcher
-	spent(t, "planning", source, compileTime, compileMemory, func() {
+	spent(tb, "planning", source, compileTime, compileMemory, func() {
 		var err error
-		if m, err = trigger.At(at(t, "2026-06-15T12:00:00Z")); err != nil {
-			t.Fatal(err)
+		if m, err = trigger.At(at(tb, "2026-06-15T12:00:00Z")); err != nil {
+			tb.Fatal(err)
 		}
 		_ = m.Plan().String()
 	})
 	var verdict Verdict
-	spent(t, "testing a record", source, recordTime, recordMemory, func() { verdict = m.judge(r) })
+	spent(tb, "testing a record", source, recordTime, recordMemory, func() { verdict = m.judge(r) })
 
 	normal, findings := Compile(diag.NewText("", e.Normal(), nil), v)
 	if normal == nil {
 		if id := findings[0].Code.ID; id != diag.ExprTooLarge.ID && id != diag.ExprNoProperty.ID {
-			t.Fatalf("%s\nhas the normal form %s\nwhich does not compile: %v", source, e.Normal(), findings)
+			tb.Fatalf("%s\nhas the normal form %s\nwhich does not compile: %v", source, e.Normal(), findings)
 		}
 		return
 	}
 	m.env.look(r)
 	if got := normal.test(m.env); got != answer(verdict.Match) {
-		t.Fatalf("%s is %t, its normal form %s is %s", source, verdict.Match, e.Normal(), got)
+		tb.Fatalf("%s is %t, its normal form %s is %s", source, verdict.Match, e.Normal(), got)
 	}
 }
 

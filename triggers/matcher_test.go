@@ -16,8 +16,8 @@ import (
 
 // plain is a Source of n contacts in the given number of partitions: contact i has i deals, is a lead when i is even, and
 // is on the list keep when i divides by 5.
-func plain(t testing.TB, n, partitions int) *fake {
-	t.Helper()
+func plain(tb testing.TB, n, partitions int) *fake {
+	tb.Helper()
 	f := &fake{schema: testSchema(), partitions: make([]partition, partitions)}
 	for i := range n {
 		stage, lists := "lead", 0
@@ -28,29 +28,30 @@ func plain(t testing.TB, n, partitions int) *fake {
 			lists = 1
 		}
 		r, err := crmstore.NewRecord(f.schema, crmstore.ID(i+1), []crmstore.Assignment{
-			{Property: pDeals, Value: crmstore.NumberValue(float64(i))}, {Property: pStage, Value: crmstore.EnumValue(stage)},
+			{Property: pDeals, Value: crmstore.NumberValue(float64(i))},
+			{Property: pStage, Value: crmstore.EnumValue(stage)},
 			{Property: pEmail, Value: crmstore.StringValue(fmt.Sprintf("c%d@example.com", i))},
 		})
 		if err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
 		f.add(i*partitions/n, r, "live", lists)
 	}
 	return f
 }
 
-func matcher(t testing.TB, any, suppress []string) *Matcher {
-	t.Helper()
+func matcher(tb testing.TB, enroll, suppress []string) *Matcher {
+	tb.Helper()
 	trigger := &Trigger{Object: crmstore.Contact, Vocabulary: testVocabulary()}
-	for _, source := range any {
-		trigger.Any = append(trigger.Any, mustCompile(t, source, trigger.Vocabulary))
+	for _, source := range enroll {
+		trigger.Any = append(trigger.Any, mustCompile(tb, source, trigger.Vocabulary))
 	}
 	for _, source := range suppress {
-		trigger.Suppress = append(trigger.Suppress, mustCompile(t, source, trigger.Vocabulary))
+		trigger.Suppress = append(trigger.Suppress, mustCompile(tb, source, trigger.Vocabulary))
 	}
-	m, err := trigger.At(at(t, "2026-06-15T12:00:00Z"))
+	m, err := trigger.At(at(tb, "2026-06-15T12:00:00Z"))
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return m
 }

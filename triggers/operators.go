@@ -57,7 +57,7 @@ func (c *checker) compare(n *ast.BinaryNode, a, b *node) *node {
 			c.mismatchHelp(n, a, b))
 	case a.kind == kindBool && order:
 		return c.find(diag.ExprTypes, n, fmt.Sprintf("a yes or no has no order, so %s cannot be asked", n.Operator), "write the condition itself, or ! before it")
-	case a.kind == kindBool && !(plainTruth(a) && plainTruth(b)):
+	case a.kind == kindBool && (!plainTruth(a) || !plainTruth(b)):
 		return c.find(diag.ExprTypes, n, fmt.Sprintf("%s compares conditions", n.Operator), "write the condition itself, or ! before it")
 	case order && (optionsOf(a) != nil || optionsOf(b) != nil):
 		return c.find(diag.ExprTypes, n, fmt.Sprintf("options have no order, so %s cannot be asked", n.Operator), "ask for options with == or in")

@@ -94,8 +94,10 @@ func (p printer) node(n *node) string {
 	case opToday:
 		return "today"
 	}
-	if word, ok := map[op]string{opKnown: "known", opUnknown: "unknown", opDaysSince: "daysSince", opDaysUntil: "daysUntil",
-		opDaysAgo: "daysAgo", opLower: "lower"}[n.op]; ok {
+	if word, ok := map[op]string{
+		opKnown: "known", opUnknown: "unknown", opDaysSince: "daysSince", opDaysUntil: "daysUntil",
+		opDaysAgo: "daysAgo", opLower: "lower",
+	}[n.op]; ok {
 		return word + "(" + p.node(n.args[0]) + ")"
 	}
 	word, ok := map[op]string{opAnd: "&&", opOr: "||", opMatches: "matches", opCoalesce: "??"}[n.op]

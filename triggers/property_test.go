@@ -1,7 +1,6 @@
 package triggers
 
 import (
-	"context"
 	"slices"
 	"testing"
 
@@ -13,11 +12,11 @@ import (
 )
 
 // each calls fn for every live record with the reference for it.
-func (w world) each(t testing.TB, fn func(r *crmstore.Record, ref reference)) {
+func (w world) each(tb testing.TB, fn func(r *crmstore.Record, ref reference)) {
 	for _, p := range w.store.partitions {
 		for _, s := range p {
 			if s.record != nil && s.record.Deletion == nil {
-				fn(s.record, w.reference(t, s.record))
+				fn(s.record, w.reference(tb, s.record))
 			}
 		}
 	}
@@ -80,7 +79,7 @@ func TestRandomAnswers(t *testing.T) {
 func TestRandomPlans(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(rt *rapid.T) {
-		w := randomWorld(rt, rapid.SampledFrom([]int{3, 40, 200}).Draw(rt, "records"))
+		w := randomWorld(rt, rapid.SampledFrom([]int{3, 40, 150}).Draw(rt, "records"))
 		trigger := &Trigger{Object: crmstore.Contact, Vocabulary: w.vocabulary}
 		for range rapid.IntRange(1, 3).Draw(rt, "triggers") {
 			trigger.Any = append(trigger.Any, compileRandom(rt, w))
@@ -101,9 +100,9 @@ func TestRandomPlans(t *testing.T) {
 }
 
 // judged is what the reference says of each live record.
-func (w world) judged(t testing.TB, trigger *Trigger) map[crmstore.ID]Verdict {
+func (w world) judged(tb testing.TB, trigger *Trigger) map[crmstore.ID]Verdict {
 	verdicts := map[crmstore.ID]Verdict{}
-	w.each(t, func(r *crmstore.Record, ref reference) {
+	w.each(tb, func(r *crmstore.Record, ref reference) {
 		var v Verdict
 		for i, e := range trigger.Any {
 			if !v.Match && ref.answer(e.Source()) == True {
@@ -141,7 +140,7 @@ func checkEvaluate(rt *rapid.T, w world, m *Matcher, want map[crmstore.ID]Verdic
 		}
 	}
 	var got []Found
-	err := m.Evaluate(context.Background(), w.store, crmstore.Contact, 0, len(w.store.partitions), func(f Found) error {
+	err := m.Evaluate(rt.Context(), w.store, crmstore.Contact, 0, len(w.store.partitions), func(f Found) error {
 		got = append(got, f)
 		return nil
 	})
@@ -166,7 +165,7 @@ func checkTest(rt *rapid.T, w world, m *Matcher, want map[crmstore.ID]Verdict) {
 	}
 	slices.Reverse(ask)
 	calls := 0
-	err := m.Test(context.Background(), w.store, crmstore.Contact, ask, func(p int, recs []*crmstore.Record, v []Verdict) error {
+	err := m.Test(rt.Context(), w.store, crmstore.Contact, ask, func(p int, recs []*crmstore.Record, v []Verdict) error {
 		if p != ask[calls].Partition || len(recs) != len(ask[calls].IDs) || recs[0] != nil || v[0] != (Verdict{}) {
 			rt.Fatalf("call %d is about partition %d with %d records", calls, p, len(recs))
 		}
@@ -184,7 +183,7 @@ func checkTest(rt *rapid.T, w world, m *Matcher, want map[crmstore.ID]Verdict) {
 }
 
 func checkExplain(t *testing.T, rt *rapid.T, w world, m *Matcher) {
-	x, err := m.Explain(context.Background(), w.store, crmstore.Contact, 0, len(w.store.partitions))
+	x, err := m.Explain(rt.Context(), w.store, crmstore.Contact, 0, len(w.store.partitions))
 	if err != nil {
 		rt.Fatal(err)
 	}

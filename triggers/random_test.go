@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/expr-lang/expr/ast"
 	"pgregory.net/rapid"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
@@ -166,6 +167,7 @@ type world struct {
 	vocabulary Vocabulary
 	now        time.Time
 	store      *fake
+	trees      map[string]ast.Node
 }
 
 func randomWorld(t *rapid.T, records int) world {
@@ -187,7 +189,7 @@ func randomWorld(t *rapid.T, records int) world {
 			p.Name = "an_earlier_name"
 		}
 	}
-	w := world{vocabulary: testVocabulary(), store: &fake{schema: crmstore.NewSchema(crmstore.Contact, 1, before)}}
+	w := world{vocabulary: testVocabulary(), store: &fake{schema: crmstore.NewSchema(crmstore.Contact, 1, before)}, trees: map[string]ast.Node{}}
 	w.vocabulary.Schema = crmstore.NewSchema(crmstore.Contact, 2, later.Properties)
 	name := rapid.SampledFrom([]string{"UTC", "Europe/Amsterdam", "America/New_York", "Asia/Kolkata", "Pacific/Kiritimati"}).Draw(t, "zone")
 	w.vocabulary.Zone, _ = time.LoadLocation(name)
@@ -210,11 +212,11 @@ func randomWorld(t *rapid.T, records int) world {
 	return w
 }
 
-func (w world) reference(t testing.TB, r *crmstore.Record) reference {
+func (w world) reference(tb testing.TB, r *crmstore.Record) reference {
 	member := func(list int) bool {
 		return w.store.member(r, list)
 	}
-	return reference{t: t, v: w.vocabulary, now: w.now, record: r, lists: map[string]bool{"keep": member(1), "vip": member(3)}}
+	return reference{t: tb, v: w.vocabulary, now: w.now, record: r, lists: map[string]bool{"keep": member(1), "vip": member(3)}, trees: w.trees}
 }
 
 func describe(r *crmstore.Record) string {

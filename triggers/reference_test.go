@@ -21,14 +21,21 @@ type reference struct {
 	now    time.Time
 	record *crmstore.Record
 	lists  map[string]bool
+	trees  map[string]ast.Node // of expressions that were asked before; may be nil
 }
 
 func (r reference) answer(source string) Answer {
-	tree, err := parser.Parse(source)
-	if err != nil {
-		r.t.Fatalf("%s: %v", source, err)
+	tree, ok := r.trees[source]
+	if !ok {
+		parsed, err := parser.Parse(source)
+		if err != nil {
+			r.t.Fatalf("%s: %v", source, err)
+		}
+		if tree = parsed.Node; r.trees != nil {
+			r.trees[source] = tree
+		}
 	}
-	switch r.eval(tree.Node) {
+	switch r.eval(tree) {
 	case true:
 		return True
 	case false:

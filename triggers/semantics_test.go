@@ -11,8 +11,10 @@ type values = map[string]string
 func TestSemantics(t *testing.T) {
 	t.Parallel()
 	now := at(t, "2026-06-15T12:00:00Z")
-	some := values{"email": "Ann@Example.com", "lifecyclestage": "lead", "notes_last_updated": "2026-06-10T12:00:00Z", "closedate": "2026-06-15",
-		"num_associated_deals": "3", "hs_email_optout": "false", "company": "Acme"}
+	some := values{
+		"email": "Ann@Example.com", "lifecyclestage": "lead", "notes_last_updated": "2026-06-10T12:00:00Z", "closedate": "2026-06-15",
+		"num_associated_deals": "3", "hs_email_optout": "false", "company": "Acme",
+	}
 	with := func(name, value string) values { return values{name: value} }
 	for _, test := range []struct {
 		source string

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/expr-lang/expr/ast"
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
@@ -28,11 +29,14 @@ func openStored(t *testing.T, contacts int) stored {
 	t.Helper()
 	ctx := t.Context()
 	s := stored{store: storetest.Open(t), lists: map[string]map[crmstore.ID]bool{}}
+	s.trees = map[string]ast.Node{}
 	s.now = at(t, "2026-10-25T22:59:59.999Z")
 	s.vocabulary.Zone = zone(t, "Europe/Amsterdam")
 	_, err := s.store.AddProperties(ctx, crmstore.Contact, []crmstore.Property{
-		{Name: "bounced", Label: "Bounced", Type: crmstore.Bool}, {Name: "odd", Label: "Odd", Type: crmstore.Number},
-		{Name: "earlier", Label: "An earlier name", Type: crmstore.Number}, {Name: "leaving", Label: "Leaving", Type: crmstore.Number},
+		{Name: "bounced", Label: "Bounced", Type: crmstore.Bool},
+		{Name: "odd", Label: "Odd", Type: crmstore.Number},
+		{Name: "earlier", Label: "An earlier name", Type: crmstore.Number},
+		{Name: "leaving", Label: "Leaving", Type: crmstore.Number},
 		{Name: "status", Label: "Status", Type: crmstore.Enumeration, Options: []crmstore.Option{{Value: "open"}, {Value: "closed"}}},
 		{Name: "nickname", Label: "Nickname", Type: crmstore.String, Exact: true},
 	}, tester, storetest.Time)
@@ -128,15 +132,18 @@ func (s stored) archive(t *testing.T, ids []crmstore.ID) {
 // TestStore holds Evaluate, Test, Explain and Why over the real store to the reference over the same records.
 func TestStore(t *testing.T) {
 	t.Parallel()
-	s := openStored(t, 700)
+	s := openStored(t, 400)
 	ctx := t.Context()
 	for _, test := range []struct {
 		mode          string
 		any, suppress []string
 	}{
 		{ByBoth, []string{canonical}, []string{`inList("keep")`}},
-		{ByColumns, []string{`contact.lifecyclestage in ["subscriber", "lead"] && daysSince(contact.last_activity_date) > 3`, `contact.status == "open" && !inList("vip")`},
-			[]string{`contact.city == "Acme"`}},
+		{
+			ByColumns,
+			[]string{`contact.lifecyclestage in ["subscriber", "lead"] && daysSince(contact.last_activity_date) > 3`, `contact.status == "open" && !inList("vip")`},
+			[]string{`contact.city == "Acme"`},
+		},
 		{ByColumns, []string{`inList("keep") && contact.bounced`}, nil},
 		{ByBoth, []string{`contact.nickname == "Acme" || contact.renamed > 2`}, []string{`unknown(contact.odd)`}},
 		{ByRecords, []string{`contact.phone contains "c" && contact.phone != "x" || inList("vip")`, `contact.odd > 1`}, []string{`!inList("keep")`}},
@@ -213,7 +220,7 @@ func (s stored) check(ctx context.Context, t *testing.T, m *Matcher, trigger *Tr
 }
 
 func (s stored) judge(t *testing.T, trigger *Trigger, r *crmstore.Record, keeps []int64) (v Verdict) {
-	ref := reference{t: t, v: s.vocabulary, now: s.now, record: r, lists: map[string]bool{"keep": s.lists["keep"][r.ID], "vip": s.lists["vip"][r.ID]}}
+	ref := reference{t: t, v: s.vocabulary, now: s.now, record: r, lists: map[string]bool{"keep": s.lists["keep"][r.ID], "vip": s.lists["vip"][r.ID]}, trees: s.trees}
 	for i, e := range trigger.Any {
 		if ref.answer(e.Source()) == True {
 			keeps[i]++
@@ -292,8 +299,10 @@ func TestTestNoticesChanges(t *testing.T) {
 		return written[0].ID
 	}
 	id := set(0, "Leiden")
-	trigger := &Trigger{Object: crmstore.Contact, Vocabulary: v,
-		Any: []*Expr{mustCompile(t, `contact.city == "Leiden"`, v)}, Suppress: []*Expr{mustCompile(t, `inList("keep")`, v)}}
+	trigger := &Trigger{
+		Object: crmstore.Contact, Vocabulary: v,
+		Any: []*Expr{mustCompile(t, `contact.city == "Leiden"`, v)}, Suppress: []*Expr{mustCompile(t, `inList("keep")`, v)},
+	}
 	m, err := trigger.At(storetest.Time.Add(time.Hour))
 	if err != nil {
 		t.Fatal(err)

@@ -162,7 +162,7 @@ func syntaxHelp(token string) string {
 
 // byteOffsets turns offsets in characters, as expr counts, into offsets in bytes.
 func byteOffsets(source string) func(char int) int {
-	var at []int
+	at := make([]int, 0, len(source))
 	for i := range source {
 		at = append(at, i)
 	}

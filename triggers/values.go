@@ -81,7 +81,7 @@ func (e *env) member(list int) bool {
 // The days that a date property may stand for. What lies outside, which the store does not take, is
 // moved to the nearest end, so that no calendar arithmetic runs over.
 const (
-	firstDay int64 = -(400_000_000_000_000) / dayMilli * dayMilli
+	firstDay int64 = -400_000_000_000_000 / dayMilli * dayMilli
 	lastDay  int64 = 400_000_000_000_000 / dayMilli * dayMilli
 )
 
