@@ -13,6 +13,7 @@ import (
 
 // each calls fn for every live record with the reference for it.
 func (w world) each(tb testing.TB, fn func(r *crmstore.Record, ref reference)) {
+	tb.Helper()
 	for _, p := range w.store.partitions {
 		for _, s := range p {
 			if s.record != nil && s.record.Deletion == nil {
@@ -101,6 +102,7 @@ func TestRandomPlans(t *testing.T) {
 
 // judged is what the reference says of each live record.
 func (w world) judged(tb testing.TB, trigger *Trigger) map[crmstore.ID]Verdict {
+	tb.Helper()
 	verdicts := map[crmstore.ID]Verdict{}
 	w.each(tb, func(r *crmstore.Record, ref reference) {
 		var v Verdict

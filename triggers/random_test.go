@@ -213,6 +213,7 @@ func randomWorld(t *rapid.T, records int) world {
 }
 
 func (w world) reference(tb testing.TB, r *crmstore.Record) reference {
+	tb.Helper()
 	member := func(list int) bool {
 		return w.store.member(r, list)
 	}
