@@ -44,7 +44,7 @@ func (c *converter) entry(r *row, found *findings) (e entry, blank, ok bool) {
 	if ok && e.upsert.ID == 0 && e.email == "" && c.mode != crmstore.CreateOnly {
 		found.add(Finding{
 			Code: KeyMissing, Line: r.line, Message: "the line has " + c.missingKey() + ", so it is not certain which record it is about",
-			Help: "fill it in; lines without it can only make new records (create-only)",
+			Help: "fill it in; lines without it can only make new records, with --mode create",
 		})
 		return e, false, false
 	}

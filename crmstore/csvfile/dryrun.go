@@ -45,21 +45,21 @@ func target(u *crmstore.Upsert, holder crmstore.ID) crmstore.ID {
 // foresee says what the store would do with one change of a record, nil when there is none yet.
 func (im *importer) foresee(u *crmstore.Upsert, holder crmstore.ID, r *crmstore.Record) crmstore.WriteResult {
 	w := crmstore.WriteResult{ID: target(u, holder), Outcome: crmstore.Refused}
-	there := r != nil || im.made.has(u)
+	there := r != nil || im.made.has(u, im.emailOf(u))
 	switch {
 	case r != nil && r.Deletion != nil:
 		w.Err = crmstore.ErrArchived
 	case im.o.Mode == crmstore.CreateOnly && u.ID == 0 && holder != 0:
-		w.Err = &crmstore.EmailTakenError{Email: emailOf(u), Holder: holder}
+		w.Err = &crmstore.EmailTakenError{Email: im.emailOf(u), Holder: holder}
 	case im.o.Mode == crmstore.CreateOnly && there:
 		w.Err = crmstore.ErrExists
 	case !there && im.o.Mode == crmstore.UpdateOnly:
 		w.Err = crmstore.ErrNotFound
 	case holder != 0 && holder != w.ID:
-		w.Err = &crmstore.EmailTakenError{Email: emailOf(u), Holder: holder}
+		w.Err = &crmstore.EmailTakenError{Email: im.emailOf(u), Holder: holder}
 	case !there:
 		w.Outcome = crmstore.Created
-		im.made.add(u)
+		im.made.add(u, im.emailOf(u))
 	case r == nil:
 		w.Outcome = crmstore.Updated
 	default:
@@ -82,14 +82,14 @@ type madeRecords struct {
 	emails   map[string]bool
 }
 
-func (m *madeRecords) has(u *crmstore.Upsert) bool {
+func (m *madeRecords) has(u *crmstore.Upsert, email string) bool {
 	if u.ID != 0 {
 		return m.ids[u.ID]
 	}
-	return m.emails[strings.ToLower(emailOf(u))]
+	return m.emails[strings.ToLower(email)]
 }
 
-func (m *madeRecords) add(u *crmstore.Upsert) {
+func (m *madeRecords) add(u *crmstore.Upsert, email string) {
 	if !m.remember {
 		return
 	}
@@ -99,7 +99,7 @@ func (m *madeRecords) add(u *crmstore.Upsert) {
 	if u.ID != 0 {
 		m.ids[u.ID] = true
 	}
-	if email := emailOf(u); email != "" {
+	if email != "" {
 		m.emails[strings.ToLower(email)] = true
 	}
 }
@@ -111,12 +111,16 @@ func (im *importer) holders(ctx context.Context, batch []crmstore.Upsert) ([]crm
 	}
 	emails := make([]string, len(batch))
 	for i := range batch {
-		emails[i] = emailOf(&batch[i])
+		emails[i] = im.emailOf(&batch[i])
 	}
 	return im.store.FindByEmails(ctx, emails)
 }
 
-func emailOf(u *crmstore.Upsert) string {
+// emailOf is the e-mail address that an upsert of a contact assigns, "" when it assigns none.
+func (im *importer) emailOf(u *crmstore.Upsert) string {
+	if im.o.Object != crmstore.Contact {
+		return ""
+	}
 	for _, a := range u.Set {
 		if a.Property == crmstore.PropertyEmail {
 			return a.Value.Text()

@@ -55,6 +55,12 @@ func (l *layout) report() []Column {
 	return out
 }
 
+// Bounds of a header; nobody has more on purpose.
+const (
+	maxColumns = 10_000
+	maxHeader  = 1000 // bytes of one name
+)
+
 // headerNames takes the names out of the header record, or says why there are none.
 func headerNames(r *row) ([]string, *Finding) {
 	if r.bad != nil {
@@ -68,13 +74,21 @@ func headerNames(r *row) ([]string, *Finding) {
 		return fault("the header holds NUL bytes", "the file may be UTF-16 without a byte order mark; save it as CSV UTF-8")
 	case !utf8.Valid(r.data):
 		return fault("the header is not UTF-8 text", "save the file as CSV UTF-8")
-	case bytes.IndexByte(r.data, '\r') >= 0:
+	case len(r.ends) > maxColumns:
+		return fault(fmt.Sprintf("the header has %d columns", len(r.ends)), fmt.Sprintf("at most %d can be imported", maxColumns))
+	case strings.Contains(strings.ReplaceAll(r.text(), "\r\n", "\n"), "\r"):
 		return fault("the header holds a carriage return without a line feed", "save the file with line ends LF or CRLF")
 	}
 	text := r.text()
 	names := make([]string, len(r.ends))
 	for i := range names {
 		names[i] = strings.TrimSpace(r.cell(text, i))
+		if strings.ContainsAny(names[i], "\n\t") {
+			names[i] = strings.Join(strings.Fields(names[i]), " ") // a header that is broken over lines in a spreadsheet
+		}
+		if len(names[i]) > maxHeader {
+			return fault(fmt.Sprintf("the header of column %d has %d bytes", i+1, len(names[i])), fmt.Sprintf("at most %d fit", maxHeader))
+		}
 	}
 	return names, nil
 }
@@ -210,6 +224,10 @@ func (h *headers) unnamed(c *column, i int) {
 }
 
 func (h *headers) unknownHeader(name string) {
+	if len(h.found) >= h.o.MaxFindings {
+		h.fault(HeaderUnknown, name, "no property has this name", "") // counted, but not shown
+		return
+	}
 	labels := make([]string, 0, len(h.schema.Properties))
 	for i := range h.schema.Properties {
 		if p := &h.schema.Properties[i]; !p.Removed {
@@ -247,9 +265,9 @@ func (h *headers) checkKey() {
 	if h.id >= 0 || h.email >= 0 || h.o.Mode == crmstore.CreateOnly || len(h.found) > 0 {
 		return
 	}
-	message, help := "no column holds record ids", "say which one does with --id-column; without ids, lines can only make new records (create-only)"
+	message, help := "no column holds record ids", "say which one does with --id-column; without ids, lines can only make new records, with --mode create"
 	if h.o.Object == crmstore.Contact {
-		message, help = "no column holds record ids or e-mail addresses", "name the column Email, or say with --id-column which one holds record ids; without both, lines can only make new contacts (create-only)"
+		message, help = "no column holds record ids or e-mail addresses", "name the column Email, or say with --id-column which one holds record ids; without both, lines can only make new contacts, with --mode create"
 	}
 	h.fault(NoKeyColumn, "", message, help)
 }

@@ -48,6 +48,9 @@ func TestHeader(t *testing.T) {
 		"everything at once":   {"x,y,Note,Email,email", Options{}, nil, []string{"header-twice 1 email", "header-unknown 1 x", "header-unknown 1 y", "header-ambiguous 1 Note"}},
 		"nul":                  {"E\x00m\x00a\x00i\x00l\x00", Options{}, nil, []string{"header-text 1"}},
 		"not utf-8":            {"Email,F\xfcr", Options{}, nil, []string{"header-text 1"}},
+		"broken over lines":    {"Email,\"Shoe\r\nSize\"", Options{}, nil, []string{"header-unknown 1 Shoe Size"}},
+		"too many":             {strings.Repeat(",", maxColumns), Options{}, nil, []string{"header-text 1"}},
+		"too long":             {"Email," + strings.Repeat("x", maxHeader+1), Options{}, nil, []string{"header-text 1"}},
 		"mac line ends":        {"Email,firstname\rjane@example.com,Jane", Options{}, nil, []string{"header-text 1"}},
 		"bare quote":           {"Email,5\" pipe", Options{}, nil, []string{"quote-bare 1"}},
 		"open quote":           {"Email,\"first\nname", Options{}, nil, []string{"quote-open 1"}},
@@ -92,7 +95,7 @@ func TestHeader_words(t *testing.T) {
 		"ambiguous":  {"Email,note", Options{}, `line 1: "note": is the label of several properties: note_a, note_b (write the internal name)`},
 		"id column":  {"Email,Customer No", Options{IDColumn: "Custmer No", IgnoreUnknown: true}, `line 1: there is no column "Custmer No" to take record ids from (did you mean Customer No?)`},
 		"id columns": {"Record ID,id", Options{}, `line 1: "id": both "Record ID" and "id" may hold the record ids (say which one with --id-column)`},
-		"no key":     {"First Name", Options{}, `line 1: no column holds record ids or e-mail addresses (name the column Email, or say with --id-column which one holds record ids; without both, lines can only make new contacts (create-only))`},
+		"no key":     {"First Name", Options{}, `line 1: no column holds record ids or e-mail addresses (name the column Email, or say with --id-column which one holds record ids; without both, lines can only make new contacts, with --mode create)`},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {

@@ -252,6 +252,21 @@ func TestImport_allowDuplicates(t *testing.T) {
 	}
 }
 
+// Companies have no e-mail: they are known by their id, or made anew.
+func TestImport_companies(t *testing.T) {
+	t.Parallel()
+	s := storetest.Open(t)
+	o := options(func(o *csvfile.Options) {
+		o.Object, o.Mode, o.DryRun, o.AllowDuplicates = crmstore.Company, crmstore.CreateOnly, true, true
+	})
+	file := "Company name,Company Domain Name\nAcme,acme.example\nAcme Two,acme.example\n"
+	wantTally(t, mustImport(t, s, file, o), "2: 2 created 0 updated 0 unchanged 0 refused")
+	o.DryRun = false
+	wantTally(t, mustImport(t, s, file, o), "2: 2 created 0 updated 0 unchanged 0 refused")
+	o.Mode = crmstore.UpsertAny
+	wantTally(t, mustImport(t, s, file, o), "0: 0 created 0 updated 0 unchanged 0 refused, no-key-column 1")
+}
+
 func TestImport_createProperties(t *testing.T) {
 	t.Parallel()
 	both(t, func(t *testing.T, s *crmstore.Store) {

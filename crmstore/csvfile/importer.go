@@ -29,7 +29,7 @@ func (im *importer) run(ctx context.Context, r io.Reader) error {
 	im.passes = 1
 	im.made.remember = im.o.DryRun && im.o.AllowDuplicates
 	if im.o.CreateProperties {
-		file, done, err := rewindable(r)
+		file, done, err := rewindable(ctx, r)
 		if err != nil {
 			return err
 		}
@@ -229,8 +229,21 @@ func (im *importer) findList(ctx context.Context) (crmstore.List, error) {
 	return crmstore.List{}, crmstore.ErrConflict
 }
 
+// stopReader reads until ctx ends.
+type stopReader struct {
+	ctx context.Context
+	r   io.Reader
+}
+
+func (s stopReader) Read(p []byte) (int, error) {
+	if err := s.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return s.r.Read(p)
+}
+
 // rewindable is r itself when it can be wound back, else a temporary file with all that r gives, gone after done.
-func rewindable(r io.Reader) (file io.ReadSeeker, done func(), err error) {
+func rewindable(ctx context.Context, r io.Reader) (file io.ReadSeeker, done func(), err error) {
 	if s, ok := r.(io.ReadSeeker); ok {
 		if _, err := s.Seek(0, io.SeekCurrent); err == nil { // a pipe is an *os.File too, but cannot seek
 			return s, func() {}, nil
@@ -245,7 +258,7 @@ func rewindable(r io.Reader) (file io.ReadSeeker, done func(), err error) {
 		_ = f.Close()
 		_ = os.Remove(f.Name())
 	}
-	if _, err = io.Copy(f, r); err == nil {
+	if _, err = io.Copy(f, stopReader{ctx, r}); err == nil {
 		_, err = f.Seek(0, io.SeekStart)
 	}
 	if err != nil {

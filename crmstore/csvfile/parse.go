@@ -14,7 +14,7 @@ func ParseValue(p *crmstore.Property, text string, zone *time.Location) (crmstor
 		zone = time.UTC
 	}
 	read := func() (crmstore.Value, *problem) { return reading{zone: zone}.value(p, indexOptions(p), text) }
-	if p.Number == crmstore.PropertyEmail {
+	if p.Number == crmstore.PropertyEmail && p.Name == "email" { // the number belongs to something else in other object types
 		read = func() (crmstore.Value, *problem) { return emailValue(text) }
 	}
 	v, bad := read()

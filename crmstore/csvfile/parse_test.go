@@ -27,4 +27,8 @@ func TestParseValue(t *testing.T) {
 			t.Errorf("%s %q: got %v, want %s", c.property, c.text, err, c.wrong)
 		}
 	}
+	company := crmstore.NewSchema(crmstore.Company, 0, crmstore.DefaultProperties(crmstore.Company))
+	if v, err := ParseValue(company.Find("domain")[0], "example.com", nil); err != nil || v.Text() != "example.com" {
+		t.Errorf("a company's domain, which has the number of a contact's e-mail: %q, %v", v, err)
+	}
 }

@@ -12,11 +12,12 @@ import (
 )
 
 // A batch is as many records as [crmstore.Store.Write] plans at a time, since a partition's share of it is then
-// large enough for few calls, or fewer when they have many values. At most three batches exist at once: one is
+// large enough for few calls, or fewer when they have many values or long texts. At most three batches exist at once: one is
 // being read, one waits, one is being written.
 const (
 	batchRecords = 1 << 15
 	batchValues  = 1 << 19
+	batchText    = 32 << 20 // bytes
 )
 
 // batch is a stretch of the file, with everything that was found in it.
@@ -24,6 +25,7 @@ type batch struct {
 	upserts []crmstore.Upsert
 	lines   []int // on which each upsert's record begins
 	values  int   // assignments of all upserts
+	text    int   // bytes of their lines
 	refused int   // records with findings
 	blank   int
 	last    int   // last line of the file in it
@@ -32,7 +34,7 @@ type batch struct {
 }
 
 func (b *batch) full() bool {
-	return len(b.upserts) >= batchRecords || b.values >= batchValues || b.refused+b.blank >= 4*batchRecords
+	return len(b.upserts) >= batchRecords || b.values >= batchValues || b.text >= batchText || b.refused+b.blank >= 4*batchRecords
 }
 
 // reader is the first half of an import: from bytes to batches. It knows nothing of the store.
@@ -96,6 +98,7 @@ func (r *reader) take(row *row) {
 	r.batch.upserts = append(r.batch.upserts, e.upsert)
 	r.batch.lines = append(r.batch.lines, e.line)
 	r.batch.values += len(e.upsert.Set)
+	r.batch.text += len(row.data)
 }
 
 func (r *reader) flush(send func(*batch) error) error {

@@ -80,7 +80,7 @@ func readFile(tb testing.TB, r io.Reader, schema *crmstore.Schema, o Options) (o
 func (im *importer) openTwice(tb testing.TB, r io.Reader) (*reader, error) {
 	tb.Helper()
 	if im.o.CreateProperties {
-		file, done, err := rewindable(r)
+		file, done, err := rewindable(tb.Context(), r)
 		if err != nil {
 			return nil, err
 		}
@@ -120,6 +120,7 @@ func TestLines(t *testing.T) {
 		"lines of cells": {"id,firstname,birthday\n1,\"a\nb\",soon\n2,b,2020-01-01\n3,\"\n\n\",\"\n2020-13-01\"\n", Options{}, []string{"4: 2 firstname=b birthday=2020-01-01"}, []string{"bad-date 3 birthday", "bad-date 7 birthday"}},
 		"nul":            {"id,firstname\n1,a\x00b\n2,b\n", Options{}, []string{"3: 2 firstname=b"}, []string{"nul-byte 2 firstname"}},
 		"not utf-8":      {"id,firstname\n1,a\xffb\n2,b\n", Options{}, []string{"3: 2 firstname=b"}, []string{"bad-text 2 firstname"}},
+		"lone surrogate": {"\xff\xfei\x00d\x00,\x00z\x00i\x00p\x00\n\x001\x00,\x00\x00\xd8\n\x002\x00,\x00b\x00", Options{}, []string{"3: 2 zip=b"}, []string{"bad-text 2 zip"}},
 		"bare quote":     {"id,firstname\n\"1\",5\" pipe\n2,b\n", Options{}, []string{"3: 2 firstname=b"}, []string{"quote-bare 2 firstname"}},
 		"open quote":     {"id,firstname\n1,a\n2,\"b\n3,c\n", Options{}, []string{"2: 1 firstname=a"}, []string{"quote-open 3"}},
 		"long text":      {"id,firstname\n1," + long + "\n2,b\n", Options{}, []string{"3: 2 firstname=b"}, []string{"text-too-long 2 firstname"}},
@@ -196,6 +197,26 @@ func TestFindings_capped(t *testing.T) {
 	}
 }
 
+// However long the texts are, a batch stays small.
+func TestBatches_bounded(t *testing.T) {
+	t.Parallel()
+	text := strings.Repeat("x", 60_000)
+	var file strings.Builder
+	file.WriteString("id,firstname,lastname\n")
+	for i := range 700 {
+		fmt.Fprintf(&file, "%d,%s,%s\n", i+1, text, text)
+	}
+	_, _, batches := readFile(t, strings.NewReader(file.String()), testSchema(), Options{})
+	for i, b := range batches {
+		if b.text > batchText+2*len(text)+10 {
+			t.Errorf("batch %d holds %d bytes", i, b.text)
+		}
+	}
+	if len(batches) < 3 {
+		t.Errorf("%d batches, want at least 3", len(batches))
+	}
+}
+
 // Whatever the bytes: no panic; every record is taken, refused or blank; nothing of a refused record is taken;
 // and a type that was guessed from all values fits each of them.
 func FuzzReader(f *testing.F) {
@@ -234,7 +255,7 @@ func FuzzReader(f *testing.F) {
 		}
 		for _, b := range batches {
 			for i := range b.upserts {
-				if b.upserts[i].ID == 0 && emailOf(&b.upserts[i]) == "" && o.Mode != crmstore.CreateOnly {
+				if b.upserts[i].ID == 0 && im.emailOf(&b.upserts[i]) == "" && o.Mode != crmstore.CreateOnly {
 					t.Errorf("line %d goes in without saying which record it is", b.lines[i])
 				}
 				if _, err := crmstore.NewRecord(im.schema, 1, b.upserts[i].Set); err != nil {
