@@ -238,8 +238,7 @@ func (d *doctor) cure(ctx context.Context, partition int) (x *examination, err e
 
 // examineIDs makes sure that ids are taken above the highest one there is.
 func (d *doctor) examineIDs(ctx context.Context) error {
-	key := d.store.keyNextID(d.object)
-	text, err := d.store.rdb.Get(ctx, key).Result()
+	text, err := d.store.rdb.Get(ctx, d.store.keyNextID(d.object)).Result()
 	if err != nil && !errors.Is(err, redis.Nil) {
 		return d.store.trouble(err)
 	}
@@ -249,8 +248,8 @@ func (d *doctor) examineIDs(ctx context.Context) error {
 	}
 	p := Problem{Code: problemCount, ID: d.highest, Detail: "new ids would be taken below the highest id"}
 	if d.repair {
-		if _, err := d.store.run(ctx, scriptTakeIDs, []string{key}, 0, d.highest.String()); err != nil {
-			return fmt.Errorf("repair the counter of ids: %w", err)
+		if _, err := d.store.takeIDs(ctx, d.object, 0, d.highest); err != nil {
+			return err
 		}
 		p.Repaired = true
 	}

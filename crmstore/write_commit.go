@@ -53,7 +53,8 @@ func (r *round) commit(ctx context.Context) (again []int, err error) {
 	return slices.Compact(again), nil
 }
 
-// takeIDs gives the new records ids, and keeps later ones above those that were given by hand.
+// takeIDs gives the new records ids, and keeps later ones above those that were given by hand. An id that the round
+// names without making it is passed over: nobody who names an id means a record that is only just being made.
 func (r *round) takeIDs(ctx context.Context) error {
 	var highest ID
 	for _, d := range r.dirty {
@@ -61,24 +62,34 @@ func (r *round) takeIDs(ctx context.Context) error {
 			highest = max(highest, d.id)
 		}
 	}
-	if highest == 0 && len(r.made) == 0 {
-		return nil
-	}
-	reply, err := r.store.run(ctx, scriptTakeIDs, []string{r.store.keyNextID(r.object)}, len(r.made), highest.String())
-	if err != nil {
-		return fmt.Errorf("take ids: %w", err)
-	}
-	text, _ := reply.(string)
-	last, err := strconv.ParseUint(text, 10, 64)
-	if err != nil {
-		return fmt.Errorf("take ids: %w", err)
-	}
-	next := ID(last) - ID(len(r.made))
-	for _, d := range r.made {
-		next++
-		d.id = next
+	made := r.made
+	for len(made) > 0 || highest > 0 {
+		last, err := r.store.takeIDs(ctx, r.object, len(made), highest)
+		if err != nil {
+			return err
+		}
+		for id := last - ID(len(made)) + 1; id <= last; id++ {
+			if r.byID[id] == nil {
+				made[0].id, made = id, made[1:]
+			}
+		}
+		highest = 0
 	}
 	return nil
+}
+
+// takeIDs takes a block of n ids above given and all that were taken or given before; it returns the last one.
+func (s *Store) takeIDs(ctx context.Context, o ObjectType, n int, given ID) (last ID, err error) {
+	reply, err := s.run(ctx, scriptTakeIDs, []string{s.keyNextID(o)}, n, given.String())
+	if err != nil {
+		return 0, fmt.Errorf("take ids of %s: %w", o.Plural(), err)
+	}
+	text, _ := reply.(string)
+	number, err := strconv.ParseUint(text, 10, 64)
+	if err != nil {
+		return 0, fmt.Errorf("take ids of %s: the counter is damaged: %w", o.Plural(), err)
+	}
+	return ID(number), nil
 }
 
 // claimAddresses takes a pending claim for each draft that changed its address.
