@@ -54,6 +54,11 @@ fmt-check: ## Fail when a Go file is not formatted
 	@bad=$$(gofmt -s -l $$(git ls-files --cached --others --exclude-standard '*.go')); \
 	if [ -n "$$bad" ]; then echo "not formatted (run make fmt):" >&2; echo "$$bad" >&2; exit 1; fi
 
+.PHONY: gen
+gen: ## Write the generated tables of REFERENCE.md again
+	@go run ./cmd/workflow reference > .make/REFERENCE.tmp
+	@mv .make/REFERENCE.tmp REFERENCE.md
+
 .PHONY: vuln
 vuln: ## Look for known vulnerabilities in what we link; CI_REQUIRE_VULN=1 insists on an answer
 	@.make/tool.sh govulncheck golang.org/x/vuln/cmd/govulncheck $(GOVULNCHECK_VERSION)
