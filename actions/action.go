@@ -43,9 +43,10 @@ func Find(name string) (Spec, bool) {
 
 // Names lists the built-in actions' names in the order of the catalogue.
 func Names() []string {
-	var names []string
-	for _, s := range Builtin() {
-		names = append(names, s.Name)
+	all := Builtin()
+	names := make([]string, len(all))
+	for i, s := range all {
+		names[i] = s.Name
 	}
 	return names
 }

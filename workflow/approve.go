@@ -28,8 +28,7 @@ func (r *Runner) Approve(ctx context.Context, id, by string, at time.Time) (crms
 		return run, &RefusedError{Reason: RefusedState, Message: fmt.Sprintf("run %s is %s, not held: there is nothing to approve", id, run.State)}
 	}
 	if err := checkRuns(ctx, r.Store, run.Workflow); err != nil {
-		var refused *RefusedError
-		if errors.As(err, &refused) {
+		if refused, ok := errors.AsType[*RefusedError](err); ok {
 			r.Metrics.refused(run.Workflow, refused.Reason)
 		}
 		return run, err

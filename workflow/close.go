@@ -91,8 +91,7 @@ func (p *pass) finish(ctx context.Context, e ending) (crmstore.Run, error) {
 			}
 		}
 	})
-	var lost *lostError
-	if errors.As(saveErr, &lost) {
+	if _, lost := errors.AsType[*lostError](saveErr); lost {
 		return p.leave(ctx)
 	}
 	run := p.saved()
@@ -150,14 +149,17 @@ func (p *pass) report(ctx context.Context, run crmstore.Run, cause error) {
 		}
 	}
 	p.r.Metrics.ended(end)
-	what, level := "run "+string(run.State), slog.LevelInfo
+	what, level := "run done", slog.LevelInfo
 	switch run.State {
 	case crmstore.RunRunning:
 		what = "run interrupted"
 	case crmstore.RunHeld:
-		level = slog.LevelWarn
+		what, level = "run held", slog.LevelWarn
 	case crmstore.RunFailed:
-		level = slog.LevelError
+		what, level = "run failed", slog.LevelError
+	case crmstore.RunCancelled:
+		what = "run stopped after being cancelled"
+	case crmstore.RunDone:
 	}
 	attrs := append([]slog.Attr{slog.String(keyStage, run.Stage)}, totalsAttrs(run.Totals)...)
 	if run.Reason != "" {

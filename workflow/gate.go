@@ -89,8 +89,7 @@ func checkOn(w crmstore.Workflow) error {
 
 // asRefusal gives an action's refusal the form that all refusals have.
 func asRefusal(err error) error {
-	var object *actions.ObjectError
-	if errors.As(err, &object) {
+	if object, ok := errors.AsType[*actions.ObjectError](err); ok {
 		return &RefusedError{Reason: RefusedObject, Message: object.Error()}
 	}
 	return err

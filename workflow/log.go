@@ -32,7 +32,7 @@ func (r *Runner) event(ctx context.Context, run crmstore.Run, level slog.Level, 
 	attrs := append([]slog.Attr{
 		slog.String(keyWorkflow, run.Workflow), slog.String(keyRun, run.ID), slog.Int(keyRevision, run.Revision),
 	}, more...)
-	r.log().LogAttrs(ctx, level, what, attrs...)
+	r.log().LogAttrs(ctx, level, what, attrs...) //nolint:sloglint // the callers pass constants
 }
 
 // totals is what a run counted, as attributes of its last line.

@@ -1,6 +1,7 @@
 package workflow
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -120,7 +121,7 @@ func published(ctx context.Context, store *crmstore.Store, d *Definition) (crmst
 	if err != nil {
 		return w, false, err
 	}
-	return w, string(revision.Source) == string(d.Source), nil
+	return w, bytes.Equal(revision.Source, d.Source), nil
 }
 
 // markExisting enrolls all that match at the instant as existing. It is done before the workflow is saved, so that no

@@ -182,7 +182,7 @@ func TestRun_AgainstAWriter(t *testing.T) {
 			if i%2 == 0 {
 				u = crmstore.Upsert{ID: id, Set: []crmstore.Assignment{w.set("firstname", "Touched")}}
 			}
-			results, err := w.store.Write(context.Background(), crmstore.Contact, crmstore.UpdateOnly, []crmstore.Upsert{u}, crmstore.Cause{Actor: "test"}, testNow)
+			results, err := w.store.Write(t.Context(), crmstore.Contact, crmstore.UpdateOnly, []crmstore.Upsert{u}, crmstore.Cause{Actor: "test"}, testNow)
 			if err != nil {
 				t.Error(err)
 				return

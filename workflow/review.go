@@ -1,6 +1,7 @@
 package workflow
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -82,12 +83,11 @@ func (r *Review) findPublished(ctx context.Context, store *crmstore.Store, d *De
 	if err != nil {
 		return nil, err
 	}
-	if r.Same = string(revision.Source) == string(d.Source); r.Same {
+	if r.Same = bytes.Equal(revision.Source, d.Source); r.Same {
 		return nil, nil
 	}
 	current, err := loadRevision(ctx, store, w.Name, w.Revision)
-	var findings *FindingsError
-	if errors.As(err, &findings) {
+	if findings, ok := errors.AsType[*FindingsError](err); ok {
 		// The published revision no longer loads: there is nothing to compare with, and runs fail until this one is published.
 		r.Warnings = append(r.Warnings, findings.List...)
 		return nil, nil

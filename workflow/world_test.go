@@ -33,16 +33,19 @@ type world struct {
 	metrics *Metrics
 }
 
-func newWorld(t testing.TB) *world { return worldOn(t, storetest.Open(t)) }
+func newWorld(tb testing.TB) *world {
+	tb.Helper()
+	return worldOn(tb, storetest.Open(tb))
+}
 
-func worldOn(t testing.TB, store *crmstore.Store) *world {
-	t.Helper()
-	schema, err := store.Schema(t.Context(), crmstore.Contact)
+func worldOn(tb testing.TB, store *crmstore.Store) *world {
+	tb.Helper()
+	schema, err := store.Schema(tb.Context(), crmstore.Contact)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	m := NewMetrics(prometheus.NewRegistry())
-	return &world{TB: t, store: store, schema: schema, metrics: m, runner: &Runner{Store: store, Metrics: m}}
+	return &world{TB: tb, store: store, schema: schema, metrics: m, runner: &Runner{Store: store, Metrics: m}}
 }
 
 func (w *world) must(err error) {
