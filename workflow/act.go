@@ -32,6 +32,7 @@ func (p *pass) act(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("act: %w", err)
 	}
+	p.acted = 0
 	for from := 0; from < partitions; from += rangePartitions {
 		if err := p.actRange(ctx, from, min(from+rangePartitions, partitions)); err != nil {
 			return err
@@ -92,7 +93,7 @@ func (p *pass) openParts(ctx context.Context, from, to int) ([]*part, error) {
 		parts = append(parts, &part{Matches: m, open: slices.Clone(m.IDs), tries: map[crmstore.ID]int{}})
 		want = append(want, crmstore.PartitionIDs{Partition: m.Partition, IDs: m.IDs})
 	}
-	if p.fence == 1 {
+	if !p.carriedBefore() {
 		return parts, nil
 	}
 	mine, err := p.r.completed(ctx, p.saved(), want)

@@ -9,7 +9,7 @@ import (
 
 // evaluate saves who matches. A restarted evaluation first takes away what the one before left in each range.
 func (p *pass) evaluate(ctx context.Context) error {
-	restarted := p.fence > 1
+	restarted := p.carriedBefore()
 	var totals crmstore.Totals
 	look := sweep{store: p.store, def: p.def, now: p.saved().Now, progress: p.r.stageProgress(stageEvaluate)}
 	err := look.run(ctx, func(ctx context.Context, found swept) error {

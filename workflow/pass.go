@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"sync"
 	"time"
 
@@ -22,6 +23,13 @@ const (
 // endTime is how long saving a run's end may take after the context was cancelled.
 const endTime = 10 * time.Second
 
+// How often, and by default how long each time, a pass waits for a store that is in trouble: long enough for a
+// server to start again or a replica to take over.
+const (
+	maxTroubles     = 5
+	defaultPatience = 30 * time.Second
+)
+
 // pass is one process carrying one run: from taking it to its end, or to letting it go.
 type pass struct {
 	r     *Runner
@@ -37,6 +45,7 @@ type pass struct {
 	began   time.Time
 	counted crmstore.Totals // what earlier passes deleted, and counted in metrics
 	acted   int64           // matches that have an outcome, for progress
+	again   bool            // a stage is carried out again after trouble
 
 	mu  sync.Mutex   // guards run, and keeps saves apart
 	run crmstore.Run // as saved last
@@ -45,6 +54,9 @@ type pass struct {
 func (r *Runner) newPass(run crmstore.Run) *pass {
 	return &pass{r: r, store: r.Store, id: run.ID, workflow: run.Workflow, fence: run.Fence, began: wall(), counted: run.Totals, run: run}
 }
+
+// carriedBefore reports whether another pass, or this one before trouble, may have left something behind.
+func (p *pass) carriedBefore() bool { return p.fence > 1 || p.again }
 
 // saved is the run as it was saved last.
 func (p *pass) saved() crmstore.Run {
@@ -143,8 +155,60 @@ func (p *pass) owned(ctx context.Context) error {
 	return p.check(now)
 }
 
-// stages goes on from the stage that the run is in.
+// stages carries the stages out, again after trouble with the store that passes.
 func (p *pass) stages(ctx context.Context) error {
+	for troubles := 0; ; troubles++ {
+		err := p.remaining(ctx)
+		if err == nil || troubles == maxTroubles || final(err) || !p.waitForStore(ctx, err) {
+			return err
+		}
+		p.again = true
+	}
+}
+
+// final reports whether an error stays the same however often the stage is tried again.
+func final(err error) bool {
+	for _, known := range []error{crmstore.ErrFenced, crmstore.ErrNotFound, crmstore.ErrNoAccount, crmstore.ErrLayout} {
+		if errors.Is(err, known) {
+			return true
+		}
+	}
+	switch {
+	case errors.As(err, new(*lostError)), errors.As(err, new(*limitError)), errors.As(err, new(*RefusedError)), errors.As(err, new(*FindingsError)):
+		return true
+	}
+	return false
+}
+
+// waitForStore waits until the store answers, for the runner's patience, and reports whether it does.
+func (p *pass) waitForStore(ctx context.Context, trouble error) bool {
+	patience := p.r.Patience
+	if patience == 0 {
+		patience = defaultPatience
+	}
+	if patience < 0 || ctx.Err() != nil {
+		return false
+	}
+	p.r.event(ctx, p.saved(), slog.LevelWarn, "run has trouble and tries again", slog.Any(keyError, trouble))
+	limit, pause := time.NewTimer(patience), time.NewTicker(min(patience/10, time.Second))
+	defer limit.Stop()
+	defer pause.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return false
+		case <-limit.C:
+			return false
+		case <-pause.C:
+			if p.store.Ping(ctx) == nil {
+				return true
+			}
+		}
+	}
+}
+
+// remaining goes on from the stage that the run is in.
+func (p *pass) remaining(ctx context.Context) error {
 	if err := p.load(ctx); err != nil {
 		return err
 	}

@@ -69,7 +69,7 @@ func TestRun_TakesOverFromADeadProcess(t *testing.T) {
 		w.publish(file())
 		killed := storetest.Again(t, w.store)
 		var calls atomic.Int64
-		dying := &Runner{Store: killed, Owner: nobody(), Progress: func(string, int64, int64) {
+		dying := &Runner{Store: killed, Owner: nobody(), Patience: -1, Progress: func(string, int64, int64) {
 			if calls.Add(1) == at {
 				_ = killed.Close()
 			}

@@ -18,6 +18,10 @@ type Runner struct {
 	Log     *slog.Logger // nil = nothing is logged
 	Owner   string       // who carries the runs; "" = this process, see NewOwner
 
+	// Patience is how long a run waits for a store that stops answering before it fails; 0 = 30 s, below 0 = not at all.
+	// It then tries its stage again, a few times.
+	Patience time.Duration
+
 	// Progress is told how far a stage (evaluate, act, undo) is, in partitions or records; nil = nobody is.
 	// Calls do not overlap within one run.
 	Progress func(stage string, done, total int64)

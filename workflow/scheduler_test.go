@@ -155,7 +155,7 @@ func TestScheduler_GoesOnWithOrphans(t *testing.T) {
 	stale := w.leads(crowd)
 	w.publish(file())
 	killed := storetest.Again(t, w.store)
-	dying := &Runner{Store: killed, Owner: nobody(), Progress: func(stage string, done, _ int64) {
+	dying := &Runner{Store: killed, Owner: nobody(), Patience: -1, Progress: func(stage string, done, _ int64) {
 		if stage == stageAct && done > 0 {
 			_ = killed.Close()
 		}
