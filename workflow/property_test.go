@@ -128,6 +128,7 @@ func TestProperty_ReviewRunUndo(t *testing.T) {
 		if next := w.run(crmstore.RunDone); next.Deleted != want {
 			rt.Fatalf("after undo with reenroll %v a run deleted %d, want %d", reenroll, next.Deleted, want)
 		}
+		w.wantClean()
 	})
 }
 

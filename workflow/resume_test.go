@@ -57,6 +57,7 @@ func TestResume_AfterAnInterruptionAnywhere(t *testing.T) {
 	if interruptions < 8 {
 		t.Errorf("%d interruptions only", interruptions)
 	}
+	w.wantClean()
 }
 
 // A process that loses its store in the middle of anything is as good as killed: it saves nothing more.
@@ -132,6 +133,7 @@ func TestRun_SleeperIsFencedOff(t *testing.T) {
 		if readErr != nil || saved.State != crmstore.RunDone || saved.Totals != run.Totals {
 			t.Errorf("asleep in %s: the run is now %+v, %v", stage, saved, readErr)
 		}
+		w.wantClean()
 	}
 }
 
@@ -207,4 +209,5 @@ func TestRun_AgainstAWriter(t *testing.T) {
 	if int64(len(deleted)) != run.Deleted || run.Deleted+run.Changed+run.Failed != enrolling(run.Totals) {
 		t.Errorf("%d deleted; totals %+v", len(deleted), run.Totals)
 	}
+	w.wantClean()
 }

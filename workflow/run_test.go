@@ -60,6 +60,7 @@ func TestRun_DeletesExactlyTheStaleOnes(t *testing.T) {
 	if after := w.run(crmstore.RunDone); after.Deleted != 200 {
 		t.Errorf("with reenroll a run deleted %d, want 200", after.Deleted)
 	}
+	w.wantClean()
 }
 
 func TestUndo_SaysWhatItCouldNotRestore(t *testing.T) {
@@ -182,6 +183,7 @@ func TestRun_HeldThenApprovedActsOnWhatWasShown(t *testing.T) {
 	if _, err := w.runner.Approve(t.Context(), run.ID, "bob", testNow); !errors.As(err, &refused) {
 		t.Errorf("approving a run that is done: %v, want a refusal", err)
 	}
+	w.wantClean()
 }
 
 func TestRun_HeldThenCancelled(t *testing.T) {

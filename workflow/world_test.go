@@ -248,6 +248,14 @@ func (w *world) wantDeleted(run crmstore.Run, want []crmstore.ID) {
 	}
 }
 
+func (w *world) wantClean() {
+	w.Helper()
+	w.must(w.store.Doctor(context.Background(), crmstore.Contact, false, func(p crmstore.Problem) error {
+		w.Errorf("doctor: %+v", p)
+		return nil
+	}))
+}
+
 func (w *world) wantCount(what string, c prometheus.Collector, want float64) {
 	w.Helper()
 	if got := testutil.ToFloat64(c); got != want {
