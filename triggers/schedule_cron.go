@@ -10,7 +10,7 @@ import (
 	"github.com/crm-workflow/crm-workflow/workflow/diag"
 )
 
-const fiveFields = `write five fields: minute, hour, day of month, month, day of week; "0 3 * * *" is every day at 03:00`
+const fiveFields = `write five fields: minute, hour, day, month, day of the week; "0 3 * * *" is every day at 03:00`
 
 // longestSpec keeps messages short that quote a spec; minutes, hours and days written out one by one fit.
 const longestSpec = 500
@@ -100,10 +100,10 @@ func refuseSpec(text diag.Text, words []diag.Text) diag.List {
 	if strings.HasPrefix(first.Value, "@") {
 		return refuseName(text, words)
 	}
-	switch n := len(words); {
-	case n == 5:
+	switch n := len(words); n {
+	case 5:
 		return nil
-	case n == 6 || n == 7:
+	case 6, 7:
 		return diag.List{about(text, diag.SecondsInCron, fmt.Sprintf("%d fields; a schedule has five, without seconds and years", n),
 			"did you mean "+strconv.Quote(joined(words[1:6]))+"?")}
 	default:
@@ -172,9 +172,9 @@ type field struct {
 	step int    // of a field that is nothing but */step; else 0
 }
 
-func (f field) has(v int) bool { return f.set&(1<<v) != 0 }
+func (f *field) has(v int) bool { return f.set&(1<<v) != 0 }
 
-func (f field) values() []int {
+func (f *field) values() []int {
 	var values []int
 	for v := f.kind.min; v <= f.kind.max; v++ {
 		if f.has(v) {
@@ -185,7 +185,7 @@ func (f field) values() []int {
 }
 
 // forLibrary is the field as the library takes it: it knows no Sunday 7.
-func (f field) forLibrary(written string) string {
+func (f *field) forLibrary(written string) string {
 	if f.star || f.kind.names == nil || f.kind.min != 0 {
 		return written
 	}

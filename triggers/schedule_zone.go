@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	_ "time/tzdata" // so that every machine knows the zones of the list
 
 	"github.com/crm-workflow/crm-workflow/workflow/diag"
 )
@@ -33,8 +34,8 @@ func parseZone(text diag.Text) (*time.Location, diag.List) {
 		}
 		location, err := time.LoadLocation(name)
 		if err != nil {
-			return nil, diag.List{about(text, diag.UnknownZone, fmt.Sprintf("time zone %q is not known to this machine", name),
-				"install the system's time zone data (tzdata)")}
+			return nil, diag.List{about(text, diag.UnknownZone, fmt.Sprintf("time zone %q cannot be read on this machine", name),
+				"repair the system's time zone data (tzdata)")}
 		}
 		return location, nil
 	}

@@ -56,34 +56,54 @@ func fileKeys() []key {
 		objects = append(objects, string(o))
 	}
 	return []key{
-		{name: "workflow", kind: textKind, required: true, pattern: namePattern,
-			doc: "Name: a-z, 0-9 and -, unique in the account. It keeps its identity when the file changes."},
+		{
+			name: "workflow", kind: textKind, required: true, pattern: namePattern,
+			doc: "Name: a-z, 0-9 and -, unique in the account. It keeps its identity when the file changes.",
+		},
 		{name: "title", kind: textKind, longest: longestTitle, doc: "What people see, on one line."},
 		{name: "description", kind: textKind, longest: longestDescription, doc: "What it is for and who asked for it."},
-		{name: "object", kind: choiceKind, required: true, choices: objects,
-			doc: "What enrolls. delete_contact works on contacts only."},
+		{
+			name: "object", kind: choiceKind, required: true, choices: objects,
+			doc: "What enrolls. delete_contact works on contacts only.",
+		},
 		{name: "enroll", kind: mappingKind, required: true, doc: "Which records enroll.", keys: []key{
-			{name: "triggers", kind: expressionsKind, required: true,
-				doc: "A record enrolls when any of these expressions is true for it. Write true if everybody is meant."},
+			{
+				name: "triggers", kind: expressionsKind, required: true,
+				doc: "A record enrolls when any of these expressions is true for it. Write true if everybody is meant.",
+			},
 			{name: "suppress", kind: expressionsKind, doc: "A record never enrolls while any of these expressions is true for it."},
-			{name: "reenroll", kind: booleanKind, usual: false,
-				doc: "Enroll a record again that was enrolled before. Without it, a contact that was restored is not deleted again."},
-			{name: "existing", kind: booleanKind, usual: true,
-				doc: "Enroll records too that match already when the workflow is published."},
+			{
+				name: "reenroll", kind: booleanKind, usual: false,
+				doc: "Enroll a record again that was enrolled before. Without it, a contact that was restored is not deleted again.",
+			},
+			{
+				name: "existing", kind: booleanKind, usual: true,
+				doc: "Enroll records too that match already when the workflow is published.",
+			},
 		}},
 		{name: "schedule", kind: mappingKind, doc: "When it runs. Without a schedule it runs only by hand.", keys: []key{
-			{name: "cron", kind: textKind, required: true,
-				doc: "Minute, hour, day of month, month, day of week: \"0 3 * * *\" is every day at 03:00. Or @hourly, @daily, @weekly, @monthly, @yearly."},
-			{name: "timezone", kind: textKind, usual: "UTC",
-				doc: "IANA name of the zone whose clock counts, for the schedule and for dates in expressions, such as Europe/Amsterdam."},
-			{name: "missed", kind: choiceKind, usual: string(MissedOnce), choices: []string{string(MissedOnce), string(MissedSkip)},
-				doc: "What becomes of runs that passed while no daemon ran: catch up once, or skip."},
+			{
+				name: "cron", kind: textKind, required: true,
+				doc: "Minute, hour, day, month, day of the week: \"0 3 * * *\" is every day at 03:00. Or @hourly, @daily, @weekly, @monthly, @yearly.",
+			},
+			{
+				name: "timezone", kind: textKind, usual: "UTC",
+				doc: "IANA name of the zone whose clock counts, for the schedule and for dates in expressions, such as Europe/Amsterdam.",
+			},
+			{
+				name: "missed", kind: choiceKind, usual: string(MissedOnce), choices: []string{string(MissedOnce), string(MissedSkip)},
+				doc: "What becomes of runs that passed while no daemon ran: catch up once, or skip.",
+			},
 		}},
 		{name: "limits", kind: mappingKind, doc: "A run that would delete more is held until somebody approves it.", keys: []key{
-			{name: "max_deletions", kind: wholeKind, usual: DefaultMaxDeletions, above: &zero, most: &most,
-				doc: "Records that one run may delete."},
-			{name: "max_percent", kind: decimalKind, usual: DefaultMaxPercent, above: &zero, most: &all,
-				doc: "Percentage of the live records that one run may delete."},
+			{
+				name: "max_deletions", kind: wholeKind, usual: DefaultMaxDeletions, above: &zero, most: &most,
+				doc: "Records that one run may delete.",
+			},
+			{
+				name: "max_percent", kind: decimalKind, usual: DefaultMaxPercent, above: &zero, most: &all,
+				doc: "Percentage of the live records that one run may delete.",
+			},
 		}},
 		{name: "actions", kind: namesKind, required: true, choices: actions.Names(), doc: actionsDoc()},
 	}

@@ -35,9 +35,11 @@ func parseYAML(source *diag.Source) (*yaml.Node, diag.List) {
 	var findings diag.List
 	if len(documents) > 1 {
 		second := documents[1]
-		findings = append(findings, diag.Finding{Code: diag.SecondDocument, File: source.File,
+		findings = append(findings, diag.Finding{
+			Code: diag.SecondDocument, File: source.File,
 			Pos: diag.Pos{Line: second.Line, Col: 1}, End: diag.Pos{Line: second.Line, Col: 1 + utf8.RuneCount(source.Line(second.Line))},
-			Message: "a second document begins here", Help: "move it to a file of its own"})
+			Message: "a second document begins here", Help: "move it to a file of its own",
+		})
 	}
 	if len(documents) == 0 || len(documents[0].Content) == 0 || isNull(documents[0].Content[0]) {
 		return nil, append(findings, diag.Whole(diag.Empty, source.File, "the file holds no workflow", "begin with `workflow: its-name`; `workflow schema` lists the keys"))
@@ -130,8 +132,10 @@ func syntaxFindings(source *diag.Source, err error) diag.List {
 		line := string(source.Line(n))
 		if tabIndent.MatchString(line) {
 			at := strings.IndexByte(line, '\t') + 1
-			tabs = append(tabs, diag.Finding{Code: diag.Tab, File: source.File, Pos: diag.Pos{Line: n, Col: at}, End: diag.Pos{Line: n, Col: at + 1},
-				Message: "a tab in the indentation", Help: "use two spaces for each level"})
+			tabs = append(tabs, diag.Finding{
+				Code: diag.Tab, File: source.File, Pos: diag.Pos{Line: n, Col: at}, End: diag.Pos{Line: n, Col: at + 1},
+				Message: "a tab in the indentation", Help: "use two spaces for each level",
+			})
 		}
 	}
 	if tabs != nil {
@@ -159,8 +163,10 @@ func syntaxFindings(source *diag.Source, err error) diag.List {
 			message, help = special(line[from:], message, help)
 		}
 	}
-	return diag.List{{Code: code, File: source.File, Pos: diag.Pos{Line: n, Col: utf8.RuneCount(line[:from]) + 1},
-		End: diag.Pos{Line: n, Col: utf8.RuneCount(line) + 1}, Message: message, Help: help}}
+	return diag.List{{
+		Code: code, File: source.File, Pos: diag.Pos{Line: n, Col: utf8.RuneCount(line[:from]) + 1},
+		End: diag.Pos{Line: n, Col: utf8.RuneCount(line) + 1}, Message: message, Help: help,
+	}}
 }
 
 var (
@@ -241,10 +247,9 @@ func brokenLine(source *diag.Source, err error) int {
 			low = n
 		}
 	}
-	if budget <= 0 {
-		if m := reported.FindStringSubmatch(err.Error()); m != nil && m[2] != "" {
-			low, _ = strconv.Atoi(m[2]) //nolint:errcheck // the pattern is digits; a number too long is cut below
-			low--
+	if m := reported.FindStringSubmatch(err.Error()); budget <= 0 && m != nil {
+		if line, err := strconv.Atoi(m[2]); err == nil {
+			low = line - 1
 		}
 	}
 	n := min(max(low, 0)+1, source.Lines())
@@ -289,8 +294,10 @@ func (p *plainness) check(n *yaml.Node, depth int) {
 }
 
 func (p *plainness) add(code diag.Code, n *yaml.Node, length int, message, help string) {
-	p.findings = append(p.findings, diag.Finding{Code: code, File: p.source.File, Pos: diag.Pos{Line: n.Line, Col: n.Column},
-		End: diag.Pos{Line: n.Line, Col: n.Column + length}, Message: message, Help: help})
+	p.findings = append(p.findings, diag.Finding{
+		Code: code, File: p.source.File, Pos: diag.Pos{Line: n.Line, Col: n.Column},
+		End: diag.Pos{Line: n.Line, Col: n.Column + length}, Message: message, Help: help,
+	})
 }
 
 func isNull(n *yaml.Node) bool { return n.Kind == yaml.ScalarNode && n.Tag == "!!null" }

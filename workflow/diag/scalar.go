@@ -102,7 +102,7 @@ func (r *scalarReader) flow(quote byte) bool {
 			}
 			continue
 		}
-		ok := true
+		var ok bool
 		switch c := r.text[r.at]; {
 		case c == '\'' && quote == '\'':
 			ok = bytes.HasPrefix(r.text[r.at:], []byte("''")) && r.take("'", r.at)

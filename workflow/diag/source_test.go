@@ -123,7 +123,7 @@ func TestSource_ScalarThatDoesNotAgreeStandsAtItsStart(t *testing.T) {
 func TestSource_ScalarIsExactForWhateverYAMLWrites(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
-		value := rapid.StringOf(rapid.SampledFrom([]rune("ab ab  \n\n'\"\\:#é名\t"))).Draw(t, "value")
+		value := rapid.StringOf(rapid.SampledFrom([]rune("abab   \n\n'\"\\:#é名\t"))).Draw(t, "value")
 		style := rapid.SampledFrom([]yaml.Style{0, yaml.SingleQuotedStyle, yaml.DoubleQuotedStyle, yaml.LiteralStyle, yaml.FoldedStyle}).Draw(t, "style")
 		file, err := yaml.Marshal(map[string]any{"k": []any{&yaml.Node{Kind: yaml.ScalarNode, Style: style, Tag: "!!str", Value: value}}})
 		if err != nil {
