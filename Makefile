@@ -59,6 +59,10 @@ gen: ## Write the generated tables of REFERENCE.md again
 	@go run ./cmd/workflow reference > .make/REFERENCE.tmp
 	@mv .make/REFERENCE.tmp REFERENCE.md
 
+.PHONY: gen-check
+gen-check: ## Fail when a generated table is stale
+	@go run ./cmd/workflow reference | diff -u REFERENCE.md - >&2 || { echo "REFERENCE.md is stale (run make gen)" >&2; exit 1; }
+
 .PHONY: vuln
 vuln: ## Look for known vulnerabilities in what we link; CI_REQUIRE_VULN=1 insists on an answer
 	@.make/tool.sh govulncheck golang.org/x/vuln/cmd/govulncheck $(GOVULNCHECK_VERSION)
