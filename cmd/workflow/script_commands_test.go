@@ -1,9 +1,11 @@
 package main
 
 import (
+	"bufio"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
 	"os/exec"
 	"strconv"
 	"strings"
@@ -28,6 +30,23 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	if got != want {
 		ts.Fatalf("exit code %d, want %d", got, want)
+	}
+}
+
+// redis sends one command to the scripts' server: redis HSET key field value. It is how a script damages a store.
+func redis(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) == 0 {
+		ts.Fatalf("usage: redis COMMAND [ARG...]")
+	}
+	conn, err := net.Dial("unix", strings.TrimPrefix(ts.Getenv("STORE"), "unix://"))
+	ts.Check(err)
+	defer conn.Close()
+	_, err = fmt.Fprintf(conn, "%s\r\n", strings.Join(args, " "))
+	ts.Check(err)
+	reply, err := bufio.NewReader(conn).ReadString('\n')
+	ts.Check(err)
+	if strings.HasPrefix(reply, "-") {
+		ts.Fatalf("redis: %s", reply)
 	}
 }
 

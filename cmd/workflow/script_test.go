@@ -41,6 +41,6 @@ func TestScript(t *testing.T) {
 			e.Setenv("EXAMPLES", examples.Name())
 			return nil
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "json": jsonPath},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "json": jsonPath, "redis": redis},
 	})
 }
