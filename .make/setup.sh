@@ -12,15 +12,16 @@ root() {
 }
 
 fresh=
-refresh() { # package lists, once
-  [ -n "$fresh" ] || root apt-get update -qq >/dev/null || return 1
+refresh() { # package lists, once; the old ones may do where that fails
+  [ -n "$fresh" ] || root apt-get update -qq >/dev/null 2>&1 || true
   fresh=yes
 }
 
 # install DEBIAN-PACKAGE BREW-FORMULA ("" = no formula)
 install() {
   if have apt-get; then
-    refresh || return 1
+    root true || return 1
+    refresh
     say "installing $1 (Debian package)"
     # Run level 1: a package brings its program, and must not start a service on this machine.
     root env RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$1" >/dev/null
@@ -35,7 +36,7 @@ install() {
 # The package brings a whole monitoring server and its service; promtool alone is taken out of it.
 install_promtool() {
   if ! have apt-get; then install prometheus prometheus; return; fi
-  refresh || true # the lists that are there may do
+  refresh
   say "fetching promtool (from Debian package prometheus)"
   mkdir -p .make/bin .make/tmp
   rm -rf .make/tmp/promtool && mkdir .make/tmp/promtool
