@@ -152,8 +152,10 @@ func (a *archiver) call(part *archivePart) (call, error) {
 	}
 	cell := binary.LittleEndian.AppendUint64(nil, TimeCell(a.order.At.UnixMilli()))
 	args[0], args[1], args[2], args[3], args[4] = wall(), cell, a.enrollment, fence, targets
-	return call{scriptArchive, []string{keys.rec(), keys.arch(), keys.cnt(), keys.log(),
-		keys.enr(a.order.Enroll), keys.run(a.order.Cause.Run)}, args}, nil
+	return call{scriptArchive, []string{
+		keys.rec(), keys.arch(), keys.cnt(), keys.log(),
+		keys.enr(a.order.Enroll), keys.run(a.order.Cause.Run),
+	}, args}, nil
 }
 
 // recogniseOwn finds the records in the bin that this very run put there. With an enrollment the script knows by

@@ -85,7 +85,7 @@ func nextField(b []byte) (field, int) {
 		return field{}, 0
 	}
 	f := field{number: int(number), typ: typ}
-	n := 0
+	var n int
 	switch typ {
 	case protowire.VarintType:
 		f.bits, n = protowire.ConsumeVarint(b[size:])

@@ -1,6 +1,7 @@
 package crmstore
 
 import (
+	"bytes"
 	"math"
 	"strings"
 	"testing"
@@ -21,7 +22,8 @@ func codecSchema() *Schema {
 		{Number: 19, Name: "day", Type: Date},
 		{Number: 20, Name: "instant", Type: DateTime},
 		{Number: 22, Name: "choice", Type: Enumeration, Options: []Option{
-			{Number: 1, Value: "a"}, {Number: 3, Value: "c"}, {Number: 4, Value: "old", Removed: true}}},
+			{Number: 1, Value: "a"}, {Number: 3, Value: "c"}, {Number: 4, Value: "old", Removed: true},
+		}},
 		{Number: 23, Name: "gone", Type: String, Removed: true},
 		{Number: 24, Name: "stamp", Type: DateTime, ReadOnly: true},
 	})
@@ -101,7 +103,7 @@ func TestFieldsModel(t *testing.T) {
 				t.Fatalf("property %d has cell %x, want %x", n, cells[n], want)
 			}
 		}
-		if !strings.HasSuffix(string(fields), string(stranger)) {
+		if !bytes.HasSuffix(fields, stranger) {
 			t.Fatalf("the field of an unknown property is gone from %x", fields)
 		}
 	})
@@ -152,7 +154,7 @@ func TestParseRecord(t *testing.T) {
 	if r.ID != 12 || r.Slot != 70000 || r.Version != 1<<40 || r.Value(16) != StringValue("hello") || r.Value(22) != EnumValue("c") {
 		t.Errorf("record is %+v", r)
 	}
-	for cut := range len(b) {
+	for cut := range b {
 		if cut == len(b)-3 || cut == len(b)-3-8 {
 			continue // between two fields: fewer properties, but no damage
 		}
@@ -167,8 +169,8 @@ func FuzzParseRecord(f *testing.F) {
 	changes, _ := checkSet(nil, s, []Assignment{{16, StringValue("hello")}, {18, NumberValue(2)}, {20, DateTimeValue(time.Unix(9, 0))}, {21, BoolValue(true)}})
 	f.Add(string(mergeFields(appendHeader(nil, header{version: 1}), nil, changes)))
 	f.Add(string(appendFacts(appendHeader(nil, header{archived: 1, factsLen: 3}), time.Unix(1, 0), Cause{})))
-	f.Fuzz(func(t *testing.T, bytes string) {
-		r, err := parseRecord(s, 1, bytes)
+	f.Fuzz(func(t *testing.T, text string) {
+		r, err := parseRecord(s, 1, text)
 		if err != nil {
 			return
 		}
@@ -195,16 +197,16 @@ func BenchmarkParseRecord(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	bytes := string(mergeFields(appendHeader(nil, header{version: 1}), nil, changes))
+	text := string(mergeFields(appendHeader(nil, header{version: 1}), nil, changes))
 	b.Run("parse", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
-			if _, err := parseRecord(s, 1, bytes); err != nil {
+			if _, err := parseRecord(s, 1, text); err != nil {
 				b.Fatal(err)
 			}
 		}
 	})
-	r, _ := parseRecord(s, 1, bytes)
+	r, _ := parseRecord(s, 1, text)
 	b.Run("value", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {

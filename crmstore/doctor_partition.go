@@ -56,26 +56,26 @@ func (d *doctor) diagnose(b *body) *examination {
 	return x
 }
 
-func (x *examination) found(code string, id ID, format string, args ...any) {
+func (x *examination) foundf(code string, id ID, format string, args ...any) {
 	x.problems = append(x.problems, Problem{Code: code, ID: id, Detail: fmt.Sprintf(format, args...)})
 }
 
 func (x *examination) readRecords() {
 	for name, bytes := range x.body.records {
 		if len(name) != 8 {
-			x.found(problemRecord, 0, "partition %d: the name of a record has %d bytes, want 8", x.partition, len(name))
+			x.foundf(problemRecord, 0, "partition %d: the name of a record has %d bytes, want 8", x.partition, len(name))
 			continue
 		}
 		id := IDFromBytes(view(name))
 		x.highest = max(x.highest, id)
 		r, err := parseRecord(x.doctor.schema, id, bytes)
 		if err != nil {
-			x.found(problemRecord, id, "%v", err)
+			x.foundf(problemRecord, id, "%v", err)
 			x.sick = append(x.sick, id)
 			continue
 		}
 		if want := id.Partition(x.doctor.partitions); want != x.partition {
-			x.found(problemRecord, id, "the record stands in partition %d, but belongs in %d", x.partition, want)
+			x.foundf(problemRecord, id, "the record stands in partition %d, but belongs in %d", x.partition, want)
 		}
 		x.headers[id], _ = parseHeader(view(bytes))
 		x.records = append(x.records, r)
@@ -108,7 +108,7 @@ func (x *examination) giveSlots() {
 		case slot < len(x.owners) && x.owners[slot] == 0:
 			x.owners[slot] = r.ID
 		case slot >= len(x.owners) || x.owners[slot] != r.ID:
-			x.found(problemSlot, r.ID, "partition %d: its slot %d is another record's, or out of reach", x.partition, slot)
+			x.foundf(problemSlot, r.ID, "partition %d: its slot %d is another record's, or out of reach", x.partition, slot)
 			x.move(r)
 		}
 	}
@@ -157,7 +157,7 @@ func (x *examination) compare(c column) {
 	if wrong == 0 {
 		return
 	}
-	x.found(c.code, first, "partition %d: %d of %d cells of %s differ from the records", x.partition, wrong, len(x.owners), c.name)
+	x.foundf(c.code, first, "partition %d: %d of %d cells of %s differ from the records", x.partition, wrong, len(x.owners), c.name)
 	x.cures = append(x.cures, func(ctx context.Context, pipe redis.Pipeliner, k partitionKeys) { pipe.Set(ctx, c.key(k), c.want, 0) })
 }
 
@@ -226,7 +226,7 @@ func (x *examination) compareList(l List, is []byte) {
 	if wrong == 0 {
 		return
 	}
-	x.found(problemList, 0, "partition %d: %d free slots are on list %q", x.partition, wrong, l.Name)
+	x.foundf(problemList, 0, "partition %d: %d free slots are on list %q", x.partition, wrong, l.Name)
 	x.cures = append(x.cures, func(ctx context.Context, pipe redis.Pipeliner, k partitionKeys) {
 		pipe.Set(ctx, k.list(l.Number), want, 0)
 	})
@@ -253,7 +253,7 @@ func (x *examination) compareCounts() {
 	if want == x.counts && !x.uncounted {
 		return
 	}
-	x.found(problemCount, 0, "partition %d: counted %d live and %d archived, there are %d and %d",
+	x.foundf(problemCount, 0, "partition %d: counted %d live and %d archived, there are %d and %d",
 		x.partition, x.counts.Live, x.counts.Archived, want.Live, want.Archived)
 	x.cures = append(x.cures, func(ctx context.Context, pipe redis.Pipeliner, k partitionKeys) {
 		pipe.HSet(ctx, k.cnt(), "live", want.Live, "archived", want.Archived)
@@ -278,7 +278,7 @@ func (x *examination) compareEnrollments(workflow string, ids []string) {
 	if first > MaxID {
 		first = 0
 	}
-	x.found(problemEnrollment, first, "partition %d: %d enrollments in workflow %s are of no record", x.partition, len(strangers), workflow)
+	x.foundf(problemEnrollment, first, "partition %d: %d enrollments in workflow %s are of no record", x.partition, len(strangers), workflow)
 	x.cures = append(x.cures, func(ctx context.Context, pipe redis.Pipeliner, k partitionKeys) {
 		pipe.HDel(ctx, k.enr(workflow), strangers...)
 	})

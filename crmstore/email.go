@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"time"
 
@@ -195,25 +196,24 @@ type swap struct {
 
 var scriptClaims = mustScript("claims")
 
-// swapClaims carries out the swaps, each on its own, one script per bucket.
+// swapClaims carries out the swaps, each on its own, in scripts per bucket. No address stands in swaps twice.
 func (s *Store) swapClaims(ctx context.Context, buckets int, swaps []swap) error {
 	g := groupBy(len(swaps), buckets, func(i int) int { return swaps[i].bucket })
-	used := g.used()
-	return inWindows(ctx, len(used), callsPerWindow, func(ctx context.Context, from, to int) error {
+	var parts [][]int
+	for _, bucket := range g.used() {
+		parts = slices.AppendSeq(parts, slices.Chunk(g.of(bucket), recordsPerCall))
+	}
+	return inWindows(ctx, len(parts), callsPerWindow, func(ctx context.Context, from, to int) error {
 		calls := make([]call, 0, to-from)
-		for _, bucket := range used[from:to] {
-			args := make([]any, 0, 3*len(g.of(bucket)))
-			for _, i := range g.of(bucket) {
-				args = append(args, swaps[i].field, swaps[i].old, swaps[i].new)
-			}
-			calls = append(calls, call{scriptClaims, []string{s.keyClaims(bucket)}, args})
+		for _, part := range parts[from:to] {
+			calls = append(calls, s.claimsCall(part, swaps))
 		}
 		replies, err := s.runAll(ctx, calls)
 		if err != nil {
 			return fmt.Errorf("change e-mail claims: %w", err)
 		}
 		for j, reply := range replies {
-			mine := g.of(used[from+j])
+			mine := parts[from+j]
 			done, err := outcomes(reply, len(mine))
 			if err != nil {
 				return err
@@ -224,6 +224,24 @@ func (s *Store) swapClaims(ctx context.Context, buckets int, swaps []swap) error
 		}
 		return nil
 	})
+}
+
+// claimsCall makes the script for the swaps of one bucket that part names.
+func (s *Store) claimsCall(part []int, swaps []swap) call {
+	var from, to, fields []byte
+	for _, i := range part {
+		from = appendClaim(from, swaps[i].old)
+		to = appendClaim(to, swaps[i].new)
+		fields = append(fields, swaps[i].field...)
+	}
+	return call{scriptClaims, []string{s.keyClaims(swaps[part[0]].bucket)}, []any{len(part), to, from, fields}}
+}
+
+// appendClaim appends a claim of any damaged size as one of the right size that no claim has.
+func appendClaim(b []byte, claim string) []byte {
+	var fixed [claimSize]byte
+	copy(fixed[:], claim)
+	return append(b, fixed[:]...)
 }
 
 // FindByEmail is the live contact that holds the address (any case); ErrNotFound.

@@ -15,12 +15,13 @@ func (s *Store) partition(o ObjectType, p int) partitionKeys {
 	return partitionKeys("crm:{" + s.account + "/" + string(o) + "/" + strconv.Itoa(p) + "}:")
 }
 
-func (k partitionKeys) rec() string                { return string(k) + "rec" }
-func (k partitionKeys) ids() string                { return string(k) + "ids" }
-func (k partitionKeys) arch() string               { return string(k) + "arch" }
-func (k partitionKeys) cnt() string                { return string(k) + "cnt" }
-func (k partitionKeys) log() string                { return string(k) + "log" }
-func (k partitionKeys) col(property int) string    { return string(k) + "col:" + strconv.Itoa(property) }
+func (k partitionKeys) rec() string             { return string(k) + "rec" }
+func (k partitionKeys) ids() string             { return string(k) + "ids" }
+func (k partitionKeys) arch() string            { return string(k) + "arch" }
+func (k partitionKeys) cnt() string             { return string(k) + "cnt" }
+func (k partitionKeys) log() string             { return string(k) + "log" }
+func (k partitionKeys) col(property int) string { return string(k) + "col:" + strconv.Itoa(property) }
+
 func (k partitionKeys) list(number int) string     { return string(k) + "list:" + strconv.Itoa(number) }
 func (k partitionKeys) enr(workflow string) string { return string(k) + "enr:" + workflow }
 func (k partitionKeys) run(run string) string      { return string(k) + "run:" + run }

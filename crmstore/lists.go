@@ -90,8 +90,11 @@ func (s *Store) SetMembers(ctx context.Context, l List, ids []ID, member bool, c
 		keys := s.partition(l.Object, group.Partition)
 		for part := range slices.Chunk(group.IDs, recordsPerCall) {
 			parts = append(parts, part)
-			calls = append(calls, call{scriptMembers, []string{keys.rec(), keys.list(l.Number), keys.log()},
-				[]any{wall(), facts, l.Name, bit, packIDs(part)}})
+			calls = append(calls, call{
+				scriptMembers,
+				[]string{keys.rec(), keys.list(l.Number), keys.log()},
+				[]any{wall(), facts, l.Name, bit, packIDs(part)},
+			})
 		}
 	}
 	told := make([]string, len(calls))

@@ -57,7 +57,7 @@ func (s *Store) Restore(ctx context.Context, o RestoreOrder, ids []ID) ([]Restor
 		if err != nil {
 			return nil, fmt.Errorf("restore %s: %w", o.Object.Plural(), err)
 		}
-		rest := append(again, todo[len(part):]...)
+		rest := slices.Concat(again, todo[len(part):])
 		limit, pause := contendedTries, contendedPause
 		if r.waits {
 			limit, pause = waitingTries, waitingPause
@@ -198,8 +198,11 @@ func (r *restoring) bringBack(ctx context.Context) error {
 				id := d.id.Bytes()
 				targets = binary.LittleEndian.AppendUint64(append(targets, id[:]...), d.stored.Version)
 			}
-			calls = append(calls, call{scriptRestore, []string{keys.rec(), keys.arch(), keys.cnt(), keys.log()},
-				[]any{wall(), r.facts, targets}})
+			calls = append(calls, call{
+				scriptRestore,
+				[]string{keys.rec(), keys.arch(), keys.cnt(), keys.log()},
+				[]any{wall(), r.facts, targets},
+			})
 		}
 		replies, err := r.store.runAll(ctx, calls)
 		if err != nil {

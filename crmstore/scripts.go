@@ -32,7 +32,7 @@ func mustScript(name string) *script {
 		if !ok {
 			continue
 		}
-		for _, lib := range strings.Fields(libs) {
+		for lib := range strings.FieldsSeq(libs) {
 			source = mustLua("lua/lib/"+lib+".lua") + source
 		}
 		break

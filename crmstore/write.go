@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -137,7 +138,7 @@ func (w *writer) run(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		rest := append(again, todo[r.planned:]...)
+		rest := slices.Concat(again, todo[r.planned:])
 		limit, pause := contendedTries, contendedPause
 		if r.waits {
 			limit, pause = waitingTries, waitingPause

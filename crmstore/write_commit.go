@@ -94,7 +94,7 @@ func (s *Store) takeIDs(ctx context.Context, o ObjectType, n int, given ID) (las
 
 // claimAddresses takes a pending claim for each draft that changed its address.
 func (r *round) claimAddresses(ctx context.Context) error {
-	drafts, swaps := r.swaps(func(d *draft) (old, new string, ok bool) {
+	drafts, swaps := r.swaps(func(d *draft) (from, to string, ok bool) {
 		d.claim.taken = newClaim(d.id, wall())
 		return d.claim.claim, d.claim.taken, true
 	})
@@ -114,7 +114,7 @@ func (r *round) claimAddresses(ctx context.Context) error {
 
 // settleAddresses settles the claims of drafts that were written and gives up those of drafts that were not.
 func (r *round) settleAddresses(ctx context.Context) error {
-	drafts, swaps := r.swaps(func(d *draft) (old, new string, ok bool) {
+	drafts, swaps := r.swaps(func(d *draft) (from, to string, ok bool) {
 		if d.lost {
 			return d.claim.taken, "", d.claim.taken != ""
 		}
@@ -135,14 +135,14 @@ func (r *round) settleAddresses(ctx context.Context) error {
 }
 
 // swaps collects a swap of the claim of each draft that has changed its address and for which fn wants one.
-func (r *round) swaps(fn func(d *draft) (old, new string, ok bool)) (drafts []*draft, swaps []swap) {
+func (r *round) swaps(fn func(d *draft) (from, to string, ok bool)) (drafts []*draft, swaps []swap) {
 	for _, d := range r.dirty {
 		if d.claim == nil || d.claim.now != d || d.claim.holder == d {
 			continue
 		}
-		if old, new, ok := fn(d); ok {
+		if from, to, ok := fn(d); ok {
 			drafts = append(drafts, d)
-			swaps = append(swaps, swap{bucket: d.claim.bucket, field: d.claim.field, old: old, new: new})
+			swaps = append(swaps, swap{bucket: d.claim.bucket, field: d.claim.field, old: from, new: to})
 		}
 	}
 	return drafts, swaps
@@ -268,16 +268,17 @@ func (r *round) updateCall(a act) call {
 	return call{scriptUpdate, names, args}
 }
 
-// differences calls fn for each column whose cell is another one for the new fields than for the old.
-func (c *columnSet) differences(old, new []byte, fn func(number int, cell uint64)) {
-	var was, is field
-	n, m := 0, 0
-	for len(old) > 0 || len(new) > 0 {
-		if was, n = nextField(old); n == 0 {
-			was.number = int(^uint(0) >> 1)
+// differences calls fn for each column whose cell is another one for the wanted fields than for the stored ones.
+func (c *columnSet) differences(stored, wanted []byte, fn func(number int, cell uint64)) {
+	const end = int(^uint(0) >> 1)
+	for len(stored) > 0 || len(wanted) > 0 {
+		was, n := nextField(stored)
+		if n == 0 {
+			was.number = end
 		}
-		if is, m = nextField(new); m == 0 {
-			is.number = int(^uint(0) >> 1)
+		is, m := nextField(wanted)
+		if m == 0 {
+			is.number = end
 		}
 		number := min(was.number, is.number)
 		var before, after uint64
@@ -286,13 +287,13 @@ func (c *columnSet) differences(old, new []byte, fn func(number int, cell uint64
 			if p != nil {
 				before = was.cell(p)
 			}
-			old = old[n:]
+			stored = stored[n:]
 		}
 		if is.number == number {
 			if p != nil {
 				after = is.cell(p)
 			}
-			new = new[m:]
+			wanted = wanted[m:]
 		}
 		if before != after {
 			fn(number, after)

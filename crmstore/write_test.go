@@ -100,8 +100,10 @@ func (d *desk) text(id crmstore.ID, name string) string {
 
 // short is results in few words: outcome, id, and the error's text.
 func short(results []crmstore.WriteResult) []string {
-	words := map[crmstore.WriteOutcome]string{crmstore.Created: "created", crmstore.Updated: "updated",
-		crmstore.Unchanged: "unchanged", crmstore.Refused: "refused"}
+	words := map[crmstore.WriteOutcome]string{
+		crmstore.Created: "created", crmstore.Updated: "updated",
+		crmstore.Unchanged: "unchanged", crmstore.Refused: "refused",
+	}
 	var list []string
 	for _, r := range results {
 		line := fmt.Sprintf("%s %d", words[r.Outcome], r.ID)

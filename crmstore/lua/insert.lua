@@ -8,8 +8,9 @@ local ids = {}
 for i = 1, #ARGV[3], 8 do
   ids[#ids + 1] = string.sub(ARGV[3], i, i + 7)
 end
-for _, id in ipairs(ids) do
-  if redis.call('HEXISTS', KEYS[1], id) == 1 then
+local there = redis.call('HMGET', KEYS[1], unpack(ids))
+for i = 1, #ids do
+  if there[i] then
     return 0
   end
 end

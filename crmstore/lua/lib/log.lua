@@ -5,26 +5,26 @@ local newest_event = {}
 local function log_event(key, wall, op, ids, facts, detail)
   local at = newest_event[key]
   if not at then
-    at = {ms = tonumber(wall), seq = -1}
+    local ms, seq = tonumber(wall), -1
     local last = redis.call('XREVRANGE', key, '+', '-', 'COUNT', 1)
     if last[1] then
-      local ms, seq = string.match(last[1][1], '^(%d+)%-(%d+)$')
-      if tonumber(ms) >= at.ms then
-        at.ms, at.seq = tonumber(ms), tonumber(seq)
+      local last_ms, last_seq = string.match(last[1][1], '^(%d+)%-(%d+)$')
+      if tonumber(last_ms) >= ms then
+        ms, seq = tonumber(last_ms), tonumber(last_seq)
       end
     end
+    at = {ms = string.format('%.0f-', ms), seq = seq}
     newest_event[key] = at
   end
   at.seq = at.seq + 1
-  local event = {'o', op, 'f', facts}
-  if ids ~= '' then
-    event[#event + 1] = 'i'
-    event[#event + 1] = ids
+  local id = at.ms .. at.seq
+  if detail ~= '' and ids ~= '' then
+    redis.call('XADD', key, id, 'o', op, 'f', facts, 'i', ids, 'd', detail)
+  elseif detail ~= '' then
+    redis.call('XADD', key, id, 'o', op, 'f', facts, 'd', detail)
+  elseif ids ~= '' then
+    redis.call('XADD', key, id, 'o', op, 'f', facts, 'i', ids)
+  else
+    redis.call('XADD', key, id, 'o', op, 'f', facts)
   end
-  if detail ~= '' then
-    event[#event + 1] = 'd'
-    event[#event + 1] = detail
-  end
-  redis.call('XADD', key, string.format('%.0f-%.0f', at.ms, at.seq), unpack(event))
 end
-

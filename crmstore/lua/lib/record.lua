@@ -15,6 +15,10 @@ end
 
 -- next_version(record) is the record's version, one higher, as it stands in a record.
 local function next_version(record)
+  local low = string.byte(record, 1)
+  if low < 255 then
+    return string.char(low + 1) .. string.sub(record, 2, 8)
+  end
   local bytes = {string.byte(record, 1, 8)}
   for i = 1, 8 do
     if bytes[i] < 255 then
