@@ -141,7 +141,7 @@ func TestRun_Interrupted(t *testing.T) {
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- cmd.Wait() }()
-	for p.deleted() == 0 && len(ended) == 0 {
+	for len(ended) == 0 && p.deleted() == 0 { //nolint:revive // the condition asks the store
 	}
 	_ = cmd.Process.Signal(os.Interrupt) // it may have ended by itself
 	err := <-ended

@@ -187,8 +187,13 @@ func (d *binDocument) show(o *output, object crmstore.ObjectType, now time.Time)
 		return
 	}
 	tb := &table{columns: []column{
-		{head: "id", right: true}, {head: "e-mail", flex: true}, {head: "deleted"}, {head: "by"}, {head: "run", flex: true},
-		{head: "why", flex: true}, {head: "days left", right: true},
+		{head: "id", right: true},
+		{head: "e-mail", flex: true},
+		{head: "deleted"},
+		{head: "by"},
+		{head: "run", flex: true},
+		{head: "why", flex: true},
+		{head: "days left", right: true},
 	}}
 	for _, e := range d.Records {
 		tb.add(txt(e.ID.String()), txt(e.Email), txt(ago(e.At, now)), txt(e.Actor), txt(e.Run), txt(e.Reason), txt(count(e.DaysLeft)))

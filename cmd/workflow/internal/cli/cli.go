@@ -63,7 +63,7 @@ func FromOS() *Command {
 // Run carries the call out and returns the exit code. When ctx ends, the batch in hand is finished first.
 func (c *Command) Run(ctx context.Context) int {
 	s := newSession(c)
-	root := newRoot(s)
+	root := newRoot(s) //nolint:contextcheck // it only builds the verbs; each gets ctx when it is carried out
 	root.SetArgs(c.Args)
 	err := root.ExecuteContext(ctx)
 	if e := s.close(); err == nil {

@@ -97,7 +97,7 @@ func (d *daemon) run(ctx context.Context, listen string) error {
 		if listener, err = new(net.ListenConfig).Listen(ctx, "tcp", listen); err != nil {
 			return failedf("choose another one with --listen, or none", "listen on %s: %v", listen, err)
 		}
-		d.log.Info("listening", slog.String("address", listener.Addr().String()))
+		d.log.InfoContext(ctx, "listening", slog.String("address", listener.Addr().String()))
 	}
 	server := d.server()
 	group, ctx := errgroup.WithContext(ctx)
@@ -105,10 +105,10 @@ func (d *daemon) run(ctx context.Context, listen string) error {
 		d.working.Store(true)
 		stop := context.AfterFunc(ctx, func() { d.working.Store(false) })
 		defer stop()
-		d.log.Info("scheduling", slog.String("store", d.store.Describe()), slog.String("account", d.store.AccountName()))
+		d.log.InfoContext(ctx, "scheduling", slog.String("store", d.store.Describe()), slog.String("account", d.store.AccountName()))
 		err := d.scheduler.Run(ctx)
 		d.working.Store(false)
-		d.log.Info("stopped")
+		d.log.InfoContext(ctx, "stopped")
 		// The requests under way get their own time: ctx has ended already.
 		last, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTime)
 		defer cancel()

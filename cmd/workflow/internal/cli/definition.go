@@ -51,30 +51,29 @@ func (s *session) readSource(path string) (name string, source []byte, err error
 }
 
 // loadFile loads a workflow file against the account, and shows what is wrong with it.
-func (s *session) loadFile(ctx context.Context, store *crmstore.Store, path string) (*workflow.Definition, diag.List, error) {
+func (s *session) loadFile(ctx context.Context, store *crmstore.Store, path string) (*workflow.Definition, error) {
 	vocabulary, err := workflow.AccountVocabulary(ctx, store)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	name, source, err := s.readSource(path)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	d, findings := workflow.Load(name, source, vocabulary)
 	s.showFindings(findings, map[string][]byte{name: source})
 	if d == nil {
-		return nil, findings, &problem{
+		return nil, &problem{
 			code: exitRefused, findings: findings, message: fmt.Sprintf("%s: %s; nothing was changed", name, countFindings(findings)),
 		}
 	}
-	return d, findings, nil
+	return d, nil
 }
 
 // loadTarget loads what NAME|FILE says: a file, or the published revision of a workflow.
 func (s *session) loadTarget(ctx context.Context, store *crmstore.Store, target string) (*workflow.Definition, error) {
 	if isFile(target) {
-		d, _, err := s.loadFile(ctx, store, target)
-		return d, err
+		return s.loadFile(ctx, store, target)
 	}
 	d, _, err := workflow.LoadPublished(ctx, store, target)
 	if errors.Is(err, crmstore.ErrNotFound) {

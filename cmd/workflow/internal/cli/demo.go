@@ -33,7 +33,7 @@ type demoStep struct {
 
 func demoSteps() []demoStep {
 	return []demoStep{
-		{"An account, in a store that lives in memory until this demo ends.", words("account create --partitions 64"), exitGood},
+		{"An account, in a store that lives in memory until this demo ends.", words("account create --partitions 16"), exitGood},
 		{"Its contacts: 23,570 customers of a real online shop, from January 1997 to June 1998.", words("records import cdnow-contacts.csv --create-properties"), exitGood},
 		{"A workflow is a file. This one is for people who bought once and were not seen for a year.", nil, exitGood},
 		{"Before anything happens: who would be deleted on the first of July 1998?", words("review " + demoFile + " --now " + demoNow + " --sample 5"), exitGood},

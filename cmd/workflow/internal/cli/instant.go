@@ -24,7 +24,7 @@ func (s *session) instant(text string) (time.Time, error) {
 func wrap(text string, n int) string {
 	var b strings.Builder
 	line := 0
-	for _, word := range strings.Fields(text) {
+	for word := range strings.FieldsSeq(text) {
 		w := textWidth(word)
 		switch {
 		case line == 0:

@@ -87,8 +87,13 @@ func showWorkflows(o *output, docs []*workflowDocument, now time.Time) {
 		return
 	}
 	tb := &table{columns: []column{
-		{head: "name"}, {head: "state"}, {head: "revision", right: true}, {head: "last run", flex: true},
-		{head: "deleted", right: true}, {head: "next run"}, {head: "title", flex: true},
+		{head: "name"},
+		{head: "state"},
+		{head: "revision", right: true},
+		{head: "last run", flex: true},
+		{head: "deleted", right: true},
+		{head: "next run"},
+		{head: "title", flex: true},
 	}}
 	for _, d := range docs {
 		tb.add(ink(bold, d.Name), onOffCell(d.On), txt(count(d.Revision)), lastRunCell(d), deletedCell(d), nextRunCell(d, now), txt(d.Title))

@@ -62,7 +62,7 @@ func (s *session) publishFile(ctx context.Context, store *crmstore.Store, file s
 	if err := workflow.CheckGate(account); err != nil {
 		return err // before anybody reads a review for nothing
 	}
-	d, _, err := s.loadFile(ctx, store, file)
+	d, err := s.loadFile(ctx, store, file)
 	if err != nil {
 		return err
 	}

@@ -91,7 +91,7 @@ func (s *session) importFile(ctx context.Context, store *crmstore.Store, path st
 	if err != nil {
 		return err
 	}
-	defer in.Close()
+	defer func() { _ = in.Close() }() // it was only read
 	bar := s.progress()
 	o.Progress = func(bytes int64) { bar.update("import, kB", bytes>>10, size>>10) }
 	report, err := csvfile.Import(ctx, store, in, o)

@@ -130,6 +130,9 @@ func (s *session) checkFlags() error {
 		s.flags.format = formatText
 		return usagef("write --format text or --format json", "--format %q is not known", bad)
 	}
+	if name := s.accountName(); strings.Trim(name, "abcdefghijklmnopqrstuvwxyz0123456789-") != "" || len(name) > 63 {
+		return usagef("", "account name %q: want 1 to 63 of a-z, 0-9 and -", name)
+	}
 	return nil
 }
 

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -101,7 +102,7 @@ func (s *session) published(ctx context.Context, store *crmstore.Store, target s
 		}
 		return target, err
 	}
-	d, _, err := s.loadFile(ctx, store, target)
+	d, err := s.loadFile(ctx, store, target)
 	if err != nil {
 		return "", err
 	}
@@ -122,7 +123,7 @@ func (s *session) published(ctx context.Context, store *crmstore.Store, target s
 	if err != nil {
 		return "", err
 	}
-	if string(rev.Source) != string(d.Source) {
+	if !bytes.Equal(rev.Source, d.Source) {
 		return refuse("%s differs from the published %s of %s", target, revisionText(w.Revision), w.Name)
 	}
 	return d.Name, nil

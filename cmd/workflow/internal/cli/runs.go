@@ -128,8 +128,14 @@ func (s *session) showRuns(ctx context.Context, store *crmstore.Store, filter cr
 			return
 		}
 		tb := &table{columns: []column{
-			{head: "run", flex: true}, {head: "state"}, {head: "started"}, {head: "by"}, {head: "matched", right: true},
-			{head: "deleted", right: true}, {head: "took", right: true}, {head: "why", flex: true},
+			{head: "run", flex: true},
+			{head: "state"},
+			{head: "started"},
+			{head: "by"},
+			{head: "matched", right: true},
+			{head: "deleted", right: true},
+			{head: "took", right: true},
+			{head: "why", flex: true},
 		}}
 		for _, r := range runs {
 			tb.add(ink(bold, r.ID), ink(stateInk(r.State), string(r.State)), txt(ago(r.StartedAt, s.now())), txt(r.StartedBy),

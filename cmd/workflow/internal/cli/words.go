@@ -112,14 +112,6 @@ func parseTime(flag, text string) (time.Time, error) {
 		"%s %q is not a time", flag, text)
 }
 
-// plural picks the word that goes with n.
-func plural[N ~int | ~int64](n N, one, many string) string {
-	if n == 1 {
-		return one
-	}
-	return many
-}
-
 // lines are the lines of a file without their ends.
 func lines(text []byte) []string {
 	return strings.Split(strings.TrimRight(strings.ReplaceAll(string(text), "\r\n", "\n"), "\n"), "\n")

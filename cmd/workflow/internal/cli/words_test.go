@@ -36,7 +36,10 @@ func TestAgo(t *testing.T) {
 		at   time.Time
 		want string
 	}{
-		{time.Time{}, ""}, {now, "just now"}, {now.Add(-time.Minute), "1 minute ago"}, {now.Add(-50 * time.Hour), "2 days ago"},
+		{time.Time{}, ""},
+		{now, "just now"},
+		{now.Add(-time.Minute), "1 minute ago"},
+		{now.Add(-50 * time.Hour), "2 days ago"},
 		{now.Add(3*time.Hour + time.Minute), "in 3 hours"},
 	} {
 		if got := ago(c.at, now); got != c.want {
