@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"testing"
 
@@ -40,6 +41,12 @@ func TestScript(t *testing.T) {
 			e.Setenv("WORKFLOW_ACCOUNT", storetest.NewAccountName(e.T().(testing.TB)))
 			e.Setenv("EXAMPLES", examples.Name())
 			return nil
+		},
+		Condition: func(name string) (bool, error) {
+			if name == "race" {
+				return raceDetector, nil
+			}
+			return false, fmt.Errorf("condition %q is not known", name)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "json": jsonPath, "redis": redis},
 	})
