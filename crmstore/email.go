@@ -19,9 +19,11 @@ import (
 //	[8:16) stamp, little-endian: when it was taken (ms) << 20 | random bits << 1 | 1 while pending
 //
 // A claim is dead when its claimant is not live with that address, unless it is pending and young: then the
-// claimant may be about to be written. A dead claim is taken over by compare-and-set on all 16 bytes. No two claims
-// have the same bytes, so a claim that was given up and taken again in between is noticed. That is why nobody
-// deletes a claim when a contact changes its address or goes into the bin: the claim dies by that alone.
+// claimant may be about to be written, and everybody waits, who wants to write that very contact too (a test of many
+// writers showed why: the one that comes too late would give up the claim of the one that came first). A dead
+// claim is taken over by compare-and-set on all 16 bytes. No two claims have the same bytes, so a claim that was given
+// up and taken again in between is noticed. That is why nobody deletes a claim when a contact changes its
+// address or goes into the bin: the claim dies by that alone.
 const (
 	claimSize     = 16
 	stampMillis   = 20
@@ -69,7 +71,7 @@ func readClaim(claim string) (id ID, pending bool, taken time.Time) {
 // undecided reports whether the claim's contact may be about to be written at the moment now (ms).
 func undecided(claim string, now int64) bool {
 	_, pending, taken := readClaim(claim)
-	return pending && time.UnixMilli(now).Sub(taken) < claimPatience
+	return pending && time.UnixMilli(now).Sub(taken).Abs() < claimPatience // clocks differ; a stamp far ahead is damage
 }
 
 // address is one normalised e-mail address during a round.

@@ -27,3 +27,6 @@ func ClaimFor(id ID, now int64, pending bool) string {
 
 // KeyNextID is the key of the counter that ids are taken from.
 func KeyNextID(s *Store, o ObjectType) string { return s.keyNextID(o) }
+
+// KeyClaims is the key of a bucket of e-mail claims.
+func KeyClaims(s *Store, bucket int) string { return s.keyClaims(bucket) }

@@ -164,7 +164,7 @@ func (r *restoring) wantAddresses(ctx context.Context) error {
 				r.results[i].Outcome, r.results[i].Holder = EmailTaken, a.now.id
 			}
 			continue
-		case a.busy && a.claimant != d.id:
+		case a.busy:
 			d.lost, r.waits = true, true
 		default:
 			a.now, d.claim = d, a
@@ -177,6 +177,7 @@ func (r *restoring) wantAddresses(ctx context.Context) error {
 
 // bringBack carries out the scripts and marks the drafts that were not restored as lost.
 func (r *restoring) bringBack(ctx context.Context) error {
+	claimed := wall()
 	ready := slices.DeleteFunc(slices.Clone(r.dirty), func(d *draft) bool { return d.lost })
 	g := groupBy(len(ready), r.partitions, func(i int) int { return ready[i].id.Partition(r.partitions) })
 	var acts []act
@@ -190,8 +191,9 @@ func (r *restoring) bringBack(ctx context.Context) error {
 		}
 	}
 	return inWindows(ctx, len(acts), callsPerWindow, func(ctx context.Context, from, to int) error {
-		calls := make([]call, 0, to-from)
-		for _, a := range acts[from:to] {
+		part := inTime(acts[from:to], claimed)
+		calls := make([]call, 0, len(part))
+		for _, a := range part {
 			keys := r.store.partition(r.object, a.partition)
 			targets := make([]byte, 0, 16*len(a.drafts))
 			for _, d := range a.drafts {
@@ -208,7 +210,7 @@ func (r *restoring) bringBack(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		for i, a := range acts[from:to] {
+		for i, a := range part {
 			done, err := outcomes(replies[i], len(a.drafts))
 			if err != nil {
 				return err

@@ -48,6 +48,7 @@ func use(t *testing.T, s *crmstore.Store) {
 	if err := s.SaveMatches(ctx, crmstore.Contact, "w@1", matches); err != nil {
 		t.Fatal(err)
 	}
+	useRecords(t, s)
 	if got, err := s.Matches(ctx, crmstore.Contact, "w@1", 0, 64); err != nil || len(got) != 64 {
 		t.Fatalf("%d matches, %v; want 64", len(got), err)
 	}

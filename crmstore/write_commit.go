@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"time"
 )
 
 var (
@@ -23,11 +24,12 @@ func (r *round) commit(ctx context.Context) (again []int, err error) {
 	if err := r.claimAddresses(ctx); err != nil {
 		return nil, err
 	}
+	claimed := wall()
 	ready := slices.DeleteFunc(slices.Clone(r.dirty), func(d *draft) bool { return d.lost })
 	g := groupBy(len(ready), r.partitions, func(i int) int { return ready[i].id.Partition(r.partitions) })
 	acts := r.acts(ready, &g)
 	err = inWindows(ctx, len(acts), callsPerWindow, func(ctx context.Context, from, to int) error {
-		return r.write(ctx, acts[from:to])
+		return r.write(ctx, inTime(acts[from:to], claimed))
 	})
 	if err != nil {
 		return nil, err
@@ -51,6 +53,27 @@ func (r *round) commit(ctx context.Context) (again []int, err error) {
 	}
 	slices.Sort(again)
 	return slices.Compact(again), nil
+}
+
+// inTime is the acts, without drafts that need a claim when claims were taken (in ms) so long ago that they may be
+// dead before the drafts are written. Those are planned again.
+func inTime(acts []act, claimed int64) []act {
+	if time.Duration(wall()-claimed)*time.Millisecond < claimPatience/2 {
+		return acts
+	}
+	var kept []act
+	for _, a := range acts {
+		var drafts []*draft
+		for _, d := range a.drafts {
+			if d.lost = d.claim != nil; !d.lost {
+				drafts = append(drafts, d)
+			}
+		}
+		if a.drafts = drafts; len(drafts) > 0 {
+			kept = append(kept, a)
+		}
+	}
+	return kept
 }
 
 // takeIDs gives the new records ids, and keeps later ones above those that were given by hand. An id that the round

@@ -157,7 +157,7 @@ func (r *round) move(i int, d *draft, wanted string) bool {
 	if wanted != "" {
 		a = r.addresses[wanted]
 		switch {
-		case a.busy && (a.claimant != d.id || d.id == 0):
+		case a.busy:
 			r.waits = true
 			return false
 		case a.now != nil && a.now != d:
