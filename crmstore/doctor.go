@@ -153,6 +153,9 @@ func (d *doctor) readWith(ctx context.Context, partition int, send sender) (*bod
 		return nil
 	})
 	if err != nil {
+		if why := texts.Err(); why != nil {
+			err = why // the transaction says only that it was given up
+		}
 		return nil, err
 	}
 	b := &body{partition: partition, records: records.Val()}

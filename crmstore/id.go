@@ -14,6 +14,10 @@ type ID uint64
 // MaxID is the largest ID: every ID fits a signed 64-bit integer, so that any client can hold it.
 const MaxID ID = 1<<63 - 1
 
+// MaxGivenID is the largest ID that a new record may bring along: what programs that read numbers as JavaScript does
+// hold exactly. Above it the store gives IDs itself, so that no file can use all of them up.
+const MaxGivenID ID = 1<<53 - 1
+
 // String is the ID in decimal.
 func (id ID) String() string { return strconv.FormatUint(uint64(id), 10) }
 

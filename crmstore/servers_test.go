@@ -116,6 +116,18 @@ func TestOutOfMemory(t *testing.T) {
 	}
 	_, err = s.CreateAccount(t.Context(), crmstore.Free, 1, someone, storetest.Time)
 	wantError(t, err, "out of memory (raise its maxmemory")
+	rdb := redis.NewClient(&redis.Options{Addr: at})
+	defer rdb.Close()
+	limit := func(memory string) {
+		if err := rdb.ConfigSet(t.Context(), "maxmemory", memory).Err(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	limit("0")
+	use(t, s)
+	limit("1kb")
+	err = s.Doctor(t.Context(), crmstore.Contact, false, func(crmstore.Problem) error { return nil })
+	wantError(t, err, "out of memory (raise its maxmemory")
 	_, err = openAt(t, "redis://"+storetest.StartServer(t, "--maxmemory", "1gb", "--maxmemory-policy", "allkeys-lru"))
 	wantError(t, err, "set noeviction")
 }

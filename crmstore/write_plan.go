@@ -147,6 +147,8 @@ func (r *round) judge(d *draft) error {
 		return ErrExists
 	case !d.exists && r.mode == UpdateOnly:
 		return ErrNotFound
+	case !d.exists && d.id > MaxGivenID:
+		return fmt.Errorf("record id %d: a new record brings along at most %d", d.id, MaxGivenID)
 	}
 	return nil
 }

@@ -147,8 +147,8 @@ func parseID(s string) (crmstore.ID, *problem) {
 		return 0, nil
 	}
 	id, err := crmstore.ParseID(s)
-	if err != nil {
-		return 0, &problem{BadID, quote(s) + " is not a record id", fmt.Sprintf("record ids are whole numbers from 1 to %d", uint64(crmstore.MaxID))}
+	if err != nil || id > crmstore.MaxGivenID {
+		return 0, &problem{BadID, quote(s) + " is not a record id", fmt.Sprintf("record ids are whole numbers from 1 to %d", uint64(crmstore.MaxGivenID))}
 	}
 	return id, nil
 }

@@ -115,7 +115,7 @@ func TestLines(t *testing.T) {
 		"blank lines":    {"id,firstname\n,\n1,a\n\n , \n", Options{}, []string{"3: 1 firstname=a"}, []string{"key-missing 5"}},
 		"header only":    {"id,firstname\n", Options{}, nil, nil},
 		"bad cells":      {"id,Email,birthday,total_revenue\nx,y,z,w\n1,a@b,2020-01-01,5\n", Options{}, []string{"3: 1 email=a@b birthday=2020-01-01 total_revenue=5"}, []string{"bad-id 2 id", "bad-email 2 Email", "bad-date 2 birthday", "bad-number 2 total_revenue"}},
-		"bad ids":        {"id,firstname\n0,a\n-1,a\n1.0,a\n9223372036854775808,a\n٣,a\n 7 ,b\n9223372036854775807,c\n", Options{}, []string{"7: 7 firstname=b", "8: 9223372036854775807 firstname=c"}, []string{"bad-id 2 id", "bad-id 3 id", "bad-id 4 id", "bad-id 5 id", "bad-id 6 id"}},
+		"bad ids":        {"id,firstname\n0,a\n-1,a\n1.0,a\n9007199254740992,a\n٣,a\n 7 ,b\n9007199254740991,c\n", Options{}, []string{"7: 7 firstname=b", "8: 9007199254740991 firstname=c"}, []string{"bad-id 2 id", "bad-id 3 id", "bad-id 4 id", "bad-id 5 id", "bad-id 6 id"}},
 		"cell count":     {"id,firstname\n1\n2,b\n3,c,d\n", Options{}, []string{"3: 2 firstname=b"}, []string{"cell-count 2", "cell-count 4"}},
 		"lines of cells": {"id,firstname,birthday\n1,\"a\nb\",soon\n2,b,2020-01-01\n3,\"\n\n\",\"\n2020-13-01\"\n", Options{}, []string{"4: 2 firstname=b birthday=2020-01-01"}, []string{"bad-date 3 birthday", "bad-date 7 birthday"}},
 		"nul":            {"id,firstname\n1,a\x00b\n2,b\n", Options{}, []string{"3: 2 firstname=b"}, []string{"nul-byte 2 firstname"}},

@@ -24,7 +24,7 @@ func isFile(arg string) bool {
 	return arg == "-" || strings.ContainsAny(arg, "./"+string(filepath.Separator))
 }
 
-// maxSource is how much of stdin is read; the loader refuses anything near it.
+// maxSource is how much of a file is read, be it endless; the loader refuses anything near it.
 const maxSource = 16 << 20
 
 // readSource reads a workflow file, or stdin for "-".
@@ -39,7 +39,7 @@ func (s *session) readSource(path string) (name string, source []byte, err error
 	if source, ok := s.command.files[path]; ok {
 		return path, source, nil
 	}
-	source, err = os.ReadFile(path)
+	source, err = readAtMost(path, maxSource)
 	var at *os.PathError
 	switch {
 	case errors.As(err, &at):
@@ -48,6 +48,15 @@ func (s *session) readSource(path string) (name string, source []byte, err error
 		return path, nil, fmt.Errorf("read workflow file: %w", err)
 	}
 	return path, source, nil
+}
+
+func readAtMost(path string, limit int64) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close() //nolint:errcheck // nothing was written
+	return io.ReadAll(io.LimitReader(f, limit))
 }
 
 // loadFile loads a workflow file against the account, and shows what is wrong with it.
