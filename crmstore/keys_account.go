@@ -11,6 +11,8 @@ package crmstore
 //	crm:{account}:runs             zset    run → when it started (ms)
 //	crm:{account}:runs:<workflow>  zset    the same, of one workflow
 //	crm:{account}:active           hash    workflow → its run that is not over
+//	crm:{account}:lists:<object>   hash    static list → number; the empty name counts them
+//	crm:{account}:id:<object>      string  highest record id so far
 
 func (s *Store) accountKey(name string) string { return "crm:{" + s.account + "}:" + name }
 
