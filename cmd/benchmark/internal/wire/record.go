@@ -1,0 +1,134 @@
+package wire
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strconv"
+	"sync"
+)
+
+// Recorder stands between a client and a server and keeps what the client sends, so that it can be sent again without
+// the work that made it.
+type Recorder struct {
+	listener net.Listener
+	server   string
+
+	mu      sync.Mutex // guards streams and their bytes
+	streams []*bytes.Buffer
+}
+
+// Record listens on socket and passes everything on to the server's socket. Its user must Close it.
+func Record(ctx context.Context, socket, server string) (*Recorder, error) {
+	l, err := new(net.ListenConfig).Listen(ctx, "unix", socket)
+	if err != nil {
+		return nil, fmt.Errorf("listen for a recording: %w", err)
+	}
+	r := &Recorder{listener: l, server: server}
+	go r.serve(ctx)
+	return r, nil
+}
+
+// Close stops listening; connections end with their clients.
+func (r *Recorder) Close() error { return r.listener.Close() }
+
+func (r *Recorder) serve(ctx context.Context) {
+	for {
+		client, err := r.listener.Accept()
+		if err != nil {
+			return
+		}
+		server, err := new(net.Dialer).DialContext(ctx, "unix", r.server)
+		if err != nil {
+			_ = client.Close()
+			continue
+		}
+		stream := &bytes.Buffer{}
+		r.mu.Lock()
+		r.streams = append(r.streams, stream)
+		r.mu.Unlock()
+		go func() {
+			_, _ = io.Copy(io.MultiWriter(&locked{&r.mu, stream}, server), client)
+			_ = server.Close()
+		}()
+		go func() {
+			_, _ = io.Copy(client, server)
+			_ = client.Close()
+		}()
+	}
+}
+
+// locked writes under a lock.
+type locked struct {
+	mu *sync.Mutex
+	w  io.Writer
+}
+
+// Write appends to the recording.
+func (l *locked) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.w.Write(p)
+}
+
+// Only returns the recorded commands of that name (in lower case), the connections kept apart, as one batch each.
+// Connections that sent none are left out.
+func (r *Recorder) Only(name string) ([][]Batch, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var lanes [][]Batch
+	for _, stream := range r.streams {
+		var all Batch
+		for rest := stream.Bytes(); len(rest) > 0; {
+			size, command, err := next(rest)
+			if err != nil {
+				return nil, err
+			}
+			if bytes.EqualFold(command, []byte(name)) {
+				all.Bytes = append(all.Bytes, rest[:size]...)
+				all.Commands++
+			}
+			rest = rest[size:]
+		}
+		if all.Commands > 0 {
+			lanes = append(lanes, []Batch{all})
+		}
+	}
+	return lanes, nil
+}
+
+var errCut = errors.New("the recording is cut off within a command")
+
+// next finds the end of the first command, and its name.
+func next(b []byte) (size int, name []byte, err error) {
+	header := func(kind byte) (int, error) {
+		end := bytes.IndexByte(b[size:], '\n')
+		if end < 2 || b[size] != kind {
+			return 0, errCut
+		}
+		n, err := strconv.Atoi(string(bytes.TrimSpace(b[size+1 : size+end])))
+		size += end + 1
+		return n, err
+	}
+	args, err := header('*')
+	if err != nil {
+		return 0, nil, err
+	}
+	for i := range args {
+		n, err := header('$')
+		if err != nil {
+			return 0, nil, err
+		}
+		if size+n+2 > len(b) {
+			return 0, nil, errCut
+		}
+		if i == 0 {
+			name = b[size : size+n]
+		}
+		size += n + 2
+	}
+	return size, name, nil
+}
