@@ -8,7 +8,14 @@ MAKEFLAGS += --no-print-directory
 GOLANGCI_LINT_VERSION := v2.15.0
 GOVULNCHECK_VERSION := v1.8.0
 FUZZTIME ?= 10s
+BENCHSTAT_VERSION := v0.0.0-20260908200009-22c9c6c9d4da
 BENCH ?= .
+CONTACTS ?= 1000000
+ROUNDS ?= 5
+ONLY ?=
+BENCHFLAGS ?=
+OLD ?= main
+NEW ?= HEAD
 
 # Tools that the recipes fetch live beside the recipes, and win over what is installed.
 export PATH := $(CURDIR)/.make/bin:$(PATH)
@@ -73,8 +80,22 @@ fuzz: ## Fuzz each target for FUZZTIME (10s); FUZZTOTAL=seconds bounds the whole
 	@.make/fuzz.sh $(FUZZTIME)
 
 .PHONY: bench
-bench: ## Run the benchmarks that match BENCH (all)
+bench: build ## Measure against the limits and the alternatives: CONTACTS (1,000,000), ROUNDS (5), ONLY (all)
+	@go build -o bin/benchmark ./cmd/benchmark
+	@bin/benchmark -program bin/workflow -contacts $(CONTACTS) -rounds $(ROUNDS) -only '$(ONLY)' $(BENCHFLAGS)
+
+.PHONY: bench-go
+bench-go: ## Run the Go benchmarks that match BENCH (all), with allocations
 	@go test -run '^$$' -bench '$(BENCH)' -benchmem ./...
+
+.PHONY: benchstat
+benchstat: ## Compare the Go benchmarks that match BENCH in two commits: OLD (main), NEW (HEAD)
+	@.make/tool.sh benchstat golang.org/x/perf/cmd/benchstat $(BENCHSTAT_VERSION)
+	@.make/benchstat.sh '$(OLD)' '$(NEW)' '$(BENCH)'
+
+.PHONY: profile
+profile: ## Profile the hot paths, processor and heap, into .make/tmp/profiles, and show the top of each
+	@.make/profile.sh
 
 .PHONY: check
 check: ## Run all that CI runs

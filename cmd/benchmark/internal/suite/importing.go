@@ -14,57 +14,21 @@ import (
 // mostImported is how many contacts are imported, at most.
 const mostImported = 300_000
 
+// imports writes the same contacts into an empty server again and again.
+type imports struct {
+	*bench
+	contacts int
+	path     string  // of the CSV file
+	step     float64 // value of the last change
+}
+
 // importing measures reading a CSV file as a whole process, writing through the store, and changing one property of many.
 func (b *bench) importing(ctx context.Context) error {
-	contacts := min(b.Contacts, mostImported)
-	path := b.file("contacts.csv")
-	if err := b.writeFile(path, contacts); err != nil {
+	m := imports{bench: b, contacts: min(b.Contacts, mostImported), path: b.file("contacts.csv")}
+	if err := b.writeFile(m.path, m.contacts); err != nil {
 		return err
 	}
-	var store *crmstore.Store
-	fresh := func(ctx context.Context) (err error) {
-		if err := b.scratch.empty(ctx); err != nil {
-			return err
-		}
-		store, err = b.scratch.open(ctx, "import")
-		return err
-	}
-	program := func(ctx context.Context) (table.Sample, error) {
-		if err := fresh(ctx); err != nil {
-			return table.Sample{}, err
-		}
-		defer store.Close() //nolint:errcheck // nothing is written any more
-		if _, err := store.CreateAccount(ctx, crmstore.Enterprise, 0, cause(), b.crowd.Now); err != nil {
-			return table.Sample{}, err
-		}
-		used, err := b.workflowProcess(ctx, "records", "import", path, "--store", b.scratch.url(), "--account", "import")
-		if err != nil {
-			return table.Sample{}, err
-		}
-		counts, err := store.Count(ctx, crmstore.Contact)
-		if err == nil && counts.Live != int64(contacts) {
-			err = fmt.Errorf("%d contacts were imported, want %d", counts.Live, contacts)
-		}
-		return table.Sample{Amount: used.seconds, Units: float64(contacts)}, err
-	}
-	direct := func(ctx context.Context) (table.Sample, error) {
-		if err := fresh(ctx); err != nil {
-			return table.Sample{}, err
-		}
-		sample, err := write(ctx, store, b.crowd, contacts)
-		return sample, errors.Join(err, store.Close())
-	}
-	step := 0.0
-	change := func(ctx context.Context) (table.Sample, error) { // follows direct
-		store, err := b.scratch.open(ctx, "import")
-		if err != nil {
-			return table.Sample{}, err
-		}
-		step++
-		sample, err := b.changeAll(ctx, store, contacts, step)
-		return sample, errors.Join(err, store.Close())
-	}
-	samples, err := b.rounds(ctx, fmt.Sprintf("import of %d contacts", contacts), program, direct, change)
+	samples, err := b.rounds(ctx, fmt.Sprintf("import of %d contacts", m.contacts), m.program, m.direct, m.change)
 	if err != nil {
 		return err
 	}
@@ -79,6 +43,56 @@ func (b *bench) importing(ctx context.Context) error {
 	row.Bounds = []table.Bound{{Text: "≥ 120,000/s", Met: table.Median(each) <= 1.0/120_000}}
 	b.add(row, table.Row{What: "import: store's own batches", Samples: samples[1]}, table.Row{What: "change one property of all", Samples: samples[2]})
 	return b.scratch.empty(ctx)
+}
+
+// fresh opens the account in an empty server.
+func (m *imports) fresh(ctx context.Context) (*crmstore.Store, error) {
+	if err := m.scratch.empty(ctx); err != nil {
+		return nil, err
+	}
+	return m.scratch.open(ctx, "import")
+}
+
+// program imports the file with the workflow program.
+func (m *imports) program(ctx context.Context) (table.Sample, error) {
+	store, err := m.fresh(ctx)
+	if err != nil {
+		return table.Sample{}, err
+	}
+	defer store.Close() //nolint:errcheck // nothing is written any more
+	if _, err := store.CreateAccount(ctx, crmstore.Enterprise, 0, cause(), m.crowd.Now); err != nil {
+		return table.Sample{}, err
+	}
+	used, err := m.workflowProcess(ctx, "records", "import", m.path, "--store", m.scratch.url(), "--account", "import")
+	if err != nil {
+		return table.Sample{}, err
+	}
+	counts, err := store.Count(ctx, crmstore.Contact)
+	if err == nil && counts.Live != int64(m.contacts) {
+		err = fmt.Errorf("%d contacts were imported, want %d", counts.Live, m.contacts)
+	}
+	return table.Sample{Amount: used.seconds, Units: float64(m.contacts)}, err
+}
+
+// direct writes the contacts through the store's API.
+func (m *imports) direct(ctx context.Context) (table.Sample, error) {
+	store, err := m.fresh(ctx)
+	if err != nil {
+		return table.Sample{}, err
+	}
+	sample, err := write(ctx, store, m.crowd, m.contacts)
+	return sample, errors.Join(err, store.Close())
+}
+
+// change follows direct.
+func (m *imports) change(ctx context.Context) (table.Sample, error) {
+	store, err := m.scratch.open(ctx, "import")
+	if err != nil {
+		return table.Sample{}, err
+	}
+	m.step++
+	sample, err := m.changeAll(ctx, store, m.contacts, m.step)
+	return sample, errors.Join(err, store.Close())
 }
 
 func (b *bench) writeFile(path string, contacts int) error {
