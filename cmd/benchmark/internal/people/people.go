@@ -99,12 +99,12 @@ func (m *maker) ago(mean time.Duration) crmstore.Value {
 }
 
 // sometimes makes the value for a share of the contacts; it is unknown for the others.
-func sometimes(share float64, make func(m *maker) crmstore.Value) func(m *maker) crmstore.Value {
+func sometimes(share float64, known func(m *maker) crmstore.Value) func(m *maker) crmstore.Value {
 	return func(m *maker) crmstore.Value {
 		if !m.chance(share) {
 			return crmstore.Value{}
 		}
-		return make(m)
+		return known(m)
 	}
 }
 

@@ -61,8 +61,8 @@ func (p *Postgres) find() error {
 	}
 	found, err := filepath.Glob("/usr/lib/postgresql/*/bin/initdb")
 	if path, lookErr := exec.LookPath("initdb"); lookErr == nil {
-		if real, err := filepath.EvalSymlinks(path); err == nil {
-			found = append(found, real)
+		if target, err := filepath.EvalSymlinks(path); err == nil {
+			found = append(found, target)
 		}
 	}
 	if err != nil || len(found) == 0 {

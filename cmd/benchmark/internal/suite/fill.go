@@ -27,7 +27,7 @@ func (b *bench) fill(ctx context.Context, s *server, account string, crowd peopl
 		_ = store.Close() // the error before it is what matters
 		return nil, err
 	}
-	b.say("%d contacts written into account %s, %.0f/s", contacts, account, 1/sample.Each())
+	b.sayf("%d contacts written into account %s, %.0f/s", contacts, account, 1/sample.Each())
 	return store, nil
 }
 
@@ -142,7 +142,7 @@ func (b *bench) fillPostgres(ctx context.Context) error {
 		"create index on contacts (lifecyclestage, notes_last_updated) include (email) where deleted_at is null",
 		"create index on contacts (jobtitle text_pattern_ops) where deleted_at is null",
 		"vacuum analyze contacts")
-	b.say("%d contacts copied into PostgreSQL", b.Contacts)
+	b.sayf("%d contacts copied into PostgreSQL", b.Contacts)
 	return err
 }
 

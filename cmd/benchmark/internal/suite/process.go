@@ -90,7 +90,7 @@ func resident(pid int) float64 {
 func (b *bench) process(ctx context.Context) error {
 	cli, err := exec.LookPath("redis-cli")
 	if err != nil {
-		b.note("section process was left out: redis-cli is not on PATH")
+		b.notef("section process was left out: redis-cli is not on PATH")
 		return nil
 	}
 	store, err := b.fill(ctx, b.scratch, "small", b.crowd, smallContacts)

@@ -79,7 +79,9 @@ func (s *server) empty(ctx context.Context) error { return s.direct.Do(ctx, "flu
 func (s *server) keep(ctx context.Context) error { return s.direct.Do(ctx, "save") }
 
 // rewind brings back what was there at keep.
-func (s *server) rewind(ctx context.Context) error { return s.direct.Do(ctx, "debug", "reload", "nosave") }
+func (s *server) rewind(ctx context.Context) error {
+	return s.direct.Do(ctx, "debug", "reload", "nosave")
+}
 
 // open opens an account of the server, which need not exist.
 func (s *server) open(ctx context.Context, account string) (*crmstore.Store, error) {

@@ -108,7 +108,7 @@ func (b *bench) run(ctx context.Context) error {
 			continue
 		}
 		if s.process && b.Program == "" {
-			b.note("section %s was left out: it needs the workflow program", s.name)
+			b.notef("section %s was left out: it needs the workflow program", s.name)
 			continue
 		}
 		if err := s.run(b, ctx); err != nil {
@@ -150,7 +150,7 @@ func (b *bench) fillLarge(ctx context.Context) error {
 	}
 	b.pg, err = rivals.StartPostgres(ctx, b.dir)
 	if errors.Is(err, rivals.ErrNoPostgres) {
-		b.note("comparisons with PostgreSQL were left out: %v", err)
+		b.notef("comparisons with PostgreSQL were left out: %v", err)
 		return nil
 	}
 	if err != nil {
@@ -159,11 +159,11 @@ func (b *bench) fillLarge(ctx context.Context) error {
 	return b.fillPostgres(ctx)
 }
 
-func (b *bench) note(format string, args ...any) {
+func (b *bench) notef(format string, args ...any) {
 	b.result.Notes = append(b.result.Notes, fmt.Sprintf(format, args...))
 }
 
-func (b *bench) say(format string, args ...any) {
+func (b *bench) sayf(format string, args ...any) {
 	if b.Progress != nil {
 		fmt.Fprintf(b.Progress, "%s  "+format+"\n", append([]any{time.Now().Format(time.TimeOnly)}, args...)...)
 	}
@@ -194,7 +194,7 @@ func (b *bench) rounds(ctx context.Context, what string, acts ...act) ([][]table
 			}
 		}
 	}
-	b.say("%s: done", what)
+	b.sayf("%s: done", what)
 	return samples, nil
 }
 
