@@ -119,6 +119,9 @@ func (z *normalizer) guards(n *node) *logic {
 	if z.made++; z.made > maxLogic {
 		return nil
 	}
+	if n.fixed() { // a fixed calculation without a result is refused when it is checked
+		return nil
+	}
 	switch n.op {
 	case opProperty:
 		return known(n)
@@ -140,7 +143,7 @@ func (z *normalizer) guards(n *node) *logic {
 	for _, a := range n.args {
 		all = join(opAnd, all, z.guards(a))
 	}
-	if all != nil && mayOverflow(n) {
+	if mayOverflow(n) { // also where ?? sees to it that all below is known
 		all = join(opAnd, all, known(n))
 	}
 	return all

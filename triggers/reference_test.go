@@ -232,14 +232,6 @@ func (r reference) arithmetic(operator string, a, b any) any {
 }
 
 func (r reference) function(name string, arguments []ast.Node) any {
-	const day = 24 * time.Hour
-	days := func(d time.Duration) any {
-		n := d / day
-		if d%day < 0 {
-			n--
-		}
-		return float64(n)
-	}
 	var x any
 	if len(arguments) > 0 {
 		x = r.eval(arguments[0])
@@ -256,28 +248,18 @@ func (r reference) function(name string, arguments []ast.Node) any {
 	case "inList":
 		return r.lists[x.(string)]
 	case "date":
-		if t, err := time.Parse(time.RFC3339, x.(string)); err == nil {
-			return t
-		}
-		t, _ := time.Parse(time.DateOnly, x.(string))
-		return r.midnight(t)
+		return r.date(x.(string))
 	case "duration":
-		text := x.(string)
-		unit := map[byte]time.Duration{'w': 7 * day, 'd': day, 'h': time.Hour}[text[len(text)-1]]
-		n := 0
-		for _, c := range text[:len(text)-1] {
-			n = n*10 + int(c-'0')
-		}
-		return time.Duration(n) * unit
+		return lengthOf(x.(string))
 	}
 	if x == nil {
 		return nil
 	}
 	switch name {
 	case "daysSince":
-		return days(r.now.Sub(x.(time.Time)))
+		return wholeDays(r.now.Sub(x.(time.Time)))
 	case "daysUntil":
-		return days(x.(time.Time).Sub(r.now))
+		return wholeDays(x.(time.Time).Sub(r.now))
 	case "daysAgo":
 		return r.now.Add(-time.Duration(math.Floor(x.(float64)*86_400_000+0.5)) * time.Millisecond)
 	case "lower":
@@ -285,4 +267,31 @@ func (r reference) function(name string, arguments []ast.Node) any {
 	}
 	r.t.Fatalf("reference: function %s", name)
 	return nil
+}
+
+const day = 24 * time.Hour
+
+func wholeDays(d time.Duration) float64 {
+	n := d / day
+	if d%day < 0 {
+		n--
+	}
+	return float64(n)
+}
+
+func (r reference) date(text string) time.Time {
+	if t, err := time.Parse(time.RFC3339, text); err == nil {
+		return t
+	}
+	t, _ := time.Parse(time.DateOnly, text)
+	return r.midnight(t)
+}
+
+func lengthOf(text string) time.Duration {
+	unit := map[byte]time.Duration{'w': 7 * day, 'd': day, 'h': time.Hour}[text[len(text)-1]]
+	n := 0
+	for _, c := range text[:len(text)-1] {
+		n = n*10 + int(c-'0')
+	}
+	return time.Duration(n) * unit
 }

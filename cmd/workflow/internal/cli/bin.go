@@ -62,6 +62,8 @@ type binQuery struct {
 type binDocument struct {
 	Total   int64      `json:"total"` // all that the question fits
 	Records []binEntry `json:"records"`
+
+	run string // that was asked about; may be empty
 }
 
 type binEntry struct {
@@ -83,7 +85,7 @@ func readBin(ctx context.Context, store *crmstore.Store, q binQuery) (*binDocume
 	if err != nil {
 		return nil, err
 	}
-	doc := &binDocument{Records: []binEntry{}}
+	doc := &binDocument{Records: []binEntry{}, run: q.run}
 	newest := newestOf(q.limit)
 	if q.run == "" {
 		err = store.ReadColumns(ctx, q.object, 0, partitions, crmstore.Want{IDs: true}, func(c *crmstore.Columns) error {
@@ -182,8 +184,12 @@ func (n *newest) ids() []crmstore.ID {
 }
 
 func (d *binDocument) show(o *output, object crmstore.ObjectType, now time.Time) {
-	if d.Total == 0 {
-		o.printf("the recycle bin holds no %s of that kind\n", object.Plural())
+	switch {
+	case d.Total == 0 && d.run != "":
+		o.printf("the recycle bin holds nothing that run %s deleted\n", clean(d.run))
+		return
+	case d.Total == 0:
+		o.printf("the recycle bin holds no %s\n", object.Plural())
 		return
 	}
 	tb := &table{columns: []column{

@@ -7,6 +7,8 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+
+	"github.com/mattn/go-isatty"
 )
 
 // Interruptible is a context that the first SIGINT or SIGTERM ends, so that the batch in hand can be finished. The
@@ -25,6 +27,9 @@ func Interruptible(parent context.Context, talk io.Writer, exit func(int)) (ctx 
 		case <-stopping:
 		case <-done:
 			return
+		}
+		if f, ok := talk.(*os.File); ok && isatty.IsTerminal(f.Fd()) {
+			fmt.Fprintln(talk) // the terminal has written ^C, perhaps behind a question
 		}
 		fmt.Fprintln(talk, "workflow: stopping after the batch in hand; once more to stop at once")
 		cancel()
