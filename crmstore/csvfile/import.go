@@ -109,8 +109,11 @@ func Import(ctx context.Context, store *crmstore.Store, r io.Reader, o Options) 
 	im := &importer{store: store, o: o, schema: schema, report: &Report{DryRun: o.DryRun}, found: findings{keep: o.MaxFindings}}
 	err = im.run(ctx, r)
 	im.report.Findings, im.report.FindingsTotal = im.found.list, im.found.total
-	if err != nil {
+	switch {
+	case err != nil && im.report.LastLine > 0:
 		return im.report, fmt.Errorf("import %s: after line %d: %w", o.Object.Plural(), im.report.LastLine, err)
+	case err != nil:
+		return im.report, fmt.Errorf("import %s: %w", o.Object.Plural(), err)
 	}
 	return im.report, nil
 }

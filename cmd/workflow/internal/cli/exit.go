@@ -137,7 +137,7 @@ func (s *session) sayProblem(p *problem) {
 		s.out.json(errorDocument{newErrorBody(p)})
 		return
 	}
-	s.err.printf("%s %s\n", s.err.paint(red, "workflow:"), clean(p.message))
+	s.err.printf("%s %s\n", s.err.paint(red, "workflow:"), clean(strings.ReplaceAll(p.message, "\n", "; ")))
 	if p.help != "" {
 		s.err.printf("  %s\n", p.help)
 	}

@@ -100,6 +100,9 @@ func (s *session) importFile(ctx context.Context, store *crmstore.Store, path st
 		if report != nil && !s.json() && report.Lines > 0 {
 			showImport(s.err, path, o, report)
 		}
+		if report != nil && ctx.Err() == nil {
+			return failedf("lines that are not counted may be in all the same; the same import again leaves them as they are and brings in the rest", "%v", err)
+		}
 		return err
 	}
 	report.Columns = append([]csvfile.Column{}, report.Columns...) // [] and not null for programs
