@@ -11,8 +11,6 @@ import (
 )
 
 const (
-	// rangePartitions is how many partitions are acted on together: enough for one pipeline.
-	rangePartitions = 32
 	// batchRecords is how many records of one partition one script deletes.
 	batchRecords = 64
 	// maxTries is how often a record that changes between its test and its deletion is tested again.
@@ -24,26 +22,34 @@ type part struct {
 	crmstore.Matches               // Deleted, Changed and Failed count up
 	open             []crmstore.ID // no outcome yet
 	tries            map[crmstore.ID]int
+	told             int // matches with an outcome, as progress has them
 }
 
-// act carries out all ranges, one after the other, and closes the run.
+// actor is a pass at work on one range after the other. It is not safe for concurrent use.
+type actor struct {
+	*pass
+	matcher *triggers.Matcher
+}
+
+// act carries out all ranges, two at a time, and closes the run.
 func (p *pass) act(ctx context.Context) error {
 	partitions, err := p.store.Partitions(ctx)
 	if err != nil {
 		return fmt.Errorf("act: %w", err)
 	}
-	p.acted = 0
-	for from := 0; from < partitions; from += rangePartitions {
-		if err := p.actRange(ctx, from, min(from+rangePartitions, partitions)); err != nil {
-			return err
-		}
+	p.acted.n = 0
+	err = eachRange(ctx, partitions, func() func(ctx context.Context, from, to int) error {
+		return (&actor{pass: p, matcher: p.matcher.Clone()}).actRange
+	})
+	if err != nil {
+		return err
 	}
 	return p.update(ctx, func(run *crmstore.Run) { run.Stage = stageClose })
 }
 
 // actRange carries out partitions from ≤ p < to. It depends on nothing but the run in the store, may be repeated by
 // any owner of the run, and skips what is done. When the context ends it finishes the batches in hand first.
-func (p *pass) actRange(ctx context.Context, from, to int) error {
+func (p *actor) actRange(ctx context.Context, from, to int) error {
 	parts, err := p.openParts(ctx, from, to)
 	if err != nil {
 		return fmt.Errorf("act on partitions %d to %d: %w", from, to-1, err)
@@ -86,7 +92,7 @@ func (p *pass) openParts(ctx context.Context, from, to int) ([]*part, error) {
 	var want []crmstore.PartitionIDs
 	for _, m := range saved {
 		if m.Done {
-			p.acted += int64(len(m.IDs))
+			p.tell(len(m.IDs))
 			continue
 		}
 		m.Deleted, m.Changed, m.Failed = 0, 0, 0
@@ -111,32 +117,40 @@ func (p *pass) openParts(ctx context.Context, from, to int) ([]*part, error) {
 func (p *pass) settle(ctx context.Context, parts []*part) ([]*part, error) {
 	var open []*part
 	var done []crmstore.Matches
+	news := 0
 	for _, part := range parts {
+		had := part.told
+		part.told = len(part.IDs) - len(part.open)
+		news += part.told - had
 		if len(part.open) > 0 {
 			open = append(open, part)
 			continue
 		}
 		part.Done = true
 		done = append(done, part.Matches)
-		p.acted += int64(len(part.IDs))
 	}
 	if len(done) > 0 {
 		if err := p.store.FinishMatches(ctx, p.def.Object, p.id, done); err != nil {
 			return nil, err
 		}
 	}
-	if p.r.Progress != nil {
-		acted := p.acted
-		for _, part := range open {
-			acted += int64(len(part.IDs) - len(part.open))
-		}
-		p.r.Progress(stageAct, acted, enrolling(p.saved().Totals))
-	}
+	p.tell(news)
 	return open, nil
 }
 
+// tell counts matches that got an outcome, and says how far the run is.
+func (p *pass) tell(news int) {
+	total := enrolling(p.saved().Totals)
+	p.acted.Lock()
+	defer p.acted.Unlock()
+	p.acted.n += int64(news)
+	if p.r.Progress != nil {
+		p.r.Progress(stageAct, p.acted.n, total)
+	}
+}
+
 // round reads and tests the next batch of every partition, and hands those that still match to the actions.
-func (p *pass) round(ctx context.Context, parts []*part) error {
+func (p *actor) round(ctx context.Context, parts []*part) error {
 	byNumber := make(map[int]*part, len(parts))
 	want := make([]crmstore.PartitionIDs, 0, len(parts))
 	for _, part := range parts {

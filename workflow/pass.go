@@ -40,12 +40,16 @@ type pass struct {
 	workflow string // name
 
 	def     *Definition       // set by load
-	matcher *triggers.Matcher // set by load, for the acting goroutine alone
+	matcher *triggers.Matcher // set by load; actors have clones
 
 	began   time.Time
 	counted crmstore.Totals // what earlier passes deleted, and counted in metrics
-	acted   int64           // matches that have an outcome, for progress
 	again   bool            // a stage is carried out again after trouble
+
+	acted struct { // for progress, which is told by one goroutine at a time
+		sync.Mutex
+		n int64 // matches that have an outcome
+	}
 
 	mu  sync.Mutex   // guards run, and keeps saves apart
 	run crmstore.Run // as saved last

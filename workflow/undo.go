@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
+	"sync"
 	"time"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
@@ -55,17 +57,12 @@ func (r *Runner) Undo(ctx context.Context, id, by string, at time.Time) (UndoRep
 		Object: run.Object, At: at, OnlyRun: id,
 		Cause: crmstore.Cause{Actor: by, Workflow: run.Workflow, Revision: run.Revision, Run: id, Reason: "undo"},
 	}
-	for from := 0; from < partitions; from += rangePartitions {
-		if err := ctx.Err(); err != nil {
-			return report, fmt.Errorf("undo of run %s was interrupted; repeat it: %w", id, err)
-		}
-		err := r.undoRange(context.WithoutCancel(ctx), &report, order, from, min(from+rangePartitions, partitions))
-		if err != nil {
-			return report, fmt.Errorf("undo run %s: %w", id, err)
-		}
-		if r.Progress != nil {
-			r.Progress("undo", report.Restored+int64(len(report.NotRestored)), run.Deleted)
-		}
+	err = r.undoAll(ctx, &report, order, partitions)
+	if err != nil && errors.Is(err, ctx.Err()) {
+		return report, fmt.Errorf("undo of run %s was interrupted; repeat it: %w", id, ctx.Err())
+	}
+	if err != nil {
+		return report, fmt.Errorf("undo run %s: %w", id, err)
 	}
 	note := crmstore.Event{Op: opUndo, At: at, Cause: crmstore.Cause{Actor: by}, Detail: fmt.Sprintf("%d restored", report.Restored)}
 	if report.Run, err = r.saveUndone(ctx, report, note); err != nil {
@@ -76,19 +73,50 @@ func (r *Runner) Undo(ctx context.Context, id, by string, at time.Time) (UndoRep
 	return report, nil
 }
 
+// undoAll restores what the run deleted, two ranges of partitions at a time. A range that was begun is finished when
+// the context ends.
+func (r *Runner) undoAll(ctx context.Context, report *UndoReport, order crmstore.RestoreOrder, partitions int) error {
+	var mu sync.Mutex // guards left and report, and keeps calls of Progress apart
+	left := make([][]Unrestored, partitions)
+	done := int64(0)
+	err := eachRange(ctx, partitions, func() func(ctx context.Context, from, to int) error {
+		return func(ctx context.Context, from, to int) error {
+			results, err := r.undoRange(context.WithoutCancel(ctx), report.Run, order, from, to)
+			if err != nil {
+				return err
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			for _, res := range results {
+				if res.Outcome == crmstore.Restored {
+					report.Restored++
+				} else {
+					left[from] = append(left[from], unrestored(res))
+				}
+			}
+			if done += int64(len(results)); r.Progress != nil {
+				r.Progress("undo", done, report.Run.Deleted)
+			}
+			return nil
+		}
+	})
+	report.NotRestored = slices.Concat(left...)
+	return err
+}
+
 // undoRange restores what the run deleted in partitions from ≤ p < to.
-func (r *Runner) undoRange(ctx context.Context, report *UndoReport, order crmstore.RestoreOrder, from, to int) error {
+func (r *Runner) undoRange(ctx context.Context, run crmstore.Run, order crmstore.RestoreOrder, from, to int) ([]crmstore.RestoreResult, error) {
 	saved, err := r.Store.Matches(ctx, order.Object, order.OnlyRun, from, to)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	var parts []crmstore.PartitionIDs
 	for _, m := range saved {
 		parts = append(parts, crmstore.PartitionIDs{Partition: m.Partition, IDs: m.IDs})
 	}
-	mine, err := r.completed(ctx, report.Run, parts)
+	mine, err := r.completed(ctx, run, parts)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	var ids []crmstore.ID
 	for i, part := range parts {
@@ -99,20 +127,9 @@ func (r *Runner) undoRange(ctx context.Context, report *UndoReport, order crmsto
 		}
 	}
 	if len(ids) == 0 {
-		return nil
+		return nil, nil
 	}
-	results, err := r.Store.Restore(ctx, order, ids)
-	if err != nil {
-		return err
-	}
-	for _, res := range results {
-		if res.Outcome == crmstore.Restored {
-			report.Restored++
-			continue
-		}
-		report.NotRestored = append(report.NotRestored, unrestored(res))
-	}
-	return nil
+	return r.Store.Restore(ctx, order, ids)
 }
 
 func unrestored(res crmstore.RestoreResult) Unrestored {
