@@ -113,7 +113,7 @@ func (w *writer) wantedAddress(changes []change) (wanted string, sets bool) {
 
 // assignedAddresses are the addresses that upserts assign.
 func (r *round) assignedAddresses(todo []int) []string {
-	var texts []string
+	texts := make([]string, 0, len(todo))
 	for _, i := range todo {
 		for _, a := range r.batch[i].Set {
 			if a.Property == r.email.Number {
@@ -126,12 +126,13 @@ func (r *round) assignedAddresses(todo []int) []string {
 
 // lookUp finds out who holds the normalised addresses; empty ones are passed over.
 func (r *round) lookUp(ctx context.Context, texts []string) error {
-	var list []*address
-	for _, text := range texts {
+	list, all := make([]*address, 0, len(texts)), make([]address, len(texts))
+	for i, text := range texts {
 		if text == "" || r.addresses[text] != nil {
 			continue
 		}
-		one := &address{text: text}
+		one := &all[i]
+		one.text = text
 		one.bucket, one.field = addressKey(text, r.partitions)
 		r.addresses[text] = one
 		list = append(list, one)

@@ -39,3 +39,38 @@ func TestFindByEmails(t *testing.T) {
 		}
 	})
 }
+
+// More addresses in one bucket than one script takes: all are claimed, moved and given up.
+func TestWrite_ManyAddressesInOneBucket(t *testing.T) {
+	t.Parallel()
+	both(t, func(t *testing.T, o storetest.Options) {
+		o.Partitions = 1
+		d := newDesk(t, o)
+		const n = 1200
+		write := func(address string) {
+			batch := make([]crmstore.Upsert, n)
+			for i := range batch {
+				batch[i] = d.up(crmstore.ID(i+1), "email", fmt.Sprintf(address, i+1))
+			}
+			for _, r := range d.write(crmstore.UpsertAny, noon, batch...) {
+				if r.Err != nil {
+					t.Fatal(r.Err)
+				}
+			}
+		}
+		write("old%d@example.com")
+		write("new%d@example.com")
+		got, err := d.FindByEmails(t.Context(), []string{"old1@example.com", "new1@example.com", "old1200@example.com", "new1200@example.com"})
+		if diff := cmp.Diff([]crmstore.ID{0, 1, 0, n}, got); diff != "" || err != nil {
+			t.Errorf("%v (-want +got):\n%s", err, diff)
+		}
+		_, field := crmstore.ClaimOf(d.Store, "new700@example.com", 1)
+		key, _ := crmstore.ClaimOf(d.Store, "", 1)
+		if claim := crmstore.Raw(d.Store).HGet(t.Context(), key, field).Val(); len(claim) != 16 || claim[8]&1 != 0 {
+			t.Errorf("the claim %x is not settled", claim)
+		}
+		if problems := d.doctor(true); len(problems) != 0 {
+			t.Errorf("the doctor finds %d problems, the first: %s", len(problems), problems[0])
+		}
+	})
+}

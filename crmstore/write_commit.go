@@ -159,6 +159,7 @@ func (r *round) settleAddresses(ctx context.Context) error {
 
 // swaps collects a swap of the claim of each draft that has changed its address and for which fn wants one.
 func (r *round) swaps(fn func(d *draft) (from, to string, ok bool)) (drafts []*draft, swaps []swap) {
+	drafts, swaps = make([]*draft, 0, len(r.dirty)), make([]swap, 0, len(r.dirty))
 	for _, d := range r.dirty {
 		if d.claim == nil || d.claim.now != d || d.claim.holder == d {
 			continue

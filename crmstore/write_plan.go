@@ -20,6 +20,15 @@ type draft struct {
 	address string   // normalised e-mail of fields
 	claim   *address // to be claimed before it is written
 	items   []int    // upserts that changed it or were judged by it
+	first   [1]int   // where items begins: most drafts have one
+}
+
+// concerns notes an upsert that changed the draft or was judged by it.
+func (d *draft) concerns(i int) {
+	if d.items == nil {
+		d.items = d.first[:0]
+	}
+	d.items = append(d.items, i)
 }
 
 // round plans upserts in order, in memory, and then writes what came out.
@@ -32,6 +41,8 @@ type round struct {
 	dirty     []*draft
 	addresses map[string]*address
 	changes   []change      // scratch space
+	scratch   []byte        // likewise
+	block     []byte        // see keep
 	refusals  []takenByMade // refusals in favour of a record that has no id yet
 }
 
@@ -45,7 +56,10 @@ type takenByMade struct {
 // plan reads what the upserts may touch and applies them in order. It stops early at an upsert that needs the
 // round's writes first, or an address that another process is just taking.
 func (w *writer) plan(ctx context.Context, todo []int) (*round, error) {
-	r := &round{writer: w, byID: make(map[ID]*draft, len(todo)), addresses: make(map[string]*address)}
+	r := &round{writer: w, byID: make(map[ID]*draft, len(todo)), dirty: make([]*draft, 0, len(todo))}
+	if w.email != nil {
+		r.addresses = make(map[string]*address, len(todo))
+	}
 	ids := make([]ID, 0, len(todo))
 	for _, i := range todo {
 		if id := w.batch[i].ID; id != 0 && id <= MaxID {
@@ -76,8 +90,10 @@ func (r *round) load(ctx context.Context, ids []ID) error {
 	ids = slices.DeleteFunc(ids, func(id ID) bool { return r.byID[id] != nil })
 	want, _ := byPartition(ids, r.partitions)
 	return r.store.fetch(ctx, r.object, want, func(i int, values []any) error {
+		drafts := make([]draft, len(values))
 		for j, v := range values {
-			d := &draft{id: want[i].IDs[j]}
+			d := &drafts[j]
+			d.id = want[i].IDs[j]
 			r.byID[d.id] = d
 			if bytes, ok := v.(string); ok {
 				d.exists = true
@@ -124,7 +140,7 @@ func (r *round) apply(i int) bool {
 		} else {
 			r.refuse(i, d.id, err)
 		}
-		d.items = append(d.items, i)
+		d.concerns(i)
 		return true
 	}
 	if sets && wanted != d.address {
@@ -164,7 +180,7 @@ func (r *round) move(i int, d *draft, wanted string) bool {
 			return false
 		case a.now != nil && a.now != d:
 			r.taken(i, a.now, wanted)
-			a.now.items = append(a.now.items, i)
+			a.now.concerns(i)
 			return false
 		case a.leaving() && a.holder != d:
 			return false
@@ -184,7 +200,7 @@ func (r *round) change(i int, d *draft, changes []change) {
 	if !d.exists {
 		outcome = Created
 		changes = r.withDates(changes)
-		d.fields = mergeFields(nil, nil, changes)
+		d.fields = r.keep(mergeFields(r.scratch[:0], nil, changes))
 		d.exists = true
 		if d.id == 0 {
 			r.made = append(r.made, d)
@@ -194,15 +210,30 @@ func (r *round) change(i int, d *draft, changes []change) {
 		if bytes.Equal(fields, d.fields) {
 			outcome = Unchanged
 		} else {
-			d.fields = mergeFields(make([]byte, 0, len(fields)+12), fields, []change{{r.modified, r.now}})
+			d.fields = r.keep(mergeFields(r.scratch[:0], fields, []change{{r.modified, r.now}}))
 		}
 	}
 	r.results[i] = WriteResult{ID: d.id, Outcome: outcome}
-	d.items = append(d.items, i)
+	d.concerns(i)
 	if outcome != Unchanged && !d.dirty {
 		d.dirty = true
 		r.dirty = append(r.dirty, d)
 	}
+}
+
+// blockSize is how many bytes of properties share one allocation.
+const blockSize = 64 << 10
+
+// keep copies a record's properties out of the scratch space, which it was made in, so that they cost no allocation
+// of their own.
+func (r *round) keep(fields []byte) []byte {
+	r.scratch = fields[:0]
+	if cap(r.block)-len(r.block) < len(fields) {
+		r.block = make([]byte, 0, max(blockSize, len(fields)))
+	}
+	start := len(r.block)
+	r.block = append(r.block, fields...)
+	return r.block[start:len(r.block):len(r.block)]
 }
 
 // withDates adds the dates that the store sets on a new record.
