@@ -21,7 +21,7 @@ for i, id in ipairs(ids) do
     outcome[i] = '1'
     changed[#changed + 1] = id
     fields[#fields + 1] = id
-    fields[#fields + 1] = next_version(old) .. string.sub(old, 9)
+    fields[#fields + 1] = with_next_version(old, -1)
   end
 end
 if #changed > 0 then

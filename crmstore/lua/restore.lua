@@ -3,27 +3,28 @@
 -- KEYS: 1 records, 2 archived-at column, 3 counters, 4 log
 -- ARGV: 1 wall (ms), 2 facts, 3 targets: id and version each
 -- Returns: a character per target: 1 restored, 0 not there at that version, or live
--- Cost: the records, twice; one SETRANGE and one XADD per record
+-- Cost: the records, twice; one XADD per record; one SETRANGE per run of neighbouring slots
 -- Uses: record log
 local ids = {}
 for i = 1, #ARGV[3], 16 do
   ids[#ids + 1] = string.sub(ARGV[3], i, i + 7)
 end
 local records = redis.call('HMGET', KEYS[1], unpack(ids))
-local outcome, fields = {}, {}
+local outcome, fields, slots = {}, {}, {}
 for i, id in ipairs(ids) do
   local old = records[i]
   outcome[i] = '0'
   if old and string.sub(old, 1, 8) == string.sub(ARGV[3], 16 * i - 7, 16 * i) and string.sub(old, 13, 20) ~= live_cell then
     outcome[i] = '1'
     fields[#fields + 1] = id
-    fields[#fields + 1] = next_version(old) .. string.sub(old, 9, 12) .. live_cell .. '\0\0' .. without_facts(old)
-    redis.call('SETRANGE', KEYS[2], 8 * slot_of(old), live_cell)
+    fields[#fields + 1] = with_next_version(old, 12) .. live_cell .. '\0\0' .. without_facts(old)
+    slots[#slots + 1] = slot_of(old)
     log_event(KEYS[4], ARGV[1], 'restore', id, ARGV[2], '')
   end
 end
 if #fields > 0 then
   redis.call('HSET', KEYS[1], unpack(fields))
+  set_cells(KEYS[2], slots, live_cell)
   redis.call('HINCRBY', KEYS[3], 'live', #fields / 2)
   redis.call('HINCRBY', KEYS[3], 'archived', -#fields / 2)
 end

@@ -13,11 +13,11 @@ local function slot_bytes(slot)
   return string.char(slot % 256, math.floor(slot / 256) % 256, math.floor(slot / 65536) % 256, math.floor(slot / 16777216))
 end
 
--- next_version(record) is the record's version, one higher, as it stands in a record.
-local function next_version(record)
+-- with_next_version(record, to) is the record's bytes up to the one at to (-1: all), with a version that is one higher.
+local function with_next_version(record, to)
   local low = string.byte(record, 1)
   if low < 255 then
-    return string.char(low + 1) .. string.sub(record, 2, 8)
+    return string.char(low + 1) .. string.sub(record, 2, to)
   end
   local bytes = {string.byte(record, 1, 8)}
   for i = 1, 8 do
@@ -27,7 +27,18 @@ local function next_version(record)
     end
     bytes[i] = 0
   end
-  return string.char(unpack(bytes))
+  return string.char(unpack(bytes)) .. string.sub(record, 9, to)
+end
+
+-- set_cells(key, slots, cell) sets the column's cells of all slots, those of neighbours in one command.
+local function set_cells(key, slots, cell)
+  local from = 1
+  for i, slot in ipairs(slots) do
+    if slots[i + 1] ~= slot + 1 then
+      redis.call('SETRANGE', key, 8 * slots[from], string.rep(cell, i - from + 1))
+      from = i + 1
+    end
+  end
 end
 
 -- without_facts(record) is all that follows the deletion facts: the properties.
