@@ -24,17 +24,44 @@ import (
 const storeChoices = "want redis://HOST:PORT, rediss:// (TLS), redis+sentinel://HOST:PORT,…/MASTER, " +
 	"redis+cluster://HOST:PORT,…, unix:///PATH, dir:PATH or memory"
 
+// ErrAddress says that an address names no store: the call is wrong, and no server was asked.
+var ErrAddress = errors.New("not the address of a store")
+
+// addressError is what is wrong with an address.
+type addressError struct{ error }
+
+// Is makes it an ErrAddress.
+func (addressError) Is(target error) bool { return target == ErrAddress }
+
+// Unwrap gives what was found.
+func (e addressError) Unwrap() error { return e.error }
+
 // connect makes a client for the address; the store's account is not set yet.
 func connect(ctx context.Context, address string) (*Store, error) {
-	if address == "memory" {
+	switch {
+	case address == "dir:":
+		return nil, addressError{errors.New("store address dir: the path of a directory is missing, as in dir:.workflow")}
+	case address == "memory":
 		return connectMemory()
+	case strings.HasPrefix(address, "dir:"):
+		return connectDir(ctx, strings.TrimPrefix(address, "dir:"))
 	}
-	if dir, ok := strings.CutPrefix(address, "dir:"); ok {
-		return connectDir(ctx, dir)
+	s, err := connectServer(address)
+	if err != nil {
+		return nil, addressError{err} // clients connect when they are first used
 	}
+	return s, nil
+}
+
+// connectServer makes a client for a server, or several, that runs by itself.
+func connectServer(address string) (*Store, error) {
 	scheme, _, ok := strings.Cut(address, "://")
 	if !ok {
-		return nil, fmt.Errorf("store address %q: %s", strings.SplitN(address, ":", 2)[0], storeChoices)
+		kind, rest, _ := strings.Cut(address, ":")
+		if kind == "memory" {
+			return nil, fmt.Errorf("store address memory: takes nothing behind it, found %q", rest)
+		}
+		return nil, fmt.Errorf("store address %q: %s", kind, storeChoices)
 	}
 	switch scheme {
 	case "redis", "rediss", "unix":
@@ -75,9 +102,6 @@ func connectDir(ctx context.Context, dir string) (*Store, error) {
 			return nil, fmt.Errorf("store address dir:%s: %w", dir, err)
 		}
 		dir = filepath.Join(home, rest)
-	}
-	if dir == "" {
-		return nil, errors.New("store address dir: the path of a directory is missing, as in dir:.workflow")
 	}
 	server, err := embedded.Open(ctx, dir)
 	if err != nil {

@@ -35,6 +35,7 @@ func TestOpenRefusesAddresses(t *testing.T) {
 		"mysql://root:secret@host/db":           `kind "mysql": want redis://`,
 		"localhost:6379":                        `"localhost": want redis://`,
 		"/var/lib/store":                        "want redis://",
+		"memory:x":                              `takes nothing behind it, found "x"`,
 		"dir:":                                  "path of a directory is missing",
 		"redis://u:secret@host:port":            "cannot be parsed",
 		"redis://u:secret@host:1?nix=1":         "unexpected option: nix",
@@ -55,6 +56,9 @@ func TestOpenRefusesAddresses(t *testing.T) {
 			s.Close()
 			t.Errorf("Open(%q) has no error", address)
 			continue
+		}
+		if want != "" && !errors.Is(err, ErrAddress) {
+			t.Errorf("Open(%q): %v, want ErrAddress", address, err)
 		}
 		if !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "secret") {
 			t.Errorf("Open(%q): %v; want %q and no secret", address, err, want)

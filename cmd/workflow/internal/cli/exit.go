@@ -72,6 +72,8 @@ func (s *session) explain(ctx context.Context, err error) *problem {
 			code: exitRefused, message: err.Error(), findings: stale.List,
 			help: "properties or lists changed since it was published: repair the file and publish it again",
 		}
+	case errors.Is(err, crmstore.ErrAddress):
+		return &problem{code: exitUsage, reason: "store-address", message: err.Error()}
 	case errors.Is(err, crmstore.ErrNoAccount):
 		return &problem{
 			code: exitFailed, reason: "no-account", message: err.Error(),

@@ -128,7 +128,7 @@ func (s *session) showRuns(ctx context.Context, store *crmstore.Store, filter cr
 			return
 		}
 		tb := &table{columns: []column{
-			{head: "run", flex: true},
+			{head: "run"}, // whole, since it is what the next command names
 			{head: "state"},
 			{head: "started"},
 			{head: "by"},
