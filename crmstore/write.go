@@ -59,7 +59,7 @@ const (
 	// What is contended is refused after so many rounds without any progress. An address that another process is
 	// taking is waited for until that process is done or, having died, its claim is dead.
 	contendedTries, contendedPause = 25, 4 * time.Millisecond
-	waitingTries, waitingPause     = int(claimPatience/waitingPause) * 5 / 4, 50 * time.Millisecond
+	waitingTries, waitingPause     = int(claimPatience/waitingPause) * 5 / 4, 200 * time.Millisecond // each try asks for every address again
 )
 
 // Write upserts a batch: grouped by partition, one script per partition and act, pipelined. Results are in batch
