@@ -19,7 +19,7 @@ func (p *pass) evaluate(ctx context.Context) error {
 			return err
 		}
 		if err := p.store.SaveMatches(ctx, p.def.Object, p.id, found.matches(restarted)); err != nil {
-			return fmt.Errorf("save the matches of run %s: %w", p.id, err)
+			return fmt.Errorf("evaluate: %w", err)
 		}
 		return nil
 	})

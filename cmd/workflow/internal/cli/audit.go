@@ -70,7 +70,7 @@ func showEvents(o *output, events []crmstore.Event, limit int) {
 		return
 	}
 	tb := &table{columns: []column{
-		{head: "when"}, {head: "what"}, {head: "who"}, {head: "record", flex: true}, {head: "run", flex: true}, {head: "why", flex: true},
+		{head: "when"}, {head: "what"}, {head: "who"}, {head: "record", flex: true}, {head: "run"}, {head: "why", flex: true},
 	}}
 	for _, e := range events {
 		tb.add(txt(stamp(e.At)), ink(bold, e.Op), txt(e.Actor), txt(eventRecords(e)), txt(e.Run), txt(eventReason(e)))

@@ -197,7 +197,7 @@ func (d *binDocument) show(o *output, object crmstore.ObjectType, now time.Time)
 		{head: "e-mail", flex: true},
 		{head: "deleted"},
 		{head: "by"},
-		{head: "run", flex: true},
+		{head: "run"},
 		{head: "why", flex: true},
 		{head: "days left", right: true},
 	}}
