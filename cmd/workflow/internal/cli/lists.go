@@ -29,17 +29,8 @@ func (s *session) listsList() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "list [--object TYPE]", Short: "static lists and how many live members they have", Example: "  workflow lists list", Args: noArgs,
 	}
-	object := objectFlag(cmd)
-	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		o, err := object()
-		if err != nil {
-			return err
-		}
-		store, err := s.open(cmd.Context())
-		if err != nil {
-			return err
-		}
-		entries, err := countMembers(cmd.Context(), store, o)
+	cmd.RunE = s.onObject(cmd, func(ctx context.Context, store *crmstore.Store, o crmstore.ObjectType, _ []string) error {
+		entries, err := countMembers(ctx, store, o)
 		if err != nil {
 			return err
 		}
@@ -55,7 +46,7 @@ func (s *session) listsList() *cobra.Command {
 			out.table(tb, 0)
 		})
 		return nil
-	}
+	})
 	return cmd
 }
 
@@ -101,23 +92,14 @@ func (s *session) listsCreate() *cobra.Command {
 		Use: "create NAME", Short: "make an empty static list", Example: "  workflow lists create keep",
 		Args: args(1, 1, "a name, such as keep"),
 	}
-	object := objectFlag(cmd)
-	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		o, err := object()
-		if err != nil {
-			return err
-		}
-		store, err := s.open(cmd.Context())
-		if err != nil {
-			return err
-		}
-		l, err := store.CreateList(cmd.Context(), o, args[0], s.cause("lists create"), s.now())
+	cmd.RunE = s.onObject(cmd, func(ctx context.Context, store *crmstore.Store, o crmstore.ObjectType, args []string) error {
+		l, err := store.CreateList(ctx, o, args[0], s.cause("lists create"), s.now())
 		if err != nil {
 			return err
 		}
 		s.emit(l, func(out *output) { out.printf("list %s of %s is there, and empty\n", l.Name, o.Plural()) })
 		return nil
-	}
+	})
 	return cmd
 }
 

@@ -28,6 +28,24 @@ func objectFlag(cmd *cobra.Command) func() (crmstore.ObjectType, error) {
 	}
 }
 
+// onObject gives a verb its --object, and is the verb's RunE: it reads the flag, opens the store, and goes on.
+func (s *session) onObject(
+	cmd *cobra.Command, do func(ctx context.Context, store *crmstore.Store, o crmstore.ObjectType, words []string) error,
+) func(*cobra.Command, []string) error {
+	object := objectFlag(cmd)
+	return func(cmd *cobra.Command, words []string) error {
+		o, err := object()
+		if err != nil {
+			return err
+		}
+		store, err := s.open(cmd.Context())
+		if err != nil {
+			return err
+		}
+		return do(cmd.Context(), store, o, words)
+	}
+}
+
 // property finds the one property that a person named in a flag or an argument.
 func property(schema *crmstore.Schema, name string) (*crmstore.Property, error) {
 	found := schema.Find(name)

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"slices"
 	"strings"
 
@@ -20,23 +21,14 @@ func (s *session) propertiesList() *cobra.Command {
 		Use: "list [--object TYPE]", Short: "names, labels, types and options",
 		Example: "  workflow properties list --object company", Args: noArgs,
 	}
-	object := objectFlag(cmd)
-	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		o, err := object()
-		if err != nil {
-			return err
-		}
-		store, err := s.open(cmd.Context())
-		if err != nil {
-			return err
-		}
-		schema, err := store.Schema(cmd.Context(), o)
+	cmd.RunE = s.onObject(cmd, func(ctx context.Context, store *crmstore.Store, o crmstore.ObjectType, _ []string) error {
+		schema, err := store.Schema(ctx, o)
 		if err != nil {
 			return err
 		}
 		s.emit(schema, func(out *output) { out.table(propertyTable(schema), 0) })
 		return nil
-	}
+	})
 	return cmd
 }
 

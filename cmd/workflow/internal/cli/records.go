@@ -173,17 +173,8 @@ func (s *session) recordsGet() *cobra.Command {
 		Example: "  workflow records get 4711\n  workflow records get ada@example.com --format json",
 		Args:    args(1, -1, "ids of records, or e-mail addresses of contacts"),
 	}
-	object := objectFlag(cmd)
-	cmd.RunE = func(cmd *cobra.Command, words []string) error {
-		o, err := object()
-		if err != nil {
-			return err
-		}
-		store, err := s.open(cmd.Context())
-		if err != nil {
-			return err
-		}
-		docs, missing, err := getRecords(cmd.Context(), store, o, words)
+	cmd.RunE = s.onObject(cmd, func(ctx context.Context, store *crmstore.Store, o crmstore.ObjectType, words []string) error {
+		docs, missing, err := getRecords(ctx, store, o, words)
 		if err != nil {
 			return err
 		}
@@ -202,7 +193,7 @@ func (s *session) recordsGet() *cobra.Command {
 			s.err.printf("workflow: no %s %s\n", o, strings.Join(missing, ", "))
 		}
 		return said(exitRefused)
-	}
+	})
 	return cmd
 }
 

@@ -18,18 +18,9 @@ func (s *session) recordsCreate() *cobra.Command {
 			"  workflow records create --object company name=Acme",
 		Args: args(1, -1, "values, such as email=ada@example.com"),
 	}
-	object := objectFlag(cmd)
-	cmd.RunE = func(cmd *cobra.Command, words []string) error {
-		o, err := object()
-		if err != nil {
-			return err
-		}
-		store, err := s.open(cmd.Context())
-		if err != nil {
-			return err
-		}
-		return s.write(cmd.Context(), store, o, crmstore.CreateOnly, 0, words)
-	}
+	cmd.RunE = s.onObject(cmd, func(ctx context.Context, store *crmstore.Store, o crmstore.ObjectType, words []string) error {
+		return s.write(ctx, store, o, crmstore.CreateOnly, 0, words)
+	})
 	return cmd
 }
 
@@ -39,22 +30,13 @@ func (s *session) recordsSet() *cobra.Command {
 		Example: "  workflow records set 4711 lifecyclestage=customer\n  workflow records set ada@example.com phone=",
 		Args:    args(2, -1, "an id or e-mail address, and values such as lifecyclestage=customer"),
 	}
-	object := objectFlag(cmd)
-	cmd.RunE = func(cmd *cobra.Command, words []string) error {
-		o, err := object()
+	cmd.RunE = s.onObject(cmd, func(ctx context.Context, store *crmstore.Store, o crmstore.ObjectType, words []string) error {
+		id, err := recordID(ctx, store, o, words[0])
 		if err != nil {
 			return err
 		}
-		store, err := s.open(cmd.Context())
-		if err != nil {
-			return err
-		}
-		id, err := recordID(cmd.Context(), store, o, words[0])
-		if err != nil {
-			return err
-		}
-		return s.write(cmd.Context(), store, o, crmstore.UpdateOnly, id, words[1:])
-	}
+		return s.write(ctx, store, o, crmstore.UpdateOnly, id, words[1:])
+	})
 	return cmd
 }
 
