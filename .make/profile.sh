@@ -3,6 +3,7 @@
 # Look closer with: go tool pprof -http=: .make/tmp/profiles/NAME.cpu.prof
 set -euo pipefail
 cd "$(dirname "$0")/.."
+mkdir -p bin
 out=$PWD/.make/tmp/profiles
 mkdir -p "$out"
 
@@ -21,4 +22,11 @@ profile read ./crmstore 'ReadColumns|ReadAll|ParseRecord'
 profile write ./crmstore 'Write$'
 profile delete ./crmstore Archive
 profile import ./crmstore/csvfile 'Import|Rows'
+printf '\n=== evaluate (our side of bin/benchmark -only evaluate)\n'
+go build -o bin/benchmark ./cmd/benchmark
+bin/benchmark -contacts 200000 -rounds 3 -postgres=false -only evaluate -cpuprofile "$out/evaluate.cpu.prof"
+for work in 'columns 0.01 % match' 'columns 20 % match' 'text alone all records'; do
+  printf '\n%s\n' "$work"
+  go tool pprof -top -nodecount=15 -tagfocus "act=$work #0" bin/benchmark "$out/evaluate.cpu.prof" 2>/dev/null | sed -n '/flat%/,$p'
+done
 printf '\nprofiles are in %s\n' "${out#"$PWD"/}"

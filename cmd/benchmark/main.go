@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -11,6 +12,7 @@ import (
 	"os/signal"
 	"regexp"
 	"runtime"
+	"runtime/pprof"
 	"strings"
 	"syscall"
 	"time"
@@ -42,6 +44,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	flags.IntVar(&o.Rounds, "rounds", 5, "rounds of each comparison")
 	flags.StringVar(&o.Program, "program", "", "the workflow program; without it, what needs a whole process is left out")
 	flags.BoolVar(&o.Postgres, "postgres", true, "compare with PostgreSQL where it is installed")
+	profile := flags.String("cpuprofile", "", "write a profile of this process; a tag act that ends in #0 is our own side")
 	only := flags.String("only", "", "sections to measure, a regular expression; there are "+strings.Join(suite.Names(), ", "))
 	markdown := flags.Bool("markdown", false, "print the table as Markdown")
 	if err := flags.Parse(args); err != nil {
@@ -53,7 +56,13 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return exitUsage
 	}
 	o.Only = pattern
+	end, err := startProfile(*profile)
+	if err != nil {
+		fmt.Fprintln(stderr, "benchmark:", err)
+		return exitCouldNot
+	}
 	result, err := suite.Run(ctx, o)
+	err = errors.Join(err, end())
 	fmt.Fprintf(stdout, "%d contacts, %d rounds, %d cores, %s/%s, %s\n\n", o.Contacts, o.Rounds, runtime.NumCPU(), runtime.GOOS, runtime.GOARCH,
 		time.Now().UTC().Format(time.DateOnly))
 	table.Print(stdout, result.Rows, *markdown)
@@ -65,4 +74,22 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return exitCouldNot
 	}
 	return exitGood
+}
+
+// startProfile profiles the processor into a file until end is called; "" = no profile.
+func startProfile(path string) (end func() error, err error) {
+	if path == "" {
+		return func() error { return nil }, nil
+	}
+	file, err := os.Create(path)
+	if err != nil {
+		return nil, fmt.Errorf("make the profile: %w", err)
+	}
+	if err := pprof.StartCPUProfile(file); err != nil {
+		return nil, errors.Join(fmt.Errorf("start the profile: %w", err), file.Close())
+	}
+	return func() error {
+		pprof.StopCPUProfile()
+		return file.Close()
+	}, nil
 }

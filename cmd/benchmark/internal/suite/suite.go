@@ -13,6 +13,9 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"runtime/pprof"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/crm-workflow/crm-workflow/cmd/benchmark/internal/people"
@@ -185,7 +188,11 @@ func (b *bench) rounds(ctx context.Context, what string, acts ...act) ([][]table
 			if do == nil {
 				continue
 			}
-			sample, err := do(ctx)
+			var sample table.Sample
+			var err error
+			// A profile can be read for one side alone: act 0 is us. A comma would mean two patterns there.
+			label := pprof.Labels("act", strings.ReplaceAll(what, ",", "")+" #"+strconv.Itoa(i))
+			pprof.Do(ctx, label, func(ctx context.Context) { sample, err = do(ctx) })
 			if err != nil {
 				return nil, fmt.Errorf("%s: %w", what, err)
 			}
