@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 	"text/tabwriter"
+
+	"github.com/crm-workflow/crm-workflow/workflow/diag"
 )
 
 // String is the Plan for people: what is read, and under each expression its conditions.
@@ -13,7 +15,7 @@ func (p Plan) String() string { return p.show(nil) }
 
 // String is the Explanation for people: the Plan with a count before each line.
 func (x Explanation) String() string {
-	return fmt.Sprintf("live records: %s\n", thousands(x.Live)) + x.show(thousands)
+	return fmt.Sprintf("live records: %s\n", diag.Thousands(x.Live)) + x.show(diag.Thousands)
 }
 
 // show writes the Plan, with counts when count is not nil. What is short stands first, so that long
@@ -110,13 +112,4 @@ func table(rows [][]string) string {
 		lines[i] = strings.TrimRight(lines[i], " ")
 	}
 	return strings.Join(lines, "\n")
-}
-
-// thousands writes n with a comma after each three digits.
-func thousands(n int64) string {
-	s := strconv.FormatInt(n, 10)
-	for i := len(s) - 3; i > 0; i -= 3 {
-		s = s[:i] + "," + s[i:]
-	}
-	return s
 }

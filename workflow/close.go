@@ -7,6 +7,7 @@ import (
 	"log/slog"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/workflow/diag"
 )
 
 // lostError says that the run is not this pass's any more: somebody cancelled it or took it over.
@@ -107,7 +108,7 @@ func (p *pass) finish(ctx context.Context, e ending) (crmstore.Run, error) {
 func complete(t crmstore.Totals) error {
 	if got, want := t.Deleted+t.Changed+t.Failed, enrolling(t); got != want {
 		return fmt.Errorf("%s of %s matches have an outcome: the run's data in the store was changed by something else",
-			thousands(got), thousands(want))
+			diag.Thousands(got), diag.Thousands(want))
 	}
 	return nil
 }

@@ -66,15 +66,6 @@ func TestLimits_OverLimit(t *testing.T) {
 	}
 }
 
-func TestThousands(t *testing.T) {
-	t.Parallel()
-	for n, want := range map[int64]string{0: "0", 999: "999", 1000: "1,000", 1234567: "1,234,567", -1000: "-1,000", 100: "100"} {
-		if got := thousands(n); got != want {
-			t.Errorf("%d: %q, want %q", n, got, want)
-		}
-	}
-}
-
 func TestWithout(t *testing.T) {
 	t.Parallel()
 	type ids = []crmstore.ID

@@ -5,13 +5,14 @@ import (
 	"fmt"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/workflow/diag"
 )
 
 // OverLimit says in one line why a run that would delete count of live records is over the limits; "" when it is not.
 func (l Limits) OverLimit(o crmstore.ObjectType, count, live int64) string {
 	if count > int64(l.MaxDeletions) {
 		return fmt.Sprintf("%s %s match, more than max_deletions %s",
-			thousands(count), o.Plural(), thousands(int64(l.MaxDeletions)))
+			diag.Thousands(count), o.Plural(), diag.Thousands(int64(l.MaxDeletions)))
 	}
 	if float64(count)*100 > l.MaxPercent*float64(live) {
 		share := "more than all"
@@ -19,7 +20,7 @@ func (l Limits) OverLimit(o crmstore.ObjectType, count, live int64) string {
 			share = percent(float64(count) * 100 / float64(live))
 		}
 		return fmt.Sprintf("%s %s match, %s of %s live %s, more than max_percent %s",
-			thousands(count), o.Plural(), share, thousands(live), o.Plural(), percent(l.MaxPercent))
+			diag.Thousands(count), o.Plural(), share, diag.Thousands(live), o.Plural(), percent(l.MaxPercent))
 	}
 	return ""
 }

@@ -170,7 +170,7 @@ func everyone(d *Definition, matched int64) diag.List {
 		if value, constant := e.Constant(); constant && value {
 			list = append(list, diag.Finding{
 				Code: diag.AlwaysTrue, File: d.File,
-				Message: fmt.Sprintf("trigger %d is true for everyone: %s %s match", i+1, thousands(matched), d.Object.Plural()),
+				Message: fmt.Sprintf("trigger %d is true for everyone: %s %s match", i+1, diag.Thousands(matched), d.Object.Plural()),
 				Help:    "narrow it down unless all of them are meant",
 			})
 		}

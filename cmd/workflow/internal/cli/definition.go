@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -89,6 +90,20 @@ func (s *session) loadTarget(ctx context.Context, store *crmstore.Store, target 
 		return nil, s.unknownWorkflow(ctx, store, target)
 	}
 	return d, err
+}
+
+// openTarget is how a verb begins that looks at NAME|FILE as of --now: the instant, the store, the definition.
+func (s *session) openTarget(ctx context.Context, target, now string) (*crmstore.Store, *workflow.Definition, time.Time, error) {
+	at, err := s.instant(now)
+	if err != nil {
+		return nil, nil, at, err
+	}
+	store, err := s.open(ctx)
+	if err != nil {
+		return nil, nil, at, err
+	}
+	d, err := s.loadTarget(ctx, store, target)
+	return store, d, at, err
 }
 
 // unknownWorkflow says that no workflow of that name is published, and which one may have been meant.

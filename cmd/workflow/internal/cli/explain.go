@@ -30,15 +30,7 @@ func (s *session) explainCommand() *cobra.Command {
 				}
 				return err
 			}
-			at, err := s.instant(now)
-			if err != nil {
-				return err
-			}
-			store, err := s.open(cmd.Context())
-			if err != nil {
-				return err
-			}
-			d, err := s.loadTarget(cmd.Context(), store, args[0])
+			store, d, at, err := s.openTarget(cmd.Context(), args[0], now)
 			if err != nil {
 				return err
 			}

@@ -29,15 +29,7 @@ func (s *session) reviewCommand() *cobra.Command {
 			if sample < 0 {
 				return usagef("", "--sample %d: want 0 or more", sample)
 			}
-			at, err := s.instant(now)
-			if err != nil {
-				return err
-			}
-			store, err := s.open(cmd.Context())
-			if err != nil {
-				return err
-			}
-			d, err := s.loadTarget(cmd.Context(), store, args[0])
+			store, d, at, err := s.openTarget(cmd.Context(), args[0], now)
 			if err != nil {
 				return err
 			}

@@ -23,15 +23,7 @@ func (s *session) whyCommand() *cobra.Command {
 		ValidArgsFunction: s.completeTarget(),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx := cmd.Context()
-			at, err := s.instant(now)
-			if err != nil {
-				return err
-			}
-			store, err := s.open(ctx)
-			if err != nil {
-				return err
-			}
-			d, err := s.loadTarget(ctx, store, args[0])
+			store, d, at, err := s.openTarget(ctx, args[0], now)
 			if err != nil {
 				return err
 			}

@@ -7,24 +7,11 @@ import (
 	"time"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/workflow/diag"
 )
 
 // count is a number for people: 11908 reads 11,908.
-func count[N ~int | ~int64 | ~uint64](n N) string {
-	digits := strconv.FormatInt(int64(n), 10)
-	sign := ""
-	if digits[0] == '-' {
-		sign, digits = "-", digits[1:]
-	}
-	var b strings.Builder
-	for i, d := range digits {
-		if i > 0 && (len(digits)-i)%3 == 0 {
-			b.WriteByte(',')
-		}
-		b.WriteRune(d)
-	}
-	return sign + b.String()
-}
+func count[N ~int | ~int64 | ~uint64](n N) string { return diag.Thousands(int64(n)) }
 
 // counted is a number with its noun: "1 contact", "11,908 contacts".
 func counted[N ~int | ~int64 | ~uint64](n N, one, many string) string {
