@@ -53,6 +53,7 @@ var (
 )
 
 // CreateAccount makes the account with the default schemas; ErrExists when it is there. partitions 0 = default.
+// The acting user becomes its one super admin.
 func (s *Store) CreateAccount(ctx context.Context, tier Tier, partitions int, c Cause, at time.Time) (Account, error) {
 	if partitions == 0 {
 		partitions = DefaultPartitions
@@ -64,7 +65,11 @@ func (s *Store) CreateAccount(ctx context.Context, tier Tier, partitions int, c 
 	if partitions < 1 || partitions > MaxPartitions {
 		return Account{}, fmt.Errorf("create account %s: %d partitions: want 1 to %d", s.account, partitions, MaxPartitions)
 	}
-	args := []any{layoutVersion, string(tier), partitions, at.UnixMilli(), wall(), appendFacts(nil, at, c)}
+	user, userText, err := s.firstUser(at)
+	if err != nil {
+		return Account{}, err
+	}
+	args := []any{layoutVersion, string(tier), partitions, at.UnixMilli(), wall(), appendFacts(nil, at, s.by(c)), user, userText}
 	for _, o := range StandardObjects() {
 		properties, err := json.Marshal(DefaultProperties(o))
 		if err != nil {
@@ -72,7 +77,7 @@ func (s *Store) CreateAccount(ctx context.Context, tier Tier, partitions int, c 
 		}
 		args = append(args, string(o), properties)
 	}
-	made, err := s.run(ctx, scriptCreateAccount, []string{s.keyAccount(), s.keySchema(), s.keyAccountLog()}, args...)
+	made, err := s.run(ctx, scriptCreateAccount, []string{s.keyAccount(), s.keySchema(), s.keyAccountLog(), s.keyUsers()}, args...)
 	if err != nil {
 		return Account{}, fmt.Errorf("create account %s: %w", s.account, err)
 	}
@@ -83,8 +88,15 @@ func (s *Store) CreateAccount(ctx context.Context, tier Tier, partitions int, c 
 }
 
 // Account reads the account; ErrNoAccount when there is none, ErrLayout when another version of this program
-// made it. It asks the store every time.
+// made it. It asks the store every time. Every user of the account may.
 func (s *Store) Account(ctx context.Context) (Account, error) {
+	if err := s.require(ctx, ""); err != nil {
+		return Account{}, err
+	}
+	return s.readAccount(ctx)
+}
+
+func (s *Store) readAccount(ctx context.Context) (Account, error) {
 	fields, err := s.rdb.HGetAll(ctx, s.keyAccount()).Result()
 	if err != nil {
 		return Account{}, fmt.Errorf("read account %s: %w", s.account, s.trouble(err))
@@ -114,14 +126,14 @@ func (s *Store) SetTier(ctx context.Context, tier Tier, c Cause, at time.Time) (
 	if err != nil {
 		return Account{}, err
 	}
-	done, err := s.run(ctx, scriptSetTier, []string{s.keyAccount(), s.keyAccountLog()}, string(tier), wall(), appendFacts(nil, at, c))
+	done, err := s.run(ctx, scriptSetTier, []string{s.keyAccount(), s.keyAccountLog()}, string(tier), wall(), appendFacts(nil, at, s.by(c)))
 	if err != nil {
 		return Account{}, fmt.Errorf("set tier of account %s: %w", s.account, err)
 	}
 	if done != int64(1) {
 		return Account{}, fmt.Errorf("set tier of account %s: %w", s.account, ErrNoAccount)
 	}
-	return s.Account(ctx)
+	return s.readAccount(ctx)
 }
 
 // Partitions is the account's number of partitions, read once and then remembered (it never changes).
@@ -130,7 +142,7 @@ func (s *Store) Partitions(ctx context.Context) (int, error) {
 	if n := s.partitions.Load(); n > 0 {
 		return int(n), nil
 	}
-	a, err := s.Account(ctx)
+	a, err := s.readAccount(ctx)
 	if err != nil {
 		return 0, err
 	}

@@ -76,7 +76,7 @@ func TestCreateAccountRefuses(t *testing.T) {
 func TestMemoryStoresAreSeparate(t *testing.T) {
 	t.Parallel()
 	one := storetest.Memory(t)
-	two, err := crmstore.Open(t.Context(), crmstore.Config{URL: "memory", Account: one.AccountName()})
+	two, err := crmstore.Open(t.Context(), crmstore.Config{URL: "memory", Account: one.AccountName(), User: storetest.User})
 	if err != nil {
 		t.Fatal(err)
 	}

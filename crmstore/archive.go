@@ -55,6 +55,7 @@ var scriptArchive = mustScript("archive")
 // Outcomes are in the order of batches and targets. With an error (ErrFenced or a failed machine) some batches may
 // have been carried out.
 func (s *Store) Archive(ctx context.Context, o ArchiveOrder, batches []Archive) ([][]ArchiveOutcome, error) {
+	o.Cause = s.by(o.Cause)
 	a := archiver{store: s, order: o, enrollment: ""}
 	if o.Enroll != "" {
 		a.enrollment = (&Enrollment{State: Completed, Revision: o.Cause.Revision, Run: o.Cause.Run}).encode()

@@ -67,7 +67,7 @@ func (d *desk) restore(o crmstore.RestoreOrder, ids ...crmstore.ID) []crmstore.R
 func byRun(run string) crmstore.ArchiveOrder {
 	return crmstore.ArchiveOrder{
 		Object: crmstore.Contact, At: noon, Enroll: "stale",
-		Cause: crmstore.Cause{Actor: "workflow", Workflow: "stale", Revision: 2, Run: run},
+		Cause: crmstore.Cause{Actor: storetest.User, Workflow: "stale", Revision: 2, Run: run},
 	}
 }
 
@@ -101,7 +101,7 @@ func TestArchiveAndRestore(t *testing.T) {
 				t.Fatalf("contact %d: outcome %d", id, got)
 			}
 		}
-		want := &crmstore.Deletion{At: noon, Cause: crmstore.Cause{Actor: "workflow", Workflow: "stale", Revision: 2, Run: "stale@1", Reason: "trigger 1"}}
+		want := &crmstore.Deletion{At: noon, Cause: crmstore.Cause{Actor: storetest.User, Workflow: "stale", Revision: 2, Run: "stale@1", Reason: "trigger 1"}}
 		r := d.get(17)
 		if diff := cmp.Diff(want, r.Deletion); diff != "" || dump(r) != before[17] || r.Version != 2 {
 			t.Errorf("archived record: version %d, %s\ndeletion (-want +got):\n%s", r.Version, dump(r), diff)

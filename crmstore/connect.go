@@ -84,10 +84,10 @@ func connectMemory() (*Store, error) {
 		return nil, fmt.Errorf("start the in-memory store: %w", err)
 	}
 	o := tune(&redis.UniversalOptions{Addrs: []string{m.Addr()}, Password: secret})
-	return &Store{
+	return &Store{base: &base{
 		rdb: redis.NewClient(o.Simple()), place: "memory", volatile: true,
 		leave: func() error { m.Close(); return nil },
-	}, nil
+	}}, nil
 }
 
 // loadWithin is how long a new connection to a directory's server may take: if the server died, it starts again
@@ -109,7 +109,7 @@ func connectDir(ctx context.Context, dir string) (*Store, error) {
 	}
 	o := tune(&redis.UniversalOptions{}).Simple()
 	o.Dialer, o.DialTimeout = server.Dial, loadWithin
-	return &Store{rdb: redis.NewClient(o), place: "dir:" + dir, leave: server.Close}, nil
+	return &Store{base: &base{rdb: redis.NewClient(o), place: "dir:" + dir, leave: server.Close}}, nil
 }
 
 // connectSingle opens one server: redis:// or rediss:// (TLS), or unix:// for a socket. Further settings of the
@@ -128,7 +128,7 @@ func connectSingle(address string) (*Store, error) {
 	o.ContextTimeoutEnabled = tuned.ContextTimeoutEnabled
 	o.DisableIdentity = tuned.DisableIdentity
 	o.MaintNotificationsConfig = tuned.MaintNotificationsConfig
-	return &Store{rdb: redis.NewClient(o), place: place}, nil
+	return &Store{base: &base{rdb: redis.NewClient(o), place: place}}, nil
 }
 
 // connectMany opens a primary found through sentinels (redis+sentinel://USER:PASSWORD@HOST:PORT,HOST:PORT/MASTER?db=N),
@@ -146,7 +146,7 @@ func connectMany(address string) (*Store, error) {
 	if strings.HasPrefix(u.Scheme, "rediss") {
 		o.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12, InsecureSkipVerify: query.Get("skip_verify") == "true"}
 	}
-	s := &Store{place: place}
+	s := &Store{base: &base{place: place}}
 	path, cluster := strings.Trim(u.Path, "/"), strings.HasSuffix(u.Scheme, "+cluster")
 	for name := range query {
 		if known := name == "skip_verify" || !cluster && (name == "db" || name == "sentinel_user" || name == "sentinel_password"); !known {

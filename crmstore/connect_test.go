@@ -97,7 +97,7 @@ func TestCheckServer(t *testing.T) {
 
 func TestTroubleWords(t *testing.T) {
 	t.Parallel()
-	s := &Store{place: "redis://here"}
+	s := &Store{base: &base{place: "redis://here"}}
 	for text, want := range map[string]string{
 		"READONLY You can't write against a read only replica.":                                      "read-only replica",
 		"ERR Error running script (call to f_1): @user_script:1: -OOM command not allowed when used": "out of memory",

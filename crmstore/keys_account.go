@@ -4,6 +4,8 @@ package crmstore
 //
 //	crm:{account}:account          hash    layout, tier, partitions, created
 //	crm:{account}:schema           hash    <object> → properties (JSON); <object>:v → version
+//	crm:{account}:users            hash    name → "<version> <JSON>"
+//	crm:{account}:refusals         hash    permission → how often it was missing
 //	crm:{account}:log              stream  audit events of the account
 //	crm:{account}:workflows        hash    name → "<version> <JSON>"
 //	crm:{account}:rev:<workflow>   hash    revision number → JSON
@@ -18,6 +20,8 @@ func (s *Store) accountKey(name string) string { return "crm:{" + s.account + "}
 
 func (s *Store) keyAccount() string               { return s.accountKey("account") }
 func (s *Store) keySchema() string                { return s.accountKey("schema") }
+func (s *Store) keyUsers() string                 { return s.accountKey("users") }
+func (s *Store) keyRefusals() string              { return s.accountKey("refusals") }
 func (s *Store) keyAccountLog() string            { return s.accountKey("log") }
 func (s *Store) keyWorkflows() string             { return s.accountKey("workflows") }
 func (s *Store) keyRevisions(wf string) string    { return s.accountKey("rev:" + wf) }

@@ -35,7 +35,7 @@ func (s *Store) CreateList(ctx context.Context, o ObjectType, name string, c Cau
 		return List{}, err
 	}
 	reply, err := s.run(ctx, scriptCreateList, []string{s.keyLists(o), s.keyAccountLog()},
-		name, wall(), appendFacts(nil, at, c), string(o)+": "+name)
+		name, wall(), appendFacts(nil, at, s.by(c)), string(o)+": "+name)
 	if err != nil {
 		return List{}, fmt.Errorf("create list %q: %w", name, err)
 	}
@@ -79,7 +79,7 @@ func (s *Store) SetMembers(ctx context.Context, l List, ids []ID, member bool, c
 	unique := slices.Clone(ids)
 	slices.Sort(unique)
 	want, _ := byPartition(slices.Compact(unique), partitions)
-	facts := appendFacts(nil, at, c)
+	facts := appendFacts(nil, at, s.by(c))
 	bit := "0"
 	if member {
 		bit = "1"

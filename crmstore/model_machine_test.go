@@ -324,7 +324,7 @@ func TestModel(t *testing.T) {
 
 func newMachine(t *testing.T, rt *rapid.T, url string) *machine {
 	ctx := t.Context()
-	s, err := crmstore.Open(ctx, crmstore.Config{URL: url, Account: storetest.NewAccountName(t)})
+	s, err := crmstore.Open(ctx, crmstore.Config{URL: url, Account: storetest.NewAccountName(t), User: storetest.User})
 	if err != nil {
 		rt.Fatal(err)
 	}

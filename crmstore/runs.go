@@ -119,7 +119,7 @@ func (s *Store) SaveRun(ctx context.Context, r Run, notes ...Event) (Run, error)
 	args := []any{r.ID, r.Workflow, strconv.FormatUint(r.Version, 10), text, over, wall()}
 	for _, note := range notes {
 		note.Workflow, note.Revision, note.Run = r.Workflow, r.Revision, r.ID
-		args = append(args, note.Op, appendFacts(nil, note.At, note.Cause), note.Detail)
+		args = append(args, note.Op, appendFacts(nil, note.At, s.by(note.Cause)), note.Detail)
 	}
 	reply, err := s.run(ctx, scriptSaveRun, []string{s.keyRun(r.ID), s.keyActive(), s.keyAccountLog()}, args...)
 	if err != nil {

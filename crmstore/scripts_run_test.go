@@ -156,7 +156,7 @@ func TestScriptsAreSentAgain(t *testing.T) {
 func TestCloseLeavesNothing(t *testing.T) {
 	before := goleak.IgnoreCurrent()
 	for _, address := range []string{"memory", "dir:" + t.TempDir()} {
-		s, err := Open(t.Context(), Config{URL: address})
+		s, err := Open(t.Context(), Config{URL: address, User: "anna"})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -24,7 +24,7 @@ import (
 // openAt opens a store at an address and closes it at the end of the test.
 func openAt(t *testing.T, address string) (*crmstore.Store, error) {
 	t.Helper()
-	s, err := crmstore.Open(t.Context(), crmstore.Config{URL: address})
+	s, err := crmstore.Open(t.Context(), crmstore.Config{URL: address, User: storetest.User})
 	if err == nil {
 		t.Cleanup(func() { s.Close() })
 	}

@@ -25,10 +25,19 @@ const (
 type Config struct {
 	URL     string // redis://, rediss://, redis+sentinel://, redis+cluster://, unix://, dir:PATH, memory; "" = dir:.workflow
 	Account string // "" = default
+	User    string // who acts, see [Store.As]; "" = nobody, who may do nothing with what the account holds
 }
 
-// Store is one account in one Redis. It is safe for concurrent use.
+// Store is one account in one Redis, in the hands of one user: what that user may not do, it refuses. It is safe for
+// concurrent use.
 type Store struct {
+	*base
+	user   string // "" = nobody
+	system bool   // the program itself, which may do everything; see AsSystem
+}
+
+// base is what all handles of one opened store share.
+type base struct {
 	rdb      redis.UniversalClient
 	account  string
 	place    string // for people, without secrets
@@ -52,12 +61,15 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 	if !accountName.MatchString(c.Account) {
 		return nil, fmt.Errorf("account name %q: want 1 to 63 of a-z, 0-9 and -", c.Account)
 	}
+	if c.User != "" && !validUserName(c.User) {
+		return nil, userNameError(c.User)
+	}
 	redis.SetLogger(silence{}) // this package never logs; what goes wrong is in the errors
 	s, err := connect(ctx, c.URL)
 	if err != nil {
 		return nil, err
 	}
-	s.account = c.Account
+	s.account, s.user = c.Account, c.User
 	if err := s.check(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("open store %s: %w", s.place, err), s.Close())
 	}
@@ -81,7 +93,7 @@ func (s *Store) check(ctx context.Context) error {
 			return err
 		}
 	}
-	if _, err := s.Account(ctx); err != nil && !errors.Is(err, ErrNoAccount) {
+	if _, err := s.readAccount(ctx); err != nil && !errors.Is(err, ErrNoAccount) {
 		return err
 	}
 	return nil
@@ -108,6 +120,19 @@ func checkServer(info string, cluster bool) error {
 	}
 	return nil
 }
+
+// As is the same store in the hands of another user. It shares the connection, costs nothing and asks nobody: what the
+// user may do is looked up at each call, so that a permission that is granted or revoked counts from the next call on.
+// Whoever holds a Store may act as anybody; finding out who somebody is, is the caller's part.
+func (s *Store) As(user string) *Store { return &Store{base: s.base, user: user} }
+
+// AsSystem is the same store in the hands of the program itself, which may do everything. It is for housekeeping that
+// no person asks for (schedules, signs of life, purging what is due) and never carries out what a person asked for.
+// No name leads to it: As("system") is a user that no account has.
+func (s *Store) AsSystem() *Store { return &Store{base: s.base, user: systemUser, system: true} }
+
+// User is who acts through this handle: the name given to Open or As, "system", or "" for nobody.
+func (s *Store) User() string { return s.user }
 
 // Close leaves the store; the last process to leave a dir: store stops its server.
 func (s *Store) Close() error {

@@ -108,7 +108,7 @@ func (s *Store) newWriter(ctx context.Context, o ObjectType, mode WriteMode, c C
 	}
 	w := &writer{
 		store: s, object: o, mode: mode, schema: schema, partitions: partitions,
-		facts: appendFacts(nil, at, c), now: DateTimeValue(at),
+		facts: appendFacts(nil, at, s.by(c)), now: DateTimeValue(at),
 		created: schema.Number(PropertyCreated), modified: schema.Number(PropertyModified),
 		email: emailProperty(schema), columns: newColumnSet(schema),
 	}

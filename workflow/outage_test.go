@@ -84,7 +84,7 @@ func (c *cable) cut() {
 func worldOverCable(t *testing.T) (*world, *cable) {
 	t.Helper()
 	c := newCable(t, storetest.StartServer(t))
-	store, err := crmstore.Open(t.Context(), crmstore.Config{URL: "redis://" + c.place + "?max_retries=-1"})
+	store, err := crmstore.Open(t.Context(), crmstore.Config{URL: "redis://" + c.place + "?max_retries=-1", User: storetest.User})
 	if err != nil {
 		t.Fatal(err)
 	}

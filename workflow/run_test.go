@@ -96,7 +96,7 @@ func TestUndo_SaysWhatItCouldNotRestore(t *testing.T) {
 func TestReviewAndDryRun_WriteNothing(t *testing.T) {
 	t.Parallel()
 	url := "redis://" + storetest.StartServer(t)
-	store, err := crmstore.Open(t.Context(), crmstore.Config{URL: url})
+	store, err := crmstore.Open(t.Context(), crmstore.Config{URL: url, User: storetest.User})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -19,7 +19,7 @@ const (
 func TestEvaluation_MovesColumnsAlone(t *testing.T) {
 	t.Parallel()
 	url := "redis://" + storetest.StartServer(t)
-	store, err := crmstore.Open(t.Context(), crmstore.Config{URL: url, Account: "wire"})
+	store, err := crmstore.Open(t.Context(), crmstore.Config{URL: url, Account: "wire", User: storetest.User})
 	if err != nil {
 		t.Fatal(err)
 	}

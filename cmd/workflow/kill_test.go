@@ -167,7 +167,7 @@ type program struct {
 
 func (p program) command(args ...string) *exec.Cmd {
 	cmd := exec.Command("workflow", args...)
-	cmd.Env = append(os.Environ(), "WORKFLOW_STORE="+storetest.URL(p.t), "WORKFLOW_ACCOUNT="+p.store.AccountName(), "WORKFLOW_USER=mira")
+	cmd.Env = append(os.Environ(), "WORKFLOW_STORE="+storetest.URL(p.t), "WORKFLOW_ACCOUNT="+p.store.AccountName(), "WORKFLOW_USER="+storetest.User)
 	return cmd
 }
 

@@ -17,7 +17,7 @@ func TestImport_storeOutOfMemory(t *testing.T) {
 	t.Parallel()
 	const n = 20_000
 	at := storetest.StartServer(t)
-	s, err := crmstore.Open(t.Context(), crmstore.Config{URL: "redis://" + at})
+	s, err := crmstore.Open(t.Context(), crmstore.Config{URL: "redis://" + at, User: storetest.User})
 	if err != nil {
 		t.Fatal(err)
 	}

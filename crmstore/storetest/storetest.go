@@ -115,6 +115,9 @@ type Options struct {
 	Memory     bool          // in miniredis instead of the real server
 }
 
+// User is who acts through the stores that this package opens: super admin of the accounts that it makes.
+const User = "storetest"
+
 // Time is when the accounts of tests are made.
 var Time = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 
@@ -135,7 +138,7 @@ func OpenWith(t testing.TB, o Options) *crmstore.Store {
 		address = URL(t)
 	}
 	s := open(t, address, NewAccountName(t))
-	if _, err := s.CreateAccount(t.Context(), o.Tier, o.Partitions, crmstore.Cause{Actor: "storetest"}, Time); err != nil {
+	if _, err := s.CreateAccount(t.Context(), o.Tier, o.Partitions, crmstore.Cause{}, Time); err != nil {
 		t.Fatal("storetest: ", err)
 	}
 	return s
@@ -169,7 +172,7 @@ func NewAccountName(t testing.TB) string {
 
 func open(t testing.TB, address, account string) *crmstore.Store {
 	t.Helper()
-	s, err := crmstore.Open(context.Background(), crmstore.Config{URL: address, Account: account})
+	s, err := crmstore.Open(context.Background(), crmstore.Config{URL: address, Account: account, User: User})
 	if err != nil {
 		t.Fatal("storetest: ", err)
 	}

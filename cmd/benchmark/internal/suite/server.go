@@ -96,5 +96,5 @@ func (s *server) rewind(ctx context.Context) error {
 
 // open opens an account of the server, which need not exist.
 func (s *server) open(ctx context.Context, account string) (*crmstore.Store, error) {
-	return crmstore.Open(ctx, crmstore.Config{URL: s.url(), Account: account})
+	return crmstore.Open(ctx, crmstore.Config{URL: s.url(), Account: account, User: "benchmark"})
 }

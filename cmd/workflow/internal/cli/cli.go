@@ -181,10 +181,10 @@ func (s *session) open(ctx context.Context) (*crmstore.Store, error) {
 		return s.store, nil
 	}
 	if s.command.shared != nil {
-		s.store = s.command.shared
+		s.store = s.command.shared.As(s.user())
 		return s.store, nil
 	}
-	store, err := crmstore.Open(ctx, crmstore.Config{URL: s.storeURL(), Account: s.accountName()})
+	store, err := crmstore.Open(ctx, crmstore.Config{URL: s.storeURL(), Account: s.accountName(), User: s.user()})
 	if err != nil {
 		return nil, err
 	}
@@ -196,7 +196,7 @@ func (s *session) open(ctx context.Context) (*crmstore.Store, error) {
 }
 
 func (s *session) close() error {
-	if s.store == nil || s.store == s.command.shared {
+	if s.store == nil || s.command.shared != nil {
 		return nil
 	}
 	err := s.store.Close()

@@ -58,7 +58,7 @@ func (s *session) demoCommand() *cobra.Command {
 			"holds, approve, recycle bin, audit, undo. It shows each command as you would type it. Nothing is kept.",
 		Example: "  workflow demo", Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			store, err := crmstore.Open(cmd.Context(), crmstore.Config{URL: "memory"})
+			store, err := crmstore.Open(cmd.Context(), crmstore.Config{URL: "memory", User: s.user()})
 			if err != nil {
 				return err
 			}

@@ -54,6 +54,7 @@ func (s *session) explain(ctx context.Context, err error) *problem {
 	var p *problem
 	var taken *crmstore.EmailTakenError
 	var active *crmstore.ActiveRunError
+	var denied *crmstore.PermissionError
 	var refused *workflow.RefusedError
 	var stale *workflow.FindingsError
 	switch {
@@ -72,6 +73,8 @@ func (s *session) explain(ctx context.Context, err error) *problem {
 			code: exitRefused, message: err.Error(), findings: stale.List,
 			help: "properties or lists changed since it was published: repair the file and publish it again",
 		}
+	case errors.As(err, &denied):
+		return &problem{code: exitRefused, reason: workflow.RefusedPermission, message: denied.Message(), help: denied.Help()}
 	case errors.Is(err, crmstore.ErrAddress):
 		return &problem{code: exitUsage, reason: "store-address", message: err.Error()}
 	case errors.Is(err, crmstore.ErrNoAccount):
