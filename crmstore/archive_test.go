@@ -272,10 +272,21 @@ func TestMarkExisting(t *testing.T) {
 	t.Parallel()
 	both(t, func(t *testing.T, o storetest.Options) {
 		d := newDesk(t, o)
-		d.write(crmstore.UpsertAny, noon, d.up(1))
-		d.archive(byRun("stale@1"), d.targets("", 1))
 		p := crmstore.ID(1).Partition(16)
-		want := []crmstore.PartitionIDs{{Partition: p, IDs: []crmstore.ID{1, 7}}, {Partition: 3}, {Partition: p, IDs: []crmstore.ID{8}}}
+		other := crmstore.ID(2)
+		for other.Partition(16) != p {
+			other++
+		}
+		gone := other + 1 // was never there, so nothing enrolls it
+		for gone.Partition(16) != p {
+			gone++
+		}
+		d.write(crmstore.UpsertAny, noon, d.up(1), d.up(other))
+		d.archive(byRun("stale@1"), d.targets("", 1))
+		want := []crmstore.PartitionIDs{{Partition: p, IDs: []crmstore.ID{1, other}}, {Partition: 3}, {Partition: p, IDs: []crmstore.ID{gone}}}
+		if err := d.MarkExisting(t.Context(), crmstore.Contact, "stale", 5, want[2:]); err != nil {
+			t.Fatal(err)
+		}
 		if err := d.MarkExisting(t.Context(), crmstore.Contact, "stale", 5, want[:2]); err != nil {
 			t.Fatal(err)
 		}

@@ -16,7 +16,8 @@
 //	crm:{account/object/p}:enr:<wf>     hash    id (8 bytes) → enrollment in workflow wf
 //	crm:{account/object/p}:run:<run>    hash    the run's matches in this partition and what became of them
 //	crm:{account/object/p}:log          stream  audit events
-//	crm:{account/object/p}:cnt          hash    live, archived
+//	crm:{account/object/p}:cnt          hash    live, archived; purged: how many were removed for good, ever
+//	crm:{account/object/p}:free         list    slots that no record has; new records take them first
 //
 // Everything of the account as a whole (tier, schemas, lists, workflows, revisions, runs) is under
 // the hash tag {account}; e-mail claims are in buckets of their own, {account/contact/email/b}.
@@ -26,12 +27,13 @@
 //   - A record, its column cells, its audit event and its enrollment change together or not at all.
 //   - Columns, counts and lists' bits are derived or checked: [Store.Doctor] compares and repairs.
 //   - A slot belongs to a record until the record is purged. Deleting moves no data, and restoring
-//     gives back exactly what was there.
+//     gives back exactly what was there. A purged record's slot is emptied in the script that frees it.
 //   - An e-mail address belongs to at most one live contact.
 //   - No script reads a clock: every instant is an argument.
 //
 // # Never
 //
 // The package never logs, and no error text holds a property value other than the e-mail address
-// that the caller itself passed in. It never deletes a record for good: that is a purge, which this package does not have yet.
+// that the caller itself passed in. It never removes a record for good that is live, or that has been in the bin for
+// less than [Retention].
 package crmstore

@@ -11,15 +11,15 @@ import (
 
 // Problem is one thing Doctor found. Cells of one column that differ in one partition are one Problem.
 type Problem struct {
-	Code     string     `json:"code"` // column, slot, count, archived, email, list, enrollment, record
+	Code     string     `json:"code"` // column, slot, free, count, archived, email, list, enrollment, record
 	Object   ObjectType `json:"object"`
 	ID       ID         `json:"id,omitempty"` // the record, or the first of several; 0 when it is about none
 	Detail   string     `json:"detail"`       // no property values
 	Repaired bool       `json:"repaired"`
 }
 
-// Doctor compares derived data with records over all partitions, one at a time, and repairs it when asked: ids,
-// archived-at and property columns, counters, lists' bits of free slots, enrollments of no record, e-mail claims,
+// Doctor compares derived data with records over all partitions, one at a time, and repairs it when asked: ids, free
+// slots, archived-at and property columns, counters, lists' bits of free slots, enrollments of no record, e-mail claims,
 // and the counter that ids are taken from. It is safe while others write. Records are never changed, but for a
 // record that shares its slot with another: one of the two gets a slot of its own. A record that cannot be decoded, and
 // two live contacts with one e-mail, are reported and left alone. Repairing also drops dead e-mail claims,
@@ -111,6 +111,7 @@ type body struct {
 	columns   [][]byte   // as doctor.columns
 	lists     [][]byte   // as doctor.lists
 	enrolled  [][]string // as doctor.workflows: ids
+	free      []string   // slots
 	counts    Counts
 	uncounted bool // the counters cannot be read
 }
@@ -142,11 +143,13 @@ func (d *doctor) readWith(ctx context.Context, partition int, send sender) (*bod
 	k := d.store.partition(d.object, partition)
 	var records *redis.MapStringStringCmd
 	var texts, counts *redis.SliceCmd
+	var free *redis.StringSliceCmd
 	enrolled := make([]*redis.StringSliceCmd, len(d.workflows))
 	_, err := send(ctx, func(pipe redis.Pipeliner) error {
 		records = pipe.HGetAll(ctx, k.rec())
 		texts = pipe.MGet(ctx, d.stringKeys(k)...)
 		counts = pipe.HMGet(ctx, k.cnt(), "live", "archived")
+		free = pipe.LRange(ctx, k.free(), 0, -1)
 		for i, name := range d.workflows {
 			enrolled[i] = pipe.HKeys(ctx, k.enr(name))
 		}
@@ -158,7 +161,7 @@ func (d *doctor) readWith(ctx context.Context, partition int, send sender) (*bod
 		}
 		return nil, err
 	}
-	b := &body{partition: partition, records: records.Val()}
+	b := &body{partition: partition, records: records.Val(), free: free.Val()}
 	values := texts.Val()
 	next := func() []byte {
 		text, _ := values[0].(string)
@@ -207,7 +210,7 @@ const cureTries = 50
 // cure repairs a partition in one transaction that only happens if nobody writes to the partition meanwhile.
 func (d *doctor) cure(ctx context.Context, partition int) (x *examination, err error) {
 	k := d.store.partition(d.object, partition)
-	keys := append(d.stringKeys(k), k.rec(), k.cnt())
+	keys := append(d.stringKeys(k), k.rec(), k.cnt(), k.free())
 	for _, name := range d.workflows {
 		keys = append(keys, k.enr(name))
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strconv"
 
 	"github.com/redis/go-redis/v9"
 )
@@ -15,6 +16,7 @@ import (
 const (
 	problemColumn     = "column"     // a property column's cells differ from the records
 	problemSlot       = "slot"       // the ids column differs, or two records share a slot
+	problemFree       = "free"       // the list of free slots differs
 	problemCount      = "count"      // a counter is wrong
 	problemArchived   = "archived"   // the archived-at column differs
 	problemEmail      = "email"      // a live contact without the claim to its e-mail
@@ -42,6 +44,7 @@ func (d *doctor) diagnose(b *body) *examination {
 	x.readRecords()
 	x.giveSlots()
 	x.compareIDs()
+	x.compareFree()
 	x.compareArchived()
 	for i, p := range d.columns {
 		x.compareColumn(p, b.columns[i])
@@ -174,6 +177,39 @@ func (x *examination) compareIDs() {
 		binary.LittleEndian.PutUint64(want[8*slot:], uint64(id))
 	}
 	x.compare(column{problemSlot, "the ids", x.ids, want, partitionKeys.ids, true})
+}
+
+// compareFree compares the list of free slots with the slots that no record has. A slot that is in use all the same is
+// not given to a new record (the script looks), one that is missing is lost space.
+func (x *examination) compareFree() {
+	var want []any
+	for slot, id := range x.owners {
+		if id == 0 {
+			want = append(want, slot)
+		}
+	}
+	listed := make(map[int]bool, len(x.free))
+	wrong := 0
+	for _, text := range x.free {
+		slot, err := strconv.Atoi(text)
+		if err != nil || slot < 0 || slot >= len(x.owners) || x.owners[slot] != 0 || listed[slot] {
+			wrong++
+			continue
+		}
+		listed[slot] = true
+	}
+	missing := len(want) - len(listed)
+	if wrong == 0 && missing == 0 {
+		return
+	}
+	x.foundf(problemFree, 0, "partition %d: of %d free slots %d are missing on their list, and %d are on it that are not free",
+		x.partition, len(want), missing, wrong)
+	x.cures = append(x.cures, func(ctx context.Context, pipe redis.Pipeliner, k partitionKeys) {
+		pipe.Del(ctx, k.free())
+		for part := range slices.Chunk(want, recordsPerCall) {
+			pipe.RPush(ctx, k.free(), part...)
+		}
+	})
 }
 
 func (x *examination) compareArchived() {

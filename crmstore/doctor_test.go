@@ -118,24 +118,27 @@ func TestDoctor(t *testing.T) {
 		}, []string{"slot 3"}, false},
 		{"lost record", func(ctx context.Context, d *desk, raw redis.UniversalClient) error {
 			return raw.HDel(ctx, key(d, "rec"), name(5)).Err()
-		}, []string{"slot 0", "archived 0", "column 0", "column 0", "column 0", "column 0", "column 0", "count 0", "enrollment 5"}, false},
+		}, []string{"slot 0", "free 0", "archived 0", "column 0", "column 0", "column 0", "column 0", "column 0", "count 0", "enrollment 5"}, false},
 		{"lost record on a list", func(ctx context.Context, d *desk, raw redis.UniversalClient) error {
 			return raw.HDel(ctx, key(d, "rec"), name(4)).Err()
-		}, []string{"slot 0", "archived 0", "column 0", "column 0", "column 0", "column 0", "column 0", "list 0", "count 0"}, false},
+		}, []string{"slot 0", "free 0", "archived 0", "column 0", "column 0", "column 0", "column 0", "column 0", "list 0", "count 0"}, false},
 		{"two records in one slot", func(ctx context.Context, d *desk, raw redis.UniversalClient) error {
 			text, err := raw.HGet(ctx, key(d, "rec"), name(6)).Result()
 			if err != nil {
 				return err
 			}
 			return raw.HSet(ctx, key(d, "rec"), name(6), text[:8]+"\x00\x00\x00\x00"+text[12:]).Err()
-		}, []string{"slot 6", "slot 0", "archived 0", "column 0", "column 0", "column 0", "column 0", "column 0"}, false},
+		}, []string{"slot 6", "slot 0", "free 0", "archived 0", "column 0", "column 0", "column 0", "column 0", "column 0"}, false},
 		{"slot out of reach", func(ctx context.Context, d *desk, raw redis.UniversalClient) error {
 			text, err := raw.HGet(ctx, key(d, "rec"), name(6)).Result()
 			if err != nil {
 				return err
 			}
 			return raw.HSet(ctx, key(d, "rec"), name(6), text[:8]+"\xff\xff\xff\xff"+text[12:]).Err()
-		}, []string{"slot 6", "slot 0", "archived 0", "column 0", "column 0", "column 0", "column 0", "column 0"}, false},
+		}, []string{"slot 6", "slot 0", "free 0", "archived 0", "column 0", "column 0", "column 0", "column 0", "column 0"}, false},
+		{"free slots that are in use, out of reach or no slots", func(ctx context.Context, d *desk, raw redis.UniversalClient) error {
+			return raw.RPush(ctx, key(d, "free"), 3, 99, -1, "x").Err()
+		}, []string{"free 0"}, false},
 		{"wrong counter", func(ctx context.Context, d *desk, raw redis.UniversalClient) error {
 			return raw.HIncrBy(ctx, key(d, "cnt"), "live", 3).Err()
 		}, []string{"count 0"}, false},

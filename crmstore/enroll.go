@@ -86,15 +86,15 @@ func idFields(ids []ID) []string {
 
 var scriptEnrollExisting = mustScript("enroll_existing")
 
-// MarkExisting enrolls records as Existing, unless they have an enrollment already.
+// MarkExisting enrolls records as Existing, unless they have an enrollment already or are not there.
 func (s *Store) MarkExisting(ctx context.Context, o ObjectType, workflow string, revision int, ids []PartitionIDs) error {
 	value := (&Enrollment{State: Existing, Revision: revision}).encode()
 	var calls []call
 	for _, group := range ids {
 		for at := 0; at < len(group.IDs); at += recordsPerCall {
 			part := group.IDs[at:min(at+recordsPerCall, len(group.IDs))]
-			keys := []string{s.partition(o, group.Partition).enr(workflow)}
-			calls = append(calls, call{scriptEnrollExisting, keys, []any{value, packIDs(part)}})
+			keys := s.partition(o, group.Partition)
+			calls = append(calls, call{scriptEnrollExisting, []string{keys.enr(workflow), keys.rec()}, []any{value, packIDs(part)}})
 		}
 	}
 	err := inWindows(ctx, len(calls), callsPerWindow, func(ctx context.Context, from, to int) error {

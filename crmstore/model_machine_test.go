@@ -209,6 +209,24 @@ func (m *machine) members(t *rapid.T) {
 	}
 }
 
+// purge removes what has been in the bin for long enough at some instant.
+func (m *machine) purge(t *rapid.T) {
+	last := noon.Add(time.Duration(rapid.Int64Range(0, int64(m.clock.Sub(noon)/time.Second)).Draw(t, "seconds")) * time.Second)
+	var want int64
+	for id, r := range m.model.records {
+		if r.deletion != nil && !r.deletion.At.After(last) {
+			want++
+			delete(m.model.records, id)
+			delete(m.model.enrolled, id)
+			m.model.events[fmt.Sprint("purge ", id)]++
+		}
+	}
+	o := crmstore.PurgeOrder{Object: crmstore.Contact, Cause: someone, At: last.Add(crmstore.Retention)}
+	if got, err := m.store.Purge(m.ctx, o); err != nil || got.Purged != want || got.More {
+		t.Fatalf("purge of what was deleted at %v or before: %+v, %v; want %d", last, got, err, want)
+	}
+}
+
 // markExisting enrolls records that are there.
 func (m *machine) markExisting(t *rapid.T) {
 	id := m.id(t)
@@ -251,10 +269,11 @@ func (m *machine) check(t *rapid.T) {
 		t.Fatalf("Count = %+v, %v; want %+v", got, err, want)
 	}
 	m.checkColumns(t)
+	m.checkAll(t)
 	events := map[string]int{}
 	err := m.store.Audit(m.ctx, crmstore.AuditFilter{Object: crmstore.Contact}, func(e crmstore.Event) error {
 		for _, id := range e.IDs {
-			if e.Op == "create" || e.Op == "delete" || e.Op == "restore" {
+			if e.Op == "create" || e.Op == "delete" || e.Op == "restore" || e.Op == "purge" {
 				events[fmt.Sprint(e.Op, " ", id)]++
 			}
 		}
@@ -269,16 +288,17 @@ func (m *machine) check(t *rapid.T) {
 	}
 }
 
-// checkColumns compares each slot with its record.
+// checkColumns compares each slot with its record. A free slot is empty: nothing of an old record is left in it.
 func (m *machine) checkColumns(t *rapid.T) {
 	seen := 0
 	want := crmstore.Want{IDs: true, Properties: m.some, Lists: []int{m.list.Number}}
 	err := m.store.ReadColumns(m.ctx, crmstore.Contact, 0, modelPartitions, want, func(c *crmstore.Columns) error {
 		for slot := range c.Slots {
-			seen++
 			id := crmstore.ID(cellOf(c.IDs, slot))
 			r := m.model.records[id]
-			if r == nil || (r.deletion == nil) != (cellOf(c.Archived, slot) == 0) {
+			if id == 0 && cellOf(c.Archived, slot) == crmstore.FreeCell {
+				r = &modelRecord{}
+			} else if seen++; r == nil || (r.deletion == nil) != (cellOf(c.Archived, slot) == 0) {
 				return fmt.Errorf("slot %d of partition %d has id %d, archived-at %x; record %v", slot, c.Partition, id, cellOf(c.Archived, slot), r)
 			}
 			for i, number := range m.some {
@@ -294,7 +314,25 @@ func (m *machine) checkColumns(t *rapid.T) {
 		return nil
 	})
 	if err != nil || seen != len(m.model.records) {
-		t.Fatalf("%d slots (%v), want %d", seen, err, len(m.model.records))
+		t.Fatalf("%d slots of records (%v), want %d", seen, err, len(m.model.records))
+	}
+}
+
+// checkAll compares what comes by partition, where records are told from each other by their slots alone.
+func (m *machine) checkAll(t *rapid.T) {
+	versions := map[crmstore.ID]uint64{}
+	err := m.store.ReadAll(m.ctx, crmstore.Contact, 0, modelPartitions, func(p int, recs []*crmstore.Record) error {
+		for _, r := range recs {
+			versions[r.ID] = r.Version
+		}
+		return nil
+	})
+	want := map[crmstore.ID]uint64{}
+	for id, r := range m.model.records {
+		want[id] = r.version
+	}
+	if err != nil || !maps.Equal(versions, want) {
+		t.Fatalf("versions of all contacts (%v):\n got %v\nwant %v", err, versions, want)
 	}
 }
 
@@ -317,6 +355,7 @@ func TestModel(t *testing.T) {
 		defer m.store.Close()
 		rt.Repeat(map[string]func(*rapid.T){
 			"write": m.write, "archive": m.archive, "restore": m.restore, "members": m.members, "mark existing": m.markExisting,
+			"purge": m.purge,
 		})
 		m.check(rt)
 	})

@@ -149,7 +149,7 @@ func (s *Store) ReadAll(ctx context.Context, o ObjectType, from, to int, fn func
 			}
 			id := IDFromBytes(w.ids[at:])
 			if id == 0 {
-				continue // purged between the two reads
+				continue // it was in the slot of a damaged record; doctor tells
 			}
 			r, err := parseRecord(schema, id, bytes)
 			if err != nil {
@@ -162,36 +162,76 @@ func (s *Store) ReadAll(ctx context.Context, o ObjectType, from, to int, fn func
 	})
 }
 
-// whole is all records' bytes of one partition and its ids column. The column is read after the records and only
-// grows, so it knows the slot of each.
+// whole is all records' bytes of one partition and its ids column. The column is read after the records, and no slot
+// was given up in between, so it knows the slot of each.
 type whole struct {
 	records []string
 	ids     []byte
 }
 
+// wholeRead is the commands that read one partition. A slot may only go from one record to another when a purge gave
+// it up, and purges are counted: when the counts before and after differ, ids may name another record than the one
+// that was read, and the partition is read again.
+type wholeRead struct {
+	before, after *redis.SliceCmd // of one: nil, or how many were purged
+	records       *redis.StringSliceCmd
+	column        *redis.SliceCmd // of one: the ids
+}
+
+func (s *Store) readWhole(ctx context.Context, pipe redis.Pipeliner, k partitionKeys) wholeRead {
+	return wholeRead{
+		before: pipe.HMGet(ctx, k.cnt(), countPurged), records: pipe.HVals(ctx, k.rec()),
+		column: pipe.MGet(ctx, k.ids()), after: pipe.HMGet(ctx, k.cnt(), countPurged),
+	}
+}
+
+// ids is the ids column; empty when there is none.
+func (r wholeRead) ids() []byte {
+	text, _ := r.column.Val()[0].(string)
+	return view(text)
+}
+
+// steady reports whether no slot was given up while the partition was read.
+func (r wholeRead) steady() bool { return r.before.Val()[0] == r.after.Val()[0] }
+
+// readWholeAlone reads one partition in one transaction.
+func (s *Store) readWholeAlone(ctx context.Context, k partitionKeys) (r wholeRead, err error) {
+	_, err = s.rdb.TxPipelined(ctx, func(pipe redis.Pipeliner) error {
+		r = s.readWhole(ctx, pipe, k)
+		return nil
+	})
+	return r, s.trouble(err)
+}
+
 func (s *Store) eachWhole(ctx context.Context, o ObjectType, from, to int, fn func(p int, w whole) error) error {
 	type window struct {
-		from    int
-		records []*redis.StringSliceCmd
-		ids     []*redis.StringCmd
+		from  int
+		reads []wholeRead
 	}
 	load := func(ctx context.Context, i int) (window, error) {
 		w := window{from: from + i*wholesPerWindow}
 		pipe := s.rdb.Pipeline()
 		for p := w.from; p < min(w.from+wholesPerWindow, to); p++ {
-			keys := s.partition(o, p)
-			w.records = append(w.records, pipe.HVals(ctx, keys.rec()))
-			w.ids = append(w.ids, pipe.Get(ctx, keys.ids()))
+			w.reads = append(w.reads, s.readWhole(ctx, pipe, s.partition(o, p)))
 		}
-		if _, err := pipe.Exec(ctx); err != nil && !errors.Is(err, redis.Nil) {
+		if _, err := pipe.Exec(ctx); err != nil {
 			return w, s.trouble(err)
+		}
+		for j := range w.reads {
+			if w.reads[j].steady() {
+				continue
+			}
+			var err error
+			if w.reads[j], err = s.readWholeAlone(ctx, s.partition(o, w.from+j)); err != nil {
+				return w, err
+			}
 		}
 		return w, nil
 	}
 	n := (max(to-from, 0) + wholesPerWindow - 1) / wholesPerWindow
 	err := ahead(ctx, n, load, func(w window) error {
-		for j := range w.records {
-			if err := fn(w.from+j, whole{w.records[j].Val(), view(w.ids[j].Val())}); err != nil {
+		for j, r := range w.reads {
+			if err := fn(w.from+j, whole{r.records.Val(), r.ids()}); err != nil {
 				return callerError{err}
 			}
 		}

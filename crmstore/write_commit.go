@@ -257,7 +257,7 @@ func (r *round) insertCall(a act) call {
 		}
 	}
 	args[0], args[1], args[2] = wall(), r.facts, ids
-	names := []string{keys.rec(), keys.ids(), keys.arch(), keys.cnt(), keys.log()}
+	names := []string{keys.rec(), keys.ids(), keys.arch(), keys.cnt(), keys.log(), keys.free()}
 	for number, run := range runs {
 		if run != nil {
 			names = append(names, keys.col(number))

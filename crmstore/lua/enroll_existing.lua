@@ -1,10 +1,13 @@
--- enroll_existing enrolls records that have no enrollment in the workflow yet.
--- KEYS: 1 enrollments
+-- enroll_existing enrolls records that are there and have no enrollment in the workflow yet.
+-- KEYS: 1 enrollments, 2 records
 -- ARGV: 1 enrollment, 2 ids (8 bytes each)
 -- Returns: how many were enrolled
--- Cost: one HSETNX for each
+-- Cost: one HEXISTS and one HSETNX for each
 local n = 0
 for i = 1, #ARGV[2], 8 do
-  n = n + redis.call('HSETNX', KEYS[1], string.sub(ARGV[2], i, i + 7), ARGV[1])
+  local id = string.sub(ARGV[2], i, i + 7)
+  if redis.call('HEXISTS', KEYS[2], id) == 1 then
+    n = n + redis.call('HSETNX', KEYS[1], id, ARGV[1])
+  end
 end
 return n

@@ -47,6 +47,8 @@ func value(ctx context.Context, client *redis.Client, key string) (string, error
 		v, err = client.Get(ctx, key).Result()
 	case "hash":
 		v, err = client.HGetAll(ctx, key).Result()
+	case "list":
+		v, err = client.LRange(ctx, key, 0, -1).Result()
 	case "zset":
 		v, err = client.ZRangeWithScores(ctx, key, 0, -1).Result()
 	case "stream":

@@ -1,0 +1,242 @@
+package crmstore
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// BinDays is how many days a deleted record stays in the bin, where it can be restored.
+const BinDays = 90
+
+// Retention is how long a deleted record stays in the bin: after exactly so long it may be purged. Days are of 24
+// hours, whatever any clock does.
+const Retention = BinDays * 24 * time.Hour
+
+// PurgeOrder says which records are removed for good: those that at the instant At have been in the bin for
+// [Retention] or longer. There is no way to ask for younger ones.
+type PurgeOrder struct {
+	Object   ObjectType
+	Cause    Cause
+	At       time.Time
+	Limit    int                     // at most so many records; 0 = all
+	Progress func(done, total int64) // partitions looked at; nil = nobody is told
+}
+
+// PurgeReport is what a purge did.
+type PurgeReport struct {
+	Purged int64 // records removed for good
+	More   bool  // the limit was reached; there may be more
+}
+
+// countPurged is the counter of a partition's records that were removed for good. It never goes down: readers tell by
+// it that a slot may have gone from one record to another.
+const countPurged = "purged"
+
+// purgeAtOnce is how many records one round of a purge reads, and then removes.
+const purgeAtOnce = 4096
+
+var scriptPurge = mustScript("purge")
+
+// Purge removes records that have been in the bin for [Retention] for good: record, cells, list bits, enrollments; their
+// slots become free. The work is done in scripts of at most 64 records, each of which removes its records wholly and
+// adds one audit event with their ids. It may be interrupted and repeated at any time; records that somebody restores
+// or changes meanwhile stay. So do records whose slot is in doubt: [Store.Doctor] comes first then.
+func (s *Store) Purge(ctx context.Context, o PurgeOrder) (PurgeReport, error) {
+	report, err := s.purge(ctx, o)
+	if err != nil {
+		return report, fmt.Errorf("purge %s: %w", o.Object.Plural(), err)
+	}
+	return report, nil
+}
+
+func (s *Store) purge(ctx context.Context, o PurgeOrder) (report PurgeReport, err error) {
+	partitions, err := s.Partitions(ctx)
+	if err != nil {
+		return report, err
+	}
+	last := TimeCell(o.At.Add(-Retention).UnixMilli())
+	facts := appendFacts(nil, o.At, o.Cause)
+	for from := 0; from < partitions; from += columnsPerWindow {
+		to := min(from+columnsPerWindow, partitions)
+		var due []ID
+		err := s.ReadColumns(ctx, o.Object, from, to, Want{IDs: true}, func(c *Columns) error {
+			due = appendExpired(due, c, last)
+			return nil
+		})
+		if err != nil {
+			return report, err
+		}
+		for len(due) > 0 {
+			most := purgeAtOnce
+			if o.Limit > 0 {
+				most = min(most, o.Limit-int(report.Purged))
+			}
+			if report.More = most == 0; report.More {
+				return report, nil
+			}
+			part := due[:min(most, len(due))]
+			due = due[len(part):]
+			n, err := s.purgeExpired(ctx, o.Object, part, last, facts)
+			if report.Purged += n; err != nil {
+				return report, err
+			}
+		}
+		if o.Progress != nil {
+			o.Progress(int64(to), int64(partitions))
+		}
+	}
+	return report, nil
+}
+
+// appendExpired appends the ids of the partition's records that went into the bin at the instant of last, or before.
+func appendExpired(ids []ID, c *Columns, last uint64) []ID {
+	for at := 0; at+8 <= len(c.Archived) && at+8 <= len(c.IDs); at += 8 {
+		cell := binary.LittleEndian.Uint64(c.Archived[at:])
+		if cell == 0 || cell > last {
+			continue // live, younger, or a free slot
+		}
+		if id := IDFromBytes(c.IDs[at:]); id != 0 {
+			ids = append(ids, id)
+		}
+	}
+	return ids
+}
+
+// purgeExpired removes those of the records that the record itself, which is the truth, says to have expired.
+func (s *Store) purgeExpired(ctx context.Context, o ObjectType, ids []ID, last uint64, facts []byte) (purged int64, err error) {
+	targets, err := s.binned(ctx, o, ids, last)
+	if err != nil || len(targets) == 0 {
+		return 0, err
+	}
+	done, err := s.forget(ctx, o, targets, facts)
+	return int64(len(done)), err
+}
+
+// binned finds out the versions of those of the records that went into the bin at the instant of the cell last, or before.
+func (s *Store) binned(ctx context.Context, o ObjectType, ids []ID, last uint64) ([]Target, error) {
+	partitions, err := s.Partitions(ctx)
+	if err != nil {
+		return nil, err
+	}
+	want, _ := byPartition(ids, partitions)
+	var targets []Target
+	err = s.fetch(ctx, o, want, func(i int, values []any) error {
+		for j, v := range values {
+			bytes, _ := v.(string)
+			h, err := parseHeader(view(bytes))
+			if err != nil || h.archived == 0 || h.archived > last {
+				continue // it is gone, restored, or damaged, which doctor tells
+			}
+			targets = append(targets, Target{ID: want[i].IDs[j], Slot: h.slot, Version: h.version})
+		}
+		return nil
+	})
+	return targets, err
+}
+
+// traces are the keys in which a record leaves something behind, beside its own bytes.
+type traces struct {
+	columns   []int // of all properties that ever had one
+	lists     []int
+	workflows []string
+}
+
+// traces reads them. Whoever asks must have read the records before: what a record got into later gave it another version.
+func (s *Store) traces(ctx context.Context, o ObjectType) (t traces, err error) {
+	schema, err := s.Schema(ctx, o)
+	if err != nil {
+		return t, err
+	}
+	for i := range schema.Properties {
+		if p := &schema.Properties[i]; p.Columnar() {
+			t.columns = append(t.columns, p.Number)
+		}
+	}
+	lists, err := s.Lists(ctx, o)
+	if err != nil {
+		return t, err
+	}
+	for _, l := range lists {
+		t.lists = append(t.lists, l.Number)
+	}
+	workflows, err := s.Workflows(ctx)
+	if err != nil {
+		return t, err
+	}
+	for _, w := range workflows {
+		t.workflows = append(t.workflows, w.Name)
+	}
+	slices.Sort(t.lists)
+	return t, nil
+}
+
+// keys are the traces' keys in a partition: columns, lists, enrollments.
+func (t *traces) keys(k partitionKeys) []string {
+	keys := make([]string, 0, len(t.columns)+len(t.lists)+len(t.workflows))
+	for _, n := range t.columns {
+		keys = append(keys, k.col(n))
+	}
+	for _, n := range t.lists {
+		keys = append(keys, k.list(n))
+	}
+	for _, name := range t.workflows {
+		keys = append(keys, k.enr(name))
+	}
+	return keys
+}
+
+// forget removes records in the bin that are still at the version that was read, and says which it removed.
+func (s *Store) forget(ctx context.Context, o ObjectType, targets []Target, facts []byte) ([]ID, error) {
+	partitions, err := s.Partitions(ctx)
+	if err != nil {
+		return nil, err
+	}
+	t, err := s.traces(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	free := binary.LittleEndian.AppendUint64(nil, FreeCell)
+	g := groupBy(len(targets), partitions, func(i int) int { return targets[i].ID.Partition(partitions) })
+	var calls []call
+	var parts [][]int
+	for _, p := range g.used() {
+		k := s.partition(o, p)
+		keys := append([]string{k.rec(), k.ids(), k.arch(), k.cnt(), k.log(), k.free()}, t.keys(k)...)
+		for part := range slices.Chunk(g.of(p), targetsPerCall) {
+			parts = append(parts, part)
+			calls = append(calls, call{scriptPurge, keys, []any{
+				wall(), facts, free, len(t.columns), len(t.lists), packTargets(targets, part),
+			}})
+		}
+	}
+	told := make([]string, len(calls))
+	err = inWindows(ctx, len(calls), callsPerWindow, func(ctx context.Context, from, to int) error {
+		replies, err := s.runAll(ctx, calls[from:to])
+		for i := from; i < to && err == nil; i++ {
+			told[i], err = outcomes(replies[i-from], len(parts[i]))
+		}
+		return err
+	})
+	var gone []ID
+	for i, text := range told {
+		for j := range text {
+			if text[j] == '1' {
+				gone = append(gone, targets[parts[i][j]].ID)
+			}
+		}
+	}
+	return gone, err
+}
+
+// packTargets is the targets that part names as scripts take them: id and version each.
+func packTargets(targets []Target, part []int) []byte {
+	b := make([]byte, 0, 16*len(part))
+	for _, i := range part {
+		id := targets[i].ID.Bytes()
+		b = binary.LittleEndian.AppendUint64(append(b, id[:]...), targets[i].Version)
+	}
+	return b
+}
