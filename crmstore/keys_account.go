@@ -15,6 +15,8 @@ package crmstore
 //	crm:{account}:active           hash    workflow → its run that is not over
 //	crm:{account}:lists:<object>   hash    static list → number; the empty name counts them
 //	crm:{account}:id:<object>      string  highest record id so far
+//	crm:{account}:outbox           hash    id of a mail → "<version> <JSON>"
+//	crm:{account}:outbox:queue     zset    mails that are not over → when a sender may take them (ms)
 
 func (s *Store) accountKey(name string) string { return "crm:{" + s.account + "}:" + name }
 
@@ -29,3 +31,5 @@ func (s *Store) keyRun(run string) string         { return s.accountKey("run:" +
 func (s *Store) keyRuns() string                  { return s.accountKey("runs") }
 func (s *Store) keyRunsOf(workflow string) string { return s.accountKey("runs:" + workflow) }
 func (s *Store) keyActive() string                { return s.accountKey("active") }
+func (s *Store) keyOutbox() string                { return s.accountKey("outbox") }
+func (s *Store) keyOutboxQueue() string           { return s.accountKey("outbox:queue") }

@@ -32,8 +32,9 @@ var mayImport = map[string][]string{
 	"triggers":                  {"workflow/diag", "crmstore"},
 	"actions":                   {"workflow/diag", "crmstore", "triggers"},
 	"workflow":                  {"workflow/diag", "crmstore", "triggers", "actions"},
+	"workflow/outbox":           {"crmstore"},
 	"examples":                  {},
-	"cmd/workflow/internal/cli": {"workflow/diag", "crmstore", "crmstore/csvfile", "triggers", "actions", "workflow", "examples"},
+	"cmd/workflow/internal/cli": {"workflow/diag", "crmstore", "crmstore/csvfile", "triggers", "actions", "workflow", "workflow/outbox", "examples"},
 	"cmd/workflow":              {"cmd/workflow/internal/cli"},
 
 	"cmd/benchmark/internal/people": {"crmstore"},
@@ -54,6 +55,7 @@ var mayImportInTests = map[string][]string{
 	"triggers":                  {"crmstore/storetest"},
 	"actions":                   {"crmstore/storetest"},
 	"workflow":                  {"crmstore/storetest"},
+	"workflow/outbox":           {"crmstore/storetest"},
 	"examples":                  {"workflow/diag", "crmstore", "crmstore/csvfile", "triggers", "actions", "workflow", "crmstore/storetest"},
 	"cmd/workflow/internal/cli": {"crmstore/storetest"},
 	"cmd/workflow":              {"workflow/diag", "crmstore", "crmstore/csvfile", "triggers", "actions", "workflow", "examples", "crmstore/storetest"},
@@ -80,11 +82,12 @@ var onlyIn = []struct {
 	{"gopkg.in/yaml.v3", []string{"workflow", "workflow/diag"}, "only workflow reads YAML"},
 	{"github.com/prometheus/", []string{"workflow", "cmd/"}, "metrics belong to the runner and the daemon"},
 	{"github.com/spf13/", []string{"cmd/workflow/internal/cli"}, "only the command line has flags"},
+	{"github.com/wneessen/go-mail", []string{"workflow/outbox"}, "only the outbox sends mail"},
 }
 
 // testLibraries are not linked into the program; crmstore/storetest is test code that other packages import.
 var testLibraries = []string{
-	"testing", "github.com/google/go-cmp/", "github.com/rogpeppe/go-internal/", "github.com/santhosh-tekuri/jsonschema/",
+	"testing", "github.com/google/go-cmp/", "github.com/rogpeppe/go-internal/", "github.com/emersion/", "github.com/santhosh-tekuri/jsonschema/",
 	"go.uber.org/goleak", "pgregory.net/rapid",
 }
 
