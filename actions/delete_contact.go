@@ -2,7 +2,6 @@ package actions
 
 import (
 	"context"
-	"fmt"
 	"strconv"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
@@ -41,44 +40,5 @@ func (contactDeleter) Do(ctx context.Context, records Records, call Call) ([][]O
 	if err := deleteContact().Refuse(call.Object); err != nil {
 		return nil, err
 	}
-	order := crmstore.ArchiveOrder{
-		Object: call.Object, Cause: call.Cause, At: call.At, Enroll: call.Cause.Workflow, Fence: call.Fence,
-	}
-	batches := make([]crmstore.Archive, len(call.Batches))
-	for i, b := range call.Batches {
-		targets := make([]crmstore.Target, len(b.Records))
-		for j, r := range b.Records {
-			targets[j] = crmstore.Target{
-				ID: r.ID, Slot: r.Slot, Version: r.Version, Reason: "trigger " + strconv.Itoa(r.Trigger),
-			}
-		}
-		batches[i] = crmstore.Archive{Partition: b.Partition, Targets: targets}
-	}
-	archived, err := records.Archive(ctx, order, batches)
-	if err != nil {
-		return nil, fmt.Errorf("delete contacts for run %s: %w", call.Cause.Run, err)
-	}
-	return archiveOutcomes(archived)
-}
-
-func archiveOutcomes(archived [][]crmstore.ArchiveOutcome) ([][]Outcome, error) {
-	out := make([][]Outcome, len(archived))
-	for i, batch := range archived {
-		out[i] = make([]Outcome, len(batch))
-		for j, o := range batch {
-			switch o {
-			case crmstore.Archived:
-				out[i][j] = Done
-			case crmstore.AlreadyByRun:
-				out[i][j] = Repeated
-			case crmstore.AlreadyArchived, crmstore.Gone:
-				out[i][j] = Left
-			case crmstore.VersionChanged:
-				out[i][j] = Stale
-			default:
-				return nil, fmt.Errorf("delete contacts: the store answered %d, which is no outcome of an archive", o)
-			}
-		}
-	}
-	return out, nil
+	return archive(ctx, records, call, call.Cause.Workflow, func(r Tested) string { return "trigger " + strconv.Itoa(r.Trigger) })
 }

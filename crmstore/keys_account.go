@@ -12,7 +12,7 @@ package crmstore
 //	crm:{account}:run:<run>        string  "<version> <JSON>"
 //	crm:{account}:runs             zset    run → when it started (ms)
 //	crm:{account}:runs:<workflow>  zset    the same, of one workflow
-//	crm:{account}:active           hash    workflow → its run that is not over
+//	crm:{account}:active           hash    workflow → its run that is not over; a deletion by hand → itself
 //	crm:{account}:lists:<object>   hash    static list → number; the empty name counts them
 //	crm:{account}:id:<object>      string  highest record id so far
 //	crm:{account}:outbox           hash    id of a mail → "<version> <JSON>"

@@ -121,7 +121,8 @@ func parseMatches(partition int, fields []any) (m Matches, there bool, err error
 	return m, true, nil
 }
 
-// FinishMatches marks partitions done with their totals; their ids stay for 100 days, for undo.
+// FinishMatches marks partitions done with their totals; their ids, and what a deletion by hand keeps under its own
+// name, stay for 100 days, for undo.
 func (s *Store) FinishMatches(ctx context.Context, o ObjectType, run string, m []Matches) error {
 	return inChunks(0, len(m), matchesAtOnce, func(from, to int) error {
 		pipe := s.rdb.Pipeline()
@@ -130,6 +131,7 @@ func (s *Store) FinishMatches(ctx context.Context, o ObjectType, run string, m [
 			key := s.partition(o, match.Partition).run(run)
 			pipe.HSet(ctx, key, matchDone, true, matchDeleted, match.Deleted, matchChanged, match.Changed, matchFailed, match.Failed)
 			pipe.Expire(ctx, key, matchesKept)
+			pipe.Expire(ctx, s.partition(o, match.Partition).enr(run), matchesKept) // of a workflow's run nothing is there
 		}
 		if _, err := pipe.Exec(ctx); err != nil {
 			return fmt.Errorf("finish matches of run %s: %w", run, s.trouble(err))

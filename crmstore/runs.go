@@ -27,10 +27,30 @@ const (
 // again, while no other one is under way.
 func (s RunState) Over() bool { return s == RunDone || s == RunFailed || s == RunCancelled }
 
-// Run is one pass of a workflow.
+// RunKind says what a run carries out.
+type RunKind string
+
+// The kinds of runs.
+const (
+	RunWorkflow RunKind = ""       // one pass of a workflow
+	RunDelete   RunKind = "delete" // a deletion of many records by hand
+)
+
+// Selection is what a deletion by hand was asked to delete: the records on a list, those for which an expression is
+// true, or, with both, those on the list for which it is true. With neither it is ids, which are the run's matches.
+type Selection struct {
+	Where string `json:"where,omitempty"`
+	List  string `json:"list,omitempty"`
+}
+
+// Run is one pass of a workflow, or one deletion of many records by hand.
 type Run struct {
-	ID         string     `json:"run"` // NAME@SLOT for a scheduled run, NAME@NOW.N for one by hand
-	Workflow   string     `json:"workflow"`
+	ID         string     `json:"run"` // NAME@SLOT for a scheduled run, NAME@NOW.N for one by hand, delete@NOW.N for a deletion
+	Kind       RunKind    `json:"kind,omitempty"`
+	Workflow   string     `json:"workflow"`              // "" for a deletion by hand
+	Selection  *Selection `json:"selection,omitempty"`   // of a deletion by hand; else nil
+	ListNumber int        `json:"list_number,omitempty"` // of Selection.List, so that another list of that name is not taken for it
+	Why        string     `json:"why,omitempty"`         // the reason that a person gave; may be empty
 	Object     ObjectType `json:"object"`
 	Revision   int        `json:"revision"`
 	Scheduled  bool       `json:"scheduled"`
@@ -61,6 +81,36 @@ type Totals struct {
 	Failed          int64 `json:"failed"`
 }
 
+// EnrollsIn is the name under which records that the run deleted are enrolled: the workflow's, or the run's own id
+// for a deletion by hand. So a run that goes on after a crash knows what it deleted, also when it was restored since.
+func (r *Run) EnrollsIn() string {
+	if r.Kind == RunDelete {
+		return r.ID
+	}
+	return r.Workflow
+}
+
+// check is an error when the run cannot be saved under its names.
+func (r *Run) check() error {
+	switch {
+	case r.ID == "", r.Kind == RunWorkflow && !workflowName.MatchString(r.Workflow):
+		return fmt.Errorf("run %q of workflow %q: both need a name", r.ID, r.Workflow)
+	case r.Kind == RunDelete && (r.Workflow != "" || r.Selection == nil):
+		return fmt.Errorf("run %s: a deletion by hand has a selection and no workflow", r.ID)
+	case r.Kind != RunWorkflow && r.Kind != RunDelete:
+		return fmt.Errorf("run %s: kind %q is not known", r.ID, r.Kind)
+	}
+	return nil
+}
+
+// keyRunsLike is the index, beside the one of all runs, that lists the run. A deletion by hand has no other one.
+func (s *Store) keyRunsLike(r *Run) string {
+	if r.Kind == RunDelete {
+		return s.keyRuns()
+	}
+	return s.keyRunsOf(r.Workflow)
+}
+
 func parseRun(id, text string) (Run, error) {
 	var r Run
 	version, err := parseVersioned(text, &r)
@@ -77,10 +127,10 @@ var (
 )
 
 // CreateRun saves a new run unless its workflow has one that is not over (*ActiveRunError) or the id is taken
-// (ErrExists). A run is listed by its StartedAt.
+// (ErrExists). Deletions by hand do not wait for each other. A run is listed by its StartedAt.
 func (s *Store) CreateRun(ctx context.Context, r Run) (Run, error) {
-	if r.ID == "" || !workflowName.MatchString(r.Workflow) {
-		return Run{}, fmt.Errorf("create run %q of workflow %q: both need a name", r.ID, r.Workflow)
+	if err := r.check(); err != nil {
+		return Run{}, fmt.Errorf("create %w", err)
 	}
 	if r.State.Over() {
 		return Run{}, fmt.Errorf("create run %s: it is %s already", r.ID, r.State)
@@ -89,8 +139,8 @@ func (s *Store) CreateRun(ctx context.Context, r Run) (Run, error) {
 	if err != nil {
 		return Run{}, fmt.Errorf("create run %s: %w", r.ID, err)
 	}
-	reply, err := s.run(ctx, scriptCreateRun, []string{s.keyRun(r.ID), s.keyActive(), s.keyRuns(), s.keyRunsOf(r.Workflow)},
-		r.ID, r.Workflow, text, r.StartedAt.UnixMilli())
+	reply, err := s.run(ctx, scriptCreateRun, []string{s.keyRun(r.ID), s.keyActive(), s.keyRuns(), s.keyRunsLike(&r)},
+		r.ID, r.EnrollsIn(), text, r.StartedAt.UnixMilli())
 	if err != nil {
 		return Run{}, fmt.Errorf("create run %s: %w", r.ID, err)
 	}
@@ -116,7 +166,7 @@ func (s *Store) SaveRun(ctx context.Context, r Run, notes ...Event) (Run, error)
 	if r.State.Over() {
 		over = 1
 	}
-	args := []any{r.ID, r.Workflow, strconv.FormatUint(r.Version, 10), text, over, wall()}
+	args := []any{r.ID, r.EnrollsIn(), strconv.FormatUint(r.Version, 10), text, over, wall()}
 	for _, note := range notes {
 		note.Workflow, note.Revision, note.Run = r.Workflow, r.Revision, r.ID
 		args = append(args, note.Op, appendFacts(nil, note.At, s.by(note.Cause)), note.Detail)
@@ -150,6 +200,7 @@ func (s *Store) Run(ctx context.Context, id string) (Run, error) {
 // RunFilter narrows Runs; zero fields do not.
 type RunFilter struct {
 	Workflow string
+	ByHand   bool // deletions by hand only
 	State    RunState
 	Limit    int
 }
@@ -189,7 +240,7 @@ func (s *Store) Runs(ctx context.Context, f RunFilter) ([]Run, error) {
 			if err != nil {
 				return nil, err
 			}
-			if f.State != "" && r.State != f.State {
+			if f.State != "" && r.State != f.State || f.ByHand && r.Kind != RunDelete {
 				continue
 			}
 			if found = append(found, r); f.Limit > 0 && len(found) == f.Limit {

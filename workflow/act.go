@@ -70,7 +70,7 @@ func (p *actor) actRange(ctx context.Context, from, to int) error {
 }
 
 // mayGoOn asks, before each round, all that may have changed: the context, who owns the run, whether it was
-// cancelled, the account's tier, the workflow's switch.
+// cancelled, the account's tier, the workflow's switch, the list that a deletion by hand was asked for.
 func (p *pass) mayGoOn(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -78,7 +78,7 @@ func (p *pass) mayGoOn(ctx context.Context) error {
 	if err := p.owned(ctx); err != nil {
 		return err
 	}
-	return checkRuns(ctx, p.store, p.workflow)
+	return mayAct(ctx, p.store, p.saved())
 }
 
 // openParts reads what is to be done. On a run that was carried before, records that it deleted count as done, also
@@ -222,6 +222,9 @@ func (p *pass) do(ctx context.Context, batches []actions.Batch) ([][]actions.Out
 	call := actions.Call{
 		Object: p.def.Object, At: wall(), Fence: p.fence, Batches: batches,
 		Cause: crmstore.Cause{Actor: run.StartedBy, Workflow: run.Workflow, Revision: run.Revision, Run: run.ID},
+	}
+	if p.byHand {
+		call.Cause.Reason = reasonByHand(run)
 	}
 	var all [][]actions.Outcome
 	for i, step := range p.def.Actions {

@@ -27,12 +27,24 @@ func (r *Runner) Approve(ctx context.Context, id, by string, at time.Time) (crms
 	if run.State != crmstore.RunHeld {
 		return run, &RefusedError{Reason: RefusedState, Message: fmt.Sprintf("run %s is %s, not held: there is nothing to approve", id, run.State)}
 	}
+	if run.Kind == crmstore.RunDelete {
+		return run, &RefusedError{
+			Reason:  RefusedCount,
+			Message: fmt.Sprintf("run %s is a deletion by hand and goes on only with the count of what it deletes", id),
+			Help:    fmt.Sprintf("workflow approve %s --confirm %d", id, enrolling(run.Totals)),
+		}
+	}
 	if err := checkRuns(ctx, r.Store, run.Workflow); err != nil {
 		if refused, ok := errors.AsType[*RefusedError](err); ok {
 			r.Metrics.refused(run.Workflow, refused.Reason)
 		}
 		return run, err
 	}
+	return r.goOn(ctx, run, by, at)
+}
+
+// goOn carries a held run on from behind its guard.
+func (r *Runner) goOn(ctx context.Context, run crmstore.Run, by string, at time.Time) (crmstore.Run, error) {
 	taken, err := r.take(ctx, run, func(run *crmstore.Run) {
 		run.ApprovedBy = by
 		if run.Stage == stageGuard {
@@ -78,7 +90,10 @@ func (r *Runner) Cancel(ctx context.Context, id, by string, at time.Time) (crmst
 			return run, fmt.Errorf("cancel run %s: %w", id, err)
 		}
 		if !carried {
-			r.Metrics.ended(passEnd{run: saved, counted: counted})
+			r.newPass(saved).metrics().ended(passEnd{run: saved, counted: counted})
+			if err := r.forgetShown(ctx, saved); err != nil {
+				return saved, fmt.Errorf("cancel run %s: %w", id, err)
+			}
 		}
 		r.event(ctx, saved, slog.LevelInfo, "run cancelled", slog.String("by", by))
 		return saved, nil

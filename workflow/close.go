@@ -57,10 +57,12 @@ func (p *pass) end(ctx context.Context, err error) (crmstore.Run, error) {
 	case errors.As(err, &interrupted):
 		return p.finish(ctx, ending{state: crmstore.RunRunning, cause: err})
 	case errors.As(err, &limit):
-		p.r.Metrics.refused(p.workflow, RefusedLimit)
+		p.metrics().refused(p.workflow, RefusedLimit)
 		return p.finish(ctx, ending{state: crmstore.RunHeld, reason: limit.reason, asked: true})
+	case errors.As(err, &refused) && p.byHand: // whoever asked for it is there to be told, and may repeat it
+		return p.finish(ctx, ending{state: crmstore.RunFailed, reason: refused.Message, cause: refused})
 	case errors.As(err, &refused):
-		p.r.Metrics.refused(p.workflow, refused.Reason)
+		p.metrics().refused(p.workflow, refused.Reason)
 		return p.finish(ctx, ending{state: crmstore.RunHeld, reason: refused.Message})
 	case errors.As(err, &lost), errors.Is(err, crmstore.ErrFenced):
 		return p.leave(ctx)
@@ -149,7 +151,7 @@ func (p *pass) report(ctx context.Context, run crmstore.Run, cause error) {
 			end.actions = append(end.actions, step.Spec.Name)
 		}
 	}
-	p.r.Metrics.ended(end)
+	p.metrics().ended(end)
 	what, level := "run done", slog.LevelInfo
 	switch run.State {
 	case crmstore.RunRunning:
@@ -214,7 +216,7 @@ func (r *Runner) completed(ctx context.Context, run crmstore.Run, parts []crmsto
 	if len(parts) == 0 {
 		return nil, nil
 	}
-	enrolled, err := r.Store.Enrollments(ctx, run.Object, run.Workflow, parts)
+	enrolled, err := r.Store.Enrollments(ctx, run.Object, run.EnrollsIn(), parts)
 	if err != nil {
 		return nil, err
 	}

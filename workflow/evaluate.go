@@ -9,6 +9,9 @@ import (
 
 // evaluate saves who matches. A restarted evaluation first takes away what the one before left in each range.
 func (p *pass) evaluate(ctx context.Context) error {
+	if p.byHand && *p.saved().Selection == (crmstore.Selection{}) {
+		return errIDsLost(p.id)
+	}
 	restarted := p.carriedBefore()
 	var totals crmstore.Totals
 	look := sweep{store: p.store, def: p.def, now: p.saved().Now, progress: p.r.stageProgress(stageEvaluate)}
@@ -32,7 +35,7 @@ func (p *pass) evaluate(ctx context.Context) error {
 		run.Suppressed, run.AlreadyEnrolled = totals.Suppressed, totals.AlreadyEnrolled
 	})
 	if err == nil {
-		p.r.Metrics.evaluated(p.def.Name, totals)
+		p.metrics().evaluated(p.def.Name, totals)
 	}
 	return err
 }

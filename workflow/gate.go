@@ -18,6 +18,8 @@ const (
 	RefusedOff        = "off"        // the workflow is switched off
 	RefusedActive     = "active"     // another run of the workflow is not over
 	RefusedState      = "state"      // the run is in a state that does not allow it
+	RefusedList       = "list"       // the list that a deletion by hand was asked for is gone
+	RefusedCount      = "count"      // another count than that of the records to delete was typed
 )
 
 // RefusedError says that something is not allowed. Nothing was changed, and nothing is broken.
@@ -58,6 +60,14 @@ func checkActions(d *Definition) error {
 		}
 	}
 	return nil
+}
+
+// mayAct is nil when the run may act now: a workflow's as checkRuns says, a deletion by hand as checkByHand does.
+func mayAct(ctx context.Context, store *crmstore.Store, run crmstore.Run) error {
+	if run.Kind == crmstore.RunDelete {
+		return checkByHand(ctx, store, run)
+	}
+	return checkRuns(ctx, store, run.Workflow)
 }
 
 // checkRuns is nil when a run of the workflow may act now: the account's tier allows it and the workflow is on.

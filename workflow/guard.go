@@ -27,6 +27,9 @@ func (l Limits) OverLimit(o crmstore.ObjectType, count, live int64) string {
 
 // guard compares the number of matches with the limits. Over one of them it holds the run.
 func (p *pass) guard(ctx context.Context) error {
+	if p.byHand {
+		return p.guardByHand(ctx)
+	}
 	counts, err := p.store.Count(ctx, p.def.Object)
 	if err != nil {
 		return fmt.Errorf("count %s for run %s: %w", p.def.Object.Plural(), p.id, err)

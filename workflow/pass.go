@@ -37,7 +37,8 @@ type pass struct {
 	id    string
 	fence uint64
 
-	workflow string // name
+	workflow string // name; "" for a deletion by hand
+	byHand   bool   // a deletion by hand: no tier, no switch, no metrics of a workflow
 
 	def     *Definition       // set by load
 	matcher *triggers.Matcher // set by load; actors have clones
@@ -56,7 +57,18 @@ type pass struct {
 }
 
 func (r *Runner) newPass(run crmstore.Run) *pass {
-	return &pass{r: r, store: r.Store, id: run.ID, workflow: run.Workflow, fence: run.Fence, began: wall(), counted: run.Totals, run: run}
+	return &pass{
+		r: r, store: r.Store, id: run.ID, workflow: run.Workflow, byHand: run.Kind == crmstore.RunDelete,
+		fence: run.Fence, began: wall(), counted: run.Totals, run: run,
+	}
+}
+
+// metrics are the workflow's; a deletion by hand has none.
+func (p *pass) metrics() *Metrics {
+	if p.byHand {
+		return nil
+	}
+	return p.r.Metrics
 }
 
 // carriedBefore reports whether another pass, or this one before trouble, may have left something behind.
@@ -239,10 +251,18 @@ func (p *pass) remaining(ctx context.Context) error {
 	}
 }
 
-// load compiles the run's own revision and fixes its instant.
+func loadWorkflow(ctx context.Context, store *crmstore.Store, run crmstore.Run) (*Definition, error) {
+	return loadRevision(ctx, store, run.Workflow, run.Revision)
+}
+
+// load compiles the run's own revision, or what a deletion by hand was asked for, and fixes its instant.
 func (p *pass) load(ctx context.Context) error {
 	run := p.saved()
-	def, err := loadRevision(ctx, p.store, run.Workflow, run.Revision)
+	load := loadWorkflow
+	if p.byHand {
+		load = loadByHand
+	}
+	def, err := load(ctx, p.store, run)
 	if err != nil {
 		return err
 	}

@@ -38,6 +38,11 @@ type FindingsError struct {
 
 // Error names the workflow, the revision and the first finding that stops it.
 func (e *FindingsError) Error() string {
+	return fmt.Sprintf("workflow %s revision %d no longer loads: %s", e.Workflow, e.Revision, e.first())
+}
+
+// first is the first finding that stops it, and how many more do.
+func (e *FindingsError) first() string {
 	first, more := "", -1
 	for _, f := range e.List {
 		if f.Code.Severity == diag.Error {
@@ -50,7 +55,7 @@ func (e *FindingsError) Error() string {
 	if more > 0 {
 		first += fmt.Sprintf(" (and %d more)", more)
 	}
-	return fmt.Sprintf("workflow %s revision %d no longer loads: %s", e.Workflow, e.Revision, first)
+	return first
 }
 
 // Publish asks the gate, freezes the file as a new revision when it differs from the current one, and switches the

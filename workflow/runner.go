@@ -222,7 +222,7 @@ func (r *Runner) Resume(ctx context.Context, id string) (crmstore.Run, error) {
 // resume takes the run over and carries it on. An interrupted run that may not go on becomes held, so that switching
 // the workflow on again, perhaps weeks later, does not set it going by itself.
 func (r *Runner) resume(ctx context.Context, run crmstore.Run) (crmstore.Run, error) {
-	err := checkRuns(ctx, r.Store, run.Workflow)
+	err := mayAct(ctx, r.Store, run)
 	var refused *RefusedError
 	if err != nil && (!errors.As(err, &refused) || run.State != crmstore.RunRunning) {
 		return run, err

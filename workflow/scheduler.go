@@ -136,6 +136,7 @@ func (l *loop) report(ctx context.Context, err error) {
 }
 
 // active counts held runs and goes on with runs that nobody carries. One whose workflow is off by now becomes held.
+// Deletions by hand are left alone: whoever stopped one may have had a reason, and it is theirs to resume.
 func (l *loop) active(ctx context.Context) {
 	runs, err := l.r.Store.ActiveRuns(ctx)
 	if err != nil {
@@ -144,6 +145,9 @@ func (l *loop) active(ctx context.Context) {
 	}
 	held := 0
 	for _, run := range runs {
+		if run.Kind == crmstore.RunDelete {
+			continue
+		}
 		if run.State == crmstore.RunHeld {
 			held++
 		}

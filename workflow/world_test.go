@@ -231,8 +231,12 @@ func (w *world) wantDeleted(run crmstore.Run, want []crmstore.ID) {
 			for _, id := range e.IDs {
 				events[id]++
 			}
-			if e.Workflow != run.Workflow || e.Revision != run.Revision || !strings.HasPrefix(e.Reason, "trigger ") {
-				w.Errorf("audit event %+v does not name workflow, revision and trigger", e)
+			why := "trigger "
+			if run.Kind == crmstore.RunDelete {
+				why = reasonByHand(run)
+			}
+			if e.Workflow != run.Workflow || e.Revision != run.Revision || !strings.HasPrefix(e.Reason, why) {
+				w.Errorf("audit event %+v does not name workflow, revision and why", e)
 			}
 		}
 		return nil

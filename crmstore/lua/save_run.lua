@@ -1,6 +1,6 @@
 -- save_run writes a run if it is still at the version that was read, and appends audit events about it.
 -- KEYS: 1 the run, 2 active hash, 3 account log
--- ARGV: 1 run id, 2 workflow, 3 version read, 4 run (JSON), 5 over (1: frees the workflow for its next run; 0: holds it), 6 wall (ms), 7.. events: op, facts, detail
+-- ARGV: 1 run id, 2 workflow (a deletion by hand: the run id), 3 version read, 4 run (JSON), 5 over (1: frees the workflow for its next run; 0: holds it), 6 wall (ms), 7.. events: op, facts, detail
 -- Returns: the new version; 0 if another version is there; or the id of another run of the workflow that is not over, when this one should go on
 -- Cost: constant
 -- Uses: log

@@ -2,6 +2,8 @@ package cli
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -89,6 +91,23 @@ func (s *session) completeRuns(states ...crmstore.RunState) completer {
 			return nil
 		})
 		return ids, cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveKeepOrder
+	}
+}
+
+// completeLists offers the lists of the object type that the call names.
+func (s *session) completeLists(object func() (crmstore.ObjectType, error)) completer {
+	return func(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
+		var names []string
+		s.complete(cmd, func(ctx context.Context, store *crmstore.Store) error {
+			o, err := object()
+			if err != nil {
+				return err
+			}
+			lists, err := store.Lists(ctx, o)
+			names = slices.Sorted(maps.Keys(lists))
+			return err
+		})
+		return names, cobra.ShellCompDirectiveNoFileComp
 	}
 }
 

@@ -57,6 +57,7 @@ func (s *session) explain(ctx context.Context, err error) *problem {
 	var denied *crmstore.PermissionError
 	var refused *workflow.RefusedError
 	var stale *workflow.FindingsError
+	var undeletable *workflow.UndeletableError
 	switch {
 	case errors.As(err, &p):
 		return p
@@ -67,6 +68,8 @@ func (s *session) explain(ctx context.Context, err error) *problem {
 		}
 	case errors.As(err, &refused):
 		return &problem{code: exitRefused, reason: refused.Reason, message: refused.Message, help: refused.Help}
+	case errors.As(err, &undeletable):
+		return undeletableProblem(undeletable)
 	case errors.As(err, &stale):
 		s.showFindings(stale.List, nil)
 		return &problem{
@@ -99,6 +102,22 @@ func (s *session) explain(ctx context.Context, err error) *problem {
 		}
 	}
 	return &problem{code: exitFailed, message: err.Error()}
+}
+
+// undeletableProblem says what to do about ids that cannot be deleted.
+func undeletableProblem(e *workflow.UndeletableError) *problem {
+	p := &problem{code: exitRefused, reason: "not-found", message: e.Error()}
+	switch {
+	case len(e.Elsewhere) > 0:
+		for _, other := range e.Elsewhere {
+			p.help = "name the object type: --object " + string(other)
+		}
+	case e.Asked > 1:
+		p.help = "to delete the others: --skip-missing"
+	case len(e.Deleted) > 0:
+		p.reason = "archived"
+	}
+	return p
 }
 
 // repeatFlags is the part of a suggested command that leads to the same store and account.

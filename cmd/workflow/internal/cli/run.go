@@ -172,6 +172,12 @@ func showRun(o *output, run crmstore.Run) {
 	showTotals(o, run)
 	switch run.State {
 	case crmstore.RunHeld:
+		if run.Kind == crmstore.RunDelete {
+			o.facts(
+				[2]string{"delete them:", fmt.Sprintf("workflow approve %s --confirm N", run.ID)},
+				[2]string{"or leave it:", "workflow cancel " + run.ID})
+			return
+		}
 		o.facts(
 			[2]string{"see who:", "workflow review " + run.Workflow + " --now " + stamp(run.Now)},
 			[2]string{"let it go on:", "workflow approve " + run.ID},
@@ -185,6 +191,13 @@ func showRun(o *output, run crmstore.Run) {
 	}
 }
 
+func matchedNote(run crmstore.Run) string {
+	if run.Kind == crmstore.RunDelete {
+		return "asked to be deleted"
+	}
+	return "a trigger was true"
+}
+
 func showTotals(o *output, run crmstore.Run) {
 	tb := &table{columns: []column{{head: ""}, {head: "", right: true}, {head: ""}}}
 	line := func(name string, n int64, always bool, note string) {
@@ -193,7 +206,7 @@ func showTotals(o *output, run crmstore.Run) {
 		}
 	}
 	line("evaluated", run.Evaluated, true, "live "+run.Object.Plural())
-	line("matched", run.Matched, true, "a trigger was true")
+	line("matched", run.Matched, true, matchedNote(run))
 	line("suppressed", run.Suppressed, false, "kept by a suppression")
 	line("enrolled before", run.AlreadyEnrolled, false, "left alone")
 	if run.State != workflow.RunDryRun {

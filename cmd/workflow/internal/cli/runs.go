@@ -21,7 +21,7 @@ func (s *session) runsCommand() *cobra.Command {
 	var filter crmstore.RunFilter
 	var state string
 	cmd := &cobra.Command{
-		Use: "runs [RUN] [--workflow NAME] [--state STATE] [--limit N]", Short: "past and present runs; or all about one",
+		Use: "runs [RUN] [--workflow NAME] [--by-hand] [--state STATE] [--limit N]", Short: "past and present runs; or all about one",
 		Example:           "  workflow runs --state held\n  workflow runs stale-leads@2026-11-23T03:00:00Z",
 		Args:              args(0, 1, "the id of a run, or nothing"),
 		ValidArgsFunction: s.completeRuns(),
@@ -43,6 +43,7 @@ func (s *session) runsCommand() *cobra.Command {
 		},
 	}
 	cmd.Flags().StringVar(&filter.Workflow, "workflow", "", "only runs of this workflow")
+	cmd.Flags().BoolVar(&filter.ByHand, "by-hand", false, "only deletions by hand")
 	cmd.Flags().StringVar(&state, "state", "", "only runs in this state: running, held, done, failed or cancelled")
 	cmd.Flags().IntVar(&filter.Limit, "limit", 20, "at most so many runs")
 	_ = cmd.RegisterFlagCompletionFunc("workflow", s.completeWorkflows(false))
@@ -53,7 +54,10 @@ func (s *session) runsCommand() *cobra.Command {
 // runDocument is a run with all that is known of it.
 type runDocument struct {
 	workflow.Report
+	Kind       crmstore.RunKind    `json:"kind,omitempty"`
 	Object     crmstore.ObjectType `json:"object"`
+	Selection  *crmstore.Selection `json:"selection,omitempty"`
+	Why        string              `json:"why,omitempty"`
 	Scheduled  bool                `json:"scheduled"`
 	Stage      string              `json:"stage"`
 	StartedBy  string              `json:"started_by"`
@@ -66,7 +70,7 @@ type runDocument struct {
 
 func newRunDocument(r crmstore.Run) runDocument {
 	doc := runDocument{
-		Report: workflow.NewReport(r), Object: r.Object, Scheduled: r.Scheduled, Stage: r.Stage, StartedBy: r.StartedBy,
+		Report: workflow.NewReport(r), Kind: r.Kind, Object: r.Object, Selection: r.Selection, Why: r.Why, Scheduled: r.Scheduled, Stage: r.Stage, StartedBy: r.StartedBy,
 		ApprovedBy: r.ApprovedBy, StartedAt: r.StartedAt, LastSeen: r.Beat, Owner: r.Owner,
 	}
 	if !r.FinishedAt.IsZero() {
@@ -87,16 +91,27 @@ func (s *session) showOneRun(ctx context.Context, store *crmstore.Store, id stri
 			by += " (scheduled)"
 		}
 		o.printf("\n")
-		o.facts(
-			[2]string{"workflow", run.Workflow + " " + revisionText(run.Revision)},
+		o.facts(append(whatFor(run),
 			[2]string{"as of", stamp(run.Now)},
 			[2]string{"started", stamp(run.StartedAt) + " by " + by},
 			[2]string{"approved by", run.ApprovedBy},
 			[2]string{"ended", stamp(run.FinishedAt)},
 			[2]string{"took", took(runTime(run))},
-			[2]string{"stage", run.Stage})
+			[2]string{"stage", run.Stage})...)
 	})
 	return nil
+}
+
+// whatFor is what a run carries out: a revision of a workflow, or what a deletion by hand was asked for.
+func whatFor(run crmstore.Run) [][2]string {
+	if run.Kind != crmstore.RunDelete {
+		return [][2]string{{"workflow", run.Workflow + " " + revisionText(run.Revision)}}
+	}
+	asked := "ids"
+	if *run.Selection != (crmstore.Selection{}) {
+		asked = workflow.SelectionExpression(*run.Selection)
+	}
+	return [][2]string{{"deletes", run.Object.Plural() + ": " + clean(asked)}, {"reason", clean(run.Why)}}
 }
 
 func runTime(run crmstore.Run) time.Duration {
@@ -164,15 +179,22 @@ func (s *session) onRun(cmd *cobra.Command, states []crmstore.RunState, do func(
 }
 
 func (s *session) approveCommand() *cobra.Command {
+	confirm := int64(-1)
 	cmd := &cobra.Command{
-		Use: "approve RUN", Short: "let a held run go on",
+		Use: "approve RUN [--confirm N]", Short: "let a held run go on",
 		Long: "approve lets a run go on that a limit held. It acts on the contacts that matched when it was held, never on more,\n" +
-			"and still leaves alone those that no longer match.",
+			"and still leaves alone those that no longer match. A deletion by hand that was stopped at its question goes on\n" +
+			"when its number is typed.",
 		Example: "  workflow runs --state held\n  workflow approve stale-leads@2026-11-23T03:00:00Z",
 	}
+	cmd.Flags().Int64Var(&confirm, "confirm", -1, "for a deletion by hand: how many records it must delete")
 	return s.onRun(cmd, []crmstore.RunState{crmstore.RunHeld}, func(ctx context.Context, store *crmstore.Store, id string) error {
+		run, err := store.Run(ctx, id)
+		if err == nil && run.Kind == crmstore.RunDelete && run.State == crmstore.RunHeld {
+			return s.confirmDeletion(ctx, store, run, confirm)
+		}
 		r, bar := s.runner(store)
-		run, err := r.Approve(ctx, id, s.user(), s.now())
+		run, err = r.Approve(ctx, id, s.user(), s.now())
 		bar.end()
 		return s.emitRun(run, err)
 	})
@@ -187,6 +209,9 @@ func (s *session) resumeCommand() *cobra.Command {
 		r, bar := s.runner(store)
 		run, err := r.Resume(ctx, id)
 		bar.end()
+		if run.Kind == crmstore.RunDelete {
+			return s.emitDeletion(run, err)
+		}
 		return s.emitRun(run, err)
 	})
 }

@@ -1,0 +1,314 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/workflow"
+	"github.com/crm-workflow/crm-workflow/workflow/diag"
+)
+
+// deleteFlags are what a deletion by hand is asked with.
+type deleteFlags struct {
+	object  func() (crmstore.ObjectType, error)
+	ids     string // file of ids, - for stdin
+	where   string
+	list    string
+	now     string
+	reason  string
+	confirm int64 // below 0: not given
+	yes     bool
+	skip    bool
+}
+
+func (s *session) deleteCommand() *cobra.Command {
+	f := &deleteFlags{}
+	cmd := &cobra.Command{
+		Use:   "delete ID|E-MAIL... | --ids FILE | --where EXPR | --list NAME  [--confirm N] [--object TYPE]",
+		Short: "delete one record or many, to the recycle bin",
+		Long: "delete puts records into the recycle bin, from where `workflow restore` brings them back for 90 days. One record\n" +
+			"needs a yes (at the terminal, or --yes). For more, their number must be typed (at the terminal, or --confirm N);\n" +
+			"another number deletes nothing. A deletion of many is a run: `workflow undo RUN` brings all of it back, and\n" +
+			"`workflow resume RUN` goes on with one that was interrupted. It deletes the records that were found when the\n" +
+			"number was asked, never more, and leaves alone those that by then no longer match.",
+		Example: "  workflow delete --object deal 4711\n  workflow delete --ids ids.txt --confirm 312\n" +
+			"  workflow delete --where 'contact.lifecyclestage == \"subscriber\" && unknown(contact.email)'\n" +
+			"  workflow delete --list old-leads",
+		Args: args(0, -1, ""),
+	}
+	f.object = objectFlag(cmd)
+	cmd.Flags().StringVar(&f.ids, "ids", "", "delete the records with the ids (of contacts also the e-mail addresses) in this file, one a line; - for stdin")
+	cmd.Flags().StringVar(&f.where, "where", "", "delete the records for which this expression is true, as in a workflow's triggers")
+	cmd.Flags().StringVar(&f.list, "list", "", "delete the records on this list; with --where, those for which the expression is true; the list stays")
+	cmd.Flags().Int64Var(&f.confirm, "confirm", -1, "how many records this must delete; with another number it deletes nothing")
+	cmd.Flags().BoolVar(&f.yes, "yes", false, "delete one record without asking")
+	cmd.Flags().BoolVar(&f.skip, "skip-missing", false, "leave out ids that are unknown or deleted already, instead of deleting nothing")
+	cmd.Flags().StringVar(&f.reason, "reason", "", "why, for the audit log")
+	nowFlag(cmd, &f.now)
+	_ = cmd.RegisterFlagCompletionFunc("list", s.completeLists(f.object))
+	cmd.RunE = func(cmd *cobra.Command, words []string) error { return s.delete(cmd.Context(), f, words) }
+	return cmd
+}
+
+// check is a usage error unless the flags say in exactly one way what to delete.
+func (f *deleteFlags) check(words []string) error {
+	byIDs := len(words) > 0 || f.ids != ""
+	bySearch := f.where != "" || f.list != ""
+	switch {
+	case !byIDs && !bySearch:
+		return usagef("workflow delete ID..., or --ids FILE, --where EXPR, --list NAME; see: workflow delete --help", "delete what?")
+	case byIDs && bySearch:
+		return usagef("give ids, or search with --where and --list", "ids and --where or --list are two different questions")
+	case f.skip && bySearch:
+		return usagef("leave it out", "--skip-missing is about ids")
+	case f.yes && bySearch:
+		return usagef("write --confirm N with their number", "--yes is for one record named by its id")
+	}
+	return nil
+}
+
+func (s *session) delete(ctx context.Context, f *deleteFlags, words []string) error {
+	if err := f.check(words); err != nil {
+		return err
+	}
+	o, err := f.object()
+	if err != nil {
+		return err
+	}
+	at, err := s.instant(f.now)
+	if err != nil {
+		return err
+	}
+	store, err := s.open(ctx)
+	if err != nil {
+		return err
+	}
+	q := workflow.DeleteRequest{
+		Object: o, Selection: crmstore.Selection{Where: f.where, List: f.list}, Skip: f.skip, Now: at, By: s.user(), Why: f.reason,
+	}
+	if f.where != "" || f.list != "" {
+		return s.deleteSearch(ctx, store, f, q)
+	}
+	if q.IDs, err = s.named(ctx, store, naming{o, words, f.ids, f.skip}); err != nil {
+		return err
+	}
+	if q.IDs, err = workflow.Deletable(ctx, store, o, q.IDs, f.skip); err != nil {
+		return err
+	}
+	switch len(q.IDs) {
+	case 0:
+		return refusedf("", "none of the ids is a live %s; nothing was deleted", o)
+	case 1:
+		return s.deleteOne(ctx, store, f, q)
+	}
+	return s.deleteMany(ctx, store, f, q, int64(len(q.IDs)))
+}
+
+// deleteSearch checks the expression, and counts first where nobody can be asked for the number.
+func (s *session) deleteSearch(ctx context.Context, store *crmstore.Store, f *deleteFlags, q workflow.DeleteRequest) error {
+	sel := &selection{store: store, object: q.Object}
+	var err error
+	if sel.partitions, err = store.Partitions(ctx); err != nil {
+		return err
+	}
+	if f.list != "" {
+		if _, err := findList(ctx, store, q.Object, f.list); err != nil {
+			return err
+		}
+	}
+	text := f.where
+	if text == "" {
+		text = workflow.SelectionExpression(q.Selection)
+	}
+	if sel.matcher, err = s.compileWhere(ctx, sel, text, q.Now); err != nil {
+		return err
+	}
+	if f.list != "" && f.where != "" { // the whole, after the part whose places in --where a person can see
+		if sel.matcher, err = s.compileWhere(ctx, sel, workflow.SelectionExpression(q.Selection), q.Now); err != nil {
+			return err
+		}
+	}
+	if f.confirm >= 0 || s.command.StdinTerminal {
+		return s.deleteMany(ctx, store, f, q, -1)
+	}
+	n, err := sel.count(ctx)
+	if err != nil {
+		return err
+	}
+	return needsCount(n, q.Object)
+}
+
+func needsCount(n int64, o crmstore.ObjectType) error {
+	return &problem{
+		code: exitUsage, reason: "count", message: fmt.Sprintf("this would delete %s, and there is no terminal to ask for that number at; nothing was deleted", records(n, o)),
+		help: fmt.Sprintf("if that is what you want, add: --confirm %d", n),
+	}
+}
+
+// deletedDocument is one deletion without a run.
+type deletedDocument struct {
+	Object  crmstore.ObjectType `json:"object"`
+	ID      crmstore.ID         `json:"id"`
+	Deleted int                 `json:"deleted"`
+}
+
+func (s *session) deleteOne(ctx context.Context, store *crmstore.Store, f *deleteFlags, q workflow.DeleteRequest) error {
+	id := q.IDs[0]
+	if f.confirm >= 0 && f.confirm != 1 {
+		return wrongCount(f.confirm, 1, q.Object)
+	}
+	if f.confirm < 0 && !f.yes {
+		if !s.command.StdinTerminal {
+			return usagef(fmt.Sprintf("workflow delete --object %s %s --yes", q.Object, id), "deleting needs a yes, and there is no terminal to ask at; nothing was deleted")
+		}
+		if err := s.askYes(fmt.Sprintf("Delete %s? It can be restored for %d days.", s.called(ctx, store, q.Object, id), binDays)); err != nil {
+			return err
+		}
+	}
+	cause := s.cause(f.reason)
+	if cause.Reason == "" {
+		cause.Reason = "delete"
+	}
+	if err := workflow.DeleteRecord(ctx, store, q.Object, id, cause, s.now()); err != nil {
+		return err
+	}
+	s.emit(deletedDocument{q.Object, id, 1}, func(o *output) {
+		o.printf("%s %s deleted; bring it back within %d days: workflow restore --object %s %s\n", q.Object, id, binDays, q.Object, id)
+	})
+	return nil
+}
+
+// called is a record in words: contact 4711 (Ada Lovelace, ada@example.com).
+func (s *session) called(ctx context.Context, store *crmstore.Store, o crmstore.ObjectType, id crmstore.ID) string {
+	text := fmt.Sprintf("%s %s", o, id)
+	schema, err := store.Schema(ctx, o)
+	if err != nil {
+		return text
+	}
+	recs, err := store.Get(ctx, o, []crmstore.ID{id})
+	if err != nil || len(recs) == 0 {
+		return text
+	}
+	name, email := nameOf(recs[0], schema), textOf(recs[0], schema, "email")
+	switch {
+	case name != "" && email != "":
+		return text + " (" + clean(name) + ", " + clean(email) + ")"
+	case name+email != "":
+		return text + " (" + clean(name+email) + ")"
+	}
+	return text
+}
+
+// wrongCount refuses a deletion or a restore because of the number that was typed.
+func wrongCount(typed, found int64, o crmstore.ObjectType) error {
+	return &problem{
+		code: exitRefused, reason: workflow.RefusedCount,
+		message: fmt.Sprintf("the count typed is %s, but these are %s; nothing was changed", diag.Thousands(typed), records(found, o)),
+	}
+}
+
+// deleteMany prepares the run, has its number typed, and carries it out. known is how many records there are, below 0
+// when they are still to be found: a wrong number is refused before anything is saved where that is possible.
+func (s *session) deleteMany(ctx context.Context, store *crmstore.Store, f *deleteFlags, q workflow.DeleteRequest, known int64) error {
+	switch {
+	case known >= 0 && f.confirm >= 0 && f.confirm != known:
+		return wrongCount(f.confirm, known, q.Object)
+	case known >= 0 && f.confirm < 0 && !s.command.StdinTerminal:
+		return needsCount(known, q.Object)
+	}
+	r, bar := s.runner(store)
+	run, err := r.PrepareDelete(ctx, q)
+	bar.end()
+	if err != nil {
+		return s.emitDeletion(run, err)
+	}
+	if run.State == crmstore.RunDone {
+		if f.confirm > 0 {
+			return wrongCount(f.confirm, 0, q.Object)
+		}
+		return s.emitDeletion(run, nil)
+	}
+	return s.confirmDeletion(ctx, store, run, f.confirm)
+}
+
+// confirmDeletion asks for the number of a prepared deletion unless it was given, and carries the deletion out. A
+// deletion whose number was not given is cancelled.
+func (s *session) confirmDeletion(ctx context.Context, store *crmstore.Store, run crmstore.Run, typed int64) error {
+	r, bar := s.runner(store)
+	found, err := run.Matched, error(nil)
+	if typed < 0 {
+		typed, err = s.askCount(ctx, store, run)
+	}
+	if err == nil && typed != found {
+		err = wrongCount(typed, found, run.Object)
+	}
+	if err != nil {
+		_, cancelErr := r.Cancel(context.WithoutCancel(ctx), run.ID, s.user(), s.now())
+		return errors.Join(err, cancelErr)
+	}
+	run, err = r.Confirm(ctx, run.ID, typed, s.user(), s.now())
+	bar.end()
+	return s.emitDeletion(run, err)
+}
+
+// askCount shows what a deletion would delete, and has the number typed.
+func (s *session) askCount(ctx context.Context, store *crmstore.Store, run crmstore.Run) (int64, error) {
+	if !s.command.StdinTerminal {
+		return 0, needsCount(run.Matched, run.Object)
+	}
+	if err := s.showFew(ctx, store, run); err != nil {
+		return 0, err
+	}
+	return s.typedCount(fmt.Sprintf("To delete %s (restorable for %d days), type their number: ", records(run.Matched, run.Object), binDays))
+}
+
+// fewShown is how many records are shown before their number is typed.
+const fewShown = 5
+
+// showFew names some of the records that a prepared deletion would delete.
+func (s *session) showFew(ctx context.Context, store *crmstore.Store, run crmstore.Run) error {
+	partitions, err := store.Partitions(ctx)
+	if err != nil {
+		return err
+	}
+	var ids []crmstore.ID
+	for p := 0; p < partitions && len(ids) < fewShown; p += 64 {
+		matches, err := store.Matches(ctx, run.Object, run.ID, p, min(p+64, partitions))
+		if err != nil {
+			return err
+		}
+		for _, m := range matches {
+			ids = append(ids, m.IDs...)
+		}
+	}
+	for _, id := range ids[:min(len(ids), fewShown)] {
+		s.err.printf("  %s\n", s.called(ctx, store, run.Object, id))
+	}
+	if rest := run.Matched - fewShown; rest > 0 {
+		s.err.printf("  and %s more\n", count(rest))
+	}
+	return nil
+}
+
+// emitDeletion says how a deletion of many ended.
+func (s *session) emitDeletion(run crmstore.Run, err error) error {
+	var refused *workflow.RefusedError
+	switch {
+	case err != nil && errors.As(err, &refused) && run.Deleted > 0:
+		return &problem{
+			code: exitRefused, reason: refused.Reason, message: fmt.Sprintf("%s; %s deleted before that", refused.Message, records(run.Deleted, run.Object)),
+			help: "bring them back: workflow undo " + run.ID,
+		}
+	case err != nil && run.ID != "" && errors.Is(err, context.Canceled):
+		return &problem{
+			code: exitFailed, reason: "interrupted",
+			message: fmt.Sprintf("run %s was stopped; %s deleted so far", run.ID, records(run.Deleted, run.Object)),
+			help:    fmt.Sprintf("go on where it stopped: workflow resume %s; or bring them back: workflow cancel %s, and then workflow undo %s", run.ID, run.ID, run.ID),
+		}
+	}
+	return s.emitRun(run, err)
+}

@@ -1,0 +1,260 @@
+package workflow
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/crm-workflow/crm-workflow/actions"
+	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/triggers"
+	"github.com/crm-workflow/crm-workflow/workflow/diag"
+)
+
+// DeleteRequest asks for a deletion of many records by hand: those that Selection says or, where it says nothing, IDs.
+type DeleteRequest struct {
+	Object    crmstore.ObjectType
+	Selection crmstore.Selection
+	IDs       []crmstore.ID
+	Skip      bool      // leave out IDs that are unknown or in the recycle bin already, instead of refusing all
+	Now       time.Time // the instant at which the expression is true
+	By        string    // who asked
+	Why       string    // for the record and the audit log; may be empty
+}
+
+// deletePrefix begins the id of every deletion by hand.
+const deletePrefix = "delete@"
+
+// PrepareDelete finds and saves what a deletion by hand would delete, and deletes nothing. The run comes back held,
+// until [Runner.Confirm] has its count; or done, when nothing is to be deleted. Errors: *RefusedError,
+// *UndeletableError, or what made it fail.
+func (r *Runner) PrepareDelete(ctx context.Context, q DeleteRequest) (crmstore.Run, error) {
+	byIDs := q.Selection == crmstore.Selection{}
+	if byIDs {
+		var err error
+		if q.IDs, err = Deletable(ctx, r.Store, q.Object, q.IDs, q.Skip); err != nil {
+			return crmstore.Run{}, err
+		}
+	}
+	run, err := r.createDelete(ctx, q)
+	if err != nil {
+		return run, fmt.Errorf("delete %s: %w", q.Object.Plural(), err)
+	}
+	r.event(ctx, run, slog.LevelInfo, "deletion by hand is being prepared")
+	p := r.newPass(run)
+	if byIDs {
+		if err := p.saveIDs(ctx, q.IDs); err != nil {
+			return p.end(context.WithoutCancel(ctx), err)
+		}
+	}
+	return p.carry(ctx)
+}
+
+// createDelete saves the new run under the first free number.
+func (r *Runner) createDelete(ctx context.Context, q DeleteRequest) (crmstore.Run, error) {
+	started := wall()
+	run := crmstore.Run{
+		Kind: crmstore.RunDelete, Object: q.Object, Selection: &q.Selection, Why: q.Why, Now: q.Now.UTC(),
+		State: crmstore.RunRunning, Stage: stageEvaluate, StartedBy: q.By, StartedAt: started,
+		Owner: r.owner(), Beat: started, Fence: 1,
+	}
+	if q.Selection.List != "" {
+		list, err := listOf(ctx, r.Store, run)
+		if err != nil {
+			return run, err
+		}
+		run.ListNumber = list.Number
+	}
+	for n := 1; ; n++ {
+		run.ID = deletePrefix + q.Now.UTC().Format(time.RFC3339) + "." + strconv.Itoa(n)
+		created, err := r.Store.CreateRun(ctx, run)
+		if !errors.Is(err, crmstore.ErrExists) {
+			return created, err
+		}
+	}
+}
+
+// saveIDs makes ids the run's matches; from then on the run can be resumed.
+func (p *pass) saveIDs(ctx context.Context, ids []crmstore.ID) error {
+	partitions, err := p.store.Partitions(ctx)
+	if err != nil {
+		return err
+	}
+	groups := make([]crmstore.Matches, partitions)
+	for _, id := range ids {
+		at := id.Partition(partitions)
+		groups[at].Partition = at
+		groups[at].IDs = append(groups[at].IDs, id)
+	}
+	groups = slices.DeleteFunc(groups, func(m crmstore.Matches) bool { return len(m.IDs) == 0 })
+	if err := p.store.SaveMatches(ctx, p.run.Object, p.id, groups); err != nil {
+		return err
+	}
+	return p.update(ctx, func(run *crmstore.Run) {
+		run.Stage = stageGuard
+		run.Evaluated, run.Matched = int64(len(ids)), int64(len(ids))
+	})
+}
+
+// errIDsLost says that a deletion of ids was stopped before they were saved.
+func errIDsLost(run string) error {
+	return &RefusedError{
+		Reason:  RefusedState,
+		Message: fmt.Sprintf("run %s was stopped before all its ids were saved; nothing was deleted", run),
+		Help:    "give the delete command again",
+	}
+}
+
+// guardByHand holds the run until its count is typed. There is nothing to type when nothing is to be deleted.
+func (p *pass) guardByHand(ctx context.Context) error {
+	if n := enrolling(p.saved().Totals); n > 0 {
+		return &limitError{reason: fmt.Sprintf("waits until the count of its %s is typed", countedRecords(n, p.def.Object))}
+	}
+	return p.update(ctx, func(run *crmstore.Run) { run.Stage = stageAct })
+}
+
+// Confirm lets a prepared deletion go on, if count is the number of records that it found, and carries it to its end:
+// it deletes those that were found, never more, and still tests each again. Another count is a *RefusedError and
+// deletes nothing; the run stays held. Errors as [Runner.Resume].
+func (r *Runner) Confirm(ctx context.Context, id string, count int64, by string, at time.Time) (crmstore.Run, error) {
+	run, err := r.Store.Run(ctx, id)
+	if err != nil {
+		return run, fmt.Errorf("confirm run %s: %w", id, err)
+	}
+	if run.Kind != crmstore.RunDelete || run.State != crmstore.RunHeld || run.Stage != stageGuard {
+		return run, &RefusedError{Reason: RefusedState, Message: fmt.Sprintf("run %s is %s: there is no count to confirm", id, run.State)}
+	}
+	if n := enrolling(run.Totals); count != n {
+		return run, &RefusedError{
+			Reason:  RefusedCount,
+			Message: fmt.Sprintf("the count typed is %s, but this would delete %s; nothing was deleted", diag.Thousands(count), countedRecords(n, run.Object)),
+		}
+	}
+	if err := checkByHand(ctx, r.Store, run); err != nil {
+		return run, err
+	}
+	return r.goOn(ctx, run, by, at)
+}
+
+// forgetShown removes the matches of a deletion that was cancelled before it deleted anything.
+func (r *Runner) forgetShown(ctx context.Context, run crmstore.Run) error {
+	if run.Kind != crmstore.RunDelete || run.Stage == stageAct || run.Stage == stageClose {
+		return nil
+	}
+	partitions, err := r.Store.Partitions(ctx)
+	if err != nil {
+		return err
+	}
+	none := make([]crmstore.Matches, partitions)
+	for p := range none {
+		none[p].Partition = p
+	}
+	return r.Store.SaveMatches(ctx, run.Object, run.ID, none)
+}
+
+// loadByHand is a deletion by hand as a definition: what it was asked for as its one trigger, which for ids is true of
+// every record, and the deletion as its one action.
+func loadByHand(ctx context.Context, store *crmstore.Store, run crmstore.Run) (*Definition, error) {
+	known, err := AccountVocabulary(ctx, store)
+	if err != nil {
+		return nil, fmt.Errorf("load run %s: %w", run.ID, err)
+	}
+	if err := checkByHand(ctx, store, run); err != nil {
+		return nil, err
+	}
+	vocabulary := known(run.Object)
+	expr, findings := triggers.Compile(diag.NewText("--where", SelectionExpression(*run.Selection), nil), vocabulary)
+	if expr == nil {
+		first := &FindingsError{List: findings}
+		return nil, &RefusedError{
+			Reason:  RefusedState,
+			Message: fmt.Sprintf("run %s cannot go on: its expression is no longer good: %s", run.ID, first.first()),
+			Help:    "see what it was asked for: workflow runs " + run.ID,
+		}
+	}
+	return &Definition{
+		Name: run.ID, Object: run.Object,
+		Trigger: triggers.Trigger{Object: run.Object, Any: []*triggers.Expr{expr}, Vocabulary: vocabulary},
+		Actions: []Step{{Spec: actions.DeleteByHand(run.Object)}},
+	}, nil
+}
+
+// SelectionExpression is a selection as one expression; "true" for a selection of ids.
+func SelectionExpression(s crmstore.Selection) string {
+	var parts []string
+	if s.List != "" {
+		parts = append(parts, "inList("+strconv.Quote(s.List)+")")
+	}
+	if s.Where != "" && s.List != "" {
+		parts = append(parts, "("+s.Where+")")
+	} else if s.Where != "" {
+		parts = append(parts, s.Where)
+	}
+	if len(parts) == 0 {
+		return "true"
+	}
+	return strings.Join(parts, " && ")
+}
+
+// checkByHand is nil when a deletion by hand may act now: the list that it was asked for is there, and the same one.
+func checkByHand(ctx context.Context, store *crmstore.Store, run crmstore.Run) error {
+	if run.Selection.List == "" {
+		return nil
+	}
+	list, err := listOf(ctx, store, run)
+	if err != nil {
+		return err
+	}
+	if list.Number != run.ListNumber {
+		return &RefusedError{
+			Reason:  RefusedList,
+			Message: fmt.Sprintf("list %s was deleted and made again since run %s began; nothing more is deleted", run.Selection.List, run.ID),
+			Help:    "look again: workflow delete --list " + run.Selection.List,
+		}
+	}
+	return nil
+}
+
+// listOf is the list that a deletion by hand was asked for; a *RefusedError when it is gone.
+func listOf(ctx context.Context, store *crmstore.Store, run crmstore.Run) (crmstore.List, error) {
+	lists, err := store.Lists(ctx, run.Object)
+	if err != nil {
+		return crmstore.List{}, fmt.Errorf("read the lists of %s: %w", run.Object.Plural(), err)
+	}
+	list, ok := lists[run.Selection.List]
+	if !ok {
+		return list, &RefusedError{
+			Reason:  RefusedList,
+			Message: fmt.Sprintf("there is no list %s of %s; nothing more is deleted", run.Selection.List, run.Object.Plural()),
+			Help:    "see: workflow lists list --object " + string(run.Object),
+		}
+	}
+	return list, nil
+}
+
+// reasonByHand is why a deletion by hand deletes, for the records and the audit log. The expression is not in it,
+// because it may hold what identifies a person; the run has it.
+func reasonByHand(run crmstore.Run) string {
+	switch {
+	case run.Why != "":
+		return run.Why
+	case run.Selection.List != "":
+		return "delete --list " + run.Selection.List
+	case run.Selection.Where != "":
+		return "delete --where"
+	}
+	return "delete"
+}
+
+// countedRecords is a number of records of a type: "1 contact", "11,908 contacts".
+func countedRecords(n int64, o crmstore.ObjectType) string {
+	if n == 1 {
+		return "1 " + string(o)
+	}
+	return diag.Thousands(n) + " " + o.Plural()
+}

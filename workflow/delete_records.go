@@ -1,0 +1,136 @@
+package workflow
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/crm-workflow/crm-workflow/crmstore"
+)
+
+// UndeletableError refuses a deletion because of ids that cannot be deleted. Nothing was deleted.
+type UndeletableError struct {
+	Object    crmstore.ObjectType
+	Asked     int                                 // how many ids were given
+	Unknown   []crmstore.ID                       // no such record, sorted
+	Deleted   []crmstore.ID                       // in the recycle bin already, sorted
+	Elsewhere map[crmstore.ID]crmstore.ObjectType // of Unknown, those that are ids of another object type
+}
+
+// shownUndeletable bounds how many ids of each kind an error names.
+const shownUndeletable = 10
+
+// Error names the ids and what is wrong with each; of many the first few.
+func (e *UndeletableError) Error() string {
+	var parts []string
+	say := func(ids []crmstore.ID, word func(crmstore.ID) string) {
+		for _, id := range ids[:min(len(ids), shownUndeletable)] {
+			parts = append(parts, word(id))
+		}
+		if more := len(ids) - shownUndeletable; more > 0 {
+			parts = append(parts, fmt.Sprintf("and %d more", more))
+		}
+	}
+	say(e.Unknown, func(id crmstore.ID) string {
+		text := fmt.Sprintf("there is no %s %s", e.Object, id)
+		if other, ok := e.Elsewhere[id]; ok {
+			text += fmt.Sprintf(", but there is a %s %s", other, id)
+		}
+		return text
+	})
+	say(e.Deleted, func(id crmstore.ID) string { return fmt.Sprintf("%s %s is in the recycle bin already", e.Object, id) })
+	return "nothing was deleted: " + strings.Join(parts, "; ")
+}
+
+// idsAtOnce is how many records are read at a time to see whether they are there.
+const idsAtOnce = 4096
+
+// Deletable is the ids, sorted and each once, if all of them are live records of the object type, else an
+// *UndeletableError. With skip, those that are unknown or deleted already are left out instead.
+func Deletable(ctx context.Context, store *crmstore.Store, o crmstore.ObjectType, ids []crmstore.ID, skip bool) ([]crmstore.ID, error) {
+	ids = slices.Clone(ids)
+	slices.Sort(ids)
+	ids = slices.Compact(ids)
+	live := make([]crmstore.ID, 0, len(ids))
+	bad := UndeletableError{Object: o, Asked: len(ids)}
+	for part := range slices.Chunk(ids, idsAtOnce) {
+		recs, err := store.Get(ctx, o, part)
+		if err != nil {
+			return nil, err
+		}
+		at := 0
+		for _, id := range part {
+			switch {
+			case at == len(recs) || recs[at].ID != id:
+				bad.Unknown = append(bad.Unknown, id)
+				continue
+			case recs[at].Deletion != nil:
+				bad.Deleted = append(bad.Deleted, id)
+			default:
+				live = append(live, id)
+			}
+			at++
+		}
+	}
+	if skip || len(bad.Unknown)+len(bad.Deleted) == 0 {
+		return live, nil
+	}
+	var err error
+	if bad.Elsewhere, err = elsewhere(ctx, store, o, bad.Unknown[:min(len(bad.Unknown), shownUndeletable)]); err != nil {
+		return nil, err
+	}
+	return nil, &bad
+}
+
+// elsewhere finds ids among the records of the other object types.
+func elsewhere(ctx context.Context, store *crmstore.Store, o crmstore.ObjectType, ids []crmstore.ID) (map[crmstore.ID]crmstore.ObjectType, error) {
+	found := map[crmstore.ID]crmstore.ObjectType{}
+	for _, other := range crmstore.StandardObjects() {
+		if other == o || len(ids) == 0 {
+			continue
+		}
+		recs, err := store.Get(ctx, other, ids)
+		if err != nil {
+			return nil, err
+		}
+		for _, r := range recs {
+			if _, taken := found[r.ID]; !taken && r.Deletion == nil {
+				found[r.ID] = other
+			}
+		}
+	}
+	return found, nil
+}
+
+// DeleteRecord soft-deletes one live record, without a run: `restore` brings it back. Errors: *UndeletableError,
+// crmstore.ErrConflict when others keep changing it.
+func DeleteRecord(ctx context.Context, store *crmstore.Store, o crmstore.ObjectType, id crmstore.ID, c crmstore.Cause, at time.Time) error {
+	partitions, err := store.Partitions(ctx)
+	if err != nil {
+		return fmt.Errorf("delete %s %s: %w", o, id, err)
+	}
+	order := crmstore.ArchiveOrder{Object: o, Cause: c, At: at}
+	for range maxTries {
+		if _, err := Deletable(ctx, store, o, []crmstore.ID{id}, false); err != nil {
+			return err
+		}
+		recs, err := store.Get(ctx, o, []crmstore.ID{id})
+		if err != nil {
+			return fmt.Errorf("delete %s %s: %w", o, id, err)
+		}
+		if len(recs) == 0 || recs[0].Deletion != nil {
+			continue // it went between the two reads; the first one says it better
+		}
+		target := crmstore.Target{ID: id, Slot: recs[0].Slot, Version: recs[0].Version}
+		out, err := store.Archive(ctx, order, []crmstore.Archive{{Partition: id.Partition(partitions), Targets: []crmstore.Target{target}}})
+		if err != nil {
+			return fmt.Errorf("delete %s %s: %w", o, id, err)
+		}
+		if out[0][0] == crmstore.Archived {
+			return nil
+		}
+	}
+	return fmt.Errorf("delete %s %s: %w", o, id, crmstore.ErrConflict)
+}
