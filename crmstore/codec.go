@@ -78,28 +78,61 @@ type field struct {
 	text   []byte // of bytes
 }
 
-// nextField reads the field at the start of b and says how many bytes it takes; 0 bytes: damaged.
+// nextField reads the field at the start of b and says how many bytes it takes; 0 bytes: damaged. Tags, lengths and
+// varints of one or two bytes, as nearly all are, are read here; protowire reads the others.
 func nextField(b []byte) (field, int) {
-	number, typ, size := protowire.ConsumeTag(b)
-	if size < 0 {
+	tag, size := shortVarint(b)
+	if size == 0 {
+		if tag, size = protowire.ConsumeVarint(b); size < 0 {
+			return field{}, 0
+		}
+	}
+	f := field{number: int(tag >> 3), typ: protowire.Type(tag & 7)}
+	if tag>>3 == 0 || tag>>3 > math.MaxInt32 {
 		return field{}, 0
 	}
-	f := field{number: int(number), typ: typ}
-	var n int
-	switch typ {
+	b = b[size:]
+	switch f.typ {
 	case protowire.VarintType:
-		f.bits, n = protowire.ConsumeVarint(b[size:])
+		n := 0
+		if f.bits, n = shortVarint(b); n == 0 {
+			if f.bits, n = protowire.ConsumeVarint(b); n < 0 {
+				return field{}, 0
+			}
+		}
+		return f, size + n
 	case protowire.Fixed64Type:
-		f.bits, n = protowire.ConsumeFixed64(b[size:])
+		if len(b) < 8 {
+			return field{}, 0
+		}
+		f.bits = binary.LittleEndian.Uint64(b)
+		return f, size + 8
 	case protowire.BytesType:
-		f.text, n = protowire.ConsumeBytes(b[size:])
-	default:
-		return field{}, 0
+		length, n := shortVarint(b)
+		if n == 0 {
+			if length, n = protowire.ConsumeVarint(b); n < 0 {
+				return field{}, 0
+			}
+		}
+		if length > uint64(len(b)-n) {
+			return field{}, 0
+		}
+		end := n + int(length)
+		f.text = b[n:end:end]
+		return f, size + end
 	}
-	if n < 0 {
-		return field{}, 0
+	return field{}, 0
+}
+
+// shortVarint reads a varint of one or two bytes; size 0 says that it is neither.
+func shortVarint(b []byte) (v uint64, size int) {
+	if len(b) > 0 && b[0] < 0x80 {
+		return uint64(b[0]), 1
 	}
-	return f, size + n
+	if len(b) > 1 && b[1] < 0x80 {
+		return uint64(b[0]&0x7f) | uint64(b[1])<<7, 2
+	}
+	return 0, 0
 }
 
 // checkFields walks all fields and reports damage, so that later readers need not.

@@ -169,10 +169,28 @@ func FuzzParseRecord(f *testing.F) {
 	changes, _ := checkSet(nil, s, []Assignment{{16, StringValue("hello")}, {18, NumberValue(2)}, {20, DateTimeValue(time.Unix(9, 0))}, {21, BoolValue(true)}})
 	f.Add(string(mergeFields(appendHeader(nil, header{version: 1}), nil, changes)))
 	f.Add(string(appendFacts(appendHeader(nil, header{archived: 1, factsLen: 3}), time.Unix(1, 0), Cause{})))
+	numbers := []int{16, 17, 18, 19, 20, 21, 22, 23, 24, 30}
+	columns := newPicker(s, numbers)
 	f.Fuzz(func(t *testing.T, text string) {
 		r, err := parseRecord(s, 1, text)
+		var row Row
+		if _, bad := row.set(1, []byte(text)); bad != nil {
+			if err == nil {
+				t.Errorf("a row is damaged, the record is not: %v", bad)
+			}
+			return
+		}
+		values := make([]Value, 31)
+		if bad := columns.decode(row.fields, values); (bad == nil) != (checkFields(row.fields) == nil) {
+			t.Errorf("decode says %v, checkFields %v", bad, checkFields(row.fields))
+		}
 		if err != nil {
 			return
+		}
+		for _, n := range numbers {
+			if values[n] != r.Value(n) {
+				t.Errorf("property %d: decode gives %v, Value %v", n, values[n], r.Value(n))
+			}
 		}
 		r.Values(func(p *Property, v Value) {
 			if r.Value(p.Number) != v {
@@ -207,6 +225,20 @@ func BenchmarkParseRecord(b *testing.B) {
 		}
 	})
 	r, _ := parseRecord(s, 1, text)
+	b.Run("three-values-in-one-walk", func(b *testing.B) {
+		b.ReportAllocs()
+		numbers := []int{set[0].Property, set[6].Property, set[13].Property}
+		columns, values := newPicker(s, numbers), make([]Value, 1000)
+		for b.Loop() {
+			var row Row
+			if _, err := row.set(1, view(text)); err != nil {
+				b.Fatal(err)
+			}
+			if err := columns.decode(row.fields, values); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
 	b.Run("value", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {

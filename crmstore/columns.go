@@ -1,9 +1,9 @@
 package crmstore
 
 import (
+	"cmp"
 	"context"
-
-	"github.com/redis/go-redis/v9"
+	"fmt"
 )
 
 // Want says what [Store.ReadColumns] fetches of each partition, beside the archived-at column.
@@ -27,25 +27,30 @@ type Columns struct {
 // ReadColumns fetches columns of partitions from ≤ p < to, pipelined, in order, and hands each to fn. The columns of
 // a partition come with one command and so agree with each other.
 func (s *Store) ReadColumns(ctx context.Context, o ObjectType, from, to int, want Want, fn func(*Columns) error) error {
-	type window struct {
-		from     int
-		commands []*redis.SliceCmd
-	}
-	load := func(ctx context.Context, i int) (window, error) {
-		w := window{from: from + i*columnsPerWindow}
-		pipe := s.rdb.Pipeline()
+	windows := [2]columnWindow{} // one is loaded while the other is used
+	load := func(ctx context.Context, i int) (*columnWindow, error) {
+		w := &windows[i%2]
+		w.from = from + i*columnsPerWindow
+		w.commands = w.commands[:0]
 		for p := w.from; p < min(w.from+columnsPerWindow, to); p++ {
-			w.commands = append(w.commands, pipe.MGet(ctx, want.keys(s.partition(o, p))...))
+			w.commands = append(w.commands, want.command(s.partition(o, p)))
 		}
-		_, err := pipe.Exec(ctx)
-		return w, s.trouble(err)
+		if w.answers == nil {
+			w.answers = make([]answer, len(w.commands)) // no later window is larger
+		}
+		return w, s.ask(ctx, w.commands, w.answers)
 	}
 	c := Columns{Properties: make([][]byte, len(want.Properties)), Lists: make([][]byte, len(want.Lists))}
 	n := (max(to-from, 0) + columnsPerWindow - 1) / columnsPerWindow
-	err := ahead(ctx, n, load, func(w window) error {
-		for j, command := range w.commands {
+	var values [][]byte
+	err := ahead(ctx, n, load, func(w *columnWindow) error {
+		for j := range w.commands {
 			c.Partition = w.from + j
-			c.fill(want, command.Val())
+			var err error
+			if values, err = w.answers[j].values(values[:0]); err != nil || len(values) != len(w.commands[j])-1 {
+				return fmt.Errorf("columns of partition %d: %w", c.Partition, cmp.Or(err, errOddReply))
+			}
+			c.fill(want, values)
 			if err := fn(&c); err != nil {
 				return callerError{err}
 			}
@@ -55,27 +60,34 @@ func (s *Store) ReadColumns(ctx context.Context, o ObjectType, from, to int, wan
 	return readError(o, err)
 }
 
-func (w *Want) keys(k partitionKeys) []string {
-	keys := make([]string, 0, 2+len(w.Properties)+len(w.Lists))
-	keys = append(keys, k.arch())
+// columnWindow is one pipeline of columns, with memory that the next one uses again.
+type columnWindow struct {
+	from     int
+	commands [][]any
+	answers  []answer
+}
+
+func (w *Want) command(k partitionKeys) []any {
+	args := make([]any, 0, 3+len(w.Properties)+len(w.Lists))
+	args = append(args, "mget", k.arch())
 	if w.IDs {
-		keys = append(keys, k.ids())
+		args = append(args, k.ids())
 	}
 	for _, number := range w.Properties {
-		keys = append(keys, k.col(number))
+		args = append(args, k.col(number))
 	}
 	for _, number := range w.Lists {
-		keys = append(keys, k.list(number))
+		args = append(args, k.list(number))
 	}
-	return keys
+	return args
 }
 
 // fill sets the columns from what MGET returned for the keys of w.
-func (c *Columns) fill(w Want, values []any) {
+func (c *Columns) fill(w Want, values [][]byte) {
 	next := func(size int) []byte {
-		text, _ := values[0].(string)
+		column := values[0]
 		values = values[1:]
-		return view(text[:min(len(text), size)])
+		return column[:min(len(column), size)]
 	}
 	c.Archived = next(int(^uint(0) >> 1))
 	c.Slots = len(c.Archived) / 8

@@ -1,6 +1,10 @@
 package crmstore
 
-import "github.com/redis/go-redis/v9"
+import (
+	"context"
+
+	"github.com/redis/go-redis/v9"
+)
 
 // Raw is the client below a store, for tests that damage keys on purpose.
 func Raw(s *Store) redis.UniversalClient { return s.rdb }
@@ -30,3 +34,23 @@ func KeyNextID(s *Store, o ObjectType) string { return s.keyNextID(o) }
 
 // KeyClaims is the key of a bucket of e-mail claims.
 func KeyClaims(s *Store, bucket int) string { return s.keyClaims(bucket) }
+
+// RowIDsOfChanging reads a partition as one that changes while it is read, and returns the ids by slot.
+func RowIDsOfChanging(ctx context.Context, s *Store, o ObjectType, p int) ([]ID, error) {
+	w := rowWindow{store: s, object: o, picks: []Pick{{Partition: p, Whole: true}}}
+	var rows Rows
+	if err := w.load(ctx); err != nil {
+		return nil, err
+	}
+	err := w.changing(ctx, 0, &rows)
+	return IDsOf(rows.Rows, func(r Row) ID { return r.ID }), err
+}
+
+// IDsOf lists what id says of each.
+func IDsOf[T any](list []T, id func(T) ID) []ID {
+	ids := make([]ID, len(list))
+	for i := range list {
+		ids[i] = id(list[i])
+	}
+	return ids
+}

@@ -44,11 +44,11 @@ func BenchmarkColumns(b *testing.B) {
 				b.Fatal(err)
 			}
 			const slots = 10_000
-			c := randomColumns(m.finder.want, v.Schema, now, slots)
+			c := randomColumns(m.alone.columns.want, v.Schema, now, slots)
 			hits := int64(0)
 			b.ResetTimer()
 			for b.Loop() {
-				hits = ones(m.finder.run(0, c, m.finder.live(c)))
+				hits = ones(m.alone.columns.run(0, c, m.alone.columns.live(c)))
 			}
 			b.ReportMetric(float64(slots)*float64(b.N)/b.Elapsed().Seconds()/1e6, "Mcontacts/s")
 			b.ReportMetric(float64(hits)/slots*100, "%hit")

@@ -2,6 +2,7 @@ package triggers
 
 import (
 	"encoding/binary"
+	"fmt"
 	"math/bits"
 	"slices"
 
@@ -11,10 +12,19 @@ import (
 // program is column tests made ready to run over the columns of a partition. A bit stands for a slot: 64
 // slots to a word, the lowest slot in the lowest bit. It is not safe for concurrent use.
 type program struct {
-	want  crmstore.Want
-	root  []*step // one for each test the program was made of
-	words [][]uint64
-	depth int
+	want   crmstore.Want
+	root   []*step // one for each test the program was made of
+	common map[string]*common
+	words  [][]uint64
+	depth  int
+	alive  []uint64 // live slots of the partition in hand
+}
+
+// common is a test of cells that the program has in several places; it is carried out once for a partition.
+type common struct {
+	places int
+	known  bool     // for the partition in hand
+	hits   []uint64 // all live slots for which it holds
 }
 
 // step is one columnTest with the place of its column.
@@ -22,15 +32,19 @@ type step struct {
 	op      testOp
 	column  int // in Want.Properties or Want.Lists
 	match   cellMatch
+	common  *common
 	negated bool
 	parts   []*step
 }
 
-// newProgram makes tests ready; ids says whether the slots' ids are read too.
-func newProgram(ids bool, tests ...*columnTest) *program {
-	p := &program{want: crmstore.Want{IDs: ids}}
+// newProgram makes tests ready.
+func newProgram(tests ...*columnTest) *program {
+	p := &program{common: map[string]*common{}}
 	for _, t := range tests {
 		p.root = append(p.root, p.step(t))
+	}
+	for _, s := range p.root {
+		s.order() // now it is known what they have in common
 	}
 	return p
 }
@@ -59,22 +73,34 @@ func (p *program) step(t *columnTest) *step {
 			p.want.Properties = append(p.want.Properties, t.property.Number)
 		}
 		s.match = newCellMatch(t.cells)
+		key := fmt.Sprint(t.property.Number, t.cells)
+		if s.common = p.common[key]; s.common == nil {
+			s.common = &common{}
+			p.common[key] = s.common
+		}
+		s.common.places++
 	case testList:
 		s.column = p.list(t.list)
 	}
 	for _, part := range t.parts {
 		s.parts = append(s.parts, p.step(part))
 	}
-	// What costs least goes first: a bitmap is a hundredth of a column, a nested test is several columns.
-	slices.SortStableFunc(s.parts, func(a, b *step) int { return a.cost() - b.cost() })
 	return s
 }
 
+// order puts what costs least first: a bitmap is a hundredth of a column, a nested test is several columns.
+func (s *step) order() {
+	for _, part := range s.parts {
+		part.order()
+	}
+	slices.SortStableFunc(s.parts, func(a, b *step) int { return a.cost() - b.cost() })
+}
+
 func (s *step) cost() int {
-	switch s.op {
-	case testList:
+	switch {
+	case s.op == testList, s.op == testCells && s.common.places > 1:
 		return 0
-	case testCells:
+	case s.op == testCells:
 		return 1
 	}
 	return 2 + len(s.parts)
@@ -83,6 +109,9 @@ func (s *step) cost() int {
 // live is the slots that hold a live record. The result is good until the next call.
 func (p *program) live(c *crmstore.Columns) []uint64 {
 	p.depth = 0
+	for _, known := range p.common {
+		known.known = false
+	}
 	mask := p.buffer((c.Slots + 63) / 64)
 	for w := range mask {
 		mask[w] = ^uint64(0)
@@ -94,10 +123,11 @@ func (p *program) live(c *crmstore.Columns) []uint64 {
 	return mask
 }
 
-// run is the slots of mask for which the i-th test holds; call it after live, and once for each test.
-func (p *program) run(i int, c *crmstore.Columns, mask []uint64) []uint64 {
-	out := p.buffer(len(mask))
-	p.eval(p.root[i], c, mask, out)
+// run is the live slots for which the i-th test holds; live is what that returned, for the same columns.
+func (p *program) run(i int, c *crmstore.Columns, live []uint64) []uint64 {
+	out := p.buffer(len(live))
+	p.alive = live
+	p.eval(p.root[i], c, live, out)
 	return out
 }
 
@@ -121,9 +151,16 @@ func (p *program) eval(s *step, c *crmstore.Columns, mask, out []uint64) {
 	case testAny:
 		copy(out, mask)
 	case testCells:
+		if s.common.places > 1 {
+			p.once(s, c)
+			for w := range mask {
+				out[w] = mask[w] & s.common.hits[w]
+			}
+			return
+		}
 		s.match.test(c.Properties[s.column], mask, out)
 	case testList:
-		members(c.Lists[s.column], s.negated, mask, out)
+		listed(c.Lists[s.column], s.negated, mask, out)
 	case testAnd: // each part looks only at what the parts before it left
 		p.eval(s.parts[0], c, mask, out)
 		for _, part := range s.parts[1:] {
@@ -145,8 +182,18 @@ func (p *program) eval(s *step, c *crmstore.Columns, mask, out []uint64) {
 	}
 }
 
-// members puts into out the bits of mask whose slots are in the list, or are not when negated.
-func members(list []byte, negated bool, mask, out []uint64) {
+// once carries out a test that several have in common.
+func (p *program) once(s *step, c *crmstore.Columns) {
+	if s.common.known {
+		return
+	}
+	s.common.known = true
+	s.common.hits = slices.Grow(s.common.hits[:0], len(p.alive))[:len(p.alive)]
+	s.match.test(c.Properties[s.column], p.alive, s.common.hits)
+}
+
+// listed puts into out the bits of mask whose slots are in the list, or are not when negated.
+func listed(list []byte, negated bool, mask, out []uint64) {
 	for w := range mask {
 		var word uint64
 		if from := w * 8; from+8 <= len(list) {

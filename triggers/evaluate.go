@@ -2,6 +2,7 @@ package triggers
 
 import (
 	"context"
+	"encoding/binary"
 	"fmt"
 	"math/bits"
 	"slices"
@@ -9,142 +10,243 @@ import (
 	"github.com/crm-workflow/crm-workflow/crmstore"
 )
 
-// survivorsAtOnce is how many survivors are gathered before their records are fetched: enough for the
-// fetch to be pipelined over many partitions, few enough to stay small in memory.
-const survivorsAtOnce = 4096
+// How much is gathered before records are fetched: enough for the fetch to be pipelined over many partitions, few
+// enough to stay small in memory.
+const (
+	survivorsAtOnce  = 4096
+	partitionsAtOnce = 256
+)
 
 // Evaluate finds what matches in partitions from ≤ p < to. Live records only; fn gets every partition, in order, also
 // empty ones. It writes nothing. When fn returns an error, Evaluate stops with that error.
 func (m *Matcher) Evaluate(ctx context.Context, src Source, o crmstore.ObjectType, from, to int, fn func(Found) error) error {
-	if m.root.op == testAny {
-		return m.evaluateRecords(ctx, src, o, from, to, fn)
-	}
-	gathered := 0
-	var waiting []pending
-	flush := func() error {
-		err := m.fetch(ctx, src, o, waiting, fn)
-		gathered, waiting = 0, waiting[:0]
-		return err
-	}
-	err := src.ReadColumns(ctx, o, from, to, m.finder.want, func(c *crmstore.Columns) error {
-		p, err := m.survivors(c)
-		if err != nil {
-			return err
-		}
-		waiting = append(waiting, p)
-		if gathered += len(p.ids); gathered < survivorsAtOnce {
-			return nil
-		}
-		return flush()
-	})
-	if err != nil {
-		return err
-	}
-	return flush()
+	return m.alone.Evaluate(ctx, src, o, from, to, func(_ int, found Found) error { return fn(found) })
 }
 
-// pending is a partition whose columns were tested and whose survivors' records are not read yet.
+// search is one call of Evaluate.
+type search struct {
+	*Together
+	src      Source
+	object   crmstore.ObjectType
+	fn       func(matcher int, found Found) error
+	waiting  []pending // partitions whose records are not read yet
+	gathered int       // survivors in them
+	found    []Found   // of the partition in hand, for each matcher
+	picks    []crmstore.Pick
+}
+
+// pending is a partition whose columns were tested.
 type pending struct {
 	partition int
 	live      int64
-	ids       []crmstore.ID
+	pick      crmstore.Pick
+	ids       []crmstore.ID // who stood in each slot, where that matters
+	any       []uint64      // slots that some matcher has to see; nil = all
+	hits      []hits
 	lists     map[int][]byte
 }
 
-func (m *Matcher) survivors(c *crmstore.Columns) (pending, error) {
-	p := pending{partition: c.Partition}
-	live := m.finder.live(c)
-	for _, word := range live {
-		p.live += int64(bits.OnesCount64(word))
-	}
-	hits := m.finder.run(0, c, live)
-	for w, word := range hits {
-		for ; word != 0; word &= word - 1 {
-			at := (w*64 + bits.TrailingZeros64(word)) * 8
-			if at+8 > len(c.IDs) {
-				return p, fmt.Errorf("evaluate partition %d: slot %d is live but has no id; run `workflow doctor`", c.Partition, at/8)
-			}
-			if id := crmstore.IDFromBytes(c.IDs[at:]); id != 0 {
-				p.ids = append(p.ids, id)
+// hits are the slots that one matcher has to see.
+type hits struct {
+	matcher int
+	slots   []uint64
+}
+
+// test tests columns and returns how many records are to be read.
+func (r *search) test(c *crmstore.Columns) int {
+	live := r.columns.live(c)
+	p := pending{partition: c.Partition, live: ones(live), any: make([]uint64, len(live))}
+	for i := range r.matchers {
+		before := r.columns.depth
+		found := r.columns.run(i, c, live)
+		r.columns.depth = before
+		if ones(found) > 0 {
+			p.hits = append(p.hits, hits{i, slices.Clone(found)})
+			for w, word := range found {
+				p.any[w] |= word
 			}
 		}
 	}
-	if len(p.ids) > 0 && len(m.lists) > 0 {
-		p.lists = m.members(m.finder.want, c)
+	survivors := int(ones(p.any))
+	p.pick = crmstore.Pick{Partition: c.Partition}
+	if survivors > 0 {
+		if r.columns.want.IDs {
+			p.ids = columnIDs(c)
+			p.lists = members(r.columns.want, c)
+		}
+		// Reading a whole partition costs less for each record than asking for records one by one.
+		if p.pick.Whole = 2*survivors > c.Slots; !p.pick.Whole {
+			p.choose(survivors)
+		}
 	}
-	return p, nil
+	r.waiting = append(r.waiting, p)
+	return survivors
 }
 
-// fetch reads the survivors' records, tests them whole and hands each partition to fn.
-func (m *Matcher) fetch(ctx context.Context, src Source, o crmstore.ObjectType, waiting []pending, fn func(Found) error) error {
-	var want []crmstore.PartitionIDs
-	for _, p := range waiting {
-		if len(p.ids) > 0 {
-			want = append(want, crmstore.PartitionIDs{Partition: p.partition, IDs: p.ids})
+// choose picks the slots of p.any.
+func (p *pending) choose(survivors int) {
+	p.pick.Slots = make([]uint32, 0, survivors)
+	for w, word := range p.any {
+		for ; word != 0; word &= word - 1 {
+			p.pick.Slots = append(p.pick.Slots, uint32(w*64+bits.TrailingZeros64(word)))
+		}
+	}
+	if p.ids == nil {
+		return
+	}
+	p.pick.IDs = make([]crmstore.ID, len(p.pick.Slots))
+	for i, slot := range p.pick.Slots {
+		p.pick.IDs[i] = p.ids[slot]
+	}
+}
+
+func columnIDs(c *crmstore.Columns) []crmstore.ID {
+	ids := make([]crmstore.ID, c.Slots)
+	for i := range min(len(ids), len(c.IDs)/8) {
+		ids[i] = crmstore.IDFromBytes(c.IDs[8*i:])
+	}
+	return ids
+}
+
+// members copies the asked lists' members out of what was read.
+func members(want crmstore.Want, c *crmstore.Columns) map[int][]byte {
+	lists := make(map[int][]byte, len(want.Lists))
+	for i, number := range want.Lists {
+		lists[number] = slices.Clone(c.Lists[i])
+	}
+	return lists
+}
+
+// flush reads the records of the partitions that wait, tests them whole and hands each partition to fn.
+func (r *search) flush(ctx context.Context) error {
+	r.picks = r.picks[:0]
+	for i := range r.waiting {
+		if w := &r.waiting[i]; w.pick.Whole || len(w.pick.Slots) > 0 {
+			r.picks = append(r.picks, w.pick)
 		}
 	}
 	next := 0
 	empty := func() error { // partitions without survivors, up to the next one that has some
-		for next < len(waiting) && len(waiting[next].ids) == 0 {
-			next++
-			if err := fn(Found{Partition: waiting[next-1].partition, Evaluated: waiting[next-1].live}); err != nil {
+		for ; next < len(r.waiting); next++ {
+			if w := &r.waiting[next]; w.pick.Whole || len(w.pick.Slots) > 0 {
+				return nil
+			}
+			if err := r.hand(&r.waiting[next]); err != nil {
 				return err
 			}
 		}
 		return nil
 	}
-	if len(want) > 0 {
-		err := src.ReadRecords(ctx, o, want, func(p int, recs []*crmstore.Record) error {
+	if len(r.picks) > 0 {
+		err := r.src.ReadRows(ctx, r.object, r.picks, r.numbers, func(rows *crmstore.Rows) error {
 			if err := empty(); err != nil {
 				return err
 			}
-			w := waiting[next]
+			w := &r.waiting[next]
 			next++
-			if w.partition != p {
-				return fmt.Errorf("evaluate: records of partition %d came where those of %d were asked for", p, w.partition)
+			if w.partition != rows.Partition {
+				return fmt.Errorf("evaluate: records of partition %d came where those of %d were asked for", rows.Partition, w.partition)
 			}
-			found := Found{Partition: p, Evaluated: w.live}
-			m.env.lists = w.lists
-			m.collect(recs, &found)
-			return fn(found)
+			return r.partition(ctx, w, rows)
 		})
 		if err != nil {
 			return err
 		}
 	}
-	return empty()
+	err := empty()
+	r.waiting, r.gathered = r.waiting[:0], 0
+	return err
 }
 
-// collect tests records that may have been archived or taken away since the columns were read.
-func (m *Matcher) collect(recs []*crmstore.Record, found *Found) {
-	for _, r := range recs {
-		if r == nil || r.Deletion != nil {
+// hand gives what was found in a partition to fn, and makes room for the next.
+func (r *search) hand(w *pending) error {
+	if r.found == nil {
+		r.found = make([]Found, len(r.matchers))
+	}
+	for i := range r.found {
+		found := r.found[i]
+		r.found[i] = Found{}
+		found.Partition, found.Evaluated = w.partition, w.live
+		if err := r.fn(i, found); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// partition tests the records of one partition. They may have been archived or taken away since the columns were read, and
+// another record may stand in a slot by now: then it is that one which is tested, and since it is tested whole, what is
+// said of it holds.
+func (r *search) partition(ctx context.Context, w *pending, rows *crmstore.Rows) error {
+	if r.found == nil {
+		r.found = make([]Found, len(r.matchers))
+	}
+	for _, m := range r.matchers {
+		m.env.lists = w.lists
+	}
+	for i := range rows.Rows {
+		row, slot := &rows.Rows[i], i
+		if !w.pick.Whole {
+			slot = int(w.pick.Slots[i])
+			if row.ID == 0 {
+				if err := r.missing(ctx, w.partition, slot); err != nil {
+					return err
+				}
+			}
+		}
+		if r.blind && row.Live {
+			w.live++
+		}
+		if !row.Live || w.any != nil && !holds(w.any, slot) || slot < len(w.ids) && w.ids[slot] != row.ID {
 			continue
 		}
-		v := m.judge(r)
-		switch {
-		case v.Suppressed:
-			found.Matched++
-			found.Suppressed++
-		case v.Match:
-			found.Matched++
-			found.IDs = append(found.IDs, r.ID)
-			found.Triggers = append(found.Triggers, uint8(v.Trigger))
+		if err := rows.Values(i, r.values); err != nil {
+			return err
 		}
+		if w.any == nil {
+			for j := range r.matchers {
+				r.judge(j, row.ID, slot)
+			}
+			continue
+		}
+		for _, h := range w.hits {
+			if holds(h.slots, slot) {
+				r.judge(h.matcher, row.ID, slot)
+			}
+		}
+	}
+	return r.hand(w)
+}
+
+func holds(words []uint64, slot int) bool {
+	return slot/64 < len(words) && words[slot/64]>>(slot%64)&1 == 1
+}
+
+// judge tests the record in hand with one matcher's whole expressions.
+func (r *search) judge(matcher int, id crmstore.ID, slot int) {
+	m, found := r.matchers[matcher], &r.found[matcher]
+	m.env.read(r.values, slot)
+	v := m.verdict()
+	switch {
+	case v.Suppressed:
+		found.Matched++
+		found.Suppressed++
+	case v.Match:
+		found.Matched++
+		found.IDs = append(found.IDs, id)
+		found.Triggers = append(found.Triggers, uint8(v.Trigger))
 	}
 }
 
-// evaluateRecords reads every record: columns can say nothing.
-func (m *Matcher) evaluateRecords(ctx context.Context, src Source, o crmstore.ObjectType, from, to int, fn func(Found) error) error {
-	return m.eachPartition(ctx, src, o, from, to, func(p int, recs []*crmstore.Record) error {
-		found := Found{Partition: p}
-		for _, r := range recs {
-			if r != nil && r.Deletion == nil {
-				found.Evaluated++
-			}
+// missing is an error when a live slot has no id, which nothing but damage can do: a match there would be lost in
+// silence. A slot that was freed since its columns were read is not live any more.
+func (r *search) missing(ctx context.Context, partition, slot int) error {
+	return r.src.ReadColumns(ctx, r.object, partition, partition+1, crmstore.Want{IDs: true}, func(c *crmstore.Columns) error {
+		archived := c.Archived[min(8*slot, len(c.Archived)):]
+		if len(archived) < 8 || binary.LittleEndian.Uint64(archived) != 0 || columnIDs(c)[slot] != 0 {
+			return nil
 		}
-		m.collect(recs, &found)
-		return fn(found)
+		return fmt.Errorf("evaluate partition %d: slot %d is live but has no id; run `workflow doctor`", partition, slot)
 	})
 }
 
@@ -155,7 +257,7 @@ func (m *Matcher) eachPartition(ctx context.Context, src Source, o crmstore.Obje
 		if len(m.lists) > 0 && len(recs) > 0 {
 			ask := crmstore.Want{Lists: slices.Clone(m.lists)}
 			err := src.ReadColumns(ctx, o, p, p+1, ask, func(c *crmstore.Columns) error {
-				m.env.lists = m.members(ask, c)
+				m.env.lists = members(ask, c)
 				return nil
 			})
 			if err != nil {

@@ -81,7 +81,7 @@ func (m *Matcher) Plan() Plan {
 	if m.root.op == testAny {
 		plan.Mode = ByRecords // nothing to gain from columns, even where they are sure
 	} else {
-		for _, number := range m.finder.want.Properties {
+		for _, number := range m.alone.columns.want.Properties {
 			plan.Columns = append(plan.Columns, m.trigger.Vocabulary.Schema.Number(number).Name)
 		}
 	}
@@ -128,7 +128,7 @@ func (m *Matcher) Explain(ctx context.Context, src Source, o crmstore.ObjectType
 	for i, t := range exact {
 		tests[i] = t.test
 	}
-	p := newProgram(false, tests...)
+	p := newProgram(tests...)
 	err := src.ReadColumns(ctx, o, from, to, p.want, func(c *crmstore.Columns) error {
 		live := p.live(c)
 		x.Live += ones(live)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"slices"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
 )
@@ -125,6 +126,27 @@ func (f *fake) ReadAll(_ context.Context, _ crmstore.ObjectType, from, to int, f
 			}
 		}
 		if err := fn(p, recs); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (f *fake) ReadRows(_ context.Context, _ crmstore.ObjectType, picks []crmstore.Pick, numbers []int, fn func(*crmstore.Rows) error) error {
+	for _, pick := range picks {
+		slots := f.partitions[pick.Partition]
+		var records []*crmstore.Record
+		for i, s := range slots {
+			if pick.Whole || slices.Contains(pick.Slots, uint32(i)) {
+				records = append(records, s.record)
+			}
+		}
+		for _, r := range records {
+			if r != nil {
+				f.reads++
+			}
+		}
+		if err := fn(crmstore.NewRows(pick.Partition, f.schema, numbers, records)); err != nil {
 			return err
 		}
 	}

@@ -22,7 +22,8 @@ type Matcher struct {
 	any, suppress []*columnTest // one for each expression; never changed after At
 	root          *columnTest   // any of any
 	lists         []int         // that any expression mentions
-	finder        *program      // of root
+	numbers       []int         // of the properties that any expression mentions
+	alone         *Together     // this matcher and no other
 }
 
 // At fixes the run's instant and plans. The error says that the trigger was put together wrongly; a
@@ -40,10 +41,15 @@ func (t *Trigger) At(now time.Time) (*Matcher, error) {
 		tests := make([]*columnTest, len(all))
 		for i, e := range all {
 			tests[i] = p.logic(e.normal)
-			_, lists := e.root.mentions()
+			properties, lists := e.root.mentions()
 			for _, l := range lists {
 				if !slices.Contains(m.lists, l) {
 					m.lists = append(m.lists, l)
+				}
+			}
+			for _, property := range properties {
+				if !slices.Contains(m.numbers, property.Number) {
+					m.numbers = append(m.numbers, property.Number)
 				}
 			}
 		}
@@ -51,7 +57,7 @@ func (t *Trigger) At(now time.Time) (*Matcher, error) {
 	}
 	m.any, m.suppress = plan(t.Any), plan(t.Suppress)
 	m.root = joinTests(opOr, m.any)
-	m.prepare()
+	m.alone = together([]*Matcher{m})
 	return m, nil
 }
 
@@ -70,16 +76,17 @@ func (t *Trigger) highest() int {
 	return highest
 }
 
-func (m *Matcher) prepare() {
-	m.finder = newProgram(true, m.root)
-	m.finder.wantLists(m.lists)
-}
-
 // Clone is a Matcher of the same trigger at the same instant, for another goroutine.
 func (m *Matcher) Clone() *Matcher {
+	c := m.copied()
+	c.alone = together([]*Matcher{c})
+	return c
+}
+
+// copied is m with an env of its own, for use by a Together.
+func (m *Matcher) copied() *Matcher {
 	c := *m
-	c.env = m.env.clone()
-	c.prepare()
+	c.env, c.alone = m.env.clone(), nil
 	return &c
 }
 
@@ -89,6 +96,11 @@ func (m *Matcher) Now() time.Time { return m.now }
 // judge tests a record with the whole expressions; m.env.lists are those of its partition.
 func (m *Matcher) judge(r *crmstore.Record) Verdict {
 	m.env.look(r)
+	return m.verdict()
+}
+
+// verdict tests the record that m.env looks at.
+func (m *Matcher) verdict() Verdict {
 	var v Verdict
 	for i, e := range m.trigger.Any {
 		if e.test(m.env) == True {
@@ -106,15 +118,6 @@ func (m *Matcher) judge(r *crmstore.Record) Verdict {
 		}
 	}
 	return v
-}
-
-// lists picks the asked lists' members out of what was read.
-func (m *Matcher) members(want crmstore.Want, c *crmstore.Columns) map[int][]byte {
-	lists := make(map[int][]byte, len(want.Lists))
-	for i, number := range want.Lists {
-		lists[number] = slices.Clone(c.Lists[i])
-	}
-	return lists
 }
 
 // Test reads the named records afresh and tests each with the whole expressions. recs[i] is nil for a record
@@ -176,7 +179,7 @@ func (m *Matcher) readMembers(ctx context.Context, src Source, o crmstore.Object
 			n++
 		}
 		err := src.ReadColumns(ctx, o, partitions[0], partitions[0]+n, ask, func(c *crmstore.Columns) error {
-			lists[c.Partition] = m.members(ask, c)
+			lists[c.Partition] = members(ask, c)
 			return nil
 		})
 		if err != nil {

@@ -119,7 +119,50 @@ func (w world) judged(tb testing.TB, trigger *Trigger) map[crmstore.ID]Verdict {
 	return verdicts
 }
 
-func checkEvaluate(rt *rapid.T, w world, m *Matcher, want map[crmstore.ID]Verdict) {
+// TestRandomTogether holds several triggers in one sweep to what the reference says of each. They are drawn from few
+// conditions, so that they have some in common.
+func TestRandomTogether(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(rt *rapid.T) {
+		w := randomWorld(rt, rapid.SampledFrom([]int{3, 40, 150}).Draw(rt, "records"))
+		var conditions []*Expr
+		for range rapid.IntRange(1, 4).Draw(rt, "conditions") {
+			conditions = append(conditions, compileRandom(rt, w))
+		}
+		some := func(least int, what string) []*Expr {
+			return rapid.SliceOfN(rapid.SampledFrom(conditions), least, 2).Draw(rt, what)
+		}
+		var matchers []*Matcher
+		var want [][]Found
+		for range rapid.IntRange(1, 5).Draw(rt, "workflows") {
+			trigger := &Trigger{Object: crmstore.Contact, Vocabulary: w.vocabulary, Any: some(1, "triggers"), Suppress: some(0, "suppress")}
+			m, err := trigger.At(w.now)
+			if err != nil {
+				rt.Fatal(err)
+			}
+			matchers = append(matchers, m)
+			want = append(want, w.expected(w.judged(t, trigger)))
+		}
+		group := NewTogether(matchers...)
+		for range 2 { // the second time with a clone
+			got := make([][]Found, len(matchers))
+			err := group.Evaluate(rt.Context(), w.store, crmstore.Contact, 0, len(w.store.partitions), func(i int, f Found) error {
+				got[i] = append(got[i], f)
+				return nil
+			})
+			if err != nil {
+				rt.Fatal(err)
+			}
+			if diff := cmp.Diff(want, got); diff != "" {
+				rt.Fatalf("found (-want +got):\n%s", diff)
+			}
+			group = group.Clone()
+		}
+	})
+}
+
+// expected is what Evaluate finds when the reference says so.
+func (w world) expected(want map[crmstore.ID]Verdict) []Found {
 	expected := make([]Found, len(w.store.partitions))
 	for p, slots := range w.store.partitions {
 		f := &expected[p]
@@ -141,6 +184,11 @@ func checkEvaluate(rt *rapid.T, w world, m *Matcher, want map[crmstore.ID]Verdic
 			}
 		}
 	}
+	return expected
+}
+
+func checkEvaluate(rt *rapid.T, w world, m *Matcher, want map[crmstore.ID]Verdict) {
+	expected := w.expected(want)
 	var got []Found
 	err := m.Evaluate(rt.Context(), w.store, crmstore.Contact, 0, len(w.store.partitions), func(f Found) error {
 		got = append(got, f)

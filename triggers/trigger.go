@@ -33,6 +33,7 @@ type Source interface {
 	Partitions(ctx context.Context) (int, error)
 	ReadColumns(ctx context.Context, o crmstore.ObjectType, from, to int, want crmstore.Want, fn func(*crmstore.Columns) error) error
 	ReadRecords(ctx context.Context, o crmstore.ObjectType, want []crmstore.PartitionIDs, fn func(p int, recs []*crmstore.Record) error) error
+	ReadRows(ctx context.Context, o crmstore.ObjectType, picks []crmstore.Pick, numbers []int, fn func(*crmstore.Rows) error) error
 	ReadAll(ctx context.Context, o crmstore.ObjectType, from, to int, fn func(p int, recs []*crmstore.Record) error) error
 }
 

@@ -16,6 +16,7 @@ type env struct {
 	lists      map[int][]byte // members of the record's partition, a bit per slot
 	slot       uint32
 
+	given      []crmstore.Value // not nil: the values of a record that is decoded already, by property number
 	values     []crmstore.Value
 	stamps     []uint64
 	generation uint64
@@ -43,18 +44,23 @@ func newEnv(v Vocabulary, now time.Time, highest int) *env {
 
 func (e *env) clone() *env {
 	c := *e
-	c.record, c.lists = nil, nil
+	c.record, c.lists, c.given = nil, nil, nil
 	c.values, c.stamps = make([]crmstore.Value, len(e.values)), make([]uint64, len(e.stamps))
 	return &c
 }
 
 // look turns to another record; nil means one without any values.
 func (e *env) look(r *crmstore.Record) {
-	e.record = r
+	e.record, e.given = r, nil
 	e.generation++
 	if r != nil {
 		e.slot = r.Slot
 	}
+}
+
+// read turns to a record that stands in the slot and has been decoded by somebody else.
+func (e *env) read(values []crmstore.Value, slot int) {
+	e.given, e.slot = values, uint32(slot)
 }
 
 // pretend makes the property have a value, until the next look.
@@ -63,6 +69,9 @@ func (e *env) pretend(p *crmstore.Property, v crmstore.Value) {
 }
 
 func (e *env) value(number int) crmstore.Value {
+	if e.given != nil {
+		return e.given[number]
+	}
 	if e.stamps[number] != e.generation {
 		e.stamps[number] = e.generation
 		e.values[number] = crmstore.Value{}

@@ -1,0 +1,366 @@
+package crmstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"unsafe"
+)
+
+// Pick names records of one partition by the slots they stand in.
+type Pick struct {
+	Partition int
+	Whole     bool     // every record there is, archived ones too; Slots and IDs are not looked at
+	Slots     []uint32 // in ascending order
+	IDs       []ID     // of Slots, by one who has read them; nil = who stands there now
+}
+
+// Rows are records of one partition that nobody has decoded yet; valid only until the callback returns.
+type Rows struct {
+	Partition int
+	Rows      []Row // one for each of the Slots asked; of a whole partition, one for each slot
+
+	columns picker
+}
+
+// Row is one record. The zero Row is a slot in which no record stands.
+type Row struct {
+	ID     ID
+	Live   bool
+	fields []byte
+}
+
+// Values reads the asked properties of the i-th row in one walk over its bytes: dst[n] becomes the value of property n,
+// unknown where the record has none or the schema no such property. All of the record is checked; damage is an
+// error that names it. Texts share memory with the Rows and are good as long as those.
+func (r *Rows) Values(i int, dst []Value) error {
+	row := &r.Rows[i]
+	if err := r.columns.decode(row.fields, dst); err != nil {
+		return fmt.Errorf("read %s %s: %w", r.columns.schema.Object, row.ID, err)
+	}
+	return nil
+}
+
+// NewRows makes the rows of records that need not stand in a store, one for each; nil is a slot without a record.
+func NewRows(partition int, s *Schema, numbers []int, records []*Record) *Rows {
+	rows := &Rows{Partition: partition, Rows: make([]Row, len(records)), columns: newPicker(s, numbers)}
+	for i, r := range records {
+		if r != nil {
+			rows.Rows[i] = Row{ID: r.ID, Live: r.Deletion == nil, fields: view(r.fields)}
+		}
+	}
+	return rows
+}
+
+// picker decodes chosen properties of records.
+type picker struct {
+	schema   *Schema
+	numbers  []int
+	byNumber []*Property // nil where nothing is wanted
+}
+
+func newPicker(s *Schema, numbers []int) picker {
+	p := picker{schema: s, numbers: numbers}
+	if len(numbers) > 0 {
+		p.byNumber = make([]*Property, slices.Max(numbers)+1)
+	}
+	for _, n := range numbers {
+		if known := s.Number(n); known != nil && !known.Removed {
+			p.byNumber[n] = known
+		}
+	}
+	return p
+}
+
+func (p *picker) decode(b []byte, dst []Value) error {
+	for _, n := range p.numbers {
+		dst[n] = Value{}
+	}
+	last := 0
+	for at := 0; at < len(b); {
+		f, n := nextField(b[at:])
+		if n == 0 || f.number <= last {
+			return fmt.Errorf("%w: at byte %d of the properties", errDamaged, at)
+		}
+		last = f.number
+		at += n
+		if last < len(p.byNumber) {
+			if known := p.byNumber[last]; known != nil {
+				dst[last] = f.value(known, unsafe.String(unsafe.SliceData(f.text), len(f.text)))
+			}
+		}
+	}
+	return nil
+}
+
+// set fills in a row from a record's bytes and says which slot they name.
+func (r *Row) set(id ID, record []byte) (slot uint32, err error) {
+	h, err := parseHeader(record)
+	if err != nil {
+		return 0, err
+	}
+	*r = Row{ID: id, Live: h.archived == 0, fields: record[headerSize+h.factsLen:]}
+	return h.slot, nil
+}
+
+// ReadRows reads records by slot, pipelined over partitions, and hands each pick's to fn, in the order asked. numbers are
+// the properties that [Rows.Values] may be asked for. The memory of what it hands out is used again, which makes it
+// the cheapest way to look at many records; ReadRecords is for those who keep them.
+func (s *Store) ReadRows(ctx context.Context, o ObjectType, picks []Pick, numbers []int, fn func(*Rows) error) error {
+	schema, err := s.Schema(ctx, o)
+	if err != nil {
+		return err
+	}
+	starts := pickStarts(picks)
+	windows := [2]rowWindow{} // one is loaded while the other is used
+	load := func(ctx context.Context, i int) (*rowWindow, error) {
+		w := &windows[i%2]
+		w.store, w.object, w.picks = s, o, picks[starts[i]:starts[i+1]]
+		return w, w.load(ctx)
+	}
+	rows := Rows{columns: newPicker(schema, numbers)}
+	err = ahead(ctx, len(starts)-1, load, func(w *rowWindow) error {
+		for i := range w.picks {
+			rows.Partition, rows.Rows = w.picks[i].Partition, rows.Rows[:0]
+			if err := w.rows(ctx, i, &rows); err != nil {
+				return fmt.Errorf("partition %d: %w", rows.Partition, err)
+			}
+			if err := fn(&rows); err != nil {
+				return callerError{err}
+			}
+		}
+		return nil
+	})
+	return readError(o, err)
+}
+
+// pickStarts cuts picks into windows: where each starts, and the end.
+func pickStarts(picks []Pick) []int {
+	starts := []int{0}
+	records, commands := 0, 0
+	for i := range picks {
+		size := len(picks[i].Slots)
+		if picks[i].Whole {
+			size = recordsPerWindow / wholesPerWindow
+		}
+		if commands > 0 && (commands == readsPerWindow || records+size > recordsPerWindow) {
+			starts = append(starts, i)
+			records, commands = 0, 0
+		}
+		records += size
+		commands++
+	}
+	if len(picks) > 0 {
+		starts = append(starts, len(picks))
+	}
+	return starts
+}
+
+// rowWindow is one pipeline of records, with memory that the next one uses again.
+type rowWindow struct {
+	store  *Store
+	object ObjectType
+	picks  []Pick
+
+	commands [][]any
+	answers  []answer
+	ids      [][]ID // of the picks by slot
+	at       []int  // the answer of each pick: its records, or ids, records and ids again for a whole partition
+	values   [][]byte
+	packed   []byte
+}
+
+func (w *rowWindow) load(ctx context.Context) error {
+	w.ids = slices.Grow(w.ids[:0], len(w.picks))[:len(w.picks)]
+	if err := w.findIDs(ctx); err != nil {
+		return err
+	}
+	w.commands, w.at, w.packed = w.commands[:0], w.at[:0], w.packed[:0]
+	total := 0
+	for _, ids := range w.ids {
+		total += 8 * len(ids)
+	}
+	w.packed = slices.Grow(w.packed, total) // the commands hold on to it
+	for i := range w.picks {
+		w.at = append(w.at, len(w.commands))
+		keys := w.store.partition(w.object, w.picks[i].Partition)
+		if w.picks[i].Whole {
+			ids := []any{"get", keys.ids()}
+			w.commands = append(w.commands, ids, []any{"hvals", keys.rec()}, ids)
+			continue
+		}
+		args := append(make([]any, 0, 2+len(w.ids[i])), "hmget", keys.rec())
+		for _, id := range w.ids[i] {
+			if id != 0 {
+				from, one := len(w.packed), id.Bytes()
+				w.packed = append(w.packed, one[:]...)
+				args = append(args, w.packed[from:])
+			}
+		}
+		if len(args) > 2 { // HMGET needs a field
+			w.commands = append(w.commands, args)
+		}
+	}
+	return w.ask(ctx)
+}
+
+func (w *rowWindow) ask(ctx context.Context) error {
+	for len(w.answers) < len(w.commands) {
+		w.answers = append(w.answers, answer{})
+	}
+	return w.store.ask(ctx, w.commands, w.answers)
+}
+
+// findIDs looks up who stands in the slots of picks that come without ids: from the first slot to the last of each.
+func (w *rowWindow) findIDs(ctx context.Context) error {
+	w.commands = w.commands[:0]
+	for i := range w.picks {
+		p := &w.picks[i]
+		w.ids[i] = p.IDs
+		if !p.Whole && p.IDs == nil && len(p.Slots) > 0 {
+			first, last := int64(p.Slots[0]), int64(p.Slots[len(p.Slots)-1])
+			w.commands = append(w.commands, []any{"getrange", w.store.partition(w.object, p.Partition).ids(), 8 * first, 8*last + 7})
+		}
+	}
+	if err := w.ask(ctx); err != nil {
+		return err
+	}
+	next := 0
+	for i := range w.picks {
+		p := &w.picks[i]
+		if p.Whole || p.IDs != nil || len(p.Slots) == 0 {
+			continue
+		}
+		column, err := w.answers[next].value()
+		if err != nil {
+			return err
+		}
+		next++
+		w.ids[i] = make([]ID, len(p.Slots))
+		for j, slot := range p.Slots {
+			w.ids[i][j] = idIn(column, slot-p.Slots[0])
+		}
+	}
+	return nil
+}
+
+// idIn is the id in a slot of an ids column; 0 where nobody stands.
+func idIn(column []byte, slot uint32) ID {
+	if at := 8 * int(slot); at+8 <= len(column) {
+		return IDFromBytes(column[at:])
+	}
+	return 0
+}
+
+// rows fills in the rows of the i-th pick.
+func (w *rowWindow) rows(ctx context.Context, i int, rows *Rows) error {
+	if w.picks[i].Whole {
+		return w.whole(ctx, i, rows)
+	}
+	rows.Rows = slices.Grow(rows.Rows, len(w.ids[i]))[:len(w.ids[i])]
+	clear(rows.Rows)
+	if !slices.ContainsFunc(w.ids[i], func(id ID) bool { return id != 0 }) {
+		return nil
+	}
+	var err error
+	if w.values, err = w.answers[w.at[i]].values(w.values[:0]); err != nil {
+		return err
+	}
+	next := 0
+	for j, id := range w.ids[i] {
+		if id == 0 {
+			continue
+		}
+		if next == len(w.values) {
+			return errOddReply
+		}
+		if record := w.values[next]; record != nil {
+			if _, err := rows.Rows[j].set(id, record); err != nil {
+				return fmt.Errorf("%s %s: %w", w.object, id, err)
+			}
+		}
+		next++
+	}
+	return nil
+}
+
+// whole fills in all rows of a partition. HVALS names no ids, and a slot may be given to another record in between, so
+// the ids are read before and after it: only where they are the same do they say who was who. It costs a tenth of
+// reading the ids with the records.
+func (w *rowWindow) whole(ctx context.Context, i int, rows *Rows) error {
+	at := w.at[i]
+	before, err := w.answers[at].value()
+	if err != nil {
+		return err
+	}
+	after, err := w.answers[at+2].value()
+	if err != nil {
+		return err
+	}
+	if string(before) != string(after) {
+		return w.changing(ctx, i, rows)
+	}
+	if w.values, err = w.answers[at+1].values(w.values[:0]); err != nil {
+		return err
+	}
+	rows.Rows = slices.Grow(rows.Rows, len(after)/8)[:len(after)/8]
+	clear(rows.Rows)
+	for _, record := range w.values {
+		h, err := parseHeader(record)
+		if err != nil {
+			return err
+		}
+		id := idIn(after, h.slot)
+		if id == 0 {
+			return fmt.Errorf("%w: a record names slot %d, which the ids column has as free; run `workflow doctor`", errDamaged, h.slot)
+		}
+		if _, err := rows.Rows[h.slot].set(id, record); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// mostAdded is how far beyond the slots that were known a moment ago a record's slot may lie; further is damage.
+const mostAdded = 1 << 16
+
+// changing reads a partition to which records are being added: each record together with its id.
+func (w *rowWindow) changing(ctx context.Context, i int, rows *Rows) error {
+	at := w.at[i]
+	after, err := w.answers[at+2].value()
+	if err != nil {
+		return err
+	}
+	known := len(after) / 8
+	command := []any{"hgetall", w.store.partition(w.object, w.picks[i].Partition).rec()}
+	if err := w.store.ask(ctx, [][]any{command}, w.answers[at+1:at+2]); err != nil {
+		return err
+	}
+	a := &w.answers[at+1]
+	if kind, n, _ := replyHead(a.b); kind == '%' && n >= 0 {
+		// Newer servers answer with pairs; what follows is the same.
+		a.b = append(fmt.Appendf(nil, "*%d\r\n", 2*n), a.b[slices.Index(a.b, '\n')+1:]...)
+	}
+	if w.values, err = a.values(w.values[:0]); err != nil {
+		return err
+	}
+	for at := 0; at+1 < len(w.values); at += 2 {
+		if len(w.values[at]) != 8 {
+			return errors.New("a record's id is damaged")
+		}
+		var row Row
+		slot, err := row.set(IDFromBytes(w.values[at]), w.values[at+1])
+		if err != nil {
+			return fmt.Errorf("%s %s: %w", w.object, row.ID, err)
+		}
+		if missing := int(slot) + 1 - len(rows.Rows); missing > 0 && int(slot) < len(w.values)+known+mostAdded {
+			rows.Rows = append(rows.Rows, make([]Row, missing)...)
+		}
+		if int(slot) >= len(rows.Rows) {
+			return fmt.Errorf("%s %s: %w: it names slot %d", w.object, row.ID, errDamaged, slot)
+		}
+		rows.Rows[slot] = row
+	}
+	return nil
+}

@@ -1,0 +1,80 @@
+package triggers
+
+import (
+	"context"
+	"slices"
+
+	"github.com/crm-workflow/crm-workflow/crmstore"
+)
+
+// Together is several triggers that look at the same records in one sweep: each column is read once for all of them, a
+// condition on a column that several have in common is tested once, and a record that any of them has to see is read and
+// decoded once. Each finds exactly what it would find alone. It is not safe for concurrent use; Clone it for
+// another goroutine.
+type Together struct {
+	matchers []*Matcher
+	columns  *program         // a test for each matcher
+	blind    bool             // columns say nothing to any of them, so none are read
+	numbers  []int            // properties that expressions ask records for
+	values   []crmstore.Value // of the record in hand, by property number
+	ids      []crmstore.ID    // of the survivors of one partition
+}
+
+// NewTogether puts matchers together that are about one object type. It leaves the matchers themselves alone.
+func NewTogether(matchers ...*Matcher) *Together {
+	own := make([]*Matcher, len(matchers))
+	for i, m := range matchers {
+		own[i] = m.copied()
+	}
+	return together(own)
+}
+
+func together(matchers []*Matcher) *Together {
+	t := &Together{matchers: matchers, blind: true}
+	tests := make([]*columnTest, len(matchers))
+	var lists []int
+	highest := 0
+	for i, m := range matchers {
+		tests[i] = m.root
+		t.blind = t.blind && m.root.op == testAny
+		lists = append(lists, m.lists...)
+		t.numbers = append(t.numbers, m.numbers...)
+		highest = max(highest, len(m.env.values)-1)
+	}
+	slices.Sort(t.numbers)
+	t.numbers = slices.Compact(t.numbers)
+	t.values = make([]crmstore.Value, highest+1)
+	t.columns = newProgram(tests...)
+	t.columns.wantLists(lists)
+	// Who is on a list is known for a moment only, as bits of slots: it is about the records that stood there then.
+	t.columns.want.IDs = len(lists) > 0
+	t.blind = t.blind && len(lists) == 0
+	return t
+}
+
+// Clone is the same for another goroutine.
+func (t *Together) Clone() *Together { return NewTogether(t.matchers...) }
+
+// Evaluate finds what each of the triggers matches in partitions from ≤ p < to. Live records only; fn gets every
+// partition, in order, once for each matcher, also where it found nothing; the matchers are numbered as they were put
+// together. It writes nothing. When fn returns an error, Evaluate stops with that error.
+func (t *Together) Evaluate(ctx context.Context, src Source, o crmstore.ObjectType, from, to int, fn func(matcher int, found Found) error) error {
+	r := search{Together: t, src: src, object: o, fn: fn}
+	if t.blind {
+		for p := from; p < to; p++ {
+			r.waiting = append(r.waiting, pending{partition: p, pick: crmstore.Pick{Partition: p, Whole: true}})
+		}
+		return r.flush(ctx)
+	}
+	err := src.ReadColumns(ctx, o, from, to, t.columns.want, func(c *crmstore.Columns) error {
+		r.gathered += r.test(c)
+		if r.gathered < survivorsAtOnce && len(r.waiting) < partitionsAtOnce {
+			return nil
+		}
+		return r.flush(ctx)
+	})
+	if err != nil {
+		return err
+	}
+	return r.flush(ctx)
+}
