@@ -43,8 +43,12 @@ var scriptPurge = mustScript("purge")
 // Purge removes records that have been in the bin for [Retention] for good: record, cells, list bits, enrollments; their
 // slots become free. The work is done in scripts of at most 64 records, each of which removes its records wholly and
 // adds one audit event with their ids. It may be interrupted and repeated at any time; records that somebody restores
-// or changes meanwhile stay. So do records whose slot is in doubt: [Store.Doctor] comes first then.
+// or changes meanwhile stay. So do records whose slot is in doubt: [Store.Doctor] comes first then. By hand it needs
+// the permission super-admin.
 func (s *Store) Purge(ctx context.Context, o PurgeOrder) (PurgeReport, error) {
+	if err := s.require(ctx, o.Object, IsSuperAdmin); err != nil {
+		return PurgeReport{}, err
+	}
 	report, err := s.purge(ctx, o)
 	if err != nil {
 		return report, fmt.Errorf("purge %s: %w", o.Object.Plural(), err)
@@ -58,7 +62,7 @@ func (s *Store) purge(ctx context.Context, o PurgeOrder) (report PurgeReport, er
 		return report, err
 	}
 	last := TimeCell(o.At.Add(-Retention).UnixMilli())
-	facts := appendFacts(nil, o.At, o.Cause)
+	facts := appendFacts(nil, o.At, s.by(o.Cause))
 	for from := 0; from < partitions; from += columnsPerWindow {
 		to := min(from+columnsPerWindow, partitions)
 		var due []ID

@@ -30,6 +30,7 @@ type Metrics struct {
 	interval    *prometheus.GaugeVec
 	records     *prometheus.GaugeVec
 	oldest      prometheus.Gauge
+	purges      *prometheus.CounterVec
 
 	mu    sync.Mutex
 	known map[string]bool // workflows that have series
@@ -88,11 +89,15 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		interval: gauge("workflow_schedule_interval_seconds",
 			"The longest time between two slots of the workflow's schedule in the days to come; no series without a schedule.", "workflow"),
 		records: gauge("crmstore_records", "Records in the store, by object type and state (live, archived).", "object", "state"),
-		oldest:  prometheus.NewGauge(prometheus.GaugeOpts{Name: "crmstore_oldest_bin_record_age_seconds", Help: "How long the oldest record in the recycle bin has been there; 0 when the bin is empty."}),
+		purges: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "crmstore_purged_records_total",
+			Help: "Records that housekeeping removed for good after 90 days in the recycle bin, by object type.",
+		}, []string{"object"}),
+		oldest: prometheus.NewGauge(prometheus.GaugeOpts{Name: "crmstore_oldest_bin_record_age_seconds", Help: "How long the oldest record in the recycle bin has been there; 0 when the bin is empty."}),
 	}
 	if reg != nil {
 		reg.MustRegister(m.runs, m.duration, m.contacts, m.matches, m.acted, m.deleted, m.held, m.refusals,
-			m.missedSlots, m.success, m.published, m.switchedOn, m.interval, m.records, m.oldest)
+			m.missedSlots, m.success, m.published, m.switchedOn, m.interval, m.records, m.oldest, m.purges)
 	}
 	return m
 }
@@ -230,6 +235,14 @@ func (m *Metrics) failed(workflow string) {
 		return
 	}
 	m.runs.WithLabelValues(workflow, string(crmstore.RunFailed)).Inc()
+}
+
+// purged counts records that were removed for good.
+func (m *Metrics) purged(o crmstore.ObjectType, records int64) {
+	if m == nil {
+		return
+	}
+	m.purges.WithLabelValues(string(o)).Add(float64(records))
 }
 
 // RefreshRecords reads how many records there are and how old the bin's oldest is. Of the bin it reads the archived-at

@@ -16,6 +16,7 @@ import (
 // agreed is what dashboards and alerts rely on: names, and labels in alphabetical order.
 var agreed = []string{
 	"crmstore_oldest_bin_record_age_seconds{}",
+	"crmstore_purged_records_total{object}",
 	"crmstore_records{object,state}",
 	"workflow_actions_total{action,outcome,workflow}",
 	"workflow_contacts_deleted_total{workflow}",
@@ -58,6 +59,7 @@ func TestMetrics_NamesLabelsAndLint(t *testing.T) {
 	m.Track([]crmstore.Workflow{{Name: "stale", On: true}})
 	m.interval.WithLabelValues("stale").Set(1)
 	m.records.WithLabelValues("contact", "live").Set(1)
+	m.purged(crmstore.Contact, 1)
 	if d := cmp.Diff(agreed, gathered(t, reg)); d != "" {
 		t.Errorf("metrics (-agreed +found):\n%s", d)
 	}

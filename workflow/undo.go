@@ -17,6 +17,7 @@ type UndoReport struct {
 	Run         crmstore.Run `json:"run"`
 	Restored    int64        `json:"restored"`
 	NotRestored []Unrestored `json:"not_restored"` // by partition
+	Gone        int64        `json:"gone"`         // of what the run deleted, what cannot be restored any more
 }
 
 // Unrestored is one contact that the run deleted and the undo did not restore.
@@ -79,14 +80,16 @@ func (r *Runner) undoAll(ctx context.Context, report *UndoReport, order crmstore
 	var mu sync.Mutex // guards left and report, and keeps calls of Progress apart
 	left := make([][]Unrestored, partitions)
 	done := int64(0)
+	known := 0
 	err := eachRange(ctx, partitions, func() func(ctx context.Context, from, to int) error {
 		return func(ctx context.Context, from, to int) error {
-			results, err := r.undoRange(context.WithoutCancel(ctx), report.Run, order, from, to)
+			results, matches, err := r.undoRange(context.WithoutCancel(ctx), report.Run, order, from, to)
 			if err != nil {
 				return err
 			}
 			mu.Lock()
 			defer mu.Unlock()
+			known += matches
 			for _, res := range results {
 				if res.Outcome == crmstore.Restored {
 					report.Restored++
@@ -101,14 +104,25 @@ func (r *Runner) undoAll(ctx context.Context, report *UndoReport, order crmstore
 		}
 	})
 	report.NotRestored = slices.Concat(left...)
+	for _, u := range report.NotRestored {
+		if u.Reason == UndoGone {
+			report.Gone++
+		}
+	}
+	if known == 0 {
+		report.Gone = report.Run.Deleted // it is so long ago that even what the run matched is no longer kept
+	}
 	return err
 }
 
-// undoRange restores what the run deleted in partitions from ≤ p < to.
-func (r *Runner) undoRange(ctx context.Context, run crmstore.Run, order crmstore.RestoreOrder, from, to int) ([]crmstore.RestoreResult, error) {
+// undoRange restores what the run deleted in partitions from ≤ p < to, and says how many partitions the run's matches
+// are known of. What was purged since is among the results, as not there.
+func (r *Runner) undoRange(
+	ctx context.Context, run crmstore.Run, order crmstore.RestoreOrder, from, to int,
+) (results []crmstore.RestoreResult, known int, err error) {
 	saved, err := r.Store.Matches(ctx, order.Object, order.OnlyRun, from, to)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	var parts []crmstore.PartitionIDs
 	for _, m := range saved {
@@ -116,7 +130,7 @@ func (r *Runner) undoRange(ctx context.Context, run crmstore.Run, order crmstore
 	}
 	mine, err := r.completed(ctx, run, parts)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	var ids []crmstore.ID
 	for i, part := range parts {
@@ -125,11 +139,44 @@ func (r *Runner) undoRange(ctx context.Context, run crmstore.Run, order crmstore
 				ids = append(ids, id)
 			}
 		}
+		gone, err := r.purgedSince(ctx, run.Object, saved[i], mine[i])
+		if err != nil {
+			return nil, 0, err
+		}
+		results = append(results, gone...)
 	}
 	if len(ids) == 0 {
+		return results, len(saved), nil
+	}
+	restored, err := r.Store.Restore(ctx, order, ids)
+	return append(results, restored...), len(saved), err
+}
+
+// purgedSince are the records of one partition that the run deleted and that are gone for good: a purge takes a record's
+// enrollment with it, so that fewer are the run's by now than it had counted.
+func (r *Runner) purgedSince(
+	ctx context.Context, o crmstore.ObjectType, m crmstore.Matches, mine map[crmstore.ID]bool,
+) ([]crmstore.RestoreResult, error) {
+	lost := int(m.Deleted) - len(mine)
+	if lost <= 0 {
 		return nil, nil
 	}
-	return r.Store.Restore(ctx, order, ids)
+	others := slices.DeleteFunc(slices.Clone(m.IDs), func(id crmstore.ID) bool { return mine[id] })
+	there, err := r.Store.Get(ctx, o, others)
+	if err != nil {
+		return nil, err
+	}
+	exists := make(map[crmstore.ID]bool, len(there))
+	for _, rec := range there {
+		exists[rec.ID] = true
+	}
+	var gone []crmstore.RestoreResult
+	for _, id := range others {
+		if !exists[id] && len(gone) < lost {
+			gone = append(gone, crmstore.RestoreResult{ID: id, Outcome: crmstore.NotThere})
+		}
+	}
+	return gone, nil
 }
 
 func unrestored(res crmstore.RestoreResult) Unrestored {

@@ -13,7 +13,7 @@ import (
 )
 
 // binDays is how long a record can be restored.
-const binDays = 90
+const binDays = crmstore.BinDays
 
 func (s *session) binCommand() *cobra.Command {
 	var limit int

@@ -28,7 +28,7 @@ func (s *session) daemonCommand() *cobra.Command {
 		Use: "daemon [--listen ADDR] [--log-format text|json]", Short: "run published workflows on their schedules, until signalled",
 		Long: "daemon starts the runs of all published workflows at their times, goes on with runs that were interrupted, and\n" +
 			"serves /metrics for Prometheus, /healthz (the process is alive) and /readyz (the store answers and runs are\n" +
-			"scheduled). Several daemons may work on one store. On SIGINT or SIGTERM it finishes the batches in hand and ends;\n" +
+			"scheduled). It removes records for good that have been in the recycle bin for 90 days. Several daemons may work on one store. On SIGINT or SIGTERM it finishes the batches in hand and ends;\n" +
 			"runs go on when the next daemon starts.",
 		Example: "  workflow daemon\n  workflow daemon --listen 0.0.0.0:9464 --log-format json\n  workflow daemon --listen none",
 		Args:    noArgs,
@@ -75,14 +75,19 @@ type daemon struct {
 	log       *slog.Logger
 	registry  *prometheus.Registry
 	scheduler *workflow.Scheduler
+	keeper    *workflow.Housekeeper
 	working   atomic.Bool // the scheduler runs and was not told to stop
 }
 
 func newDaemon(store *crmstore.Store, log *slog.Logger) *daemon {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	runner := &workflow.Runner{Store: store, Metrics: workflow.NewMetrics(registry), Log: log, Owner: workflow.NewOwner()}
-	return &daemon{store: store, log: log, registry: registry, scheduler: &workflow.Scheduler{Runner: runner}}
+	metrics := workflow.NewMetrics(registry)
+	runner := &workflow.Runner{Store: store, Metrics: metrics, Log: log, Owner: workflow.NewOwner()}
+	return &daemon{
+		store: store, log: log, registry: registry, scheduler: &workflow.Scheduler{Runner: runner},
+		keeper: &workflow.Housekeeper{Store: store, Metrics: metrics, Log: log},
+	}
 }
 
 // shutdownTime bounds how long requests under way may take once the scheduler has stopped.
@@ -114,6 +119,7 @@ func (d *daemon) run(ctx context.Context, listen string) error {
 		defer cancel()
 		return errors.Join(err, server.Shutdown(last))
 	})
+	group.Go(func() error { return d.keeper.Run(ctx) })
 	if listener != nil {
 		group.Go(func() error {
 			if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {

@@ -48,6 +48,7 @@ func (s *session) restoreCommand() *cobra.Command {
 type restoredDocument struct {
 	Restored    int             `json:"restored"`
 	NotRestored int             `json:"not_restored"`
+	Gone        int             `json:"gone"` // of these, what is not there: never was, or purged
 	Records     []restoredEntry `json:"records"`
 }
 
@@ -61,7 +62,7 @@ type restoredEntry struct {
 var restoreWords = map[crmstore.RestoreOutcome][2]string{
 	crmstore.Restored:     {"restored", "restored"},
 	crmstore.NotArchived:  {"live", "is not in the bin"},
-	crmstore.NotThere:     {"not_found", "does not exist"},
+	crmstore.NotThere:     {"not_found", "does not exist (any more)"},
 	crmstore.EmailTaken:   {"email_taken", "its e-mail address now belongs to "},
 	crmstore.NotByThatRun: {"other_run", "was deleted again by somebody else since"},
 }
@@ -74,10 +75,16 @@ func (s *session) emitRestored(o crmstore.ObjectType, results []crmstore.Restore
 		} else {
 			doc.NotRestored++
 		}
+		if r.Outcome == crmstore.NotThere {
+			doc.Gone++
+		}
 		doc.Records = append(doc.Records, restoredEntry{ID: r.ID, Outcome: restoreWords[r.Outcome][0], Holder: r.Holder})
 	}
 	s.emit(doc, func(out *output) {
 		out.printf("%s restored\n", records(doc.Restored, o))
+		if doc.Gone > 0 {
+			out.printf("%s can no longer be restored\n", records(doc.Gone, o))
+		}
 		for _, r := range results {
 			if r.Outcome == crmstore.Restored {
 				continue

@@ -36,13 +36,14 @@ type undoDocument struct {
 	Restored    int64                 `json:"restored"`
 	NotRestored []workflow.Unrestored `json:"not_restored"`
 	Left        int64                 `json:"deleted_still"` // of what the run deleted, not live now
+	Gone        int64                 `json:"gone"`          // of these, what cannot be restored any more
 }
 
 // shownUnrestored bounds how many contacts are listed for people; programs get all.
 const shownUnrestored = 20
 
 func (s *session) emitUndo(id string, u workflow.UndoReport) error {
-	doc := undoDocument{Run: id, Workflow: u.Run.Workflow, Restored: u.Restored, NotRestored: []workflow.Unrestored{}}
+	doc := undoDocument{Run: id, Workflow: u.Run.Workflow, Restored: u.Restored, NotRestored: []workflow.Unrestored{}, Gone: u.Gone}
 	stuck := 0
 	for _, x := range u.NotRestored {
 		doc.NotRestored = append(doc.NotRestored, x)
@@ -50,12 +51,16 @@ func (s *session) emitUndo(id string, u workflow.UndoReport) error {
 			stuck++
 		}
 	}
-	doc.Left = int64(stuck)
+	doc.Left = max(int64(stuck), u.Gone)
 	object := u.Run.Object
 	s.emit(doc, func(o *output) {
 		o.printf("%s restored; run %s had deleted %s\n", o.paint(green, records(u.Restored, object)), id, count(u.Run.Deleted))
 		if already := len(u.NotRestored) - stuck; already > 0 {
 			o.printf("%s restored before\n", records(already, object))
+		}
+		if u.Gone > 0 {
+			o.printf("%s can no longer be restored: %d days in the recycle bin are over, or deleted permanently\n",
+				records(u.Gone, object), crmstore.BinDays)
 		}
 		shown := 0
 		for _, x := range u.NotRestored {
@@ -73,7 +78,7 @@ func (s *session) emitUndo(id string, u workflow.UndoReport) error {
 			o.printf("\n")
 		}
 	})
-	if stuck > 0 {
+	if doc.Left > 0 {
 		return said(exitRefused)
 	}
 	return nil

@@ -1,0 +1,80 @@
+package workflow
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/crm-workflow/crm-workflow/crmstore"
+)
+
+const (
+	housekeepingEvery = 5 * time.Minute
+	purgeAtMost       = 50000 // records of one object type in one round, so that other work is not starved
+)
+
+// Housekeeper does what nobody asks for and what must be done all the same: it removes records for good whose time in
+// the recycle bin is over. It acts as the program itself. Several may work on one account.
+type Housekeeper struct {
+	Store   *crmstore.Store
+	Metrics *Metrics      // nil = none
+	Log     *slog.Logger  // nil = nothing is logged
+	Every   time.Duration // between two rounds; 0 = five minutes
+}
+
+// Run does a round at once and then at regular intervals, until the context ends, and returns nil. A round that fails
+// is logged; the next one takes up what is left.
+func (h *Housekeeper) Run(ctx context.Context) error {
+	every := h.Every
+	if every <= 0 {
+		every = housekeepingEvery
+	}
+	ticker := time.NewTicker(every)
+	defer ticker.Stop()
+	for {
+		if err := h.Round(ctx, wall()); err != nil && ctx.Err() == nil {
+			h.log().LogAttrs(ctx, slog.LevelError, "housekeeping failed; it is tried again", slog.Any(keyError, err))
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-ticker.C:
+		}
+	}
+}
+
+func (h *Housekeeper) log() *slog.Logger {
+	if h.Log == nil {
+		return slog.New(slog.DiscardHandler)
+	}
+	return h.Log
+}
+
+// Round does all that is due at the moment now, in bounded batches. What fails does not keep the rest from being done;
+// the errors come together.
+func (h *Housekeeper) Round(ctx context.Context, now time.Time) error {
+	var errs []error
+	for _, o := range crmstore.StandardObjects() {
+		if err := h.purge(ctx, o, now); err != nil {
+			errs = append(errs, err)
+		}
+		if ctx.Err() != nil {
+			break
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (h *Housekeeper) purge(ctx context.Context, o crmstore.ObjectType, now time.Time) error {
+	report, err := h.Store.AsSystem().Purge(ctx, crmstore.PurgeOrder{
+		Object: o, At: now, Limit: purgeAtMost, Cause: crmstore.Cause{Reason: fmt.Sprintf("%d days in the recycle bin", crmstore.BinDays)},
+	})
+	h.Metrics.purged(o, report.Purged)
+	if report.Purged > 0 {
+		h.log().LogAttrs(ctx, slog.LevelInfo, "records purged", slog.String("object", string(o)),
+			slog.Int64("purged", report.Purged), slog.Bool("more", report.More))
+	}
+	return err
+}

@@ -1,0 +1,82 @@
+package workflow
+
+import (
+	"context"
+	"runtime"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+
+	"github.com/crm-workflow/crm-workflow/crmstore"
+)
+
+// After 90 days housekeeping removes what a run deleted, and an undo says how much can no longer be restored.
+func TestHousekeeper_PurgesAndUndoTells(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.leads(6) // 1, 2, 4, 5 are stale
+	w.publish(file())
+	run := w.run(crmstore.RunDone)
+	restored := []crmstore.ID{2, 5}
+	_, err := w.store.Restore(t.Context(), crmstore.RestoreOrder{Object: crmstore.Contact, At: testNow}, restored)
+	w.must(err)
+
+	h := &Housekeeper{Store: w.store, Metrics: w.metrics}
+	w.must(h.Round(t.Context(), time.Now().Add(crmstore.Retention-time.Minute)))
+	if n := w.counts(); n.Archived != 2 {
+		t.Fatalf("a minute before 90 days: %+v, want 2 in the bin", n)
+	}
+	w.must(h.Round(t.Context(), time.Now().Add(crmstore.Retention)))
+	if n := w.counts(); n != (crmstore.Counts{Live: 4}) {
+		t.Fatalf("after 90 days: %+v, want 4 live and none in the bin", n)
+	}
+	w.wantCount("contacts purged", w.metrics.purges.WithLabelValues("contact"), 2)
+	w.wantCount("deals purged", w.metrics.purges.WithLabelValues("deal"), 0)
+
+	report, err := w.runner.Undo(t.Context(), run.ID, "ann", testNow)
+	w.must(err)
+	slices.SortFunc(report.NotRestored, func(a, b Unrestored) int { return int(a.ID) - int(b.ID) })
+	want := []Unrestored{{ID: 1, Reason: UndoGone}, {ID: 2, Reason: UndoLive}, {ID: 4, Reason: UndoGone}, {ID: 5, Reason: UndoLive}}
+	if d := cmp.Diff(want, report.NotRestored); d != "" || report.Gone != 2 {
+		t.Errorf("%d are gone, want 2; not restored (-want +got):\n%s", report.Gone, d)
+	}
+	w.wantClean()
+}
+
+// The loop does a round at once, and ends with its context.
+func TestHousekeeper_Run(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.leads(3)
+	recs, err := w.store.Get(t.Context(), crmstore.Contact, []crmstore.ID{1})
+	w.must(err)
+	_, err = w.store.Archive(t.Context(), crmstore.ArchiveOrder{Object: crmstore.Contact, At: time.Now().Add(-crmstore.Retention)},
+		[]crmstore.Archive{{Partition: crmstore.ID(1).Partition(16), Targets: []crmstore.Target{{ID: 1, Version: recs[0].Version}}}})
+	w.must(err)
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- (&Housekeeper{Store: w.store, Metrics: w.metrics}).Run(ctx) }()
+	for testutil.ToFloat64(w.metrics.purges.WithLabelValues("contact")) == 0 {
+		if len(ended) > 0 {
+			break
+		}
+		runtime.Gosched() // until the first round is done
+	}
+	stop()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+	if n := w.counts(); n != (crmstore.Counts{Live: 2}) {
+		t.Errorf("%+v, want 2 live and none in the bin", n)
+	}
+}
+
+func (w *world) counts() crmstore.Counts {
+	w.Helper()
+	n, err := w.store.Count(w.Context(), crmstore.Contact)
+	w.must(err)
+	return n
+}
