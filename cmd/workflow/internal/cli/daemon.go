@@ -28,8 +28,9 @@ func (s *session) daemonCommand() *cobra.Command {
 		Use: "daemon [--listen ADDR] [--log-format text|json]", Short: "run published workflows on their schedules, until signalled",
 		Long: "daemon starts the runs of all published workflows at their times, goes on with runs that were interrupted, and\n" +
 			"serves /metrics for Prometheus, /healthz (the process is alive) and /readyz (the store answers and runs are\n" +
-			"scheduled). It removes records for good that have been in the recycle bin for 90 days. Several daemons may work on one store. On SIGINT or SIGTERM it finishes the batches in hand and ends;\n" +
-			"runs go on when the next daemon starts.",
+			"scheduled). It removes records for good that have been in the recycle bin for 90 days. Several daemons may\n" +
+			"work on one store. On SIGINT or SIGTERM it finishes the batches in hand and ends; runs go on when the next\n" +
+			"daemon starts.",
 		Example: "  workflow daemon\n  workflow daemon --listen 0.0.0.0:9464 --log-format json\n  workflow daemon --listen none",
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
