@@ -40,6 +40,9 @@ func (s *Store) Doctor(ctx context.Context, o ObjectType, repair bool, fn func(P
 	if err == nil {
 		err = d.examineIDs(ctx)
 	}
+	if err == nil {
+		err = d.examineUnlisted(ctx)
+	}
 	if err == nil && repair && d.email != nil {
 		err = d.dropDeadClaims(ctx)
 	}
@@ -88,7 +91,9 @@ func (s *Store) newDoctor(ctx context.Context, o ObjectType, repair bool) (*doct
 		return nil, err
 	}
 	for _, l := range lists {
-		d.lists = append(d.lists, l)
+		if !l.Active() {
+			d.lists = append(d.lists, l)
+		}
 	}
 	workflows, err := s.Workflows(ctx)
 	if err != nil {
@@ -260,4 +265,25 @@ func (d *doctor) examineIDs(ctx context.Context) error {
 		p.Repaired = true
 	}
 	return d.report(p)
+}
+
+// examineUnlisted looks for deleted lists whose bits an interruption left behind.
+func (d *doctor) examineUnlisted(ctx context.Context) error {
+	left, err := d.store.unlisted(ctx, d.object)
+	if err != nil {
+		return err
+	}
+	for _, number := range left {
+		p := Problem{Code: problemList, Detail: "members of the deleted list number " + strconv.Itoa(number) + " are still there"}
+		if d.repair {
+			if err := d.store.dropUnlisted(ctx, d.object, []int{number}); err != nil {
+				return err
+			}
+			p.Repaired = true
+		}
+		if err := d.report(p); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -2,6 +2,7 @@ package crmstore
 
 import (
 	"context"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 )
@@ -53,4 +54,9 @@ func IDsOf[T any](list []T, id func(T) ID) []ID {
 		ids[i] = id(list[i])
 	}
 	return ids
+}
+
+// Unname is the first step of a list's deletion, after which it was interrupted.
+func Unname(ctx context.Context, s *Store, l List, c Cause, at time.Time) error {
+	return s.unname(ctx, l, c, at)
 }

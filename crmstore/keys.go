@@ -32,8 +32,12 @@ func (s *Store) keyClaims(bucket int) string {
 	return "crm:{" + s.account + "/" + string(Contact) + "/email/" + strconv.Itoa(bucket) + "}:claims"
 }
 
-// keyLists is the hash of an object type's static lists: name → number; the field with the empty name counts them.
+// keyLists is the hash of an object type's lists: name → number, and after a blank the expression of an active one; the
+// field with the empty name counts them.
 func (s *Store) keyLists(o ObjectType) string { return s.accountKey("lists:" + string(o)) }
+
+// keyUnlisted is the set of the numbers of deleted lists whose bits are not all gone.
+func (s *Store) keyUnlisted(o ObjectType) string { return s.accountKey("unlisted:" + string(o)) }
 
 // keyNextID is the highest id that an object type has given out or was given.
 func (s *Store) keyNextID(o ObjectType) string { return s.accountKey("id:" + string(o)) }

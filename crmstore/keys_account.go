@@ -13,7 +13,8 @@ package crmstore
 //	crm:{account}:runs             zset    run → when it started (ms)
 //	crm:{account}:runs:<workflow>  zset    the same, of one workflow
 //	crm:{account}:active           hash    workflow → its run that is not over; a deletion by hand → itself
-//	crm:{account}:lists:<object>   hash    static list → number; the empty name counts them
+//	crm:{account}:lists:<object>   hash    list → number, and after a blank an active list's expression; the empty name counts them
+//	crm:{account}:unlisted:<object> set    numbers of deleted lists whose bits are not removed from all partitions yet
 //	crm:{account}:id:<object>      string  highest record id so far
 //	crm:{account}:outbox           hash    id of a mail → "<version> <JSON>"
 //	crm:{account}:outbox:queue     zset    mails that are not over → when a sender may take them (ms)

@@ -8,34 +8,64 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 	"unicode/utf8"
 )
 
-// List is a static list: members are added and removed by hand and stay through delete and restore.
+// List is a named set of records of one object type. A static list has members, which are put on it and taken off by
+// hand and stay through delete and restore. An active list has an expression instead: who is on it is whoever the
+// expression is true for at the moment of asking. This package keeps the expression and does not read it.
 type List struct {
-	Number int        `json:"number"`
+	Number int        `json:"number"` // of the object type; never given out again, and so it names this list and no later one
 	Name   string     `json:"name"`
 	Object ObjectType `json:"object"`
+	Where  string     `json:"where,omitempty"` // the expression of an active list; "" = a static list. It never changes
 }
 
-// maxListName is the longest name of a list, in bytes.
-const maxListName = 200
+// Active reports whether an expression says who is on the list.
+func (l List) Active() bool { return l.Where != "" }
+
+// The largest list, in bytes.
+const (
+	maxListName  = 200
+	maxListWhere = 4096
+)
 
 var (
 	scriptCreateList = mustScript("create_list")
+	scriptDeleteList = mustScript("delete_list")
 	scriptMembers    = mustScript("members")
 )
 
+// ListOrder says which list to make.
+type ListOrder struct {
+	Object ObjectType
+	Name   string // 1 to 200 bytes
+	Where  string // the expression of an active list; "" = a static list
+	Cause  Cause
+	At     time.Time
+}
+
 // CreateList makes an empty static list; ErrExists. Audited in the account's log.
 func (s *Store) CreateList(ctx context.Context, o ObjectType, name string, c Cause, at time.Time) (List, error) {
-	if name = strings.TrimSpace(name); name == "" || len(name) > maxListName || !utf8.ValidString(name) {
-		return List{}, fmt.Errorf("list name %q: want 1 to %d bytes of text", name, maxListName)
+	return s.AddList(ctx, ListOrder{Object: o, Name: name, Cause: c, At: at})
+}
+
+// AddList makes a list, static or active; ErrExists when there is one of that name, of either kind. Whether the expression
+// means anything is for the caller to check. Audited in the account's log.
+func (s *Store) AddList(ctx context.Context, order ListOrder) (List, error) {
+	name, where := strings.TrimSpace(order.Name), strings.TrimSpace(order.Where)
+	if name == "" || len(name) > maxListName || !utf8.ValidString(name) || strings.ContainsFunc(name, unicode.IsControl) {
+		return List{}, fmt.Errorf("list name %q: want 1 to %d bytes of text on one line", name, maxListName)
 	}
-	if _, err := s.Schema(ctx, o); err != nil { // the account and the object type are there
+	if len(where) > maxListWhere || !utf8.ValidString(where) || (where == "") != (order.Where == "") {
+		return List{}, fmt.Errorf("expression of list %q: want 1 to %d bytes of text", name, maxListWhere)
+	}
+	if _, err := s.Schema(ctx, order.Object); err != nil { // the account and the object type are there
 		return List{}, err
 	}
-	reply, err := s.run(ctx, scriptCreateList, []string{s.keyLists(o), s.keyAccountLog()},
-		name, wall(), appendFacts(nil, at, s.by(c)), string(o)+": "+name)
+	reply, err := s.run(ctx, scriptCreateList, []string{s.keyLists(order.Object), s.keyAccountLog()},
+		name, wall(), appendFacts(nil, order.At, s.by(order.Cause)), listDetail(order.Object, name, where), where)
 	if err != nil {
 		return List{}, fmt.Errorf("create list %q: %w", name, err)
 	}
@@ -43,10 +73,18 @@ func (s *Store) CreateList(ctx context.Context, o ObjectType, name string, c Cau
 	if number == 0 {
 		return List{}, fmt.Errorf("list %q: %w", name, ErrExists)
 	}
-	return List{Number: int(number), Name: name, Object: o}, nil
+	return List{Number: int(number), Name: name, Object: order.Object, Where: where}, nil
 }
 
-// Lists returns the static lists of an object type by name.
+// listDetail names a list in the audit log.
+func listDetail(o ObjectType, name, where string) string {
+	if where == "" {
+		return string(o) + ": " + name
+	}
+	return string(o) + ": " + name + " where " + where
+}
+
+// Lists returns the lists of an object type, static and active, by name.
 func (s *Store) Lists(ctx context.Context, o ObjectType) (map[string]List, error) {
 	fields, err := s.rdb.HGetAll(ctx, s.keyLists(o)).Result()
 	if err != nil {
@@ -57,24 +95,26 @@ func (s *Store) Lists(ctx context.Context, o ObjectType) (map[string]List, error
 		if name == "" {
 			continue // counts them
 		}
-		number, err := strconv.Atoi(text)
+		digits, where, _ := strings.Cut(text, " ")
+		number, err := strconv.Atoi(digits)
 		if err != nil || number < 1 {
 			return nil, fmt.Errorf("read list %q: its number is damaged", name)
 		}
-		lists[name] = List{Number: number, Name: name, Object: o}
+		lists[name] = List{Number: number, Name: name, Object: o, Where: where}
 	}
 	return lists, nil
 }
 
 // SetMembers puts records on the list (member) or takes them off; archived ones too. It says for how many that was
 // a change, and which ids are unknown. Each changed record gets a new version; one audit event per partition batch.
+// ErrNotFound when the list was deleted, also while this was at work: then nothing is left of it.
 func (s *Store) SetMembers(ctx context.Context, l List, ids []ID, member bool, c Cause, at time.Time) (changed int, missing []ID, err error) {
 	partitions, err := s.Partitions(ctx)
 	if err != nil {
 		return 0, nil, err
 	}
-	if l.Number < 1 {
-		return 0, nil, errors.New("change members of a list that has no number")
+	if err := s.isStatic(ctx, l); err != nil {
+		return 0, nil, err
 	}
 	unique := slices.Clone(ids)
 	slices.Sort(unique)
@@ -107,6 +147,12 @@ func (s *Store) SetMembers(ctx context.Context, l List, ids []ID, member bool, c
 	})
 	if err != nil {
 		return 0, nil, fmt.Errorf("change members of list %q: %w", l.Name, err)
+	}
+	if err := s.isStatic(ctx, l); err != nil {
+		if errors.Is(err, ErrNotFound) { // bits that were set behind the back of its deletion
+			err = errors.Join(err, s.dropMembers(ctx, l.Object, l.Number))
+		}
+		return 0, nil, err
 	}
 	for i, text := range told {
 		for j := range text {

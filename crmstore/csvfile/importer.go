@@ -219,6 +219,9 @@ func (im *importer) findList(ctx context.Context) (crmstore.List, error) {
 			return crmstore.List{}, err
 		}
 		if l, ok := lists[im.o.List]; ok {
+			if l.Active() {
+				return l, errors.New("it is an active list: its expression says who is on it")
+			}
 			return l, nil
 		}
 		l, err := im.store.CreateList(ctx, im.o.Object, im.o.List, im.o.Cause, im.o.At)
