@@ -73,6 +73,9 @@ func truth(n *node) truthFunc {
 	case opKnown, opUnknown:
 		there, want := presence(n.args[0]), n.op == opKnown
 		return func(e *env) Answer { return answer(there(e) == want) }
+	case opActive:
+		on := truth(n.args[0])
+		return func(e *env) Answer { return answer(on(e) == True) }
 	case opInList:
 		list := n.list
 		return func(e *env) Answer { return answer(e.member(list)) }

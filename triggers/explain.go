@@ -21,10 +21,12 @@ type Plan struct {
 	Columns     []string     `json:"columns"` // properties whose columns are read
 	Lists       []string     `json:"lists"`   // static lists whose members are read
 	Expressions []Expression `json:"expressions"`
+	ActiveLists []Expression `json:"active_lists"` // the expressions of the active lists that are asked, directly or through others
 }
 
-// Expression is one expression of a trigger in a Plan or an Explanation.
+// Expression is one expression of a trigger, or of an active list that it asks, in a Plan or an Explanation.
 type Expression struct {
+	List       string      `json:"list,omitempty"` // the active list whose expression it is; "" = the trigger's own
 	Suppress   bool        `json:"suppress"`
 	Number     int         `json:"number"` // from 1, within its kind
 	Source     string      `json:"source"`
@@ -92,13 +94,24 @@ func (m *Matcher) Plan() Plan {
 	}
 	slices.Sort(plan.Lists)
 	planner := planner{env: m.env}
-	m.expressions(func(e *Expr, t *columnTest, suppress bool, number int) {
-		x := Expression{Suppress: suppress, Number: number, Source: e.Source(), Normal: e.Normal(), By: by(t)}
+	expression := func(e *Expr, t *columnTest) Expression {
+		x := Expression{Source: e.Source(), Normal: e.Normal(), By: by(t)}
 		for _, c := range m.conditions(e) {
 			x.Conditions = append(x.Conditions, Condition{Text: c.text, By: by(planner.logic(c.leaf))})
 		}
+		return x
+	}
+	m.expressions(func(e *Expr, t *columnTest, suppress bool, number int) {
+		x := expression(e, t)
+		x.Suppress, x.Number = suppress, number
 		plan.Expressions = append(plan.Expressions, x)
 	})
+	plan.ActiveLists = []Expression{}
+	for _, l := range m.trigger.activeLists() {
+		x := expression(l.expr, planner.logic(l.expr.normal))
+		x.List = l.list.Name
+		plan.ActiveLists = append(plan.ActiveLists, x)
+	}
 	return plan
 }
 
@@ -169,14 +182,19 @@ func (m *Matcher) tallies(x *Explanation) (exact, rest []tally) {
 		}
 	}
 	planner, i := planner{env: m.env}, 0
-	m.expressions(func(e *Expr, t *columnTest, _ bool, _ int) {
-		counted := &x.Expressions[i]
-		i++
+	expression := func(counted *Expression, e *Expr, t *columnTest) {
 		add(tally{&counted.Keeps, t, e.test})
 		for j, c := range m.conditions(e) {
 			add(tally{&counted.Conditions[j].Keeps, planner.logic(c.leaf), truth(c.leaf.leaf)})
 		}
+	}
+	m.expressions(func(e *Expr, t *columnTest, _ bool, _ int) {
+		expression(&x.Expressions[i], e, t)
+		i++
 	})
+	for j, l := range m.trigger.activeLists() {
+		expression(&x.ActiveLists[j], l.expr, planner.logic(l.expr.normal))
+	}
 	return exact, rest
 }
 

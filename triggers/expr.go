@@ -16,17 +16,22 @@ type Expr struct {
 	root   *node
 	normal *logic
 	text   string // normal form
+	made   int    // parts that the normal form is made of
 	test   truthFunc
 }
 
 // Compile checks one expression; the *Expr is nil exactly when the findings hold an error. The findings
 // are in the order of the text, and all there are, unless the text cannot be read at all.
 func Compile(text diag.Text, v Vocabulary) (*Expr, diag.List) {
+	return compile(text, v, &activeLists{done: map[string]*listed{}})
+}
+
+func compile(text diag.Text, v Vocabulary, lists *activeLists) (*Expr, diag.List) {
 	tree, finding := parse(text)
 	if finding != nil {
 		return nil, diag.List{*finding}
 	}
-	c := checker{text: text, v: v, spans: newSpans(text.Value), done: map[ast.Node]*node{}}
+	c := checker{text: text, v: v, lists: lists, spans: newSpans(text.Value), done: map[ast.Node]*node{}}
 	root := c.check(tree)
 	if len(c.findings) == 0 {
 		switch {
@@ -44,11 +49,11 @@ func Compile(text diag.Text, v Vocabulary) (*Expr, diag.List) {
 		})
 		return nil, c.findings
 	}
-	normal, err := normalize(root)
+	normal, made, err := normalize(root)
 	if err != nil {
 		return nil, diag.List{text.Finding(diag.ExprTooLarge, 0, len(text.Value), err.Error(), "join conditions with && and || instead of nesting ? and :")}
 	}
-	return &Expr{source: text.Value, root: root, normal: normal, text: printer{c.object()}.logic(normal), test: truth(root)}, nil
+	return &Expr{source: text.Value, root: root, normal: normal, text: printer{c.object()}.logic(normal), made: made, test: truth(root)}, nil
 }
 
 // Source is the expression as it was written.

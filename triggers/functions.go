@@ -77,7 +77,7 @@ func functionTable() []function {
 			`now - contact.createdate > duration("365d")`,
 		}, opConst, kindDuration, []kind{kindText}, durationLiteral},
 		{Function{
-			"inList", `inList("name")`, "Whether the record is a member of the static list. Never unknown.",
+			"inList", `inList("name")`, "Whether the record is on the list: a member of a static one, or a record that an active one's expression is true for. Never unknown.",
 			`!inList("keep")`,
 		}, opInList, kindBool, []kind{kindText}, listName},
 		{Function{
@@ -206,7 +206,10 @@ func listName(c *checker, source ast.Node, args []*node) *node {
 		return c.find(diag.ExprArguments, source, "the name of a list is written out", `as in inList("keep")`)
 	}
 	name := args[0].text
-	if l, ok := c.v.Lists[name]; ok {
+	switch l, ok := c.v.Lists[name]; {
+	case ok && l.Active():
+		return c.activeList(source, l)
+	case ok:
 		return &node{op: opInList, kind: kindBool, name: name, list: l.Number}
 	}
 	var names []string
@@ -214,12 +217,12 @@ func listName(c *checker, source ast.Node, args []*node) *node {
 		names = append(names, n)
 	}
 	slices.Sort(names)
-	help := "the account has no static list yet"
+	help := "the account has no list of " + c.v.Schema.Object.Plural() + " yet"
 	if len(names) > 0 {
 		help = "the lists are " + strings.Join(names[:min(len(names), 12)], ", ")
 	}
 	if near := diag.Nearest(name, names); near != "" {
 		help = fmt.Sprintf("did you mean inList(%q)?", near)
 	}
-	return c.find(diag.ExprUnknownList, source, fmt.Sprintf("there is no static list %q", name), help)
+	return c.find(diag.ExprUnknownList, source, fmt.Sprintf("there is no list %q", name), help)
 }

@@ -67,7 +67,7 @@ func (t *Trigger) highest() int {
 	for i := range t.Vocabulary.Schema.Properties {
 		highest = max(highest, t.Vocabulary.Schema.Properties[i].Number)
 	}
-	for _, e := range slices.Concat(t.Any, t.Suppress) {
+	for _, e := range t.expressions() {
 		properties, _ := e.root.mentions()
 		for _, p := range properties {
 			highest = max(highest, p.Number)

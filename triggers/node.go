@@ -59,6 +59,7 @@ const (
 	opKnown
 	opUnknown
 	opInList
+	opActive // args[0] is the expression of the active list; is it true?
 	opNow
 	opToday
 	opDaysSince
@@ -82,7 +83,8 @@ type node struct {
 	text     string  // constant
 	truth    bool    // constant
 	property *crmstore.Property
-	list     int
+	list     int     // opInList
+	active   *listed // opActive
 	pattern  *regexp.Regexp
 }
 
@@ -94,7 +96,7 @@ func (n *node) walk(fn func(*node)) {
 	}
 }
 
-// mentions lists the properties and the lists below n, each once, in the order of the text.
+// mentions lists the properties and the static lists below n, also those of active lists, each once, in the order of the text.
 func (n *node) mentions() (properties []*crmstore.Property, lists []int) {
 	n.walk(func(n *node) {
 		if n.op == opProperty && !slices.Contains(properties, n.property) {
@@ -112,7 +114,7 @@ func (n *node) fixed() bool { return !n.varies }
 
 // measured sets what follows from the nodes below.
 func (n *node) measured() *node {
-	n.size, n.varies = 1, n.op == opProperty || n.op == opInList
+	n.size, n.varies = 1, n.op == opProperty || n.op == opInList || n.op == opActive
 	for _, a := range n.args {
 		n.size, n.varies = min(n.size+a.size, maxLogic+1), n.varies || a.varies
 	}

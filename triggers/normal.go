@@ -24,14 +24,14 @@ const maxLogic = 5000
 // normalizer rewrites checked nodes to logic.
 type normalizer struct{ made int }
 
-// normalize rewrites a condition. errTooMany is its only error.
-func normalize(n *node) (*logic, error) {
+// normalize rewrites a condition, and says of how many parts the result is made. errTooMany is its only error.
+func normalize(n *node) (l *logic, made int, err error) {
 	var z normalizer
-	l := z.rewrite(n, false)
+	l = z.rewrite(n, false)
 	if z.made > maxLogic {
-		return nil, errTooMany
+		return nil, z.made, errTooMany
 	}
-	return l, nil
+	return l, z.made, nil
 }
 
 // rewrite pushes negations down; negated says that the negation of n is wanted.
@@ -50,6 +50,9 @@ func (z *normalizer) rewrite(n *node, negated bool) *logic {
 		return join(opOr,
 			join(opAnd, z.rewrite(n.args[0], false), z.rewrite(n.args[1], negated)),
 			join(opAnd, z.rewrite(n.args[0], true), z.rewrite(n.args[2], negated)))
+	}
+	if n.op == opActive { // one leaf, which the planner takes apart
+		z.made += n.active.made
 	}
 	leaf := n
 	if negated {
@@ -80,6 +83,8 @@ func negate(n *node) *node {
 		flipped.op = opKnown
 	case opConst:
 		flipped.truth = !n.truth
+	case opNot:
+		return n.args[0]
 	default:
 		not := node{op: opNot, kind: kindBool, from: n.from, to: n.to, args: []*node{n}}
 		return not.measured()
@@ -125,7 +130,7 @@ func (z *normalizer) guards(n *node) *logic {
 	switch n.op {
 	case opProperty:
 		return known(n)
-	case opKnown, opUnknown:
+	case opKnown, opUnknown, opInList, opActive:
 		return nil
 	case opCoalesce:
 		a, b := z.guards(n.args[0]), z.guards(n.args[1])

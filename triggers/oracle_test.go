@@ -16,7 +16,7 @@ import (
 
 // TestRandomNormalFormsInExpr holds evaluation to a machine that is not ours: the normal form, compiled by expr's own
 // compiler with its own type checker and run by its virtual machine, with nil for unknown, answers true exactly where our
-// functions do. expr knows nothing of unknown values and fails on an operator that meets nil, so that this shows too
+// functions do, and so does the normal form of each active list that is asked, and its opposite. expr knows nothing of unknown values and fails on an operator that meets nil, so that this shows too
 // that the guards of the normal form suffice. What expr cannot say is left out, see beyondExpr.
 func TestRandomNormalFormsInExpr(t *testing.T) {
 	t.Parallel()
@@ -29,6 +29,7 @@ func TestRandomNormalFormsInExpr(t *testing.T) {
 		}
 		compared++
 		o := newOracle(rt, w, e.Normal())
+		o.addLists(rt, w, e)
 		env := newEnv(w.vocabulary, w.now, pStatus)
 		w.each(t, func(r *crmstore.Record, ref reference) {
 			env.lists = w.lists(r)
@@ -37,6 +38,14 @@ func TestRandomNormalFormsInExpr(t *testing.T) {
 			got, err := o.answer(ref)
 			if err != nil || got != want {
 				rt.Fatalf("%s\nhas the normal form %s\nof %s\nexpr says %t (%v), we say %t", e.Source(), e.Normal(), describe(r), got, err, want)
+			}
+			for _, l := range e.root.activeLists() {
+				on, err := o.lists[l.list.Name].answer(ref)
+				off, err2 := o.unlisted[l.list.Name].answer(ref)
+				if want := l.expr.test(env) == True; err != nil || err2 != nil || on != want || off == want {
+					rt.Fatalf("%s\nof list %s: expr says %t (%v), and of its opposite %t (%v)\nof %s\nwe say %t",
+						l.expr.Source(), l.list.Name, on, err, off, err2, describe(r), want)
+				}
 			}
 		})
 	})
@@ -58,7 +67,7 @@ func beyondExpr(n *node) bool {
 			beyond = beyond || n.args[0].op != opProperty
 		case opArith:
 			beyond = beyond || n.name == "%" || n.name == "/" && calculates(n.args[1])
-		case opAnd, opOr, opNot:
+		case opAnd, opOr, opNot, opActive:
 		default:
 			beyond = beyond || n.op != opChoose && slices.ContainsFunc(n.args, asksTwice)
 		}
@@ -87,6 +96,18 @@ func asksTwice(n *node) bool {
 type oracle struct {
 	program *vm.Program
 	ref     *reference // the record in hand
+
+	lists, unlisted map[string]*oracle // who is on an active list, and who is not
+}
+
+// addLists makes the active lists that the expression asks known to the machine, and to those of one another.
+func (o *oracle) addLists(rt *rapid.T, w world, e *Expr) {
+	o.lists, o.unlisted = map[string]*oracle{}, map[string]*oracle{}
+	for _, l := range e.root.activeLists() {
+		on, off := newOracle(rt, w, l.expr.Normal()), newOracle(rt, w, printer{"contact"}.logic(l.never))
+		on.lists, off.lists = o.lists, o.lists
+		o.lists[l.list.Name], o.unlisted[l.list.Name] = on, off
+	}
 }
 
 func newOracle(rt *rapid.T, w world, source string) *oracle {
@@ -102,7 +123,12 @@ func newOracle(rt *rapid.T, w world, source string) *oracle {
 		expr.Env(types.Map{"contact": properties, "now": types.TypeOf(time.Time{}), "today": types.TypeOf(time.Time{})}),
 		expr.Function("known", func(p ...any) (any, error) { return orNil(p[0]) != nil, nil }, new(func(any) bool)),
 		expr.Function("unknown", func(p ...any) (any, error) { return orNil(p[0]) == nil, nil }, new(func(any) bool)),
-		expr.Function("inList", func(p ...any) (any, error) { return o.ref.lists[p[0].(string)], nil }, new(func(string) bool)),
+		expr.Function("inList", func(p ...any) (any, error) {
+			if l := o.lists[p[0].(string)]; l != nil {
+				return l.answer(*o.ref)
+			}
+			return o.ref.lists[p[0].(string)], nil
+		}, new(func(string) bool)),
 		expr.Function("daysSince", func(p ...any) (any, error) { return wholeDays(o.ref.now.Sub(p[0].(time.Time))), nil }, new(func(time.Time) float64)),
 		expr.Function("daysUntil", func(p ...any) (any, error) { return wholeDays(p[0].(time.Time).Sub(o.ref.now)), nil }, new(func(time.Time) float64)),
 		expr.Function("daysAgo", func(p ...any) (any, error) {

@@ -116,6 +116,12 @@ func (p *planner) leaf(n *node) *columnTest {
 	if n.op == opNot {
 		inner, negated = n.args[0], true
 	}
+	if inner.op == opActive {
+		if negated {
+			return p.logic(inner.active.never)
+		}
+		return p.logic(inner.active.expr.normal)
+	}
 	if inner.op == opInList {
 		return &columnTest{op: testList, exact: true, list: inner.list, negated: negated}
 	}

@@ -87,7 +87,7 @@ func (p printer) node(n *node) string {
 		return "-" + p.part(n.args[0])
 	case opChoose:
 		return p.part(n.args[0]) + " ? " + p.part(n.args[1]) + " : " + p.part(n.args[2])
-	case opInList:
+	case opInList, opActive:
 		return "inList(" + strconv.Quote(n.name) + ")"
 	case opNow:
 		return "now"

@@ -36,7 +36,7 @@ func (w world) lists(r *crmstore.Record) map[int][]byte {
 }
 
 func compileRandom(t *rapid.T, w world) *Expr {
-	source := writer{t}.trigger()
+	source := writer{t, w.active}.trigger()
 	e, findings := Compile(diag.NewText("", source, nil), w.vocabulary)
 	if e == nil && findings[0].Code.ID == diag.ExprTypes.ID || e == nil && findings[0].Code.ID == diag.ExprPointless.ID {
 		t.Skip() // a fixed part without a finite result, or a literal beside && by chance
@@ -242,7 +242,7 @@ func checkExplain(t *testing.T, rt *rapid.T, w world, m *Matcher) {
 	w.each(t, func(_ *crmstore.Record, ref reference) {
 		live++
 		asked := map[string]bool{}
-		for _, e := range x.Expressions {
+		for _, e := range slices.Concat(x.Expressions, x.ActiveLists) {
 			asked[e.Source] = true
 			for _, c := range e.Conditions {
 				asked[c.Text] = true
@@ -257,7 +257,7 @@ func checkExplain(t *testing.T, rt *rapid.T, w world, m *Matcher) {
 	if x.Live != live {
 		rt.Fatalf("%d live, want %d", x.Live, live)
 	}
-	for _, e := range x.Expressions {
+	for _, e := range slices.Concat(x.Expressions, x.ActiveLists) {
 		if e.Keeps != counts[e.Source] {
 			rt.Fatalf("%s keeps %d by %s, want %d\n%s", e.Source, e.Keeps, e.By, counts[e.Source], x)
 		}

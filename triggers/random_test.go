@@ -2,7 +2,9 @@ package triggers
 
 import (
 	"fmt"
+	"maps"
 	"math"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -11,10 +13,14 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/workflow/diag"
 )
 
 // writer writes random expressions that are good, by kind.
-type writer struct{ t *rapid.T }
+type writer struct {
+	t      *rapid.T
+	active []string // active lists that may be asked
+}
 
 func (w writer) pick(options ...string) string { return rapid.SampledFrom(options).Draw(w.t, "pick") }
 
@@ -75,7 +81,8 @@ func (w writer) condition(depth int) string {
 		return w.pick("known(", "unknown(") + w.pick("contact.lifecyclestage", "contact.email", "contact.company", "contact.closedate", "contact.bounced",
 			"contact.total_revenue / contact.num_associated_deals", "daysSince(contact.createdate)", "contact.total_revenue > 3 && contact.bounced") + ")"
 	case "list":
-		return w.pick(`inList("keep")`, `inList("vip")`)
+		lists := append([]string{"keep", "vip"}, w.active...)
+		return "inList(" + strconv.Quote(w.pick(lists...)) + ")"
 	case "in":
 		return w.pick(w.number(1)+in+"[0, 1, -2.5, 10]", w.time(1)+in+`[today, date("2026-03-29"), daysAgo(1)]`, w.text(1)+in+`["Acme", "x", ""]`)
 	default:
@@ -168,6 +175,7 @@ type world struct {
 	now        time.Time
 	store      *fake
 	trees      map[string]ast.Node
+	active     []string // names of active lists
 }
 
 func randomWorld(t *rapid.T, records int) world {
@@ -196,6 +204,7 @@ func randomWorld(t *rapid.T, records int) world {
 	w.now = rapid.SampledFrom([]time.Time{
 		time.Date(2026, 3, 29, 1, 30, 0, 0, time.UTC), time.Date(2026, 10, 25, 22, 59, 59, 999e6, time.UTC), time.Date(2026, 6, 15, 0, 0, 0, 0, time.UTC),
 	}).Draw(t, "now")
+	w.addActiveLists(t)
 	w.store.partitions = make([]partition, rapid.IntRange(1, 3).Draw(t, "partitions"))
 	for i := range records {
 		var set []crmstore.Assignment
@@ -210,6 +219,20 @@ func randomWorld(t *rapid.T, records int) world {
 			rapid.IntRange(0, 3).Draw(t, "lists"))
 	}
 	return w
+}
+
+// addActiveLists makes active lists with random expressions; each may ask those before it.
+func (w *world) addActiveLists(t *rapid.T) {
+	for i, name := range []string{"active", "outer"} {
+		where := writer{t, w.active}.condition(rapid.IntRange(0, 2).Draw(t, "list's depth"))
+		lists := maps.Clone(w.vocabulary.Lists)
+		lists[name] = crmstore.List{Number: 10 + i, Name: name, Object: crmstore.Contact, Where: where}
+		v := w.vocabulary
+		v.Lists = lists
+		if e, _ := Compile(diag.NewText("", `inList("`+name+`")`, nil), v); e != nil { // see compileRandom for what is no good
+			w.vocabulary, w.active = v, append(w.active, name)
+		}
+	}
 }
 
 func (w world) reference(tb testing.TB, r *crmstore.Record) reference {

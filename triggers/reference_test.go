@@ -246,6 +246,9 @@ func (r reference) function(name string, arguments []ast.Node) any {
 	case "unknown":
 		return x == nil
 	case "inList":
+		if l := r.v.Lists[x.(string)]; l.Active() {
+			return r.answer(l.Where) == True
+		}
 		return r.lists[x.(string)]
 	case "date":
 		return r.date(x.(string))

@@ -3,6 +3,7 @@ package triggers
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -35,8 +36,8 @@ func (p Plan) show(count func(int64) string) string {
 		}
 		return []string{fmt.Sprintf("%12s", count(keeps)), by, text}
 	}
-	for _, e := range p.Expressions {
-		fmt.Fprintf(&out, "\n%s\n", title(e.Suppress, e.Number))
+	for _, e := range slices.Concat(p.Expressions, p.ActiveLists) {
+		fmt.Fprintf(&out, "\n%s\n", title(e.List, e.Suppress, e.Number))
 		rows := [][]string{row(e.Keeps, e.By, oneLine(e.Source))}
 		if len(e.Conditions) > 1 {
 			for _, c := range e.Conditions {
@@ -63,8 +64,8 @@ func (w Why) String() string {
 	default:
 		fmt.Fprintf(&out, "record %s does not match\n", w.ID)
 	}
-	for _, e := range w.Expressions {
-		fmt.Fprintf(&out, "\n%s\n", title(e.Suppress, e.Number))
+	for _, e := range slices.Concat(w.Expressions, w.ActiveLists) {
+		fmt.Fprintf(&out, "\n%s\n", title(e.List, e.Suppress, e.Number))
 		rows := [][]string{{"  " + e.Answer.String(), oneLine(e.Source)}}
 		if len(e.Conditions) == 1 && len(e.Conditions[0].Values) > 0 {
 			rows[0] = append(rows[0], seen(e.Conditions[0].Values))
@@ -90,7 +91,10 @@ func seen(values []Seen) string {
 	return strings.Join(texts, ", ")
 }
 
-func title(suppress bool, number int) string {
+func title(list string, suppress bool, number int) string {
+	if list != "" {
+		return fmt.Sprintf("active list %q", list)
+	}
 	if suppress {
 		return fmt.Sprintf("suppress %d", number)
 	}

@@ -10,7 +10,7 @@ import (
 // Vocabulary is what expressions may speak of.
 type Vocabulary struct {
 	Schema *crmstore.Schema         // of the workflow's object
-	Lists  map[string]crmstore.List // static lists by name
+	Lists  map[string]crmstore.List // static and active lists by name
 	Zone   *time.Location           // of today, date("...") and date properties; nil = UTC
 }
 

@@ -15,10 +15,12 @@ type Why struct {
 	Verdict     Verdict              `json:"verdict"`            // the zero Verdict when not found or in the bin
 	Now         time.Time            `json:"now"`
 	Expressions []AnsweredExpression `json:"expressions"`
+	ActiveLists []AnsweredExpression `json:"active_lists"` // the expressions of the active lists that are asked: on the list is who the answer is true for
 }
 
 // AnsweredExpression is one expression with its answer.
 type AnsweredExpression struct {
+	List       string              `json:"list,omitempty"` // the active list whose expression it is; "" = the trigger's own
 	Suppress   bool                `json:"suppress"`
 	Number     int                 `json:"number"` // from 1, within its kind
 	Source     string              `json:"source"`
@@ -43,7 +45,7 @@ type Seen struct {
 
 // Why gives each condition's three-valued answer for one record, with the values it saw.
 func (m *Matcher) Why(ctx context.Context, src Source, o crmstore.ObjectType, id crmstore.ID) (Why, error) {
-	w := Why{ID: id, Now: m.now, Expressions: []AnsweredExpression{}}
+	w := Why{ID: id, Now: m.now, Expressions: []AnsweredExpression{}, ActiveLists: []AnsweredExpression{}}
 	partitions, err := src.Partitions(ctx)
 	if err != nil {
 		return w, err
@@ -56,16 +58,23 @@ func (m *Matcher) Why(ctx context.Context, src Source, o crmstore.ObjectType, id
 		w.Found, w.Deletion, w.Verdict = true, recs[0].Deletion, v[0]
 		m.env.look(recs[0])
 		m.expressions(func(e *Expr, _ *columnTest, suppress bool, number int) {
-			w.Expressions = append(w.Expressions, m.answered(e, suppress, number))
+			a := m.answered(e)
+			a.Suppress, a.Number = suppress, number
+			w.Expressions = append(w.Expressions, a)
 		})
+		for _, l := range m.trigger.activeLists() {
+			a := m.answered(l.expr)
+			a.List = l.list.Name
+			w.ActiveLists = append(w.ActiveLists, a)
+		}
 		return nil
 	})
 	return w, err
 }
 
 // answered answers an expression for the record that m.env looks at.
-func (m *Matcher) answered(e *Expr, suppress bool, number int) AnsweredExpression {
-	a := AnsweredExpression{Suppress: suppress, Number: number, Source: e.Source(), Answer: e.test(m.env)}
+func (m *Matcher) answered(e *Expr) AnsweredExpression {
+	a := AnsweredExpression{Source: e.Source(), Answer: e.test(m.env)}
 	for _, c := range m.conditions(e) {
 		answered := AnsweredCondition{Text: c.text, Answer: truth(c.leaf.leaf)(m.env), Values: []Seen{}}
 		properties, _ := c.leaf.leaf.mentions()

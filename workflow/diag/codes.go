@@ -22,7 +22,7 @@ func fileCodes() []Code {
 	return []Code{
 		More, NotText, Invisible, TooLarge, Syntax, Tab, Empty, SecondDocument, NotPlain, TooDeep,
 		UnknownKey, DuplicateKey, MissingKey, WrongType, NotBoolean, NotDecimal, NotAllowed, BadName,
-		UnknownObject, NotList, NoTriggers, AlwaysTrue, NoValue, BadText, Repeated, NeverEnrolls, TooMany,
+		UnknownObject, NotList, NoTriggers, AlwaysTrue, NoValue, BadText, Repeated, NeverEnrolls, TooMany, ListReplaced,
 	}
 }
 
@@ -160,6 +160,11 @@ var (
 	TooMany = Code{
 		"WF126", "a list has at most 100 entries", Error,
 		"Nobody can review more. Put related conditions into one expression, and long lists of contacts into a static list.",
+	}
+	ListReplaced = Code{
+		"WF127", "a published workflow asks the lists it was published with", Error,
+		"A list that the published revision asks was deleted, and perhaps another one made under its name since. It has other members than those " +
+			"that were reviewed; an empty list that was meant to keep records safe would keep nobody. Review the workflow and publish it again.",
 	}
 )
 

@@ -6,6 +6,7 @@ func exprCodes() []Code {
 		ExprSyntax, ExprUnknownProperty, ExprSharedLabel, ExprUnknownName, ExprUnknownFunction, ExprArguments,
 		ExprTypes, ExprUnknownOption, ExprNotCondition, ExprNotAllowed, ExprBadLiteral, ExprBadRegexp,
 		ExprTooLarge, ExprUnknownList, ExprNil, ExprNoProperty, ExprPointless,
+		ExprBrokenList, ExprListCycle, ExprNestedList,
 	}
 }
 
@@ -72,8 +73,8 @@ var (
 		"An expression has at most 4,096 bytes, 1,000 parts and 64 levels of nesting. Split it into several triggers, or put the contacts into a static list.",
 	}
 	ExprUnknownList = Code{
-		"WF214", "every static list is there", Error,
-		"inList(\"name\") asks a static list of the account. A list that is not there has no members, so nobody would be kept out by it.",
+		"WF214", "every list is there", Error,
+		"inList(\"name\") asks a list of the account, static or active. A list that is not there has no members, so nobody would be kept out by it.",
 	}
 	ExprNil = Code{
 		"WF215", "missing values are asked with known and unknown", Error,
@@ -88,5 +89,18 @@ var (
 	ExprPointless = Code{
 		"WF217", "true and false are not joined with conditions", Error,
 		"x || true is true for everybody, and x && false for nobody. Such a leftover of a trial run must not decide who is deleted.",
+	}
+	ExprBrokenList = Code{
+		"WF218", "the expression of an active list can be used", Error,
+		"An active list is an expression, and who is on it is worked out when it is asked. Since the list was made, a property, an option or " +
+			"a list that its expression speaks of was removed or renamed, so nobody can say any more who is on it.",
+	}
+	ExprListCycle = Code{
+		"WF219", "active lists do not ask each other in a circle", Error,
+		"The expression of an active list may ask other lists. When the way leads back to the first one, there is no answer.",
+	}
+	ExprNestedList = Code{
+		"WF220", "active lists do not ask each other without end", Error,
+		"A chain of active lists that ask each other has at most 8 of them: nobody can review more, and each one costs time for every record.",
 	}
 )
