@@ -54,6 +54,9 @@ func (s *Store) CreateList(ctx context.Context, o ObjectType, name string, c Cau
 // AddList makes a list, static or active; ErrExists when there is one of that name, of either kind. Whether the expression
 // means anything is for the caller to check. Audited in the account's log.
 func (s *Store) AddList(ctx context.Context, order ListOrder) (List, error) {
+	if err := s.require(ctx, order.Object, CanEdit); err != nil {
+		return List{}, err
+	}
 	name, where := strings.TrimSpace(order.Name), strings.TrimSpace(order.Where)
 	if name == "" || len(name) > maxListName || !utf8.ValidString(name) || strings.ContainsFunc(name, unicode.IsControl) {
 		return List{}, fmt.Errorf("list name %q: want 1 to %d bytes of text on one line", name, maxListName)

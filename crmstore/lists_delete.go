@@ -19,7 +19,7 @@ const keysPerWindow = 512
 // removed after that, partition by partition; what an interruption leaves is removed by the next DeleteList of the
 // object type, or by [Store.Doctor] with repair, and can do no harm, because the number is never given out again.
 func (s *Store) DeleteList(ctx context.Context, l List, c Cause, at time.Time) error {
-	if _, err := s.Schema(ctx, l.Object); err != nil {
+	if err := s.require(ctx, l.Object, CanEdit); err != nil {
 		return err
 	}
 	if err := s.unname(ctx, l, c, at); err != nil {

@@ -164,7 +164,9 @@ func (s *Store) traces(ctx context.Context, o ObjectType) (t traces, err error) 
 		return t, err
 	}
 	for _, l := range lists {
-		t.lists = append(t.lists, l.Number)
+		if !l.Active() {
+			t.lists = append(t.lists, l.Number)
+		}
 	}
 	workflows, err := s.Workflows(ctx)
 	if err != nil {
