@@ -14,9 +14,9 @@ import (
 // maxNested is how deep active lists may ask each other: a chain of so many lists.
 const maxNested = 8
 
-// listed is an active list as expressions ask it. Who is on it is whoever its expression is true for: unknown is not on
+// activeList is an active list as expressions ask it. Who is on it is whoever its expression is true for: unknown is not on
 // it, so that inList is never unknown itself.
-type listed struct {
+type activeList struct {
 	list   crmstore.List
 	expr   *Expr  // nil when the list cannot be used
 	never  *logic // true exactly where the expression is not true
@@ -26,18 +26,18 @@ type listed struct {
 	findings diag.List // why it cannot be used
 }
 
-// activeLists compiles the active lists that one expression asks, each once.
-type activeLists struct {
-	done   map[string]*listed
+// listCompiler compiles the active lists that one expression asks, each once.
+type listCompiler struct {
+	done   map[string]*activeList
 	within []string // the lists whose expressions are being compiled, outermost first
 }
 
 // find compiles a list's expression.
-func (a *activeLists) find(l crmstore.List, v Vocabulary) *listed {
+func (a *listCompiler) find(l crmstore.List, v Vocabulary) *activeList {
 	if known, ok := a.done[l.Name]; ok {
 		return known
 	}
-	found := &listed{list: l, height: 1}
+	found := &activeList{list: l, height: 1}
 	a.within = append(a.within, l.Name)
 	found.expr, found.findings = compile(diag.NewText("", l.Where, nil), v, a)
 	a.within = a.within[:len(a.within)-1]
@@ -73,12 +73,12 @@ func onceEach(findings diag.List) diag.List {
 	return once
 }
 
-func (l *listed) refuse(code diag.Code, message, help string) {
+func (l *activeList) refuse(code diag.Code, message, help string) {
 	l.expr, l.findings = nil, diag.List{{Code: code, Message: message, Help: help}}
 }
 
-// activeList is inList("name") of an active list.
-func (c *checker) activeList(source ast.Node, l crmstore.List) *node {
+// inActiveList is inList("name") of an active list.
+func (c *checker) inActiveList(source ast.Node, l crmstore.List) *node {
 	if at := slices.Index(c.lists.within, l.Name); at >= 0 {
 		chain := append(slices.Clone(c.lists.within[at:]), l.Name)
 		return c.find(diag.ExprListCycle, source, fmt.Sprintf("the active list %q asks itself: %s", l.Name, strings.Join(quoted(chain), " asks ")),
@@ -135,10 +135,10 @@ func (z *normalizer) complement(l *logic) *logic {
 }
 
 // activeLists lists the active lists below n, each once, in the order of the text, a list before those that it asks.
-func (n *node) activeLists() []*listed {
-	var all []*listed
+func (n *node) activeLists() []*activeList {
+	var all []*activeList
 	n.walk(func(n *node) {
-		if n.op == opActive && !slices.ContainsFunc(all, func(l *listed) bool { return l.list.Name == n.name }) {
+		if n.op == opActive && !slices.ContainsFunc(all, func(l *activeList) bool { return l.list.Name == n.name }) {
 			all = append(all, n.active)
 		}
 	})
@@ -149,11 +149,11 @@ func (n *node) activeLists() []*listed {
 func (t *Trigger) expressions() []*Expr { return slices.Concat(t.Any, t.Suppress) }
 
 // activeLists lists the active lists that the trigger asks, directly or through others, each once.
-func (t *Trigger) activeLists() []*listed {
-	var all []*listed
+func (t *Trigger) activeLists() []*activeList {
+	var all []*activeList
 	for _, e := range t.expressions() {
 		for _, l := range e.root.activeLists() {
-			if !slices.ContainsFunc(all, func(other *listed) bool { return other.list.Name == l.list.Name }) {
+			if !slices.ContainsFunc(all, func(other *activeList) bool { return other.list.Name == l.list.Name }) {
 				all = append(all, l)
 			}
 		}

@@ -17,7 +17,7 @@ import (
 type checker struct {
 	text     diag.Text
 	v        Vocabulary
-	lists    *activeLists
+	lists    *listCompiler
 	spans    *spans
 	findings diag.List
 	done     map[ast.Node]*node // expr shares the middle of 1 < x < 5 between two comparisons

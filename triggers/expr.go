@@ -23,10 +23,10 @@ type Expr struct {
 // Compile checks one expression; the *Expr is nil exactly when the findings hold an error. The findings
 // are in the order of the text, and all there are, unless the text cannot be read at all.
 func Compile(text diag.Text, v Vocabulary) (*Expr, diag.List) {
-	return compile(text, v, &activeLists{done: map[string]*listed{}})
+	return compile(text, v, &listCompiler{done: map[string]*activeList{}})
 }
 
-func compile(text diag.Text, v Vocabulary, lists *activeLists) (*Expr, diag.List) {
+func compile(text diag.Text, v Vocabulary, lists *listCompiler) (*Expr, diag.List) {
 	tree, finding := parse(text)
 	if finding != nil {
 		return nil, diag.List{*finding}

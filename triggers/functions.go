@@ -208,7 +208,7 @@ func listName(c *checker, source ast.Node, args []*node) *node {
 	name := args[0].text
 	switch l, ok := c.v.Lists[name]; {
 	case ok && l.Active():
-		return c.activeList(source, l)
+		return c.inActiveList(source, l)
 	case ok:
 		return &node{op: opInList, kind: kindBool, name: name, list: l.Number}
 	}

@@ -83,8 +83,8 @@ type node struct {
 	text     string  // constant
 	truth    bool    // constant
 	property *crmstore.Property
-	list     int     // opInList
-	active   *listed // opActive
+	list     int         // opInList
+	active   *activeList // opActive
 	pattern  *regexp.Regexp
 }
 
