@@ -82,7 +82,9 @@ func (s *Store) auditLogs(ctx context.Context, f AuditFilter) ([]*auditLog, erro
 	var logs []*auditLog
 	objects := []ObjectType{f.Object}
 	if f.Object == "" {
-		objects = StandardObjects()
+		if objects, err = s.objectTypes(ctx); err != nil {
+			return nil, err
+		}
 		if f.Record == 0 {
 			logs = append(logs, &auditLog{key: s.keyAccountLog()})
 		}

@@ -8,10 +8,14 @@ const (
 	PropertyEmail    = 18 // of contacts: unique among the live ones
 )
 
-func ownProperty(number int) bool { return number >= PropertyCreated && number <= PropertyEmail }
+// ownProperty reports whether the store itself reads or writes the property.
+func ownProperty(o ObjectType, number int) bool {
+	return number == PropertyCreated || number == PropertyModified || o == Contact && number == PropertyEmail
+}
 
 // DefaultProperties are the properties that a new account has for an object type, under HubSpot's internal
-// names and labels. A property's number is its place, so new ones go to the end.
+// names and labels. A property's number is its place, so new ones go to the end. An object type that an account
+// defines has the two dates that the store keeps.
 func DefaultProperties(o ObjectType) []Property {
 	var list []Property
 	switch o {
@@ -25,6 +29,8 @@ func DefaultProperties(o ObjectType) []Property {
 		list = ticketProperties()
 	case Call:
 		list = callProperties()
+	default:
+		list = []Property{created(), storeSets(instant("hs_lastmodifieddate", "Last Modified Date"))}
 	}
 	for i := range list {
 		list[i].Number = FirstProperty + i

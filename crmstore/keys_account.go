@@ -6,6 +6,7 @@ package crmstore
 //	crm:{account}:schema           hash    <object> → properties (JSON); <object>:v → version
 //	crm:{account}:users            hash    name → "<version> <JSON>"
 //	crm:{account}:refusals         hash    permission → how often it was missing
+//	crm:{account}:objects          hash    object type that the account defined → JSON
 //	crm:{account}:log              stream  audit events of the account
 //	crm:{account}:workflows        hash    name → "<version> <JSON>"
 //	crm:{account}:rev:<workflow>   hash    revision number → JSON
@@ -25,6 +26,7 @@ func (s *Store) keyAccount() string               { return s.accountKey("account
 func (s *Store) keySchema() string                { return s.accountKey("schema") }
 func (s *Store) keyUsers() string                 { return s.accountKey("users") }
 func (s *Store) keyRefusals() string              { return s.accountKey("refusals") }
+func (s *Store) keyObjects() string               { return s.accountKey("objects") }
 func (s *Store) keyAccountLog() string            { return s.accountKey("log") }
 func (s *Store) keyWorkflows() string             { return s.accountKey("workflows") }
 func (s *Store) keyRevisions(wf string) string    { return s.accountKey("rev:" + wf) }

@@ -18,7 +18,7 @@ const (
 	Call    ObjectType = "call"
 )
 
-// StandardObjects lists the object types every account has, contacts first.
+// StandardObjects lists the object types every account has, contacts first. [Store.Objects] lists an account's.
 func StandardObjects() []ObjectType { return []ObjectType{Contact, Company, Deal, Ticket, Call} }
 
 var plurals = map[string]ObjectType{
@@ -27,21 +27,30 @@ var plurals = map[string]ObjectType{
 
 var objectName = regexp.MustCompile(`^[a-z][a-z0-9_]{0,63}$`)
 
-// ParseObjectType reads a standard object type, in singular or plural and any case.
-func ParseObjectType(s string) (ObjectType, error) {
+// standardObject reads a standard object type, in singular or plural and any case.
+func standardObject(s string) (o ObjectType, ok bool) {
 	name := strings.ToLower(strings.TrimSpace(s))
 	if o, ok := plurals[name]; ok {
-		return o, nil
+		return o, true
 	}
 	for _, o := range StandardObjects() {
 		if string(o) == name {
-			return o, nil
+			return o, true
 		}
 	}
-	if !objectName.MatchString(name) {
+	return "", false
+}
+
+// ParseObjectType reads a standard object type, in singular or plural and any case. [Store.Object] knows those that
+// the account has defined too.
+func ParseObjectType(s string) (ObjectType, error) {
+	if o, ok := standardObject(s); ok {
+		return o, nil
+	}
+	if !objectName.MatchString(strings.ToLower(strings.TrimSpace(s))) {
 		return "", fmt.Errorf("object type %q: want lower-case letters, digits and _, such as contact", s)
 	}
-	return "", fmt.Errorf("object type %q is not known; the account has contact, company, deal, ticket and call", s)
+	return "", fmt.Errorf("object type %q is not known; every account has contact, company, deal, ticket and call", s)
 }
 
 // Plural is the word for many records of the type, for people: "contacts", "companies".
@@ -51,5 +60,17 @@ func (o ObjectType) Plural() string {
 			return p
 		}
 	}
-	return string(o) + "s"
+	return plural(string(o))
+}
+
+// plural is the plural of an English noun, by the rules that have few exceptions.
+func plural(word string) string {
+	end := strings.ToLower(word)
+	switch {
+	case strings.HasSuffix(end, "y") && len(end) > 1 && !strings.ContainsRune("aeiou", rune(end[len(end)-2])):
+		return word[:len(word)-1] + "ies"
+	case strings.HasSuffix(end, "s"), strings.HasSuffix(end, "x"), strings.HasSuffix(end, "ch"), strings.HasSuffix(end, "sh"):
+		return word + "es"
+	}
+	return word + "s"
 }

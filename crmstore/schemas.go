@@ -211,7 +211,7 @@ func (s *Store) RemoveProperty(ctx context.Context, o ObjectType, name string, c
 			if err != nil {
 				return nil, err
 			}
-			if ownProperty(p.Number) {
+			if ownProperty(o, p.Number) {
 				return nil, fmt.Errorf("property %s is the store's own and cannot be removed", name)
 			}
 			p.Removed = true
@@ -243,7 +243,7 @@ func renamed(old *Schema, name, newName, newLabel string) ([]Property, error) {
 	}
 	if newName != "" && newName != name {
 		switch {
-		case ownProperty(p.Number):
+		case ownProperty(old.Object, p.Number):
 			return nil, fmt.Errorf("property %s is the store's own and keeps its name", name)
 		case !propertyName.MatchString(newName):
 			return nil, fmt.Errorf("property name %q: want a lower-case letter, then letters, digits and _, up to 100", newName)

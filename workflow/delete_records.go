@@ -87,7 +87,11 @@ func Deletable(ctx context.Context, store *crmstore.Store, o crmstore.ObjectType
 // elsewhere finds ids among the records of the other object types.
 func elsewhere(ctx context.Context, store *crmstore.Store, o crmstore.ObjectType, ids []crmstore.ID) (map[crmstore.ID]crmstore.ObjectType, error) {
 	found := map[crmstore.ID]crmstore.ObjectType{}
-	for _, other := range crmstore.StandardObjects() {
+	objects, err := store.ObjectTypes(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, other := range objects {
 		if other == o || len(ids) == 0 {
 			continue
 		}

@@ -55,8 +55,12 @@ func (h *Housekeeper) log() *slog.Logger {
 // Round does all that is due at the moment now, in bounded batches. What fails does not keep the rest from being done;
 // the errors come together.
 func (h *Housekeeper) Round(ctx context.Context, now time.Time) error {
+	objects, err := h.Store.AsSystem().ObjectTypes(ctx)
+	if err != nil {
+		return fmt.Errorf("purge: %w", err)
+	}
 	var errs []error
-	for _, o := range crmstore.StandardObjects() {
+	for _, o := range objects {
 		if err := h.purge(ctx, o, now); err != nil {
 			errs = append(errs, err)
 		}

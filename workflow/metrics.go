@@ -256,7 +256,11 @@ func (m *Metrics) RefreshRecords(ctx context.Context, store *crmstore.Store, now
 		return fmt.Errorf("count records: %w", err)
 	}
 	age := time.Duration(0)
-	for _, o := range crmstore.StandardObjects() {
+	objects, err := store.ObjectTypes(ctx)
+	if err != nil {
+		return fmt.Errorf("count records: %w", err)
+	}
+	for _, o := range objects {
 		counts, err := store.Count(ctx, o)
 		if err != nil {
 			return fmt.Errorf("count %s: %w", o.Plural(), err)

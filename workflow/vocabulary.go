@@ -12,7 +12,11 @@ import (
 // object type, as they are now.
 func AccountVocabulary(ctx context.Context, store *crmstore.Store) (Vocabulary, error) {
 	known := map[crmstore.ObjectType]triggers.Vocabulary{}
-	for _, o := range crmstore.StandardObjects() {
+	objects, err := store.ObjectTypes(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("read the object types: %w", err)
+	}
+	for _, o := range objects {
 		schema, err := store.Schema(ctx, o)
 		if err != nil {
 			return nil, fmt.Errorf("read the properties of %s: %w", o.Plural(), err)

@@ -89,7 +89,12 @@ func (s *session) showAccount(ctx context.Context, store *crmstore.Store) error 
 		Account: a, Store: store.Describe(), Workflows: runsWorkflows(a.Tier),
 		Records: map[crmstore.ObjectType]crmstore.Counts{},
 	}
-	for _, o := range crmstore.StandardObjects() {
+	objects, err := store.Objects(ctx)
+	if err != nil {
+		return err
+	}
+	for i := range objects {
+		o := objects[i].Name
 		if doc.Records[o], err = store.Count(ctx, o); err != nil {
 			return err
 		}
@@ -103,9 +108,9 @@ func (s *session) showAccount(ctx context.Context, store *crmstore.Store) error 
 			[2]string{"partitions", count(a.Partitions)}, [2]string{"created", stamp(a.CreatedAt)})
 		o.printf("\n")
 		tb := &table{columns: []column{{head: "object"}, {head: "live", right: true}, {head: "in the bin", right: true}}}
-		for _, object := range crmstore.StandardObjects() {
-			n := doc.Records[object]
-			tb.add(txt(object.Plural()), txt(count(n.Live)), txt(count(n.Archived)))
+		for _, object := range objects {
+			n := doc.Records[object.Name]
+			tb.add(txt(object.Name.Plural()), txt(count(n.Live)), txt(count(n.Archived)))
 		}
 		o.table(tb, 0)
 	})

@@ -10,58 +10,51 @@ import (
 
 func (s *session) auditCommand() *cobra.Command {
 	var filter crmstore.AuditFilter
-	var record, object string
+	var record string
 	cmd := &cobra.Command{
 		Use: "audit [--record ID] [--run RUN] [--object TYPE] [--limit N]", Short: "who did what to which record, when and why",
 		Long: "audit shows what was done: by whom, to which record, when, and why. A deletion names the workflow, its revision,\n" +
 			"the run and the trigger that was true.",
 		Example: "  workflow audit --record 4711\n  workflow audit --run stale@2026-11-23T03:00:00Z --limit 10",
 		Args:    noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			if filter.Limit < 1 {
-				return usagef("", "--limit %d: want 1 or more", filter.Limit)
+	}
+	object := s.objectFlagOr(cmd, "", "only this object type")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		if filter.Limit < 1 {
+			return usagef("", "--limit %d: want 1 or more", filter.Limit)
+		}
+		var err error
+		if filter.Object, err = object(cmd.Context()); err != nil {
+			return err
+		}
+		store, err := s.open(cmd.Context())
+		if err != nil {
+			return err
+		}
+		if record != "" {
+			if filter.Object == "" {
+				filter.Object = crmstore.Contact
 			}
-			if object != "" || record != "" {
-				o, err := crmstore.ParseObjectType(orContact(object))
-				if err != nil {
-					return usagef("", "--object: %v", err)
-				}
-				filter.Object = o
-			}
-			store, err := s.open(cmd.Context())
-			if err != nil {
+			if filter.Record, err = recordID(cmd.Context(), store, filter.Object, record); err != nil {
 				return err
 			}
-			if record != "" {
-				if filter.Record, err = recordID(cmd.Context(), store, filter.Object, record); err != nil {
-					return err
-				}
-			}
-			events := []crmstore.Event{}
-			err = store.Audit(cmd.Context(), filter, func(e crmstore.Event) error {
-				events = append(events, e)
-				return nil
-			})
-			if err != nil {
-				return err
-			}
-			s.emit(map[string]any{"events": events}, func(o *output) { showEvents(o, events, filter.Limit) })
+		}
+		events := []crmstore.Event{}
+		err = store.Audit(cmd.Context(), filter, func(e crmstore.Event) error {
+			events = append(events, e)
 			return nil
-		},
+		})
+		if err != nil {
+			return err
+		}
+		s.emit(map[string]any{"events": events}, func(o *output) { showEvents(o, events, filter.Limit) })
+		return nil
 	}
 	cmd.Flags().StringVar(&record, "record", "", "only this record: an id, or a contact's e-mail address")
 	cmd.Flags().StringVar(&filter.Run, "run", "", "only this run")
-	cmd.Flags().StringVar(&object, "object", "", "only this object type")
 	cmd.Flags().IntVar(&filter.Limit, "limit", 50, "at most so many events")
 	_ = cmd.RegisterFlagCompletionFunc("run", s.completeRuns())
 	return cmd
-}
-
-func orContact(object string) string {
-	if object == "" {
-		return string(crmstore.Contact)
-	}
-	return object
 }
 
 func showEvents(o *output, events []crmstore.Event, limit int) {

@@ -25,12 +25,12 @@ func (s *session) binCommand() *cobra.Command {
 		Example: "  workflow bin --limit 10\n  workflow bin --run stale@2026-11-23T03:00:00Z --format json",
 		Args:    noArgs,
 	}
-	object := objectFlag(cmd)
+	object := s.objectFlag(cmd)
 	cmd.Flags().IntVar(&limit, "limit", 20, "at most so many records")
 	cmd.Flags().StringVar(&run, "run", "", "only what this run deleted")
 	_ = cmd.RegisterFlagCompletionFunc("run", s.completeRuns())
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		o, err := object()
+		o, err := object(cmd.Context())
 		if err != nil {
 			return err
 		}

@@ -95,11 +95,11 @@ func (s *session) completeRuns(states ...crmstore.RunState) completer {
 }
 
 // completeLists offers the lists of the object type that the call names.
-func (s *session) completeLists(object func() (crmstore.ObjectType, error)) completer {
+func (s *session) completeLists(object func(context.Context) (crmstore.ObjectType, error)) completer {
 	return func(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
 		var names []string
 		s.complete(cmd, func(ctx context.Context, store *crmstore.Store) error {
-			o, err := object()
+			o, err := object(ctx)
 			if err != nil {
 				return err
 			}

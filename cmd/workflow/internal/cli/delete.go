@@ -14,7 +14,7 @@ import (
 
 // deleteFlags are what a deletion by hand is asked with.
 type deleteFlags struct {
-	object  func() (crmstore.ObjectType, error)
+	object  func(context.Context) (crmstore.ObjectType, error)
 	ids     string // file of ids, - for stdin
 	where   string
 	list    string
@@ -40,7 +40,7 @@ func (s *session) deleteCommand() *cobra.Command {
 			"  workflow delete --list old-leads",
 		Args: args(0, -1, ""),
 	}
-	f.object = objectFlag(cmd)
+	f.object = s.objectFlag(cmd)
 	cmd.Flags().StringVar(&f.ids, "ids", "", "delete the records with the ids (of contacts also the e-mail addresses) in this file, one a line; - for stdin")
 	cmd.Flags().StringVar(&f.where, "where", "", "delete the records for which this expression is true, as in a workflow's triggers")
 	cmd.Flags().StringVar(&f.list, "list", "", "delete the records on this list; with --where, those for which the expression is true; the list stays")
@@ -75,7 +75,7 @@ func (s *session) delete(ctx context.Context, f *deleteFlags, words []string) er
 	if err := f.check(words); err != nil {
 		return err
 	}
-	o, err := f.object()
+	o, err := f.object(ctx)
 	if err != nil {
 		return err
 	}

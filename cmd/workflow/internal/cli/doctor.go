@@ -8,7 +8,6 @@ import (
 
 func (s *session) doctorCommand() *cobra.Command {
 	var repair bool
-	var object string
 	cmd := &cobra.Command{
 		Use: "doctor [--repair] [--object TYPE]", Short: "check records against columns, lists, e-mail addresses and enrollments",
 		Long: "doctor compares everything that the store derives from records (columns, counts, e-mail addresses, lists,\n" +
@@ -16,41 +15,42 @@ func (s *session) doctorCommand() *cobra.Command {
 			"Exit code 1 when something is wrong and was not repaired.",
 		Example: "  workflow doctor\n  workflow doctor --repair",
 		Args:    noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			objects := crmstore.StandardObjects()
-			if object != "" {
-				o, err := crmstore.ParseObjectType(object)
-				if err != nil {
-					return usagef("", "--object: %v", err)
-				}
-				objects = []crmstore.ObjectType{o}
+	}
+	cmd.Flags().BoolVar(&repair, "repair", false, "put right what is wrong")
+	object := s.objectFlagOr(cmd, "", "only this object type")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		ctx := cmd.Context()
+		only, err := object(ctx)
+		if err != nil {
+			return err
+		}
+		store, err := s.open(ctx)
+		if err != nil {
+			return err
+		}
+		objects, err := store.ObjectTypes(ctx)
+		if err != nil {
+			return err
+		}
+		doc := doctorDocument{Problems: []crmstore.Problem{}}
+		for _, o := range objects {
+			if only != "" && o != only {
+				continue
 			}
-			store, err := s.open(cmd.Context())
+			err := store.Doctor(ctx, o, repair, func(p crmstore.Problem) error {
+				doc.note(p)
+				return nil
+			})
 			if err != nil {
 				return err
 			}
-			if _, err := store.Account(cmd.Context()); err != nil {
-				return err
-			}
-			doc := doctorDocument{Problems: []crmstore.Problem{}}
-			for _, o := range objects {
-				err := store.Doctor(cmd.Context(), o, repair, func(p crmstore.Problem) error {
-					doc.note(p)
-					return nil
-				})
-				if err != nil {
-					return err
-				}
-			}
-			s.emit(doc, doc.show)
-			if doc.Found > doc.Repaired {
-				return said(exitRefused)
-			}
-			return nil
-		},
+		}
+		s.emit(doc, doc.show)
+		if doc.Found > doc.Repaired {
+			return said(exitRefused)
+		}
+		return nil
 	}
-	cmd.Flags().BoolVar(&repair, "repair", false, "put right what is wrong")
-	cmd.Flags().StringVar(&object, "object", "", "only this object type")
 	return cmd
 }
 

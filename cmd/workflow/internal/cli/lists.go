@@ -109,10 +109,10 @@ func (s *session) listsChange(verb, short string, member bool) *cobra.Command {
 		Use: verb + " NAME ID|E-MAIL...", Short: short, Example: "  workflow lists " + verb + " keep 4711 ada@example.com",
 		Args: args(2, -1, "the name of a list, and ids or e-mail addresses"),
 	}
-	object := objectFlag(cmd)
+	object := s.objectFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, words []string) error {
 		ctx := cmd.Context()
-		o, err := object()
+		o, err := object(cmd.Context())
 		if err != nil {
 			return err
 		}

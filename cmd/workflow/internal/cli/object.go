@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -11,20 +12,68 @@ import (
 )
 
 // objectFlag adds --object and returns how to read it once flags are parsed.
-func objectFlag(cmd *cobra.Command) func() (crmstore.ObjectType, error) {
+func (s *session) objectFlag(cmd *cobra.Command) func(context.Context) (crmstore.ObjectType, error) {
+	return s.objectFlagOr(cmd, crmstore.Contact, "contact, company, deal, ticket, call, or one of the account's own")
+}
+
+// objectFlagOr is objectFlag with another default; "" means none, and then reading it gives "".
+func (s *session) objectFlagOr(cmd *cobra.Command, usual crmstore.ObjectType, help string) func(context.Context) (crmstore.ObjectType, error) {
 	var name string
-	cmd.Flags().StringVar(&name, "object", string(crmstore.Contact), "contact, company, deal, ticket or call")
-	words := make([]string, 0, 5)
-	for _, o := range crmstore.StandardObjects() {
-		words = append(words, string(o))
-	}
-	_ = cmd.RegisterFlagCompletionFunc("object", cobra.FixedCompletions(words, cobra.ShellCompDirectiveNoFileComp))
-	return func() (crmstore.ObjectType, error) {
-		o, err := crmstore.ParseObjectType(name)
-		if err != nil {
-			return "", usagef("", "--object: %v", err)
+	cmd.Flags().StringVar(&name, "object", string(usual), help)
+	_ = cmd.RegisterFlagCompletionFunc("object", s.completeObjects())
+	return func(ctx context.Context) (crmstore.ObjectType, error) {
+		if name == "" && usual == "" {
+			return "", nil
 		}
+		return s.object(ctx, "--object", name)
+	}
+}
+
+// object is the object type that a person means by a word. Only a word that is not one of the standard types' opens
+// the store. what says where the word stands.
+func (s *session) object(ctx context.Context, what, word string) (crmstore.ObjectType, error) {
+	if o, err := crmstore.ParseObjectType(word); err == nil {
 		return o, nil
+	}
+	if strings.TrimSpace(word) == "" {
+		return "", usagef("such as contact", "%s is empty", what)
+	}
+	store, err := s.open(ctx)
+	if err != nil {
+		return "", err
+	}
+	o, err := store.Object(ctx, word)
+	if unknown, ok := errors.AsType[*crmstore.UnknownObjectError](err); ok {
+		var names []string
+		for _, k := range unknown.Known {
+			names = append(names, string(k.Name))
+		}
+		help := "see: workflow objects list"
+		if near := diag.Nearest(strings.ToLower(word), names); near != "" {
+			help = "did you mean " + near + "?"
+		}
+		return "", usagef(help, "%s: %v", what, err)
+	}
+	return o.Name, err
+}
+
+// completeObjects offers the account's object types, or those that every account has.
+func (s *session) completeObjects() completer {
+	return func(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
+		var words []string
+		s.complete(cmd, func(ctx context.Context, store *crmstore.Store) error {
+			all, err := store.Objects(ctx)
+			for _, o := range all {
+				words = append(words, string(o.Name)+"\t"+o.PluralLabel)
+			}
+			return err
+		})
+		for _, o := range crmstore.StandardObjects() {
+			if len(words) < len(crmstore.StandardObjects()) {
+				words = append(words, string(o))
+			}
+		}
+		return words, cobra.ShellCompDirectiveNoFileComp
 	}
 }
 
@@ -32,9 +81,9 @@ func objectFlag(cmd *cobra.Command) func() (crmstore.ObjectType, error) {
 func (s *session) onObject(
 	cmd *cobra.Command, do func(ctx context.Context, store *crmstore.Store, o crmstore.ObjectType, words []string) error,
 ) func(*cobra.Command, []string) error {
-	object := objectFlag(cmd)
+	object := s.objectFlag(cmd)
 	return func(cmd *cobra.Command, words []string) error {
-		o, err := object()
+		o, err := object(cmd.Context())
 		if err != nil {
 			return err
 		}

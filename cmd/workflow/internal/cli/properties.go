@@ -79,9 +79,9 @@ func (s *session) propertiesAdd() *cobra.Command {
 			"  workflow properties add plan --type enumeration --option basic=Basic --option plus=Plus",
 		Args: args(1, 1, "a name, such as score"),
 	}
-	object := objectFlag(cmd)
+	object := s.objectFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		o, err := object()
+		o, err := object(cmd.Context())
 		if err != nil {
 			return err
 		}

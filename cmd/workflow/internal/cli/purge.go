@@ -25,15 +25,17 @@ func (s *session) purgeCommand() *cobra.Command {
 			if !expired {
 				return usagef("write: workflow purge --expired", "say what to purge")
 			}
-			objects := crmstore.StandardObjects()
-			if object != allObjects {
-				o, err := crmstore.ParseObjectType(object)
-				if err != nil {
-					return usagef("", "--object: %v", err)
-				}
-				objects = []crmstore.ObjectType{o}
-			}
 			store, err := s.open(cmd.Context())
+			if err != nil {
+				return err
+			}
+			var objects []crmstore.ObjectType
+			if object == allObjects {
+				objects, err = store.ObjectTypes(cmd.Context())
+			} else {
+				objects = make([]crmstore.ObjectType, 1)
+				objects[0], err = s.object(cmd.Context(), "--object", object)
+			}
 			if err != nil {
 				return err
 			}
@@ -42,6 +44,7 @@ func (s *session) purgeCommand() *cobra.Command {
 	}
 	cmd.Flags().BoolVar(&expired, "expired", false, "what has been in the recycle bin for 90 days (there is nothing else to purge)")
 	cmd.Flags().StringVar(&object, "object", allObjects, "only this object type")
+	_ = cmd.RegisterFlagCompletionFunc("object", s.completeObjects())
 	return cmd
 }
 

@@ -24,7 +24,7 @@ func (s *session) recordsCount() *cobra.Command {
 		Example: "  workflow records count\n  workflow records count --where 'daysSince(contact.last_activity_date) > 365'",
 		Args:    noArgs,
 	}
-	flags := newSelectFlags(cmd)
+	flags := s.newSelectFlags(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		sel, err := s.selection(cmd.Context(), flags)
 		if err != nil {
@@ -85,7 +85,7 @@ func (s *session) recordsList() *cobra.Command {
 		Example: "  workflow records list --limit 5\n  workflow records list --where 'unknown(contact.email)' --properties firstname,lastname,phone",
 		Args:    noArgs,
 	}
-	flags := newSelectFlags(cmd)
+	flags := s.newSelectFlags(cmd)
 	cmd.Flags().IntVar(&limit, "limit", 20, "at most so many records")
 	cmd.Flags().StringSliceVar(&names, "properties", nil, "columns to show, by name or label, separated by commas")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
@@ -137,12 +137,29 @@ func listed(schema *crmstore.Schema, names []string) ([]*crmstore.Property, erro
 		}
 		properties = append(properties, p)
 	}
+	if len(names) > 0 {
+		return properties, nil
+	}
 	for _, n := range usualColumns {
-		if found := schema.Find(n); len(names) == 0 && len(found) == 1 && len(properties) < usualCount {
+		if found := schema.Find(n); len(found) == 1 && len(properties) < usualCount {
 			properties = append(properties, found[0])
 		}
 	}
+	if !slices.Contains(crmstore.StandardObjects(), schema.Object) {
+		properties = slices.Concat(ownColumns(schema), properties)
+	}
 	return properties, nil
+}
+
+// ownColumns are the first few properties that an account's own object type has besides the usual ones.
+func ownColumns(schema *crmstore.Schema) (own []*crmstore.Property) {
+	for i := range schema.Properties {
+		p := &schema.Properties[i]
+		if len(own) < usualCount-1 && !p.Removed && p.Number > crmstore.PropertyModified && !slices.Contains(usualColumns, p.Name) {
+			own = append(own, p)
+		}
+	}
+	return own
 }
 
 func (doc *listDocument) show(o *output, properties []*crmstore.Property) {

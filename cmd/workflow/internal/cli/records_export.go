@@ -22,7 +22,7 @@ func (s *session) recordsExport() *cobra.Command {
 		Example: "  workflow records export --out contacts.csv\n  workflow records export --archived --properties email,firstname > bin.csv",
 		Args:    noArgs,
 	}
-	flags := newSelectFlags(cmd)
+	flags := s.newSelectFlags(cmd)
 	cmd.Flags().StringSliceVar(&o.Properties, "properties", nil, "columns to write, by name or label, separated by commas (default all)")
 	cmd.Flags().BoolVar(&o.Labels, "labels", false, "labels in the header instead of internal names")
 	cmd.Flags().StringVar(&out, "out", "", "write to this file, whole or not at all")

@@ -30,7 +30,7 @@ func (s *session) recordsImport() *cobra.Command {
 			"  workflow records import keep.csv --list keep",
 		Args: args(1, 1, "a CSV file (- for stdin)"),
 	}
-	object := objectFlag(cmd)
+	object := s.objectFlag(cmd)
 	f := cmd.Flags()
 	f.StringVar(&o.IDColumn, "id-column", "", `header of the record ids (default "Record ID", "hs_object_id" or "id")`)
 	f.BoolVar(&o.CreateProperties, "create-properties", false, "make a property of each unknown column")
@@ -44,7 +44,7 @@ func (s *session) recordsImport() *cobra.Command {
 	f.IntVar(&o.MaxFindings, "max-findings", 20, "show at most so many findings; all are counted")
 	cmd.RunE = func(cmd *cobra.Command, words []string) error {
 		var err error
-		if o.Object, err = object(); err != nil {
+		if o.Object, err = object(cmd.Context()); err != nil {
 			return err
 		}
 		if err := importOptions(&o, order, zone, mode); err != nil {

@@ -15,10 +15,10 @@ func (s *session) restoreCommand() *cobra.Command {
 		Example: "  workflow restore 4711 4712\n  workflow undo RUN     # all that one run deleted",
 		Args:    args(1, -1, "the ids of records in the bin"),
 	}
-	object := objectFlag(cmd)
+	object := s.objectFlag(cmd)
 	cmd.Flags().StringVar(&reason, "reason", "", "why, for the audit log")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		o, err := object()
+		o, err := object(cmd.Context())
 		if err != nil {
 			return err
 		}

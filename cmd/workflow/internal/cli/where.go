@@ -16,14 +16,14 @@ import (
 
 // selectFlags are the flags with which a verb says which records it is about.
 type selectFlags struct {
-	object   func() (crmstore.ObjectType, error)
+	object   func(context.Context) (crmstore.ObjectType, error)
 	archived bool
 	where    string
 	now      string
 }
 
-func newSelectFlags(cmd *cobra.Command) *selectFlags {
-	f := &selectFlags{object: objectFlag(cmd)}
+func (s *session) newSelectFlags(cmd *cobra.Command) *selectFlags {
+	f := &selectFlags{object: s.objectFlag(cmd)}
 	cmd.Flags().BoolVar(&f.archived, "archived", false, "the records in the recycle bin instead of the live ones")
 	cmd.Flags().StringVar(&f.where, "where", "", "only records for which this expression is true, as in a workflow's triggers")
 	nowFlag(cmd, &f.now)
@@ -42,7 +42,7 @@ type selection struct {
 
 // selection checks the flags, opens the store and compiles --where.
 func (s *session) selection(ctx context.Context, f *selectFlags) (*selection, error) {
-	o, err := f.object()
+	o, err := f.object(ctx)
 	if err != nil {
 		return nil, err
 	}
