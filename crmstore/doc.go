@@ -20,7 +20,8 @@
 //	crm:{account/object/p}:free         list    slots that no record has; new records take them first
 //
 // Everything of the account as a whole (tier, schemas, lists, workflows, revisions, runs) is under
-// the hash tag {account}; e-mail claims are in buckets of their own, {account/contact/email/b}.
+// the hash tag {account}; e-mail claims are in buckets of their own, {account/contact/email/b}, each cut into a
+// few small hashes claims:<n>.
 //
 // # Promises
 //

@@ -16,9 +16,7 @@ func (d *doctor) examineEmails(ctx context.Context, records []*Record) error {
 		if text == "" {
 			continue
 		}
-		a := &address{text: text}
-		a.bucket, a.field = addressKey(text, d.partitions)
-		list = append(list, a)
+		list = append(list, &address{text: text, place: placeOf(text, d.partitions)})
 		contacts = append(contacts, r)
 	}
 	if err := d.store.readClaims(ctx, d.partitions, list); err != nil {
@@ -53,20 +51,23 @@ func (d *doctor) examineClaim(ctx context.Context, r *Record, a *address) error 
 		return nil
 	}
 	p := Problem{Code: problemEmail, ID: r.ID, Detail: "nobody has the claim to its e-mail"}
+	var seen uint64 // the claimant's version
 	if a.claimant != 0 {
 		others, err := d.store.Get(ctx, d.object, []ID{a.claimant})
 		if err != nil {
 			return err
 		}
-		if len(others) == 1 && d.address(others[0]) == a.text {
-			p.Detail = fmt.Sprintf("contact %s has the same e-mail; change or delete one of the two", a.claimant)
-			return d.report(p)
+		if len(others) == 1 {
+			if seen = others[0].Version; d.address(others[0]) == a.text {
+				p.Detail = fmt.Sprintf("contact %s has the same e-mail; change or delete one of the two", a.claimant)
+				return d.report(p)
+			}
 		}
 		p.Detail = fmt.Sprintf("the claim to its e-mail is contact %s's", a.claimant)
 	}
 	now := wall()
-	if d.repair && !undecided(a.claim, now) {
-		swaps := []swap{{bucket: a.bucket, field: a.field, old: a.claim, new: settled(newClaim(r.ID, now))}}
+	if d.repair && (a.claimant == 0 || !undecided(a.claim, seen, now)) {
+		swaps := []swap{{place: a.place, old: a.claim, new: newClaim(r.ID, r.Version-1, now)}} // as if it had just been written
 		if err := d.store.swapClaims(ctx, d.partitions, swaps); err != nil {
 			return err
 		}
@@ -77,32 +78,53 @@ func (d *doctor) examineClaim(ctx context.Context, r *Record, a *address) error 
 
 // dropDeadClaims removes the claims of contacts that do not hold the address any more.
 func (d *doctor) dropDeadClaims(ctx context.Context) error {
-	load := func(ctx context.Context, bucket int) (*redis.MapStringStringCmd, error) {
-		command := d.store.rdb.HGetAll(ctx, d.store.keyClaims(bucket))
-		if err := command.Err(); err != nil {
+	load := func(ctx context.Context, bucket int) ([]*redis.MapStringStringCmd, error) {
+		parts := make([]*redis.MapStringStringCmd, claimParts)
+		_, err := d.store.rdb.Pipelined(ctx, func(pipe redis.Pipeliner) error {
+			for part := range parts {
+				parts[part] = pipe.HGetAll(ctx, d.store.keyClaims(bucket, part))
+			}
+			return nil
+		})
+		if err != nil {
 			return nil, fmt.Errorf("read e-mail claims: %w", d.store.trouble(err))
 		}
-		return command, nil
+		return parts, nil
 	}
 	bucket := 0
-	return ahead(ctx, d.partitions, load, func(claims *redis.MapStringStringCmd) error {
+	return ahead(ctx, d.partitions, load, func(parts []*redis.MapStringStringCmd) error {
+		var claims []standing
+		for part, claim := range parts {
+			for field, text := range claim.Val() {
+				claims = append(claims, standing{claimPlace{bucket, part, field}, text})
+			}
+		}
 		bucket++
-		return d.dropDead(ctx, bucket-1, claims.Val())
+		return d.dropDead(ctx, claims)
 	})
 }
 
-func (d *doctor) dropDead(ctx context.Context, bucket int, claims map[string]string) error {
+// standing is a claim where it stands.
+type standing struct {
+	place claimPlace
+	claim string
+}
+
+// claimant is what is known of a contact that claims stand for.
+type claimant struct {
+	version uint64
+	field   string // of the claim to the address that it holds; "" = it holds none
+	damaged bool   // it was reported; its claims stay
+}
+
+func (d *doctor) dropDead(ctx context.Context, claims []standing) error {
 	var ids []ID
-	for _, claim := range claims {
-		if id, _, _ := readClaim(claim); id != 0 {
+	for _, c := range claims {
+		if id := claimantOf(c.claim); id != 0 {
 			ids = append(ids, id)
 		}
 	}
-	type held struct {
-		field string
-		by    ID
-	}
-	alive := make(map[held]bool, len(ids))
+	claimants := make(map[ID]claimant, len(ids))
 	want, _ := byPartition(ids, d.partitions)
 	err := d.store.fetch(ctx, d.object, want, func(i int, values []any) error {
 		for j, v := range values {
@@ -113,17 +135,14 @@ func (d *doctor) dropDead(ctx context.Context, bucket int, claims map[string]str
 			id := want[i].IDs[j]
 			r, err := parseRecord(d.schema, id, bytes)
 			if err != nil {
-				for field, claim := range claims { // it was reported; its claims stay
-					if claimant, _, _ := readClaim(claim); claimant == id {
-						alive[held{field, id}] = true
-					}
-				}
+				claimants[id] = claimant{damaged: true}
 				continue
 			}
+			c := claimant{version: r.Version}
 			if text := d.address(r); text != "" {
-				_, field := addressKey(text, d.partitions)
-				alive[held{field, id}] = true
+				c.field = placeOf(text, d.partitions).field
 			}
+			claimants[id] = c
 		}
 		return nil
 	})
@@ -132,9 +151,11 @@ func (d *doctor) dropDead(ctx context.Context, bucket int, claims map[string]str
 	}
 	now := wall()
 	var swaps []swap
-	for field, claim := range claims {
-		if id, _, _ := readClaim(claim); !alive[held{field, id}] && !undecided(claim, now) {
-			swaps = append(swaps, swap{bucket: bucket, field: field, old: claim})
+	for _, c := range claims {
+		id := claimantOf(c.claim)
+		who := claimants[id]
+		if alive := who.damaged || who.field == c.place.field; !alive && (id == 0 || !undecided(c.claim, who.version, now)) {
+			swaps = append(swaps, swap{place: c.place, old: c.claim})
 		}
 	}
 	return d.store.swapClaims(ctx, d.partitions, swaps)

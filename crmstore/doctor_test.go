@@ -157,7 +157,7 @@ func TestDoctor(t *testing.T) {
 		}, []string{"email 3"}, false},
 		{"claim of a contact in the bin", func(ctx context.Context, d *desk, raw redis.UniversalClient) error {
 			k, field := crmstore.ClaimOf(d.Store, "c3@x.org", 1)
-			return raw.HSet(ctx, k, field, crmstore.ClaimFor(2, noon.UnixMilli(), false)).Err()
+			return raw.HSet(ctx, k, field, crmstore.ClaimFor(2, 2, time.Now().UnixMilli()-60_000)).Err()
 		}, []string{"email 3"}, false},
 		{"two contacts with one e-mail", func(ctx context.Context, d *desk, raw redis.UniversalClient) error {
 			k, field := crmstore.ClaimOf(d.Store, "c3@x.org", 1)
@@ -251,31 +251,55 @@ func TestDoctorDropsDeadClaims(t *testing.T) {
 		if found := d.doctor(true); len(found) != 0 {
 			t.Errorf("problems: %v", found)
 		}
-		claims, err := raw.HLen(t.Context(), key).Result()
-		if claims != 5 || err != nil {
-			t.Errorf("%d claims are left (%v), want those of the 5 live contacts", claims, err)
+		claims := int64(0)
+		for _, key := range crmstore.KeysClaims(d.Store, 0) {
+			claims += raw.HLen(t.Context(), key).Val()
+		}
+		if claims != 5 {
+			t.Errorf("%d claims are left, want those of the 5 live contacts", claims)
 		}
 	})
 }
 
-// A claim that another process has just taken is waited for, and taken over when it turns out dead.
-func TestPendingClaims(t *testing.T) {
+// A claim whose contact may still be written is waited for; one whose contact never will be is taken over at once.
+func TestClaimsOfOthers(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t, storetest.Options{Partitions: 1})
 	raw := crmstore.Raw(d.Store)
-	key, field := crmstore.ClaimOf(d.Store, "a@x.org", 1)
-	if err := raw.HSet(t.Context(), key, field, crmstore.ClaimFor(50, noon.UnixMilli(), true)).Err(); err != nil {
-		t.Fatal(err)
-	}
-	d.wantResults(d.write(crmstore.UpsertAny, noon, d.up(0, "email", "a@x.org")), "created 1")
-
-	key, field = crmstore.ClaimOf(d.Store, "b@x.org", 1)
-	if err := raw.HSet(t.Context(), key, field, crmstore.ClaimFor(52, time.Now().UnixMilli(), true)).Err(); err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithTimeout(t.Context(), 150*time.Millisecond)
-	defer cancel()
-	if _, err := d.Write(ctx, crmstore.Contact, crmstore.UpsertAny, []crmstore.Upsert{d.up(0, "email", "b@x.org")}, someone, noon); !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("Write of an address that is being taken: %v, want to have waited", err)
+	d.write(crmstore.UpsertAny, noon, d.up(1, "email", "one@x.org"), d.up(2))
+	d.write(crmstore.UpsertAny, noon, d.up(2, "firstname", "Bob"), d.up(3))
+	d.archive(byRun("stale@1"), d.targets("", 3))
+	now := time.Now().UnixMilli()
+	for what, c := range map[string]struct {
+		claim string
+		waits bool
+	}{
+		"for a new contact that is not there yet":       {crmstore.ClaimFor(50, 0, now), true},
+		"for a new contact that never came":             {crmstore.ClaimFor(50, 0, now-31_000), false},
+		"for a new contact that came without it":        {crmstore.ClaimFor(1, 0, now), false},
+		"for a change that may still come":              {crmstore.ClaimFor(2, 2, now), true},
+		"for a change of a version seen a little later": {crmstore.ClaimFor(2, 3, now), true},
+		"for a change that never came":                  {crmstore.ClaimFor(2, 2, now-31_000), false},
+		"for a change that another one got before":      {crmstore.ClaimFor(2, 1, now), false},
+		"for a contact in the bin":                      {crmstore.ClaimFor(3, 1, now), false},
+		"for a contact that is being restored":          {crmstore.ClaimFor(3, 2, now), true},
+		"far ahead of the clock":                        {crmstore.ClaimFor(50, 0, now+3_600_000), false},
+		"of no contact":                                 {crmstore.ClaimFor(0, 0, now), false},
+		"of another size":                               {"nonsense", false},
+	} {
+		address := strings.ReplaceAll(what, " ", ".") + "@x.org"
+		key, field := crmstore.ClaimOf(d.Store, address, 1)
+		if err := raw.HSet(t.Context(), key, field, c.claim).Err(); err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+		if c.waits {
+			ctx, cancel = context.WithTimeout(t.Context(), 100*time.Millisecond)
+		}
+		got, err := d.Write(ctx, crmstore.Contact, crmstore.UpsertAny, []crmstore.Upsert{d.up(0, "email", address)}, someone, noon)
+		cancel()
+		if c.waits != errors.Is(err, context.DeadlineExceeded) || !c.waits && (err != nil || got[0].Outcome != crmstore.Created) {
+			t.Errorf("a claim %s: %v, %v; waits should be %v", what, short(got), err, c.waits)
+		}
 	}
 }

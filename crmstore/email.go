@@ -2,33 +2,8 @@ package crmstore
 
 import (
 	"context"
-	"encoding/binary"
 	"fmt"
-	"math/rand/v2"
-	"slices"
 	"strings"
-	"time"
-
-	"github.com/redis/go-redis/v9"
-)
-
-// An e-mail address belongs to at most one live contact. What says so is the claim to the address, which stands in
-// a hash slot of its own. A claim is taken (pending) before the contact is written and settled afterwards:
-//
-//	[0:8)  id of the claimant, little-endian
-//	[8:16) stamp, little-endian: when it was taken (ms) << 20 | random bits << 1 | 1 while pending
-//
-// A claim is dead when its claimant is not live with that address, unless it is pending and young: then the
-// claimant may be about to be written, and everybody waits, who wants to write that very contact too (a test of many
-// writers showed why: the one that comes too late would give up the claim of the one that came first). A dead
-// claim is taken over by compare-and-set on all 16 bytes. No two claims have the same bytes, so a claim that was given
-// up and taken again in between is noticed. That is why nobody deletes a claim when a contact changes its
-// address or goes into the bin: the claim dies by that alone.
-const (
-	claimSize     = 16
-	stampMillis   = 20
-	stampPending  = 1
-	claimPatience = 30 * time.Second // after this a pending claim whose claimant does not hold the address is dead
 )
 
 // emailProperty is the property that is unique among live records of the type; nil when there is none.
@@ -45,40 +20,10 @@ func emailProperty(s *Schema) *Property {
 // normalAddress is the form of an address in which it is unique.
 func normalAddress(email string) string { return strings.ToLower(strings.TrimSpace(email)) }
 
-// newClaim is a pending claim.
-func newClaim(id ID, now int64) string {
-	stamp := uint64(now)<<stampMillis | uint64(rand.Uint32N(1<<(stampMillis-1)))<<1 | stampPending
-	b := id.Bytes()
-	return string(binary.LittleEndian.AppendUint64(b[:], stamp))
-}
-
-// settled is the claim once its contact is written.
-func settled(claim string) string {
-	b := []byte(claim)
-	b[8] &^= stampPending
-	return string(b)
-}
-
-// readClaim takes a claim apart; id 0 when there is none (or it is damaged, which is the same).
-func readClaim(claim string) (id ID, pending bool, taken time.Time) {
-	if len(claim) != claimSize {
-		return 0, false, time.Time{}
-	}
-	stamp := binary.LittleEndian.Uint64(view(claim)[8:])
-	return IDFromBytes(view(claim)), stamp&stampPending != 0, time.UnixMilli(int64(stamp >> stampMillis))
-}
-
-// undecided reports whether the claim's contact may be about to be written at the moment now (ms).
-func undecided(claim string, now int64) bool {
-	_, pending, taken := readClaim(claim)
-	return pending && time.UnixMilli(now).Sub(taken).Abs() < claimPatience // clocks differ; a stamp far ahead is damage
-}
-
 // address is one normalised e-mail address during a round.
 type address struct {
 	text     string
-	bucket   int
-	field    string
+	place    claimPlace
 	claim    string // as it was read; "" = none
 	claimant ID
 	busy     bool   // the claimant may be about to be written
@@ -133,7 +78,7 @@ func (r *round) lookUp(ctx context.Context, texts []string) error {
 		}
 		one := &all[i]
 		one.text = text
-		one.bucket, one.field = addressKey(text, r.partitions)
+		one.place = placeOf(text, r.partitions)
 		r.addresses[text] = one
 		list = append(list, one)
 	}
@@ -155,96 +100,11 @@ func (r *round) lookUp(ctx context.Context, texts []string) error {
 		switch {
 		case d != nil && (d.address == a.text || d.damaged != nil):
 			a.holder, a.now = d, d
-		case undecided(a.claim, now):
+		case d != nil && undecided(a.claim, d.version(), now):
 			a.busy = true
 		}
 	}
 	return nil
-}
-
-// readClaims fills in the claims of addresses, pipelined by bucket.
-func (s *Store) readClaims(ctx context.Context, buckets int, list []*address) error {
-	g := groupBy(len(list), buckets, func(i int) int { return list[i].bucket })
-	used := g.used()
-	return inWindows(ctx, len(used), readsPerWindow, func(ctx context.Context, from, to int) error {
-		pipe := s.rdb.Pipeline()
-		commands := make([]*redis.SliceCmd, 0, to-from)
-		for _, bucket := range used[from:to] {
-			fields := make([]string, 0, 32)
-			for _, i := range g.of(bucket) {
-				fields = append(fields, list[i].field)
-			}
-			commands = append(commands, pipe.HMGet(ctx, s.keyClaims(bucket), fields...))
-		}
-		if _, err := pipe.Exec(ctx); err != nil {
-			return fmt.Errorf("read e-mail claims: %w", s.trouble(err))
-		}
-		for j, command := range commands {
-			for k, i := range g.of(used[from+j]) {
-				list[i].claim, _ = command.Val()[k].(string)
-				list[i].claimant, _, _ = readClaim(list[i].claim)
-			}
-		}
-		return nil
-	})
-}
-
-// swap is one compare-and-set of a claim; "" stands for no claim.
-type swap struct {
-	bucket   int
-	field    string
-	old, new string
-	done     bool
-}
-
-var scriptClaims = mustScript("claims")
-
-// swapClaims carries out the swaps, each on its own, in scripts per bucket. No address stands in swaps twice.
-func (s *Store) swapClaims(ctx context.Context, buckets int, swaps []swap) error {
-	g := groupBy(len(swaps), buckets, func(i int) int { return swaps[i].bucket })
-	var parts [][]int
-	for _, bucket := range g.used() {
-		parts = slices.AppendSeq(parts, slices.Chunk(g.of(bucket), recordsPerCall))
-	}
-	return inWindows(ctx, len(parts), callsPerWindow, func(ctx context.Context, from, to int) error {
-		calls := make([]call, 0, to-from)
-		for _, part := range parts[from:to] {
-			calls = append(calls, s.claimsCall(part, swaps))
-		}
-		replies, err := s.runAll(ctx, calls)
-		if err != nil {
-			return fmt.Errorf("change e-mail claims: %w", err)
-		}
-		for j, reply := range replies {
-			mine := parts[from+j]
-			done, err := outcomes(reply, len(mine))
-			if err != nil {
-				return err
-			}
-			for k, i := range mine {
-				swaps[i].done = done[k] == '1'
-			}
-		}
-		return nil
-	})
-}
-
-// claimsCall makes the script for the swaps of one bucket that part names.
-func (s *Store) claimsCall(part []int, swaps []swap) call {
-	var from, to, fields []byte
-	for _, i := range part {
-		from = appendClaim(from, swaps[i].old)
-		to = appendClaim(to, swaps[i].new)
-		fields = append(fields, swaps[i].field...)
-	}
-	return call{scriptClaims, []string{s.keyClaims(swaps[part[0]].bucket)}, []any{len(part), to, from, fields}}
-}
-
-// appendClaim appends a claim of any damaged size as one of the right size that no claim has.
-func appendClaim(b []byte, claim string) []byte {
-	var fixed [claimSize]byte
-	copy(fixed[:], claim)
-	return append(b, fixed[:]...)
 }
 
 // FindByEmail is the live contact that holds the address (any case); ErrNotFound.
@@ -268,7 +128,7 @@ func (s *Store) FindByEmails(ctx context.Context, emails []string) ([]ID, error)
 	list := make([]*address, len(emails))
 	for i, email := range emails {
 		list[i] = &address{text: normalAddress(email)}
-		list[i].bucket, list[i].field = addressKey(list[i].text, partitions)
+		list[i].place = placeOf(list[i].text, partitions)
 	}
 	if err := s.readClaims(ctx, partitions, list); err != nil {
 		return nil, err

@@ -1,10 +1,6 @@
 package crmstore
 
-import (
-	"crypto/sha256"
-	"encoding/binary"
-	"strconv"
-)
+import "strconv"
 
 // partitionKeys builds the keys of one partition of an object type; see the package comment for what they hold.
 // All of them carry the same hash tag, so one script may touch any of them.
@@ -27,11 +23,6 @@ func (k partitionKeys) list(number int) string     { return string(k) + "list:" 
 func (k partitionKeys) enr(workflow string) string { return string(k) + "enr:" + workflow }
 func (k partitionKeys) run(run string) string      { return string(k) + "run:" + run }
 
-// keyClaims is the hash of one bucket of e-mail claims: 16 bytes of the address's hash → claim.
-func (s *Store) keyClaims(bucket int) string {
-	return "crm:{" + s.account + "/" + string(Contact) + "/email/" + strconv.Itoa(bucket) + "}:claims"
-}
-
 // keyLists is the hash of an object type's lists: name → number, and after a blank the expression of an active one; the
 // field with the empty name counts them.
 func (s *Store) keyLists(o ObjectType) string { return s.accountKey("lists:" + string(o)) }
@@ -41,10 +32,3 @@ func (s *Store) keyUnlisted(o ObjectType) string { return s.accountKey("unlisted
 
 // keyNextID is the highest id that an object type has given out or was given.
 func (s *Store) keyNextID(o ObjectType) string { return s.accountKey("id:" + string(o)) }
-
-// addressKey says where the claim to a normalised e-mail address stands: in which of as many buckets as there are
-// partitions, and in which field of it.
-func addressKey(address string, buckets int) (bucket int, field string) {
-	sum := sha256.Sum256([]byte(address))
-	return int(binary.LittleEndian.Uint64(sum[16:24]) % uint64(buckets)), string(sum[:16])
-}

@@ -225,6 +225,9 @@ func (m *machine) purge(t *rapid.T) {
 	if got, err := m.store.Purge(m.ctx, o); err != nil || got.Purged != want || got.More {
 		t.Fatalf("purge of what was deleted at %v or before: %+v, %v; want %d", last, got, err, want)
 	}
+	if err := crmstore.AgeClaims(m.ctx, m.store, modelPartitions); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // markExisting enrolls records that are there.

@@ -108,13 +108,14 @@ func (r *restoring) pass(ctx context.Context, todo []int) (again []int, err erro
 			return nil, err
 		}
 	}
+	claimed := wall()
 	if err := r.claimAddresses(ctx); err != nil {
 		return nil, err
 	}
-	if err := r.bringBack(ctx); err != nil {
+	if err := r.bringBack(ctx, claimed); err != nil {
 		return nil, err
 	}
-	if err := r.settleAddresses(ctx); err != nil {
+	if err := r.endClaims(ctx, claimed); err != nil {
 		return nil, err
 	}
 	for _, d := range r.dirty {
@@ -175,9 +176,9 @@ func (r *restoring) wantAddresses(ctx context.Context) error {
 	return nil
 }
 
-// bringBack carries out the scripts and marks the drafts that were not restored as lost.
-func (r *restoring) bringBack(ctx context.Context) error {
-	claimed := wall()
+// bringBack carries out the scripts, with claims taken at the moment claimed (ms), and marks the drafts that were not
+// restored as lost.
+func (r *restoring) bringBack(ctx context.Context, claimed int64) error {
 	ready := slices.DeleteFunc(slices.Clone(r.dirty), func(d *draft) bool { return d.lost })
 	g := groupBy(len(ready), r.partitions, func(i int) int { return ready[i].id.Partition(r.partitions) })
 	var acts []act

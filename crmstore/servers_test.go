@@ -149,7 +149,7 @@ func TestAnotherLayout(t *testing.T) {
 	if !errors.Is(err, crmstore.ErrLayout) {
 		t.Errorf("Open: %v, want ErrLayout", err)
 	}
-	wantError(t, err, `version "99", this program reads version 1`)
+	wantError(t, err, `version "99", this program reads version 2`)
 }
 
 // A server that forgot its scripts (a restart, a failover) is told them again, and only what failed is repeated.

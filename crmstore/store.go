@@ -13,7 +13,7 @@ import (
 )
 
 // layoutVersion is the version of the layout of keys and bytes that this program reads and writes.
-const layoutVersion = 1
+const layoutVersion = 2
 
 // The defaults of Config.
 const (

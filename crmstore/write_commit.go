@@ -15,16 +15,16 @@ var (
 	scriptUpdate  = mustScript("update")
 )
 
-// commit writes the round's drafts: ids, then claims, then records, then the claims again. It returns the upserts
-// that must be planned again, in order, since another process changed what they were planned on.
+// commit writes the round's drafts: ids, then claims, then records. It returns the upserts that must be planned
+// again, in order, since another process changed what they were planned on.
 func (r *round) commit(ctx context.Context) (again []int, err error) {
 	if err := r.takeIDs(ctx); err != nil {
 		return nil, err
 	}
+	claimed := wall()
 	if err := r.claimAddresses(ctx); err != nil {
 		return nil, err
 	}
-	claimed := wall()
 	ready := slices.DeleteFunc(slices.Clone(r.dirty), func(d *draft) bool { return d.lost })
 	g := groupBy(len(ready), r.partitions, func(i int) int { return ready[i].id.Partition(r.partitions) })
 	acts := r.acts(ready, &g)
@@ -34,7 +34,7 @@ func (r *round) commit(ctx context.Context) (again []int, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := r.settleAddresses(ctx); err != nil {
+	if err := r.endClaims(ctx, claimed); err != nil {
 		return nil, err
 	}
 	for _, d := range r.dirty {
@@ -55,10 +55,15 @@ func (r *round) commit(ctx context.Context) (again []int, err error) {
 	return slices.Compact(again), nil
 }
 
+// fresh reports whether claims that were taken at the moment claimed (ms) are far from being thought dead.
+func fresh(claimed int64) bool {
+	return time.Duration(wall()-claimed)*time.Millisecond < claimPatience/2
+}
+
 // inTime is the acts, without drafts that need a claim when claims were taken (in ms) so long ago that they may be
 // dead before the drafts are written. Those are planned again.
 func inTime(acts []act, claimed int64) []act {
-	if time.Duration(wall()-claimed)*time.Millisecond < claimPatience/2 {
+	if fresh(claimed) {
 		return acts
 	}
 	var kept []act
@@ -115,61 +120,79 @@ func (s *Store) takeIDs(ctx context.Context, o ObjectType, n int, given ID) (las
 	return ID(number), nil
 }
 
-// claimAddresses takes a pending claim for each draft that changed its address.
+// claimAddresses takes a claim for each draft that changed its address.
 func (r *round) claimAddresses(ctx context.Context) error {
-	drafts, swaps := r.swaps(func(d *draft) (from, to string, ok bool) {
-		d.claim.taken = newClaim(d.id, wall())
-		return d.claim.claim, d.claim.taken, true
-	})
-	if len(swaps) == 0 {
-		return nil
+	drafts := r.claiming()
+	now := wall()
+	for _, d := range drafts {
+		d.claim.taken = newClaim(d.id, d.version(), now)
 	}
-	if err := r.store.swapClaims(ctx, r.partitions, swaps); err != nil {
+	done, err := r.swap(ctx, drafts, func(a *address) (from, to string) { return a.claim, a.taken })
+	if err != nil {
 		return err
 	}
 	for i, d := range drafts {
-		if !swaps[i].done {
+		if !done[i].done {
 			d.lost, d.claim.taken = true, ""
 		}
 	}
 	return nil
 }
 
-// settleAddresses settles the claims of drafts that were written and gives up those of drafts that were not.
-func (r *round) settleAddresses(ctx context.Context) error {
-	drafts, swaps := r.swaps(func(d *draft) (from, to string, ok bool) {
-		if d.lost {
-			return d.claim.taken, "", d.claim.taken != ""
+// endClaims gives up the claims of drafts that were not written. When the claims (taken at the moment claimed, in ms) got
+// so old meanwhile that somebody else may have thought them dead, it makes sure that those of the others stand.
+func (r *round) endClaims(ctx context.Context, claimed int64) error {
+	var lost, written []*draft
+	for _, d := range r.claiming() {
+		switch {
+		case !d.lost:
+			written = append(written, d)
+		case d.claim.taken != "":
+			lost = append(lost, d)
 		}
-		return d.claim.taken, settled(d.claim.taken), true
-	})
-	if len(swaps) == 0 {
-		return nil
 	}
-	if err := r.store.swapClaims(ctx, r.partitions, swaps); err != nil {
+	if _, err := r.swap(ctx, lost, func(a *address) (from, to string) { return a.taken, "" }); err != nil {
 		return err
 	}
-	for i, d := range drafts {
-		if !swaps[i].done && !d.lost {
+	if fresh(claimed) {
+		return nil
+	}
+	return r.checkClaims(ctx, written)
+}
+
+// checkClaims makes sure that the claims of drafts that were written still stand.
+func (r *round) checkClaims(ctx context.Context, written []*draft) error {
+	done, err := r.swap(ctx, written, func(a *address) (from, to string) { return a.taken, a.taken })
+	if err != nil {
+		return err
+	}
+	for i, d := range written {
+		if !done[i].done {
 			return fmt.Errorf("contact %s was written so slowly that its claim to its e-mail expired; check with doctor: %w", d.id, ErrConflict)
 		}
 	}
 	return nil
 }
 
-// swaps collects a swap of the claim of each draft that has changed its address and for which fn wants one.
-func (r *round) swaps(fn func(d *draft) (from, to string, ok bool)) (drafts []*draft, swaps []swap) {
-	drafts, swaps = make([]*draft, 0, len(r.dirty)), make([]swap, 0, len(r.dirty))
+// claiming are the drafts that have changed their address.
+func (r *round) claiming() []*draft {
+	drafts := make([]*draft, 0, len(r.dirty))
 	for _, d := range r.dirty {
-		if d.claim == nil || d.claim.now != d || d.claim.holder == d {
-			continue
-		}
-		if from, to, ok := fn(d); ok {
+		if d.claim != nil && d.claim.now == d && d.claim.holder != d {
 			drafts = append(drafts, d)
-			swaps = append(swaps, swap{bucket: d.claim.bucket, field: d.claim.field, old: from, new: to})
 		}
 	}
-	return drafts, swaps
+	return drafts
+}
+
+// swap compares and sets the claims of drafts, each on its own.
+func (r *round) swap(ctx context.Context, drafts []*draft, fn func(a *address) (from, to string)) ([]swap, error) {
+	swaps := make([]swap, len(drafts))
+	for i, d := range drafts {
+		swaps[i].place = d.claim.place
+		swaps[i].old, swaps[i].new = fn(d.claim)
+	}
+	return swaps, r.store.swapClaims(ctx, r.partitions, swaps)
 }
 
 // act is one insert or update script.

@@ -23,6 +23,14 @@ type draft struct {
 	first   [1]int   // where items begins: most drafts have one
 }
 
+// version is the one that the record has in the store; 0 when it is not there.
+func (d *draft) version() uint64 {
+	if d.stored == nil {
+		return 0
+	}
+	return d.stored.Version
+}
+
 // concerns notes an upsert that changed the draft or was judged by it.
 func (d *draft) concerns(i int) {
 	if d.items == nil {
