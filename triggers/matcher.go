@@ -24,6 +24,7 @@ type Matcher struct {
 	lists         []int         // that any expression mentions
 	numbers       []int         // of the properties that any expression mentions
 	alone         *Together     // this matcher and no other
+	bin           bool          // Test looks at records in the recycle bin; see InBin
 }
 
 // At fixes the run's instant and plans. The error says that the trigger was put together wrongly; a
@@ -90,6 +91,15 @@ func (m *Matcher) copied() *Matcher {
 	return &c
 }
 
+// InBin is a Clone that looks at the recycle bin: its Test tests archived records, as they were when they were deleted
+// and will be when they are restored, and gives live ones the zero Verdict. It has no other use: Evaluate and Explain
+// speak of live records always.
+func (m *Matcher) InBin() *Matcher {
+	c := m.Clone()
+	c.bin = true
+	return c
+}
+
 // Now is the instant that the Matcher was made for.
 func (m *Matcher) Now() time.Time { return m.now }
 
@@ -121,7 +131,7 @@ func (m *Matcher) verdict() Verdict {
 }
 
 // Test reads the named records afresh and tests each with the whole expressions. recs[i] is nil for a record
-// that is not there; that and an archived record get the zero Verdict. fn is called for each element of want, in order.
+// that is not there; that and an archived record get the zero Verdict (see also [Matcher.InBin]). fn is called for each element of want, in order.
 func (m *Matcher) Test(ctx context.Context, src Source, o crmstore.ObjectType, want []crmstore.PartitionIDs,
 	fn func(p int, recs []*crmstore.Record, v []Verdict) error,
 ) error {
@@ -156,7 +166,7 @@ func (m *Matcher) Test(ctx context.Context, src Source, o crmstore.ObjectType, w
 func (m *Matcher) verdicts(recs []*crmstore.Record) []Verdict {
 	v := make([]Verdict, len(recs))
 	for i, r := range recs {
-		if r != nil && r.Deletion == nil {
+		if r != nil && (r.Deletion != nil) == m.bin {
 			v[i] = m.judge(r)
 		}
 	}

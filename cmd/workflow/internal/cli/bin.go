@@ -3,128 +3,181 @@ package cli
 import (
 	"cmp"
 	"context"
-	"encoding/binary"
+	"encoding/csv"
+	"math"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/workflow"
 )
 
 // binDays is how long a record can be restored.
 const binDays = crmstore.BinDays
 
+// binFlags say which records in the recycle bin a verb is about.
+type binFlags struct {
+	object              func(context.Context) (crmstore.ObjectType, error)
+	run, workflow, user string
+	since, until        string
+	where               string
+}
+
+func (s *session) newBinFlags(cmd *cobra.Command) *binFlags {
+	f := &binFlags{object: s.objectFlag(cmd)}
+	cmd.Flags().StringVar(&f.run, "run", "", "only what this run deleted")
+	cmd.Flags().StringVar(&f.workflow, "workflow", "", "only what this workflow deleted")
+	cmd.Flags().StringVar(&f.user, "user", "", "only what this user deleted")
+	cmd.Flags().StringVar(&f.since, "since", "", "only what was deleted at this time or later: 2026-11-23T03:00:00Z, or 2026-11-23 for midnight UTC")
+	cmd.Flags().StringVar(&f.until, "until", "", "only what was deleted before this time")
+	cmd.Flags().StringVar(&f.where, "where", "", "only records for which this expression is true, as they were when they were deleted")
+	_ = cmd.RegisterFlagCompletionFunc("run", s.completeRuns())
+	_ = cmd.RegisterFlagCompletionFunc("workflow", s.completeWorkflows(false))
+	return f
+}
+
+// any reports whether something narrows what is in the bin.
+func (f *binFlags) any() bool {
+	return f.run+f.workflow+f.user+f.since+f.until+f.where != ""
+}
+
+// onlyRun reports whether a run and nothing else narrows it.
+func (f *binFlags) onlyRun() bool {
+	return f.run != "" && f.workflow+f.user+f.since+f.until+f.where == ""
+}
+
+// binFilter reads the flags, opens the store and compiles --where.
+func (s *session) binFilter(ctx context.Context, f *binFlags) (*crmstore.Store, workflow.BinFilter, error) {
+	filter := workflow.BinFilter{Run: f.run, Workflow: f.workflow, User: f.user}
+	var err error
+	if filter.Object, err = f.object(ctx); err != nil {
+		return nil, filter, err
+	}
+	for _, t := range []struct {
+		flag, text string
+		at         *time.Time
+	}{{"--since", f.since, &filter.Since}, {"--until", f.until, &filter.Until}} {
+		if t.text != "" {
+			if *t.at, err = parseTime(t.flag, t.text); err != nil {
+				return nil, filter, err
+			}
+		}
+	}
+	if f.since != "" && f.until != "" && !filter.Since.Before(filter.Until) {
+		return nil, filter, usagef("", "--since %s is not before --until %s", f.since, f.until)
+	}
+	store, err := s.open(ctx)
+	if err != nil || f.where == "" {
+		return store, filter, err
+	}
+	filter.Where, err = s.compileWhere(ctx, &selection{store: store, object: filter.Object}, f.where, s.now())
+	return store, filter, err
+}
+
 func (s *session) binCommand() *cobra.Command {
 	var limit int
-	var run string
 	cmd := &cobra.Command{
-		Use: "bin [--run RUN] [--limit N] [--object TYPE]", Short: "the recycle bin: what was deleted, when, by whom",
-		Long: "bin lists deleted records, the newest first: when each was deleted, by whom or by which workflow and run, and\n" +
-			"for how many more days it can be restored.",
-		Example: "  workflow bin --limit 10\n  workflow bin --run stale@2026-11-23T03:00:00Z --format json",
-		Args:    noArgs,
+		Use:   "bin [--object TYPE] [--run RUN] [--workflow NAME] [--user USER] [--since T] [--until T] [--where EXPR] [--limit N]",
+		Short: "the recycle bin: what was deleted, when, by whom, until when it can be restored",
+		Long: "bin lists deleted records, the newest first: when each was deleted, by whom or by which workflow and run, why, and\n" +
+			"when it will be purged: 90 days after its deletion, to the second. With --format csv it writes all of them.",
+		Example: "  workflow bin --limit 10\n  workflow bin --object deal --user mira --since 2026-11-01\n" +
+			"  workflow bin --run stale@2026-11-23T03:00:00Z --format csv > deleted.csv",
+		Args: noArgs, Annotations: map[string]string{formatCSV: "too"},
 	}
-	object := s.objectFlag(cmd)
+	flags := s.newBinFlags(cmd)
 	cmd.Flags().IntVar(&limit, "limit", 20, "at most so many records")
-	cmd.Flags().StringVar(&run, "run", "", "only what this run deleted")
-	_ = cmd.RegisterFlagCompletionFunc("run", s.completeRuns())
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		o, err := object(cmd.Context())
-		if err != nil {
-			return err
-		}
 		if limit < 1 {
 			return usagef("", "--limit %d: want 1 or more", limit)
 		}
-		store, err := s.open(cmd.Context())
+		ctx := cmd.Context()
+		store, filter, err := s.binFilter(ctx, flags)
 		if err != nil {
 			return err
 		}
-		doc, err := readBin(cmd.Context(), store, binQuery{o, run, limit, s.now()})
+		if s.flags.format == formatCSV && !cmd.Flags().Changed("limit") {
+			limit = math.MaxInt / 4
+		}
+		look, err := s.lookInBin(ctx, store, filter, limit)
 		if err != nil {
 			return err
 		}
-		s.emit(doc, func(out *output) { doc.show(out, o, s.now()) })
-		return nil
+		if s.flags.format == formatCSV {
+			return s.binCSV(ctx, look)
+		}
+		return s.emitBin(ctx, look, flags)
 	}
 	return cmd
 }
 
-type binQuery struct {
+// binLook is what a verb found in the bin: the newest of it, and how much there is.
+type binLook struct {
+	store  *crmstore.Store
 	object crmstore.ObjectType
-	run    string
-	limit  int
+	schema *crmstore.Schema
 	now    time.Time
+	total  int64
+	newest []workflow.Deleted // the newest first, at most as many as were asked for
 }
 
-// binDocument is the newest part of the recycle bin.
-type binDocument struct {
-	Total   int64      `json:"total"` // all that the question fits
-	Records []binEntry `json:"records"`
-
-	run string // that was asked about; may be empty
+// lookInBin keeps 16 bytes or so in memory for each record that it keeps.
+func (s *session) lookInBin(ctx context.Context, store *crmstore.Store, filter workflow.BinFilter, limit int) (*binLook, error) {
+	schema, err := store.Schema(ctx, filter.Object)
+	if err != nil {
+		return nil, err
+	}
+	look := &binLook{store: store, object: filter.Object, schema: schema, now: s.now()}
+	trim := func() {
+		slices.SortFunc(look.newest, func(a, b workflow.Deleted) int { return cmp.Or(b.At.Compare(a.At), cmp.Compare(a.ID, b.ID)) })
+		look.newest = look.newest[:min(len(look.newest), limit)]
+	}
+	err = workflow.InBin(ctx, store, filter, func(found []workflow.Deleted) error {
+		look.total += int64(len(found))
+		if look.newest = append(look.newest, found...); len(look.newest) >= 2*limit+1024 {
+			trim()
+		}
+		return nil
+	})
+	trim()
+	return look, err
 }
 
+// binEntry is one record in the bin.
 type binEntry struct {
 	ID       crmstore.ID `json:"id"`
 	Email    string      `json:"email,omitempty"`
+	Name     string      `json:"name,omitempty"`
 	At       time.Time   `json:"deleted_at"`
+	PurgeAt  time.Time   `json:"purge_at"`
 	DaysLeft int         `json:"days_left"`
 	crmstore.Cause
 }
 
-// readBin finds the newest deletions by the archived-at column, and then reads only the records that are shown; the
-// run of a deletion is in the record, so that asking for one reads every record in the bin.
-func readBin(ctx context.Context, store *crmstore.Store, q binQuery) (*binDocument, error) {
-	partitions, err := store.Partitions(ctx)
+// entries reads some of the found records; those that were restored or purged a moment ago are left out.
+func (l *binLook) entries(ctx context.Context, found []workflow.Deleted) ([]binEntry, error) {
+	ids := make([]crmstore.ID, len(found))
+	for i, d := range found {
+		ids[i] = d.ID
+	}
+	recs, err := l.store.Get(ctx, l.object, ids)
 	if err != nil {
 		return nil, err
 	}
-	schema, err := store.Schema(ctx, q.object)
-	if err != nil {
-		return nil, err
-	}
-	doc := &binDocument{Records: []binEntry{}, run: q.run}
-	newest := newestOf(q.limit)
-	if q.run == "" {
-		err = store.ReadColumns(ctx, q.object, 0, partitions, crmstore.Want{IDs: true}, func(c *crmstore.Columns) error {
-			doc.Total += eachArchived(c, newest.offer)
-			return nil
-		})
-	} else {
-		err = store.ReadAll(ctx, q.object, 0, partitions, func(_ int, recs []*crmstore.Record) error {
-			for _, r := range recs {
-				if r != nil && r.Deletion != nil && r.Deletion.Run == q.run {
-					doc.Total++
-					newest.offer(deleted{r.ID, uint64(r.Deletion.At.UnixMilli())})
-				}
-			}
-			return nil
-		})
-	}
-	if err != nil {
-		return nil, err
-	}
-	recs, err := store.Get(ctx, q.object, newest.ids())
-	if err != nil {
-		return nil, err
-	}
+	entries := make([]binEntry, 0, len(recs))
 	for _, r := range recs {
-		if r.Deletion != nil { // else it was restored a moment ago
-			doc.Records = append(doc.Records, newBinEntry(r, schema, q.now))
+		if r.Deletion == nil {
+			continue
 		}
+		e := binEntry{ID: r.ID, At: r.Deletion.At, PurgeAt: r.Deletion.At.Add(crmstore.Retention), Cause: r.Deletion.Cause}
+		e.Email, e.Name = textOf(r, l.schema, "email"), nameOf(r, l.schema)
+		e.DaysLeft = max(0, binDays-int(l.now.Sub(e.At)/(24*time.Hour)))
+		entries = append(entries, e)
 	}
-	slices.SortStableFunc(doc.Records, func(a, b binEntry) int {
-		return cmp.Or(b.At.Compare(a.At), cmp.Compare(a.ID, b.ID))
-	})
-	return doc, nil
-}
-
-func newBinEntry(r *crmstore.Record, schema *crmstore.Schema, now time.Time) binEntry {
-	e := binEntry{ID: r.ID, At: r.Deletion.At, Cause: r.Deletion.Cause, Email: textOf(r, schema, "email")}
-	e.DaysLeft = max(0, binDays-int(now.Sub(e.At)/(24*time.Hour)))
-	return e
+	return entries, nil
 }
 
 // textOf is a property's value as text, "" when the record or the schema has none.
@@ -136,76 +189,92 @@ func textOf(r *crmstore.Record, schema *crmstore.Schema, name string) string {
 	return r.Value(found[0].Number).String()
 }
 
-// deleted is a record in the bin and a number that grows with the time of its deletion.
-type deleted struct {
-	id crmstore.ID
-	at uint64
+// binDocument is the newest part of the recycle bin.
+type binDocument struct {
+	Object  crmstore.ObjectType `json:"object"`
+	Total   int64               `json:"total"` // all that the question fits
+	Records []binEntry          `json:"records"`
 }
 
-func eachArchived(c *crmstore.Columns, fn func(deleted)) (n int64) {
-	for i := 0; i+8 <= len(c.Archived) && i+8 <= len(c.IDs); i += 8 {
-		at := binary.LittleEndian.Uint64(c.Archived[i:])
-		if at == 0 || at == crmstore.FreeCell {
-			continue
+func (s *session) emitBin(ctx context.Context, look *binLook, f *binFlags) error {
+	entries, err := look.entries(ctx, look.newest)
+	if err != nil {
+		return err
+	}
+	s.emit(binDocument{look.object, look.total, entries}, func(o *output) {
+		switch {
+		case look.total == 0 && f.onlyRun():
+			o.printf("the recycle bin holds nothing that run %s deleted\n", clean(f.run))
+		case look.total == 0 && f.any():
+			o.printf("the recycle bin holds no such %s\n", look.object.Plural())
+		case look.total == 0:
+			o.printf("the recycle bin holds no %s\n", look.object.Plural())
+		default:
+			look.show(o, entries)
 		}
-		n++
-		fn(deleted{crmstore.IDFromBytes(c.IDs[i:]), at})
+	})
+	return nil
+}
+
+func (l *binLook) show(o *output, entries []binEntry) {
+	tb := &table{columns: []column{{head: "id", right: true}}}
+	emails := slices.ContainsFunc(entries, func(e binEntry) bool { return e.Email != "" })
+	names := slices.ContainsFunc(entries, func(e binEntry) bool { return e.Name != "" })
+	for _, c := range []struct {
+		shown bool
+		head  string
+	}{{emails, "e-mail"}, {names, "name"}} {
+		if c.shown {
+			tb.columns = append(tb.columns, column{head: c.head, flex: true})
+		}
 	}
-	return n
-}
-
-// newest keeps the latest deletions it is offered, at most limit of them.
-type newest struct {
-	limit int
-	kept  []deleted
-}
-
-func newestOf(limit int) *newest { return &newest{limit: limit} }
-
-func (n *newest) offer(d deleted) {
-	n.kept = append(n.kept, d)
-	if len(n.kept) >= 2*n.limit+1024 {
-		n.trim()
-	}
-}
-
-func (n *newest) trim() {
-	slices.SortFunc(n.kept, func(a, b deleted) int { return cmp.Or(cmp.Compare(b.at, a.at), cmp.Compare(a.id, b.id)) })
-	n.kept = n.kept[:min(len(n.kept), n.limit)]
-}
-
-func (n *newest) ids() []crmstore.ID {
-	n.trim()
-	ids := make([]crmstore.ID, len(n.kept))
-	for i, d := range n.kept {
-		ids[i] = d.id
-	}
-	return ids
-}
-
-func (d *binDocument) show(o *output, object crmstore.ObjectType, now time.Time) {
-	switch {
-	case d.Total == 0 && d.run != "":
-		o.printf("the recycle bin holds nothing that run %s deleted\n", clean(d.run))
-		return
-	case d.Total == 0:
-		o.printf("the recycle bin holds no %s\n", object.Plural())
-		return
-	}
-	tb := &table{columns: []column{
-		{head: "id", right: true},
-		{head: "e-mail", flex: true},
-		{head: "deleted"},
-		{head: "by"},
-		{head: "run"},
-		{head: "why", flex: true},
-		{head: "days left", right: true},
-	}}
-	for _, e := range d.Records {
-		tb.add(txt(e.ID.String()), txt(e.Email), txt(ago(e.At, now)), txt(e.Actor), txt(e.Run), txt(e.Reason), txt(count(e.DaysLeft)))
+	tb.columns = append(tb.columns, column{head: "deleted"}, column{head: "by"}, column{head: "run"}, column{head: "why", flex: true},
+		column{head: "purged on"}, column{head: "days left", right: true})
+	for _, e := range entries {
+		cells := []cell{txt(e.ID.String())}
+		if emails {
+			cells = append(cells, txt(e.Email))
+		}
+		if names {
+			cells = append(cells, txt(e.Name))
+		}
+		tb.add(append(cells, txt(ago(e.At, l.now)), txt(e.Actor), txt(e.Run), txt(e.Reason),
+			txt(e.PurgeAt.Format(time.DateOnly)), txt(count(e.DaysLeft)))...)
 	}
 	o.table(tb, 0)
-	if rest := d.Total - int64(len(d.Records)); rest > 0 {
-		o.printf("%s\n", o.paint(dim, "and "+count(rest)+" more in the bin (--limit N shows more)"))
+	if rest := l.total - int64(len(entries)); rest > 0 {
+		o.printf("%s\n", o.paint(dim, "and "+count(rest)+" more in the bin (--limit N shows more, --format csv writes all)"))
 	}
+}
+
+// binCSV writes what was found, some thousands of records at a time.
+func (s *session) binCSV(ctx context.Context, look *binLook) error {
+	out := csv.NewWriter(s.out)
+	head := []string{
+		"Record ID", "Email", "Name", "Deleted at", "Deleted by", "Workflow", "Revision", "Run", "Reason", "Purged at", "Days left",
+	}
+	if err := out.Write(head); err != nil {
+		return err
+	}
+	for part := range slices.Chunk(look.newest, csvBatch) {
+		entries, err := look.entries(ctx, part)
+		if err != nil {
+			return err
+		}
+		for _, e := range entries {
+			revision := ""
+			if e.Revision > 0 {
+				revision = strconv.Itoa(e.Revision)
+			}
+			row := []string{
+				e.ID.String(), inert(e.Email), inert(e.Name), e.At.Format(time.RFC3339Nano), inert(e.Actor), e.Workflow, revision,
+				e.Run, inert(e.Reason), e.PurgeAt.Format(time.RFC3339Nano), strconv.Itoa(e.DaysLeft),
+			}
+			if err := out.Write(row); err != nil {
+				return err
+			}
+		}
+	}
+	out.Flush()
+	return out.Error()
 }

@@ -60,7 +60,7 @@ type naming struct {
 
 // named are the ids of the records, some perhaps twice. An id need not be that of a record.
 func (s *session) named(ctx context.Context, store *crmstore.Store, n naming) ([]crmstore.ID, error) {
-	ids, addresses, err := parseIDs(n.object, "", strings.NewReader(strings.Join(n.words, "\n")))
+	ids, addresses, err := argumentIDs(n.object, n.words)
 	if err != nil {
 		return nil, err
 	}
@@ -73,6 +73,21 @@ func (s *session) named(ctx context.Context, store *crmstore.Store, n naming) ([
 	}
 	found, err := findAddresses(ctx, store, addresses, n.skip)
 	return append(ids, found...), err
+}
+
+// argumentIDs are the ids and the addresses among arguments.
+func argumentIDs(o crmstore.ObjectType, words []string) (ids []crmstore.ID, addresses []string, err error) {
+	return parseIDs(o, "", strings.NewReader(strings.Join(words, "\n")))
+}
+
+// unique is the ids in their order, each once.
+func unique(ids []crmstore.ID) []crmstore.ID {
+	seen := make(map[crmstore.ID]bool, len(ids))
+	return slices.DeleteFunc(ids, func(id crmstore.ID) bool {
+		again := seen[id]
+		seen[id] = true
+		return again
+	})
 }
 
 // findAddresses are the contacts with the addresses. Addresses that no live contact has are a refusal, unless they are

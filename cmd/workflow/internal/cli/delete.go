@@ -139,13 +139,15 @@ func (s *session) deleteSearch(ctx context.Context, store *crmstore.Store, f *de
 	if err != nil {
 		return err
 	}
-	return needsCount(n, q.Object)
+	return needsCount("delete", n, q.Object)
 }
 
-func needsCount(n int64, o crmstore.ObjectType) error {
+// needsCount says that the number of records must be given, where nobody can be asked for it.
+func needsCount(verb string, n int64, o crmstore.ObjectType) error {
 	return &problem{
-		code: exitUsage, reason: "count", message: fmt.Sprintf("this would delete %s, and there is no terminal to ask for that number at; nothing was deleted", records(n, o)),
-		help: fmt.Sprintf("if that is what you want, add: --confirm %d", n),
+		code: exitUsage, reason: workflow.RefusedCount,
+		message: fmt.Sprintf("this would %s %s, and there is no terminal to ask for that number at; nothing was changed", verb, records(n, o)),
+		help:    fmt.Sprintf("if that is what you want, add: --confirm %d", n),
 	}
 }
 
@@ -218,7 +220,7 @@ func (s *session) deleteMany(ctx context.Context, store *crmstore.Store, f *dele
 	case known >= 0 && f.confirm >= 0 && f.confirm != known:
 		return wrongCount(f.confirm, known, q.Object)
 	case known >= 0 && f.confirm < 0 && !s.command.StdinTerminal:
-		return needsCount(known, q.Object)
+		return needsCount("delete", known, q.Object)
 	}
 	r, bar := s.runner(store)
 	run, err := r.PrepareDelete(ctx, q)
@@ -258,7 +260,7 @@ func (s *session) confirmDeletion(ctx context.Context, store *crmstore.Store, ru
 // askCount shows what a deletion would delete, and has the number typed.
 func (s *session) askCount(ctx context.Context, store *crmstore.Store, run crmstore.Run) (int64, error) {
 	if !s.command.StdinTerminal {
-		return 0, needsCount(run.Matched, run.Object)
+		return 0, needsCount("delete", run.Matched, run.Object)
 	}
 	if err := s.showFew(ctx, store, run); err != nil {
 		return 0, err

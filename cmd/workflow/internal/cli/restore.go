@@ -1,99 +1,220 @@
 package cli
 
 import (
+	"context"
+
 	"github.com/spf13/cobra"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/workflow"
 )
 
+// restoreFlags are what a restore is asked with, beside a filter on the bin.
+type restoreFlags struct {
+	bin     *binFlags
+	ids     string
+	reason  string
+	confirm int64 // below 0: not given
+}
+
 func (s *session) restoreCommand() *cobra.Command {
-	var reason string
+	f := &restoreFlags{}
 	cmd := &cobra.Command{
-		Use: "restore ID...", Short: "bring records back from the recycle bin",
-		Long: "restore brings records back exactly as they were: properties, lists, everything. A contact whose e-mail address\n" +
-			"belongs to another contact by now stays in the bin, and the other one is named.",
-		Example: "  workflow restore 4711 4712\n  workflow undo RUN     # all that one run deleted",
-		Args:    args(1, -1, "the ids of records in the bin"),
+		Use:   "restore ID... | --ids FILE | --run RUN | --workflow NAME [--since T] [--until T] | --user USER | --where EXPR  [--confirm N]",
+		Short: "bring records back from the recycle bin",
+		Long: "restore brings records back exactly as they were: properties, lists, everything. For more than one, their number\n" +
+			"must be typed (at the terminal, or --confirm N); another number restores nothing. A contact whose e-mail address\n" +
+			"belongs to another contact by now stays in the bin, and the other one is named; the rest is restored. `undo RUN` is\n" +
+			"the same as --run, without the question. Exit code 1 when something could not be restored.",
+		Example: "  workflow restore 4711 4712 --confirm 2\n  workflow restore --workflow stale-leads --since 2026-11-01 --confirm 312\n" +
+			"  workflow restore --object deal --user mira --where 'deal.amount > 1000'",
+		Args: args(0, -1, ""),
 	}
-	object := s.objectFlag(cmd)
-	cmd.Flags().StringVar(&reason, "reason", "", "why, for the audit log")
-	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		o, err := object(cmd.Context())
-		if err != nil {
-			return err
+	f.bin = s.newBinFlags(cmd)
+	cmd.Flags().StringVar(&f.ids, "ids", "", "restore the records with the ids in this file, one a line; - for stdin")
+	cmd.Flags().Int64Var(&f.confirm, "confirm", -1, "how many records this must restore; with another number it restores nothing")
+	cmd.Flags().StringVar(&f.reason, "reason", "", "why, for the audit log")
+	cmd.RunE = func(cmd *cobra.Command, words []string) error {
+		byIDs := len(words) > 0 || f.ids != ""
+		switch {
+		case !byIDs && !f.bin.any():
+			return usagef("see the ids: workflow bin", "%s needs the ids of records in the bin, or a filter such as --run", cmd.CommandPath())
+		case byIDs && f.bin.any():
+			return usagef("give ids, or a filter", "ids and a filter are two different questions")
+		case byIDs:
+			return s.restoreIDs(cmd.Context(), f, words)
 		}
-		ids := make([]crmstore.ID, 0, len(args))
-		for _, a := range args {
-			id, err := crmstore.ParseID(a)
-			if err != nil {
-				return usagef("see the ids: workflow bin", "%v", err)
-			}
-			ids = append(ids, id)
-		}
-		store, err := s.open(cmd.Context())
-		if err != nil {
-			return err
-		}
-		order := crmstore.RestoreOrder{Object: o, Cause: s.cause(reason), At: s.now()}
-		results, err := store.Restore(cmd.Context(), order, ids)
-		if err != nil {
-			return err
-		}
-		return s.emitRestored(o, results)
+		return s.restoreFiltered(cmd.Context(), f)
 	}
 	return cmd
 }
 
+// restoreIDs restores named records. Those that are not in the bin are reported with the rest.
+func (s *session) restoreIDs(ctx context.Context, f *restoreFlags, words []string) error {
+	o, err := f.bin.object(ctx)
+	if err != nil {
+		return err
+	}
+	ids, err := s.deletedNamed(o, words, f.ids)
+	if err != nil {
+		return err
+	}
+	store, err := s.open(ctx)
+	if err != nil {
+		return err
+	}
+	inBin := int64(0)
+	for from := 0; from < len(ids); from += csvBatch {
+		recs, err := store.Get(ctx, o, ids[from:min(from+csvBatch, len(ids))])
+		if err != nil {
+			return err
+		}
+		for _, r := range recs {
+			if r.Deletion != nil {
+				inBin++
+			}
+		}
+	}
+	if err := s.confirmRestore(f, inBin, o); err != nil {
+		return err
+	}
+	return s.restoreAll(ctx, store, crmstore.RestoreOrder{Object: o, Cause: s.cause(f.reason), At: s.now()}, ids, 0)
+}
+
+// deletedNamed are the ids in arguments and a file, each once. A record in the bin has no address of its own: a live
+// contact may hold it.
+func (s *session) deletedNamed(o crmstore.ObjectType, words []string, file string) ([]crmstore.ID, error) {
+	ids, addresses, err := argumentIDs(o, words)
+	if err == nil && file != "" {
+		var moreIDs []crmstore.ID
+		var moreAddresses []string
+		moreIDs, moreAddresses, err = s.readIDs(o, file)
+		ids, addresses = append(ids, moreIDs...), append(addresses, moreAddresses...)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if len(addresses) > 0 {
+		return nil, usagef("find its id: workflow bin --where 'contact.email == \""+addresses[0]+"\"'", "a deleted record is named by its id, not by an e-mail address")
+	}
+	return unique(ids), nil
+}
+
+// restoreFiltered restores all that a filter on the bin finds.
+func (s *session) restoreFiltered(ctx context.Context, f *restoreFlags) error {
+	store, filter, err := s.binFilter(ctx, f.bin)
+	if err != nil {
+		return err
+	}
+	if filter.Run != "" {
+		if _, err := store.Run(ctx, filter.Run); err != nil {
+			return s.unknownRun(filter.Run, err)
+		}
+	}
+	var ids []crmstore.ID
+	err = workflow.InBin(ctx, store, filter, func(found []workflow.Deleted) error {
+		for _, d := range found {
+			ids = append(ids, d.ID)
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	if err := s.confirmRestore(f, int64(len(ids)), filter.Object); err != nil {
+		return err
+	}
+	if f.bin.onlyRun() {
+		return s.undo(ctx, store, filter.Run)
+	}
+	gone := int64(0)
+	if filter.Workflow != "" {
+		if gone, err = workflow.Gone(ctx, store, filter.Workflow, filter.Since, filter.Until); err != nil {
+			return err
+		}
+	}
+	order := crmstore.RestoreOrder{Object: filter.Object, Cause: s.cause(f.reason), At: s.now(), OnlyRun: filter.Run}
+	return s.restoreAll(ctx, store, order, ids, gone)
+}
+
+// confirmRestore has the number of records typed when it is over one.
+func (s *session) confirmRestore(f *restoreFlags, found int64, o crmstore.ObjectType) error {
+	typed := f.confirm
+	switch {
+	case typed < 0 && found <= 1:
+		return nil
+	case typed < 0 && !s.command.StdinTerminal:
+		return needsCount("restore", found, o)
+	case typed < 0:
+		var err error
+		if typed, err = s.typedCount("To restore " + records(found, o) + ", type their number: "); err != nil {
+			return err
+		}
+	}
+	if typed != found {
+		return wrongCount(typed, found, o)
+	}
+	return nil
+}
+
+func (s *session) restoreAll(ctx context.Context, store *crmstore.Store, order crmstore.RestoreOrder, ids []crmstore.ID, gone int64) error {
+	r, bar := s.runner(store)
+	report, err := r.Restore(ctx, order, ids)
+	bar.end()
+	if err != nil {
+		return err
+	}
+	return s.emitRestored(order.Object, report, gone)
+}
+
 // restoredDocument is what became of records to restore.
 type restoredDocument struct {
-	Restored    int             `json:"restored"`
-	NotRestored int             `json:"not_restored"`
-	Gone        int             `json:"gone"` // of these, what is not there: never was, or purged
-	Records     []restoredEntry `json:"records"`
+	Object      crmstore.ObjectType `json:"object"`
+	Restored    int64               `json:"restored"`
+	NotRestored int                 `json:"not_restored"`
+	Gone        int64               `json:"gone"`    // what is not there: never was, purged, or deleted permanently
+	Records     []restoredEntry     `json:"records"` // those that were not restored
 }
 
 type restoredEntry struct {
 	ID      crmstore.ID `json:"id"`
-	Outcome string      `json:"outcome"` // restored, live, not_found, email_taken, other_run
+	Outcome string      `json:"outcome"` // live, not_found, email_taken, other_run
 	Holder  crmstore.ID `json:"holder,omitempty"`
 }
 
 // restoreWords are the outcomes for programs and for people.
 var restoreWords = map[crmstore.RestoreOutcome][2]string{
-	crmstore.Restored:     {"restored", "restored"},
 	crmstore.NotArchived:  {"live", "is not in the bin"},
 	crmstore.NotThere:     {"not_found", "does not exist (any more)"},
 	crmstore.EmailTaken:   {"email_taken", "its e-mail address now belongs to "},
 	crmstore.NotByThatRun: {"other_run", "was deleted again by somebody else since"},
 }
 
-func (s *session) emitRestored(o crmstore.ObjectType, results []crmstore.RestoreResult) error {
-	doc := restoredDocument{Records: make([]restoredEntry, 0, len(results))}
-	for _, r := range results {
-		if r.Outcome == crmstore.Restored {
-			doc.Restored++
-		} else {
-			doc.NotRestored++
-		}
+// emitRestored says what a restore did. gone is what the filter would have found if it had not been purged.
+func (s *session) emitRestored(o crmstore.ObjectType, report workflow.RestoreReport, gone int64) error {
+	doc := restoredDocument{
+		Object: o, Restored: report.Restored, NotRestored: len(report.NotRestored), Gone: gone, Records: make([]restoredEntry, 0, len(report.NotRestored)),
+	}
+	for _, r := range report.NotRestored {
 		if r.Outcome == crmstore.NotThere {
 			doc.Gone++
 		}
 		doc.Records = append(doc.Records, restoredEntry{ID: r.ID, Outcome: restoreWords[r.Outcome][0], Holder: r.Holder})
 	}
 	s.emit(doc, func(out *output) {
-		out.printf("%s restored\n", records(doc.Restored, o))
+		out.printf("%s restored\n", out.paint(green, records(doc.Restored, o)))
 		if doc.Gone > 0 {
 			out.printf("%s can no longer be restored\n", records(doc.Gone, o))
 		}
-		for _, r := range results {
-			if r.Outcome == crmstore.Restored {
-				continue
-			}
+		for _, r := range report.NotRestored[:min(len(report.NotRestored), shownUnrestored)] {
 			why := restoreWords[r.Outcome][1]
 			if r.Holder != 0 {
 				why += string(o) + " " + r.Holder.String()
 			}
 			out.printf("  %s %s: %s\n", o, r.ID, why)
+		}
+		if more := len(report.NotRestored) - shownUnrestored; more > 0 {
+			out.printf("  and %s more (--format json lists all)\n", count(more))
 		}
 	})
 	if doc.NotRestored > 0 {

@@ -16,6 +16,7 @@ import (
 const (
 	formatText = "text"
 	formatJSON = "json"
+	formatCSV  = "csv" // of verbs that have it among their annotations
 )
 
 // The groups of verbs in the help text.
@@ -75,7 +76,7 @@ func newRoot(s *session) *cobra.Command {
 			}
 			return unknownVerb(cmd, args[0])
 		},
-		PersistentPreRunE: func(*cobra.Command, []string) error { return s.checkFlags() },
+		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return s.checkFlags(cmd) },
 	}
 	root.SetOut(s.out)
 	root.SetErr(s.err)
@@ -88,7 +89,7 @@ func newRoot(s *session) *cobra.Command {
 	f.StringVar(&s.flags.store, "store", "", "where the contacts are (WORKFLOW_STORE; default dir:.workflow)")
 	f.StringVar(&s.flags.account, "account", "", `which account (WORKFLOW_ACCOUNT; default "default")`)
 	f.StringVar(&s.flags.as, "as", "", "who acts (WORKFLOW_USER; default your login name)")
-	f.StringVar(&s.flags.format, "format", formatText, "text for people, json for programs")
+	f.StringVar(&s.flags.format, "format", formatText, "text for people, json for programs; for some verbs csv")
 	_ = root.RegisterFlagCompletionFunc("format", cobra.FixedCompletions([]string{formatText, formatJSON}, cobra.ShellCompDirectiveNoFileComp))
 
 	groups := []struct {
@@ -124,11 +125,15 @@ func withSubverbs(c *cobra.Command) []*cobra.Command {
 	return all
 }
 
-func (s *session) checkFlags() error {
-	if s.flags.format != formatText && s.flags.format != formatJSON {
-		bad := s.flags.format
+func (s *session) checkFlags(cmd *cobra.Command) error {
+	_, csvToo := cmd.Annotations[formatCSV]
+	if f := s.flags.format; f != formatText && f != formatJSON && !(csvToo && f == formatCSV) {
 		s.flags.format = formatText
-		return usagef("write --format text or --format json", "--format %q is not known", bad)
+		help := "write --format text or --format json"
+		if csvToo {
+			help += " or --format csv"
+		}
+		return usagef(help, "--format %q is not known", f)
 	}
 	if name := s.accountName(); strings.Trim(name, "abcdefghijklmnopqrstuvwxyz0123456789-") != "" || len(name) > 63 {
 		return usagef("", "account name %q: want 1 to 63 of a-z, 0-9 and -", name)

@@ -18,15 +18,17 @@ func (s *session) undoCommand() *cobra.Command {
 		Example: "  workflow undo stale-leads@2026-11-23T03:00:00Z",
 	}
 	states := []crmstore.RunState{crmstore.RunDone, crmstore.RunCancelled, crmstore.RunFailed}
-	return s.onRun(cmd, states, func(ctx context.Context, store *crmstore.Store, id string) error {
-		r, bar := s.runner(store)
-		report, err := r.Undo(ctx, id, s.user(), s.now())
-		bar.end()
-		if err != nil {
-			return err
-		}
-		return s.emitUndo(id, report)
-	})
+	return s.onRun(cmd, states, s.undo)
+}
+
+func (s *session) undo(ctx context.Context, store *crmstore.Store, id string) error {
+	r, bar := s.runner(store)
+	report, err := r.Undo(ctx, id, s.user(), s.now())
+	bar.end()
+	if err != nil {
+		return err
+	}
+	return s.emitUndo(id, report)
 }
 
 // undoDocument is what an undo did.
