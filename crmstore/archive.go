@@ -50,7 +50,7 @@ var scriptArchive = mustScript("archive")
 
 // Archive soft-deletes batches, pipelined over partitions; a batch of more than 64 targets takes several scripts.
 // Per record, all in one script: version compared, header rewritten with the deletion facts, archived-at cell set,
-// one audit event, counters, enrollment finished. A record that has an enrollment of the very run (Cause.Run) is
+// audit event, counters, enrollment finished. A record that has an enrollment of the very run (Cause.Run) is
 // AlreadyByRun, even when it was restored since: so a run that is repeated after a crash deletes nothing twice.
 // Outcomes are in the order of batches and targets. With an error (ErrFenced or a failed machine) some batches may
 // have been carried out.

@@ -13,7 +13,8 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// Event is one audit event. IDs holds one record for a deletion or a restore, many for an import.
+// Event is one audit event. IDs holds one record for a deletion or a restore (whose records share one entry in the
+// log), many for an import.
 type Event struct {
 	At     time.Time  `json:"at"`
 	Op     string     `json:"op"` // delete, restore, create, update, list-add, list-remove, publish, switch-on, switch-off, set-tier, …
@@ -113,8 +114,35 @@ type auditLog struct {
 	object ObjectType
 	place  int // breaks ties
 	page   []redis.XMessage
-	at     int64 // when the first of page was recorded (ms)
-	ended  bool  // nothing after page
+	at     int64  // when the first of page was recorded (ms)
+	ended  bool   // nothing after page
+	first  *Event // the first of page, as far as it has not been handed out; nil = it has not been looked at
+}
+
+// forEachRecord reports whether an entry of the op, which may hold many records, is handed out as an event for each.
+func forEachRecord(op string) bool { return op == "delete" || op == "restore" }
+
+// event is the next event, and whether it was the last one of its entry.
+func (l *auditLog) event(backwards bool) (e Event, last bool, err error) {
+	if l.first == nil {
+		entry, err := eventOf(l.object, l.page[0].Values)
+		if err != nil {
+			return Event{}, false, err
+		}
+		l.first = &entry
+	}
+	e = *l.first
+	n := len(e.IDs)
+	if n < 2 || !forEachRecord(e.Op) {
+		l.first = nil
+		return e, true, nil
+	}
+	if backwards {
+		e.IDs, l.first.IDs = e.IDs[n-1:], e.IDs[:n-1]
+	} else {
+		e.IDs, l.first.IDs = e.IDs[:1:1], e.IDs[1:]
+	}
+	return e, false, nil
 }
 
 // merge reads streams in the order in which their events were recorded, or backwards. It is a heap of the streams
@@ -205,9 +233,9 @@ func (m *merge) next(ctx context.Context) (Event, bool, error) {
 		return Event{}, false, nil
 	}
 	l := m.logs[0]
-	e, err := eventOf(l.object, l.page[0].Values)
-	if err != nil {
-		return Event{}, false, err
+	e, last, err := l.event(m.backwards)
+	if err != nil || !last {
+		return e, err == nil, err
 	}
 	if len(l.page) == 1 && !l.ended {
 		err = m.read(ctx, m.logs[:1])

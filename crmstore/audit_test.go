@@ -3,6 +3,7 @@ package crmstore_test
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -148,5 +149,52 @@ func TestAuditPages(t *testing.T) {
 	all := d.audit(crmstore.AuditFilter{Object: crmstore.Contact})
 	if diff := cmp.Diff(ops(all[len(all)-100:]), ops(newest)); diff != "" || len(seen) != 2*n {
 		t.Errorf("%d contacts seen; the newest 100 (-want +got):\n%s", len(seen), diff)
+	}
+}
+
+// Records that were deleted or restored by one script share an entry of the log, and have an event each all the same:
+// in order, forwards and backwards, and with a limit that ends within an entry.
+func TestAuditOfManyAtOnce(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t, storetest.Options{Partitions: 1})
+	const n = 100
+	var batch []crmstore.Upsert
+	var ids []crmstore.ID
+	for id := crmstore.ID(1); id <= n; id++ {
+		batch, ids = append(batch, d.up(id)), append(ids, id)
+	}
+	d.write(crmstore.UpsertAny, noon, batch...)
+	targets := d.targets("", ids...)
+	for i := range targets[0].Targets {
+		targets[0].Targets[i].Reason = []string{"trigger 1", "trigger 2"}[i/2%2]
+	}
+	d.archive(byRun("stale@1"), targets)
+	d.restore(byHand, ids...)
+	if entries := crmstore.Raw(d.Store).XLen(t.Context(), crmstore.KeyOf(d.Store, crmstore.Contact, 0, "log")).Val(); entries != 1+4+2 {
+		t.Errorf("%d entries, want one for each script and cause", entries)
+	}
+	all := d.audit(crmstore.AuditFilter{Object: crmstore.Contact})[1:]
+	var deleted, restored []crmstore.ID
+	for _, e := range all {
+		if len(e.IDs) != 1 {
+			t.Fatalf("an event of %v", e.IDs)
+		}
+		if id := e.IDs[0]; e.Op == "restore" {
+			restored = append(restored, id)
+		} else if deleted = append(deleted, id); e.Reason != []string{"trigger 1", "trigger 2"}[(id-1)/2%2] {
+			t.Errorf("contact %d was deleted because of %s", id, e.Reason)
+		}
+	}
+	slices.Sort(deleted)
+	if !slices.Equal(deleted, ids) || !slices.Equal(restored, ids) {
+		t.Errorf("deleted %v, restored %v", deleted, restored)
+	}
+	for _, limit := range []int{1, 10, 64, 70, 199, 200} {
+		if diff := cmp.Diff(ops(all[len(all)-limit:]), ops(d.audit(crmstore.AuditFilter{Object: crmstore.Contact, Limit: limit}))); diff != "" {
+			t.Errorf("the newest %d (-want +got):\n%s", limit, diff)
+		}
+	}
+	if got := ops(d.audit(crmstore.AuditFilter{Record: 7})); len(got) != 3 || got[1] != "delete [7]" || got[2] != "restore [7]" {
+		t.Errorf("events of contact 7: %v", got)
 	}
 }

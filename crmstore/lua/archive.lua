@@ -1,9 +1,9 @@
--- archive puts records of one partition into the bin: a new header, the archived-at cell, one audit event and one
--- finished enrollment for each. Property bytes do not travel.
+-- archive puts records of one partition into the bin: a new header, the archived-at cell and one finished enrollment
+-- for each, and one audit event for all that have the same facts. Property bytes do not travel.
 -- KEYS: 1 records, 2 archived-at column, 3 counters, 4 log, 5 enrollments, 6 run
 -- ARGV: 1 wall (ms), 2 archived-at cell, 3 enrollment (empty: none), 4 fence (empty: none), 5 targets: id, version and number of the facts (2 bytes) each, 6.. facts (when, who, why)
 -- Returns: a character per target: 1 archived, 2 enrolled by this very run before, 3 in the bin already, 4 another version, 5 not there; or -1: a higher fence was seen
--- Cost: the records, twice; one XADD per record; one SETRANGE per run of neighbouring slots
+-- Cost: the records, twice; one XADD per facts; one SETRANGE per run of neighbouring slots
 -- Uses: record log
 if ARGV[4] ~= '' then
   local seen = tonumber(redis.call('HGET', KEYS[6], 'f') or '0')
@@ -24,7 +24,7 @@ if ARGV[3] ~= '' then
   enrolled = redis.call('HMGET', KEYS[5], unpack(ids))
 end
 local outcome, fields, slots, enrollments, done = {}, {}, {}, {}, {}
-local heads = {} -- what stands between slot and properties, by number of the facts
+local heads, logged, order = {}, {}, {} -- what stands between slot and properties, and whose ids, by number of the facts
 for i, id in ipairs(ids) do
   local at, old = 18 * (i - 1), records[i]
   if not old then
@@ -41,11 +41,15 @@ for i, id in ipairs(ids) do
     local low, high = string.byte(ARGV[5], at + 17, at + 18)
     local number = low + 256 * high
     local facts = ARGV[6 + number]
-    heads[number] = heads[number] or ARGV[2] .. string.char(#facts % 256, math.floor(#facts / 256)) .. facts
+    if not heads[number] then
+      heads[number] = ARGV[2] .. string.char(#facts % 256, math.floor(#facts / 256)) .. facts
+      logged[number] = {}
+      order[#order + 1] = number
+    end
     fields[#fields + 1] = id
     fields[#fields + 1] = with_next_version(old, 12) .. heads[number] .. without_facts(old)
     slots[#slots + 1] = slot_of(old)
-    log_event(KEYS[4], ARGV[1], 'delete', id, facts, '')
+    table.insert(logged[number], id)
     enrollments[#enrollments + 1] = id
     enrollments[#enrollments + 1] = ARGV[3]
   end
@@ -53,6 +57,9 @@ end
 if #fields > 0 then
   redis.call('HSET', KEYS[1], unpack(fields))
   set_cells(KEYS[2], slots, ARGV[2])
+  for _, number in ipairs(order) do
+    log_event(KEYS[4], ARGV[1], 'delete', table.concat(logged[number]), ARGV[6 + number], '')
+  end
   redis.call('HINCRBY', KEYS[3], 'live', -#fields / 2)
   redis.call('HINCRBY', KEYS[3], 'archived', #fields / 2)
   if ARGV[3] ~= '' then

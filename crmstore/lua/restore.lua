@@ -1,16 +1,16 @@
 -- restore takes records of one partition out of the bin, if they are still as they were read: a new header without
--- deletion facts, the archived-at cell, one audit event for each. Enrollments stay.
+-- deletion facts and the archived-at cell for each, one audit event for all. Enrollments stay.
 -- KEYS: 1 records, 2 archived-at column, 3 counters, 4 log
 -- ARGV: 1 wall (ms), 2 facts, 3 targets: id and version each
 -- Returns: a character per target: 1 restored, 0 not there at that version, or live
--- Cost: the records, twice; one XADD per record; one SETRANGE per run of neighbouring slots
+-- Cost: the records, twice; one XADD; one SETRANGE per run of neighbouring slots
 -- Uses: record log
 local ids = {}
 for i = 1, #ARGV[3], 16 do
   ids[#ids + 1] = string.sub(ARGV[3], i, i + 7)
 end
 local records = redis.call('HMGET', KEYS[1], unpack(ids))
-local outcome, fields, slots = {}, {}, {}
+local outcome, fields, slots, restored = {}, {}, {}, {}
 for i, id in ipairs(ids) do
   local old = records[i]
   outcome[i] = '0'
@@ -19,7 +19,7 @@ for i, id in ipairs(ids) do
     fields[#fields + 1] = id
     fields[#fields + 1] = with_next_version(old, 12) .. live_cell .. '\0\0' .. without_facts(old)
     slots[#slots + 1] = slot_of(old)
-    log_event(KEYS[4], ARGV[1], 'restore', id, ARGV[2], '')
+    restored[#restored + 1] = id
   end
 end
 if #fields > 0 then
@@ -27,5 +27,6 @@ if #fields > 0 then
   set_cells(KEYS[2], slots, live_cell)
   redis.call('HINCRBY', KEYS[3], 'live', #fields / 2)
   redis.call('HINCRBY', KEYS[3], 'archived', -#fields / 2)
+  log_event(KEYS[4], ARGV[1], 'restore', table.concat(restored), ARGV[2], '')
 end
 return table.concat(outcome)
