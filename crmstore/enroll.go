@@ -1,6 +1,7 @@
 package crmstore
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"fmt"
@@ -43,35 +44,122 @@ func (s *Store) Enrollments(ctx context.Context, o ObjectType, workflow string, 
 	found := make([][]Enrollment, len(want))
 	starts := windowStarts(want)
 	err := inWindows(ctx, len(starts)-1, 1, func(ctx context.Context, w, _ int) error {
-		pipe := s.rdb.Pipeline()
-		commands := make(map[int]*redis.SliceCmd)
-		for i := starts[w]; i < starts[w+1]; i++ {
-			found[i] = make([]Enrollment, len(want[i].IDs))
-			if len(want[i].IDs) > 0 {
-				commands[i] = pipe.HMGet(ctx, s.partition(o, want[i].Partition).enr(workflow), idFields(want[i].IDs)...)
-			}
+		from, to := starts[w], starts[w+1]
+		var err error
+		if to > from {
+			err = s.enrollments(ctx, o, workflow, want[from:to], found[from:to])
 		}
-		if _, err := pipe.Exec(ctx); err != nil {
-			return s.trouble(err)
-		}
-		for i, command := range commands {
-			for j, v := range command.Val() {
-				text, ok := v.(string)
-				if !ok {
-					continue
-				}
-				var err error
-				if found[i][j], err = parseEnrollment(text); err != nil {
-					return fmt.Errorf("%s %s: %w", o, want[i].IDs[j], err)
-				}
-			}
-		}
-		return nil
+		return err
 	})
 	if err != nil {
 		return nil, fmt.Errorf("read enrollments of workflow %s: %w", workflow, err)
 	}
 	return found, nil
+}
+
+func (s *Store) enrollments(ctx context.Context, o ObjectType, workflow string, want []PartitionIDs, found [][]Enrollment) error {
+	var commands [][]any
+	for i := range want {
+		found[i] = make([]Enrollment, len(want[i].IDs))
+		if len(want[i].IDs) == 0 {
+			continue
+		}
+		ids := packIDs(want[i].IDs)
+		args := append(make([]any, 0, 2+len(want[i].IDs)), "hmget", s.partition(o, want[i].Partition).enr(workflow))
+		for at := 0; at < len(ids); at += 8 {
+			args = append(args, ids[at:at+8])
+		}
+		commands = append(commands, args)
+	}
+	answers := make([]answer, len(commands))
+	if err := s.ask(ctx, commands, answers); err != nil {
+		return err
+	}
+	next := 0
+	var values [][]byte
+	for i := range want {
+		if len(want[i].IDs) == 0 {
+			continue
+		}
+		var err error
+		if values, err = answers[next].values(values[:0]); err != nil || len(values) != len(want[i].IDs) {
+			return cmp.Or(err, errOddReply)
+		}
+		next++
+		for j, v := range values {
+			if v == nil {
+				continue
+			}
+			if found[i][j], err = parseEnrollment(string(v)); err != nil {
+				return fmt.Errorf("%s %s: %w", o, want[i].IDs[j], err)
+			}
+		}
+	}
+	return nil
+}
+
+// Enrolling are records that may have enrollments in a workflow.
+type Enrolling struct {
+	Workflow string
+	Want     []PartitionIDs // by ascending partition, each once
+}
+
+// EnrollmentsOf is [Store.Enrollments] of several workflows. A partition in which none of them has ever enrolled
+// anybody costs one question for all.
+func (s *Store) EnrollmentsOf(ctx context.Context, o ObjectType, all []Enrolling) ([][][]Enrollment, error) {
+	used, err := s.anyEnrolled(ctx, o, all)
+	if err != nil {
+		return nil, fmt.Errorf("read enrollments of %d workflows: %w", len(all), err)
+	}
+	found := make([][][]Enrollment, len(all))
+	for i, e := range all {
+		found[i] = make([][]Enrollment, len(e.Want))
+		var some []PartitionIDs
+		var places []int
+		for j, w := range e.Want {
+			if used[w.Partition] {
+				some, places = append(some, w), append(places, j)
+			} else {
+				found[i][j] = make([]Enrollment, len(w.IDs))
+			}
+		}
+		read, err := s.Enrollments(ctx, o, e.Workflow, some)
+		if err != nil {
+			return nil, err
+		}
+		for k, j := range places {
+			found[i][j] = read[k]
+		}
+	}
+	return found, nil
+}
+
+// anyEnrolled says in which partitions any of the workflows has enrolled anybody. For one workflow it is not worth asking.
+func (s *Store) anyEnrolled(ctx context.Context, o ObjectType, all []Enrolling) (map[int]bool, error) {
+	keys := map[int][]string{}
+	for _, e := range all {
+		for _, w := range e.Want {
+			keys[w.Partition] = append(keys[w.Partition], s.partition(o, w.Partition).enr(e.Workflow))
+		}
+	}
+	used := make(map[int]bool, len(keys))
+	pipe := s.rdb.Pipeline()
+	counts := make(map[int]*redis.IntCmd)
+	for p, list := range keys {
+		if used[p] = true; len(list) > 1 {
+			counts[p] = pipe.Exists(ctx, list...)
+		}
+	}
+	if len(counts) == 0 {
+		return used, nil
+	}
+	if _, err := pipe.Exec(ctx); err != nil {
+		return nil, s.trouble(err)
+	}
+	for p, count := range counts {
+		used[p] = count.Val() > 0
+	}
+	return used, nil
 }
 
 // idFields is the ids as fields of a hash.

@@ -1,6 +1,7 @@
 package crmstore
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -166,7 +167,7 @@ type rowWindow struct {
 	commands [][]any
 	answers  []answer
 	ids      [][]ID // of the picks by slot
-	at       []int  // the answer of each pick: its records, or ids, records and ids again for a whole partition
+	at       []int  // the answer of each pick: its records, or the first of four for a whole partition
 	values   [][]byte
 	packed   []byte
 }
@@ -186,8 +187,8 @@ func (w *rowWindow) load(ctx context.Context) error {
 		w.at = append(w.at, len(w.commands))
 		keys := w.store.partition(w.object, w.picks[i].Partition)
 		if w.picks[i].Whole {
-			ids := []any{"get", keys.ids()}
-			w.commands = append(w.commands, ids, []any{"hvals", keys.rec()}, ids)
+			purged := []any{"hmget", keys.cnt(), countPurged}
+			w.commands = append(w.commands, purged, []any{"hvals", keys.rec()}, []any{"get", keys.ids()}, purged)
 			continue
 		}
 		args := append(make([]any, 0, 2+len(w.ids[i])), "hmget", keys.rec())
@@ -212,15 +213,29 @@ func (w *rowWindow) ask(ctx context.Context) error {
 	return w.store.ask(ctx, w.commands, w.answers)
 }
 
-// findIDs looks up who stands in the slots of picks that come without ids: from the first slot to the last of each.
+// slotsPerQuestion is how many slots of an ids column take as long to read as a question of its own.
+const slotsPerQuestion = 32
+
+// findIDs looks up who stands in the slots of picks that come without ids: from the first slot to the last of each, or one
+// by one where they are few and far between.
 func (w *rowWindow) findIDs(ctx context.Context) error {
 	w.commands = w.commands[:0]
+	ask := func(p *Pick, first, last uint32) {
+		key := w.store.partition(w.object, p.Partition).ids()
+		w.commands = append(w.commands, []any{"getrange", key, 8 * int64(first), 8*int64(last) + 7})
+	}
 	for i := range w.picks {
 		p := &w.picks[i]
 		w.ids[i] = p.IDs
-		if !p.Whole && p.IDs == nil && len(p.Slots) > 0 {
-			first, last := int64(p.Slots[0]), int64(p.Slots[len(p.Slots)-1])
-			w.commands = append(w.commands, []any{"getrange", w.store.partition(w.object, p.Partition).ids(), 8 * first, 8*last + 7})
+		if !p.nameless() {
+			continue
+		}
+		if p.scattered() {
+			for _, slot := range p.Slots {
+				ask(p, slot, slot)
+			}
+		} else {
+			ask(p, p.Slots[0], p.Slots[len(p.Slots)-1])
 		}
 	}
 	if err := w.ask(ctx); err != nil {
@@ -229,20 +244,34 @@ func (w *rowWindow) findIDs(ctx context.Context) error {
 	next := 0
 	for i := range w.picks {
 		p := &w.picks[i]
-		if p.Whole || p.IDs != nil || len(p.Slots) == 0 {
+		if !p.nameless() {
 			continue
 		}
-		column, err := w.answers[next].value()
-		if err != nil {
-			return err
-		}
-		next++
 		w.ids[i] = make([]ID, len(p.Slots))
 		for j, slot := range p.Slots {
-			w.ids[i][j] = idIn(column, slot-p.Slots[0])
+			first := slot
+			if !p.scattered() {
+				first = p.Slots[0]
+			}
+			column, err := w.answers[next].value()
+			if err != nil {
+				return err
+			}
+			w.ids[i][j] = idIn(column, slot-first)
+			if p.scattered() || j == len(p.Slots)-1 {
+				next++
+			}
 		}
 	}
 	return nil
+}
+
+// nameless reports whether the ids are to be looked up.
+func (p *Pick) nameless() bool { return !p.Whole && p.IDs == nil && len(p.Slots) > 0 }
+
+func (p *Pick) scattered() bool {
+	span := p.Slots[len(p.Slots)-1] - p.Slots[0]
+	return int64(span) > slotsPerQuestion*int64(len(p.Slots))
 }
 
 // idIn is the id in a slot of an ids column; 0 where nobody stands.
@@ -285,21 +314,16 @@ func (w *rowWindow) rows(ctx context.Context, i int, rows *Rows) error {
 	return nil
 }
 
-// whole fills in all rows of a partition. HVALS names no ids, and a slot may be given to another record in between, so
-// the ids are read before and after it: only where they are the same do they say who was who. It costs a tenth of
-// reading the ids with the records.
+// whole fills in all rows of a partition. HVALS names no ids. The ids column, read after it, knows who stands in each
+// slot unless a purge gave one up in between; purges are counted, as in [Store.ReadAll].
 func (w *rowWindow) whole(ctx context.Context, i int, rows *Rows) error {
 	at := w.at[i]
-	before, err := w.answers[at].value()
-	if err != nil {
-		return err
+	if !bytes.Equal(w.answers[at].b, w.answers[at+3].b) {
+		return w.changing(ctx, i, rows)
 	}
 	after, err := w.answers[at+2].value()
 	if err != nil {
 		return err
-	}
-	if string(before) != string(after) {
-		return w.changing(ctx, i, rows)
 	}
 	if w.values, err = w.answers[at+1].values(w.values[:0]); err != nil {
 		return err
@@ -325,7 +349,7 @@ func (w *rowWindow) whole(ctx context.Context, i int, rows *Rows) error {
 // mostAdded is how far beyond the slots that were known a moment ago a record's slot may lie; further is damage.
 const mostAdded = 1 << 16
 
-// changing reads a partition to which records are being added: each record together with its id.
+// changing reads a partition that is being purged: each record together with its id.
 func (w *rowWindow) changing(ctx context.Context, i int, rows *Rows) error {
 	at := w.at[i]
 	after, err := w.answers[at+2].value()

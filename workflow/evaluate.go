@@ -2,6 +2,7 @@ package workflow
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
@@ -12,20 +13,7 @@ func (p *pass) evaluate(ctx context.Context) error {
 	if p.byHand && *p.saved().Selection == (crmstore.Selection{}) {
 		return errIDsLost(p.id)
 	}
-	restarted := p.carriedBefore()
-	var totals crmstore.Totals
-	look := sweep{store: p.store, def: p.def, now: p.saved().Now, progress: p.r.stageProgress(stageEvaluate)}
-	err := look.run(ctx, func(ctx context.Context, found swept) error {
-		add(&totals, found.totals)
-		// Another owner may be acting on its own matches by now: they must not be replaced.
-		if err := p.owned(ctx); err != nil {
-			return err
-		}
-		if err := p.store.SaveMatches(ctx, p.def.Object, p.id, found.matches(restarted)); err != nil {
-			return fmt.Errorf("evaluate: %w", err)
-		}
-		return nil
-	})
+	totals, err := p.look(ctx)
 	if err != nil {
 		return err
 	}
@@ -38,6 +26,32 @@ func (p *pass) evaluate(ctx context.Context) error {
 		p.metrics().evaluated(p.def.Name, totals)
 	}
 	return err
+}
+
+// look saves the matches of all partitions and counts them, together with other runs where it is in a gathering.
+func (p *pass) look(ctx context.Context) (totals crmstore.Totals, err error) {
+	restarted := p.carriedBefore()
+	save := func(ctx context.Context, found swept) error {
+		add(&totals, found.totals)
+		// Another owner may be acting on its own matches by now: they must not be replaced.
+		if err := p.owned(ctx); err != nil {
+			return err
+		}
+		if err := p.store.SaveMatches(ctx, p.def.Object, p.id, found.matches(restarted)); err != nil {
+			return fmt.Errorf("evaluate: %w", err)
+		}
+		return nil
+	}
+	progress := p.r.stageProgress(stageEvaluate)
+	if p.member != nil && !restarted {
+		err := p.member.evaluate(ctx, p.store, &look{def: p.def, now: p.saved().Now, progress: progress, found: save})
+		if !errors.Is(err, errAlone) {
+			return totals, err
+		}
+		totals, restarted = crmstore.Totals{}, true // what was saved until then is taken away
+	}
+	err = sweep{store: p.store, def: p.def, now: p.saved().Now, progress: progress}.run(ctx, save)
+	return totals, err
 }
 
 // matches is what to save of a range: with all, partitions without matches too, so that stale ones go away.

@@ -25,16 +25,14 @@ func (l Limits) OverLimit(o crmstore.ObjectType, count, live int64) string {
 	return ""
 }
 
-// guard compares the number of matches with the limits. Over one of them it holds the run.
+// guard compares the number of matches with the limits. Over one of them it holds the run. A share is one of the records
+// that were evaluated: runs that evaluated at the same moment may have deleted some of them by now.
 func (p *pass) guard(ctx context.Context) error {
 	if p.byHand {
 		return p.guardByHand(ctx)
 	}
-	counts, err := p.store.Count(ctx, p.def.Object)
-	if err != nil {
-		return fmt.Errorf("count %s for run %s: %w", p.def.Object.Plural(), p.id, err)
-	}
-	if over := p.def.Limits.OverLimit(p.def.Object, enrolling(p.saved().Totals), counts.Live); over != "" {
+	totals := p.saved().Totals
+	if over := p.def.Limits.OverLimit(p.def.Object, enrolling(totals), totals.Evaluated); over != "" {
 		return &limitError{reason: over}
 	}
 	return p.update(ctx, func(run *crmstore.Run) { run.Stage = stageAct })

@@ -40,6 +40,8 @@ type pass struct {
 	workflow string // name; "" for a deletion by hand
 	byHand   bool   // a deletion by hand: no tier, no switch, no metrics of a workflow
 
+	member *member // of the gathering that its first evaluation is in; nil = of none
+
 	def     *Definition       // set by load
 	matcher *triggers.Matcher // set by load; actors have clones
 

@@ -1,6 +1,7 @@
 package workflow
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -37,7 +38,8 @@ type RunRequest struct {
 	Scheduled bool
 	By        string // who asked; "" = the workflow itself
 
-	missed int // slots before this one that get no run
+	missed int     // slots before this one that get no run
+	member *member // of the runs that it evaluates together with; nil = none
 }
 
 // ErrSlotTaken says that the slot has its run already.
@@ -67,10 +69,15 @@ func (r *Runner) Run(ctx context.Context, q RunRequest) (crmstore.Run, error) {
 				return run, fmt.Errorf("run %s: %w", run.ID, err)
 			}
 			r.event(ctx, run, slog.LevelInfo, "run started", slog.Bool("scheduled", run.Scheduled))
-			return r.newPass(run).carry(ctx)
+			p := r.newPass(run)
+			p.member = q.member
+			return p.carry(ctx)
 		case errors.Is(err, crmstore.ErrExists) && q.Scheduled:
 			return r.slotTaken(ctx, q)
 		case errors.As(err, &active):
+			if err := q.member.leave(ctx); err != nil { // that run has a stage of its own, and may take long
+				return crmstore.Run{}, err
+			}
 			before, err := r.finish(ctx, active.Run)
 			if err != nil || before.State != crmstore.RunDone || before.ID == slotID(q) {
 				return before, err
@@ -135,6 +142,9 @@ func (r *Runner) slotTaken(ctx context.Context, q RunRequest) (crmstore.Run, err
 		return run, fmt.Errorf("run workflow %s: %w", q.Name, err)
 	}
 	if abandoned(run, wall()) {
+		if err := q.member.leave(ctx); err != nil {
+			return run, err
+		}
 		return r.resume(ctx, run)
 	}
 	return run, fmt.Errorf("run %s: %w", run.ID, ErrSlotTaken)
@@ -265,21 +275,40 @@ func (r *Runner) take(ctx context.Context, run crmstore.Run, change func(*crmsto
 // DryRun evaluates a definition at the instant now and writes nothing at all. State is [RunDryRun]; Reason
 // says which limit a real run would be held by.
 func (r *Runner) DryRun(ctx context.Context, d *Definition, now time.Time) (crmstore.Run, error) {
-	run := crmstore.Run{Workflow: d.Name, Object: d.Object, Now: now.UTC(), State: RunDryRun, Stage: stageEvaluate}
-	look := sweep{store: r.Store, def: d, now: now, progress: r.stageProgress(stageEvaluate)}
-	err := look.run(ctx, func(_ context.Context, found swept) error {
-		add(&run.Totals, found.totals)
-		return nil
-	})
-	if err != nil {
-		return run, fmt.Errorf("dry run: %w", err)
+	runs, err := r.DryRuns(ctx, []*Definition{d}, now)
+	return runs[0], err
+}
+
+// DryRuns is [Runner.DryRun] of several definitions, in their order. Those about one object type read its records together,
+// which takes little longer than one of them. Runner.Progress is told of the first definition alone.
+func (r *Runner) DryRuns(ctx context.Context, defs []*Definition, now time.Time) ([]crmstore.Run, error) {
+	runs := make([]crmstore.Run, len(defs))
+	groups := map[crmstore.ObjectType][]*look{}
+	for i, d := range defs {
+		runs[i] = crmstore.Run{Workflow: d.Name, Object: d.Object, Now: now.UTC(), State: RunDryRun, Stage: stageEvaluate}
+		l := &look{def: d, now: now, found: func(_ context.Context, found swept) error {
+			add(&runs[i].Totals, found.totals)
+			return nil
+		}}
+		if i == 0 {
+			l.progress = r.stageProgress(stageEvaluate)
+		}
+		groups[d.Object] = append(groups[d.Object], l)
 	}
-	counts, err := r.Store.Count(ctx, d.Object)
-	if err != nil {
-		return run, fmt.Errorf("dry run of workflow %s: %w", d.Name, err)
+	for _, looks := range groups {
+		err := sweepTogether(ctx, r.Store, looks)
+		for _, l := range looks {
+			err = cmp.Or(err, l.failure())
+		}
+		if err != nil {
+			return runs, fmt.Errorf("dry run: %w", err)
+		}
 	}
-	run.Reason = d.Limits.OverLimit(d.Object, enrolling(run.Totals), counts.Live)
-	return run, nil
+	for i, d := range defs {
+		// All live records were evaluated, so their number is known.
+		runs[i].Reason = d.Limits.OverLimit(d.Object, enrolling(runs[i].Totals), runs[i].Evaluated)
+	}
+	return runs, nil
 }
 
 func (r *Runner) owner() string {

@@ -27,7 +27,7 @@ const (
 type Scheduler struct {
 	Runner *Runner
 	Poll   time.Duration // how often the store is asked; 0 = once a second
-	AtOnce int           // runs of different workflows at the same time; 0 = 2
+	AtOnce int           // runs of different workflows that delete at the same time; 0 = 2. Any number evaluate together
 }
 
 // Run schedules until the context ends, then waits for the runs under way to stop (each after its batch in hand) and
@@ -103,11 +103,13 @@ func (l *loop) tick(ctx context.Context, now time.Time) {
 		l.lastActive = now
 		l.active(ctx)
 	}
+	var due []RunRequest
 	for _, w := range workflows {
 		if w.On {
-			l.schedule(ctx, now, w)
+			due = append(due, l.schedule(ctx, now, w)...)
 		}
 	}
+	l.begin(ctx, due)
 	if now.Sub(l.lastRecords) >= recordsEvery {
 		l.lastRecords = now
 		l.report(ctx, l.r.Metrics.RefreshRecords(ctx, l.r.Store, now))
@@ -158,30 +160,71 @@ func (l *loop) active(ctx context.Context) {
 	l.r.Metrics.setHeld(held)
 }
 
-// schedule starts what is due of one workflow.
-func (l *loop) schedule(ctx context.Context, now time.Time, w crmstore.Workflow) {
+// schedule says which run of a workflow is due: none or one. A slot that is skipped is noted.
+func (l *loop) schedule(ctx context.Context, now time.Time, w crmstore.Workflow) []RunRequest {
 	known := l.load(ctx, now, w)
 	if known.schedule == nil {
-		return
+		return nil
 	}
 	d := dueAt(known.schedule, w, known.missed, now)
 	if d.slot.IsZero() {
-		return
+		return nil
 	}
 	q := RunRequest{Name: w.Name, Now: d.slot, Scheduled: true, missed: d.missed}
-	l.start(ctx, w.Name, func(ctx context.Context) (crmstore.Run, error) {
-		if !d.run {
-			return crmstore.Run{}, l.r.note(ctx, q, "")
-		}
-		run, err := l.r.Run(ctx, q)
-		var refused *RefusedError
-		if errors.As(err, &refused) && refused.Reason == RefusedActive && run.State == crmstore.RunHeld {
-			// Nobody knows when the held run goes on, so the slot is not kept for it.
-			q.missed++
-			err = errors.Join(err, l.r.note(ctx, q, ""))
-		}
-		return run, err
-	})
+	if !d.run {
+		l.start(ctx, w.Name, func(ctx context.Context) (crmstore.Run, error) { return crmstore.Run{}, l.r.note(ctx, q, "") })
+		return nil
+	}
+	if !l.free(w.Name) {
+		return nil
+	}
+	return []RunRequest{q}
+}
+
+// begin starts the runs that are due: one by itself, several together, so that contacts are read once for all of them.
+func (l *loop) begin(ctx context.Context, due []RunRequest) {
+	if len(due) == 1 {
+		l.start(ctx, due[0].Name, func(ctx context.Context) (crmstore.Run, error) { return l.run(ctx, due[0]) })
+	}
+	if len(due) < 2 {
+		return
+	}
+	select {
+	case l.slots <- struct{}{}: // for the evaluation
+	default:
+		return
+	}
+	members := gather(ctx, len(due), l.slots, func(evaluate func()) { l.running.Go(evaluate) })
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for i, q := range due {
+		q.member = members[i]
+		l.busy[q.Name] = true
+		l.running.Go(func() {
+			run, err := l.run(ctx, q)
+			q.member.end()
+			l.stopped(ctx, q.Name, run, err)
+		})
+	}
+}
+
+// run carries a scheduled run.
+func (l *loop) run(ctx context.Context, q RunRequest) (crmstore.Run, error) {
+	run, err := l.r.Run(ctx, q)
+	var refused *RefusedError
+	if errors.As(err, &refused) && refused.Reason == RefusedActive && run.State == crmstore.RunHeld {
+		// Nobody knows when the held run goes on, so the slot is not kept for it.
+		q.missed++
+		err = errors.Join(err, l.r.note(ctx, q, ""))
+	}
+	return run, err
+}
+
+// free reports whether the workflow is neither busy nor resting.
+func (l *loop) free(workflow string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return !l.busy[workflow] && !wall().Before(l.patience[workflow].until)
 }
 
 // load compiles a revision once. One that does not load is reported once, and tried again every minute: the

@@ -3,7 +3,6 @@ package workflow
 import (
 	"context"
 	"fmt"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -35,40 +34,64 @@ type swept struct {
 
 // run calls fn for every range of partitions, one call at a time, in any order.
 func (s sweep) run(ctx context.Context, fn func(ctx context.Context, found swept) error) error {
-	partitions, err := s.store.Partitions(ctx)
-	if err != nil {
-		return fmt.Errorf("evaluate workflow %s: %w", s.def.Name, err)
+	one := &look{def: s.def, now: s.now, progress: s.progress, found: fn}
+	if err := sweepTogether(ctx, s.store, []*look{one}); err != nil {
+		return err
 	}
-	matcher, err := s.def.Trigger.At(s.now)
-	if err != nil {
-		return fmt.Errorf("evaluate workflow %s: %w", s.def.Name, err)
+	return one.err
+}
+
+// look is one definition in a sweep of several over the same object type.
+type look struct {
+	ctx      context.Context // of found's own; nil = the sweep's
+	def      *Definition
+	now      time.Time
+	progress func(done, total int64) // partitions; may be nil
+	found    func(ctx context.Context, found swept) error
+
+	mu   sync.Mutex // guards what follows, and keeps found's calls apart
+	done int64
+	err  error // what found returned: the others go on without this one
+}
+
+// sweepTogether evaluates all looks in one reading of the store. Each look's found is called for every range of
+// partitions, one call at a time, in any order, until it returns an error, which becomes that look's err. The error
+// returned is of the reading as a whole: no look may rely on what it found.
+func sweepTogether(ctx context.Context, store *crmstore.Store, looks []*look) error {
+	whole := func(err error) error {
+		if len(looks) == 1 {
+			return fmt.Errorf("evaluate workflow %s: %w", looks[0].def.Name, err)
+		}
+		return fmt.Errorf("evaluate %d workflows: %w", len(looks), err)
 	}
+	partitions, err := store.Partitions(ctx)
+	if err != nil {
+		return whole(err)
+	}
+	matchers := make([]*triggers.Matcher, len(looks))
+	for i, l := range looks {
+		if matchers[i], err = l.def.Trigger.At(l.now); err != nil {
+			return whole(err)
+		}
+	}
+	together := triggers.NewTogether(matchers...)
 	step := min(max((partitions+7)/8, 1), 64)
 	var next atomic.Int64
-	var mu sync.Mutex // guards done and keeps fn's calls apart
-	var done int64
 	group, ctx := errgroup.WithContext(ctx)
 	for range sweepers {
-		mine := matcher.Clone()
+		mine := together.Clone()
 		group.Go(func() error {
 			for ctx.Err() == nil {
 				from := int(next.Add(int64(step))) - step
-				if from >= partitions {
+				if from >= partitions || !anyGoesOn(looks) {
 					return nil
 				}
-				found, err := s.chunk(ctx, mine, from, min(from+step, partitions))
+				found, err := sweepRange(ctx, store, mine, looks, from, min(from+step, partitions))
 				if err != nil {
-					return fmt.Errorf("evaluate workflow %s: %w", s.def.Name, err)
+					return whole(err)
 				}
-				mu.Lock()
-				err = fn(ctx, found)
-				done += int64(found.to - found.from)
-				if s.progress != nil {
-					s.progress(done, int64(partitions))
-				}
-				mu.Unlock()
-				if err != nil {
-					return err
+				for i, l := range looks {
+					l.take(ctx, found[i], int64(partitions))
 				}
 			}
 			return ctx.Err()
@@ -77,48 +100,94 @@ func (s sweep) run(ctx context.Context, fn func(ctx context.Context, found swept
 	return group.Wait()
 }
 
-// chunk evaluates partitions from ≤ p < to and takes out who is enrolled already.
-func (s sweep) chunk(ctx context.Context, m *triggers.Matcher, from, to int) (swept, error) {
-	found := swept{from: from, to: to}
-	err := m.Evaluate(ctx, s.store, s.def.Object, from, to, func(f triggers.Found) error {
-		found.totals.Evaluated += f.Evaluated
-		found.totals.Matched += f.Matched
-		found.totals.Suppressed += f.Suppressed
+// anyGoesOn reports whether there is a look left that wants to know.
+func anyGoesOn(looks []*look) bool {
+	for _, l := range looks {
+		if l.failure() == nil {
+			return true
+		}
+	}
+	return false
+}
+
+// take hands over what was found in a range.
+func (l *look) take(ctx context.Context, found swept, partitions int64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.err != nil {
+		return
+	}
+	if l.ctx != nil {
+		ctx = l.ctx
+	}
+	if l.err = ctx.Err(); l.err != nil {
+		return
+	}
+	l.err = l.found(ctx, found)
+	l.done += int64(found.to - found.from)
+	if l.progress != nil {
+		l.progress(l.done, partitions)
+	}
+}
+
+// sweepRange evaluates partitions from ≤ p < to and takes out who is enrolled already.
+func sweepRange(ctx context.Context, store *crmstore.Store, t *triggers.Together, looks []*look, from, to int) ([]swept, error) {
+	object := looks[0].def.Object
+	found := make([]swept, len(looks))
+	for i := range found {
+		found[i].from, found[i].to = from, to
+	}
+	err := t.Evaluate(ctx, store, object, from, to, func(i int, f triggers.Found) error {
+		s := &found[i]
+		s.totals.Evaluated += f.Evaluated
+		s.totals.Matched += f.Matched
+		s.totals.Suppressed += f.Suppressed
 		if len(f.IDs) > 0 {
-			found.matched = append(found.matched, crmstore.PartitionIDs{Partition: f.Partition, IDs: slices.Clone(f.IDs)})
+			s.matched = append(s.matched, crmstore.PartitionIDs{Partition: f.Partition, IDs: f.IDs})
 		}
 		return nil
 	})
-	if err != nil || len(found.matched) == 0 {
-		return found, err
-	}
-	enrolled, err := s.store.Enrollments(ctx, s.def.Object, s.def.Name, found.matched)
 	if err != nil {
 		return found, err
 	}
-	for i, part := range found.matched {
-		var ids []crmstore.ID
+	enrolling := make([]crmstore.Enrolling, len(looks))
+	for i, l := range looks {
+		enrolling[i] = crmstore.Enrolling{Workflow: l.def.Name, Want: found[i].matched}
+	}
+	enrolled, err := store.EnrollmentsOf(ctx, object, enrolling)
+	if err != nil {
+		return found, err
+	}
+	for i, l := range looks {
+		found[i].leaveOut(l.def, enrolled[i])
+	}
+	return found, nil
+}
+
+// leaveOut splits matches into those that enroll and those that are enrolled already.
+func (s *swept) leaveOut(def *Definition, enrolled [][]crmstore.Enrollment) {
+	for i, part := range s.matched {
+		ids := make([]crmstore.ID, 0, len(part.IDs))
 		for j, id := range part.IDs {
-			if s.stays(enrolled[i][j]) {
-				found.totals.AlreadyEnrolled++
+			if stays(def, enrolled[i][j]) {
+				s.totals.AlreadyEnrolled++
 				continue
 			}
 			ids = append(ids, id)
 		}
 		if len(ids) > 0 {
-			found.enroll = append(found.enroll, crmstore.PartitionIDs{Partition: part.Partition, IDs: ids})
+			s.enroll = append(s.enroll, crmstore.PartitionIDs{Partition: part.Partition, IDs: ids})
 		}
 	}
-	return found, nil
 }
 
 // stays reports whether a record with that enrollment does not enroll again.
-func (s sweep) stays(e crmstore.Enrollment) bool {
+func stays(def *Definition, e crmstore.Enrollment) bool {
 	switch e.State {
 	case crmstore.NotEnrolled:
 		return false
 	case crmstore.Completed:
-		return !s.def.Reenroll
+		return !def.Reenroll
 	default:
 		return true
 	}

@@ -165,7 +165,7 @@ func (b *bench) limit(ctx context.Context, columns []string) (lanes [][]wire.Bat
 	}
 	command, keys, atOnce := "HVALS", []string{"rec"}, wholesAtOnce
 	if len(columns) > 0 {
-		command, keys, atOnce = "GET", []string{"arch", "ids"}, columnsAtOnce
+		command, keys, atOnce = "GET", []string{"arch"}, columnsAtOnce
 		for _, c := range columns {
 			keys = append(keys, "col:"+strconv.Itoa(schema.Find(c)[0].Number))
 		}

@@ -47,33 +47,59 @@ func (b *bench) defineAll(ctx context.Context, store *crmstore.Store, list []str
 }
 
 // pass evaluates workflows over an account: one pass for each.
-func (b *bench) pass(store *crmstore.Store, defs []*workflow.Definition) act {
+func (b *bench) pass(store *crmstore.Store, defs []*workflow.Definition, matched *int64) act {
 	return func(ctx context.Context) (table.Sample, error) {
+		*matched = 0
 		return timed(1, func() error {
 			for _, def := range defs {
-				if _, err := (&workflow.Runner{Store: store}).DryRun(ctx, def, b.crowd.Now); err != nil {
+				run, err := (&workflow.Runner{Store: store}).DryRun(ctx, def, b.crowd.Now)
+				if err != nil {
 					return err
 				}
+				*matched += run.Matched
 			}
 			return nil
 		})
 	}
 }
 
-// together measures 1, 5 and 20 workflows over the large store.
+// shared evaluates workflows over an account together, and finds what want says they match one by one; 0 = not known.
+func (b *bench) shared(store *crmstore.Store, defs []*workflow.Definition, want *int64) act {
+	return func(ctx context.Context) (table.Sample, error) {
+		var matched int64
+		sample, err := timed(1, func() error {
+			runs, err := (&workflow.Runner{Store: store}).DryRuns(ctx, defs, b.crowd.Now)
+			for _, run := range runs {
+				matched += run.Matched
+			}
+			return err
+		})
+		if err == nil && *want > 0 && matched != *want {
+			err = fmt.Errorf("%d workflows match %d contacts together, %d one by one", len(defs), matched, *want)
+		}
+		return sample, err
+	}
+}
+
+// together measures 1, 5 and 20 workflows over the large store: in one reading, and 20 one after the other.
 func (b *bench) together(ctx context.Context) error {
 	defs, err := b.defineAll(ctx, b.store, b.triggersAlike(20))
 	if err != nil {
 		return err
 	}
-	samples, err := b.rounds(ctx, "1, 5 and 20 workflows", b.pass(b.store, defs[:1]), b.pass(b.store, defs[:5]), b.pass(b.store, defs))
+	var all, none int64
+	samples, err := b.rounds(ctx, "1, 5 and 20 workflows", b.pass(b.store, defs, &all),
+		b.shared(b.store, defs[:1], &none), b.shared(b.store, defs[:5], &none), b.shared(b.store, defs, &all))
 	if err != nil {
 		return err
 	}
+	one := table.Against{Name: "one", Samples: samples[1], Inverse: true}
+	atMost := table.Against{Name: "one", Samples: samples[1], AtMost: 4}
 	b.add(
-		table.Row{What: "evaluate: 1 workflow", Samples: samples[0]},
-		table.Row{What: "evaluate: 5 workflows", Samples: samples[1], Against: []table.Against{{Name: "one", Samples: samples[0], Inverse: true}}},
-		table.Row{What: "evaluate: 20 workflows", Samples: samples[2], Against: []table.Against{{Name: "one", Samples: samples[0], AtMost: 4}}},
+		table.Row{What: "evaluate: 1 workflow", Samples: samples[1]},
+		table.Row{What: "evaluate: 5 workflows together", Samples: samples[2], Against: []table.Against{one}},
+		table.Row{What: "evaluate: 20 workflows together", Samples: samples[3], Against: []table.Against{atMost}},
+		table.Row{What: "evaluate: 20 workflows one by one", Samples: samples[0], Against: []table.Against{one}},
 	)
 	return nil
 }
@@ -91,10 +117,17 @@ func (b *bench) many(ctx context.Context) error {
 		return err
 	}
 	what := fmt.Sprintf("evaluate: %d workflows, %d contacts", manyWorkflows, contacts)
-	samples, err := b.rounds(ctx, what, b.pass(store, defs), b.pass(store, defs[:1]))
+	var all, none int64
+	samples, err := b.rounds(ctx, what, b.pass(store, defs, &all), b.shared(store, defs, &all), b.shared(store, defs[:1], &none))
 	if err != nil {
 		return err
 	}
-	b.add(table.Row{What: what, Samples: samples[0], Against: []table.Against{{Name: "one", Samples: samples[1], Inverse: true}}})
+	one := table.Against{Name: "one", Samples: samples[2], Inverse: true}
+	b.add(
+		table.Row{What: what + ", together", Samples: samples[1], Against: []table.Against{
+			one, {Name: "one by one", Samples: samples[0]},
+		}},
+		table.Row{What: what + ", one by one", Samples: samples[0], Against: []table.Against{one}},
+	)
 	return b.scratch.empty(ctx)
 }

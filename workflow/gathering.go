@@ -1,0 +1,166 @@
+package workflow
+
+import (
+	"context"
+	"errors"
+	"sync"
+
+	"github.com/crm-workflow/crm-workflow/crmstore"
+)
+
+// errAlone says that an evaluation together came to nothing, for no fault of this run: it evaluates alone.
+var errAlone = errors.New("evaluated together in vain")
+
+// gathering lets runs that begin at the same moment evaluate together: contacts are read once for all of them. It waits
+// for each member until that either comes to its evaluation or leaves. Then everybody goes on alone, as many at a
+// time as there are turns.
+type gathering struct {
+	ctx   context.Context // of the evaluation, which must not end with one member's
+	turns chan struct{}   // holds a token for each member that has its turn, and one for the evaluation
+	spawn func(func())    // runs the evaluation in a goroutine that somebody waits for
+
+	mu      sync.Mutex // guards what follows
+	missing int        // members that have neither come nor left
+	present []*member
+}
+
+// member is one run's part in a gathering. A nil *member is a run that is in none. Only the run's goroutine uses it.
+type member struct {
+	in        *gathering
+	announced bool // has come or left
+	holds     bool // has its turn
+
+	store *crmstore.Store
+	look  *look
+	ended chan error // gets what became of the look
+}
+
+// gather makes the members of a gathering of so many runs. The caller has put the evaluation's token into turns.
+func gather(ctx context.Context, members int, turns chan struct{}, spawn func(func())) []*member {
+	g := &gathering{ctx: ctx, turns: turns, spawn: spawn, missing: members}
+	list := make([]*member, members)
+	for i := range list {
+		list[i] = &member{in: g}
+	}
+	return list
+}
+
+// evaluate takes part in the evaluation and then waits for the member's turn. errAlone asks it to evaluate alone.
+func (m *member) evaluate(ctx context.Context, store *crmstore.Store, l *look) error {
+	if m.announced {
+		return errAlone
+	}
+	m.store, m.look, m.ended = store, l, make(chan error, 1)
+	l.ctx = ctx
+	m.announce(m)
+	var err error
+	select {
+	case err = <-m.ended:
+	case <-ctx.Done():
+		err = ctx.Err()
+		l.mu.Lock() // when found is at work, it must end before its run does
+		l.err = err
+		l.mu.Unlock()
+	}
+	if err == nil || errors.Is(err, errAlone) {
+		if turnErr := m.turn(ctx); turnErr != nil {
+			err = turnErr
+		}
+	}
+	return err
+}
+
+// leave says that the others need not wait, and waits for the member's turn.
+func (m *member) leave(ctx context.Context) error {
+	if m == nil {
+		return nil
+	}
+	m.announce(nil)
+	return m.turn(ctx)
+}
+
+// end is called when the run is over, whatever happened before.
+func (m *member) end() {
+	if m == nil {
+		return
+	}
+	m.announce(nil)
+	if m.holds {
+		<-m.in.turns
+		m.holds = false
+	}
+}
+
+func (m *member) turn(ctx context.Context) error {
+	if m.holds {
+		return nil
+	}
+	select {
+	case m.in.turns <- struct{}{}:
+		m.holds = true
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// announce counts the member down; the last one sets the evaluation going.
+func (m *member) announce(present *member) {
+	if m.announced {
+		return
+	}
+	m.announced = true
+	g := m.in
+	g.mu.Lock()
+	if g.missing--; present != nil {
+		g.present = append(g.present, present)
+	}
+	complete := g.missing == 0
+	g.mu.Unlock()
+	if complete {
+		g.spawn(g.evaluate)
+	}
+}
+
+// evaluate evaluates everybody who came, those who may see the same records together.
+func (g *gathering) evaluate() {
+	type kind struct {
+		object crmstore.ObjectType
+		user   string
+	}
+	groups := map[kind][]*member{}
+	var order []kind
+	for _, m := range g.present {
+		k := kind{m.look.def.Object, m.store.User()}
+		if groups[k] == nil {
+			order = append(order, k)
+		}
+		groups[k] = append(groups[k], m)
+	}
+	for _, k := range order {
+		group := groups[k]
+		looks := make([]*look, len(group))
+		for i, m := range group {
+			looks[i] = m.look
+		}
+		err := sweepTogether(g.ctx, group[0].store, looks)
+		for _, m := range group {
+			switch {
+			case err != nil && len(group) == 1:
+				m.ended <- err
+			case err != nil:
+				m.ended <- errAlone
+			default:
+				m.ended <- m.look.failure()
+			}
+		}
+	}
+	<-g.turns
+}
+
+// failure is the look's error.
+func (l *look) failure() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.err
+}
