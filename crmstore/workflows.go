@@ -34,6 +34,9 @@ type Revision struct {
 	Source []byte    `json:"source"`
 	At     time.Time `json:"at"`
 	By     string    `json:"by"`
+
+	// Lists are the lists that the file asks, also through active ones: name and number. nil = not known, or none.
+	Lists map[string]int `json:"lists,omitempty"`
 }
 
 var workflowName = regexp.MustCompile(`^[a-z0-9-]{1,100}$`)

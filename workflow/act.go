@@ -169,6 +169,9 @@ func (p *actor) round(ctx context.Context, parts []*part) error {
 	if err != nil || len(batches) == 0 {
 		return err
 	}
+	if err := p.listsStand(ctx); err != nil {
+		return err
+	}
 	outcomes, err := p.do(ctx, batches)
 	if err != nil {
 		return err

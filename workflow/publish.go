@@ -21,7 +21,7 @@ const (
 // Publication is a workflow as publishing left it, and what publishing changed.
 type Publication struct {
 	crmstore.Workflow
-	NewRevision bool  // the file differs from the revision before, or there was none
+	NewRevision bool  // the file, or a list that it asks, is another than that of the revision before, or there was none
 	SwitchedOn  bool  // it was off or not there
 	Existing    int64 // matches now, found by a workflow with `existing: false`: they will never be deleted
 }
@@ -102,7 +102,7 @@ func Publish(ctx context.Context, store *crmstore.Store, d *Definition, by strin
 		}
 	}
 	if p.NewRevision {
-		revision = &crmstore.Revision{Number: number, Source: d.Source, At: at, By: by}
+		revision = &crmstore.Revision{Number: number, Source: d.Source, At: at, By: by, Lists: pins(&d.Trigger)}
 		op = opPublish
 	}
 	p.Workflow, err = saveWorkflow(ctx, store, saveOrder{before, change, revision, op, by, at})
@@ -113,7 +113,7 @@ func Publish(ctx context.Context, store *crmstore.Store, d *Definition, by strin
 }
 
 // published reads the workflow of the definition's name (with Version 0 when there is none) and
-// reports whether its current revision is the definition's file.
+// reports whether its current revision is the definition's file, published with the lists that are there now.
 func published(ctx context.Context, store *crmstore.Store, d *Definition) (crmstore.Workflow, bool, error) {
 	w, err := store.Workflow(ctx, d.Name)
 	if errors.Is(err, crmstore.ErrNotFound) {
@@ -126,7 +126,7 @@ func published(ctx context.Context, store *crmstore.Store, d *Definition) (crmst
 	if err != nil {
 		return w, false, err
 	}
-	return w, bytes.Equal(revision.Source, d.Source), nil
+	return w, bytes.Equal(revision.Source, d.Source) && samePins(revision, &d.Trigger), nil
 }
 
 // markExisting enrolls all that match at the instant as existing. It is done before the workflow is saved, so that no
@@ -191,8 +191,12 @@ func loadRevision(ctx context.Context, store *crmstore.Store, name string, numbe
 	if err != nil {
 		return nil, fmt.Errorf("load workflow %s revision %d: %w", name, number, err)
 	}
-	d, list := Load(fmt.Sprintf("%s (revision %d)", name, number), revision.Source, vocabulary)
-	if d == nil {
+	file := fmt.Sprintf("%s (revision %d)", name, number)
+	d, list := Load(file, revision.Source, vocabulary)
+	if d != nil {
+		list = replaced(file, revision.Lists, &d.Trigger)
+	}
+	if d == nil || len(list) > 0 {
 		return nil, &FindingsError{Workflow: name, Revision: number, List: list}
 	}
 	return d, nil

@@ -30,9 +30,11 @@ type Review struct {
 	OverLimit string        // why the run would be held; "" = it would not
 
 	Published crmstore.Workflow // zero when there is none of this name
-	Same      bool              // the file is the current revision, byte for byte
+	Same      bool              // the file is the current revision, byte for byte, and asks the same lists
 	Newly     []crmstore.ID     // match now and did not match by the published revision, sorted
 	NoLonger  []crmstore.ID     // matched by the published revision and do not now, sorted
+
+	Lists []ListSize // the lists that the triggers and suppressions ask, also through active ones, by name
 
 	NextRuns []time.Time // the next three slots; fewer when there is no schedule
 	Warnings diag.List
@@ -64,6 +66,9 @@ func MakeReview(ctx context.Context, store *crmstore.Store, d *Definition, now t
 			return nil, fmt.Errorf("review workflow %s: %w", d.Name, err)
 		}
 	}
+	if r.Lists, err = ListSizes(ctx, store, d.Trigger.Vocabulary, d.Trigger.Lists(), now); err != nil {
+		return nil, fmt.Errorf("review workflow %s: %w", d.Name, err)
+	}
 	r.NextRuns = nextRuns(d, now, 3)
 	r.Warnings = append(r.Warnings, everyone(d, r.Matched)...)
 	return r, nil
@@ -83,7 +88,7 @@ func (r *Review) findPublished(ctx context.Context, store *crmstore.Store, d *De
 	if err != nil {
 		return nil, err
 	}
-	if r.Same = bytes.Equal(revision.Source, d.Source); r.Same {
+	if r.Same = bytes.Equal(revision.Source, d.Source) && samePins(revision, &d.Trigger); r.Same {
 		return nil, nil
 	}
 	current, err := loadRevision(ctx, store, w.Name, w.Revision)

@@ -8,7 +8,7 @@ import (
 	"github.com/crm-workflow/crm-workflow/triggers"
 )
 
-// AccountVocabulary reads what the account's expressions may speak of: schemas and static lists of every
+// AccountVocabulary reads what the account's expressions may speak of: schemas and lists of every
 // object type, as they are now.
 func AccountVocabulary(ctx context.Context, store *crmstore.Store) (Vocabulary, error) {
 	known := map[crmstore.ObjectType]triggers.Vocabulary{}

@@ -2,6 +2,8 @@ package cli
 
 import (
 	"context"
+	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -96,15 +98,22 @@ var answeredBy = map[string]string{
 	triggers.ByRecords: "every record",
 }
 
+// expressionTitle says whose expression it is.
+func expressionTitle(list string, suppress bool, number int) string {
+	switch {
+	case list != "":
+		return "active list " + clean(list)
+	case suppress:
+		return fmt.Sprintf("suppression %d", number)
+	}
+	return fmt.Sprintf("trigger %d", number)
+}
+
 func showExplanation(o *output, d *workflow.Definition, e triggers.Explanation) {
 	o.printf("%s looks at %s, and reads %s.\n", o.paint(bold, d.Name), records(e.Live, d.Object), answeredBy[e.Mode])
 	o.facts([2]string{"columns", strings.Join(e.Columns, ", ")}, [2]string{"lists", strings.Join(e.Lists, ", ")})
-	for _, x := range e.Expressions {
-		kind := "trigger"
-		if x.Suppress {
-			kind = "suppression"
-		}
-		o.printf("\n%s %d keeps %s (%s)\n", kind, x.Number, records(x.Keeps, d.Object), percent(x.Keeps, e.Live))
+	for _, x := range slices.Concat(e.Expressions, e.ActiveLists) {
+		o.printf("\n%s keeps %s (%s)\n", expressionTitle(x.List, x.Suppress, x.Number), records(x.Keeps, d.Object), percent(x.Keeps, e.Live))
 		o.printf("  %s\n", o.paint(dim, clean(strings.Join(strings.Fields(x.Source), " "))))
 		tb := &table{columns: []column{{head: "condition", flex: true}, {head: "keeps", right: true}, {head: "", right: true}, {head: "answered by"}}}
 		for _, c := range x.Conditions {

@@ -2,156 +2,215 @@ package cli
 
 import (
 	"context"
-	"encoding/binary"
+	"errors"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/triggers"
+	"github.com/crm-workflow/crm-workflow/workflow"
 	"github.com/crm-workflow/crm-workflow/workflow/diag"
 )
 
 func (s *session) listsCommand() *cobra.Command {
-	return group("lists", "static lists, for inList(\"name\") in workflows",
-		"  workflow lists create keep\n  workflow lists add keep ada@example.com",
+	return group("lists", "static and active lists, for inList(\"name\") in expressions and for deleting what is on them",
+		"  workflow lists create keep\n  workflow lists add keep ada@example.com\n"+
+			"  workflow lists create stale --where 'daysSince(contact.last_activity_date) > 365'",
 		s.listsList(), s.listsCreate(),
-		s.listsChange("add", "add records to a static list", true), s.listsChange("remove", "take records off a static list", false))
+		s.listsChange("add", "put records on a static list", true), s.listsChange("remove", "take records off a static list", false),
+		s.listsShow(), s.listsDelete())
 }
 
+// listEntry is one list with its size.
 type listEntry struct {
-	Name    string `json:"name"`
-	Members int64  `json:"members"` // live ones
+	Name    string              `json:"name"`
+	Object  crmstore.ObjectType `json:"object"`
+	Kind    string              `json:"kind"` // static, active
+	Where   string              `json:"where,omitempty"`
+	Members int64               `json:"members"`           // live records on it, now
+	Trouble string              `json:"trouble,omitempty"` // why nobody can say who is on it
+}
+
+func newListEntry(l workflow.ListSize) listEntry {
+	e := listEntry{Name: l.Name, Object: l.Object, Kind: "static", Where: l.Where, Members: l.Members}
+	if l.Active() {
+		e.Kind = "active"
+	}
+	var why []string
+	for _, f := range l.Trouble {
+		why = append(why, f.Message)
+	}
+	e.Trouble = strings.Join(why, "; ")
+	return e
+}
+
+// size is the number of members for people; a list in trouble has none that can be told.
+func (e listEntry) size() string {
+	if e.Trouble != "" {
+		return "?"
+	}
+	return count(e.Members)
 }
 
 func (s *session) listsList() *cobra.Command {
+	var now string
 	cmd := &cobra.Command{
-		Use: "list [--object TYPE]", Short: "static lists and how many live members they have", Example: "  workflow lists list", Args: noArgs,
+		Use: "list [--object TYPE]", Short: "the lists, and how many live records are on each", Example: "  workflow lists list", Args: noArgs,
 	}
+	nowFlag(cmd, &now)
 	cmd.RunE = s.onObject(cmd, func(ctx context.Context, store *crmstore.Store, o crmstore.ObjectType, _ []string) error {
-		entries, err := countMembers(ctx, store, o)
+		at, err := s.instant(now)
 		if err != nil {
 			return err
 		}
-		s.emit(map[string]any{"object": o, "lists": entries}, func(out *output) {
-			if len(entries) == 0 {
-				out.printf("no static lists of %s; make one with: workflow lists create NAME\n", o.Plural())
-				return
-			}
-			tb := &table{columns: []column{{head: "name"}, {head: "members", right: true}}}
-			for _, e := range entries {
-				tb.add(ink(bold, e.Name), txt(count(e.Members)))
-			}
-			out.table(tb, 0)
-		})
+		v, err := listVocabulary(ctx, store, o)
+		if err != nil {
+			return err
+		}
+		var lists []crmstore.List
+		for _, name := range slices.Sorted(maps.Keys(v.Lists)) {
+			lists = append(lists, v.Lists[name])
+		}
+		sizes, err := workflow.ListSizes(ctx, store, v, lists, at)
+		if err != nil {
+			return err
+		}
+		entries := []listEntry{}
+		for _, l := range sizes {
+			entries = append(entries, newListEntry(l))
+		}
+		s.emit(map[string]any{"object": o, "lists": entries}, func(out *output) { showLists(out, o, entries) })
 		return nil
 	})
 	return cmd
 }
 
-// countMembers counts the live members of all lists in one pass over the lists' bits.
-func countMembers(ctx context.Context, store *crmstore.Store, o crmstore.ObjectType) ([]listEntry, error) {
-	lists, err := store.Lists(ctx, o)
-	if err != nil {
-		return nil, err
+func showLists(out *output, o crmstore.ObjectType, entries []listEntry) {
+	if len(entries) == 0 {
+		out.printf("no lists of %s; make one with: workflow lists create NAME\n", o.Plural())
+		return
 	}
-	names := slices.Sorted(maps.Keys(lists))
-	entries, want := make([]listEntry, len(names)), crmstore.Want{}
-	for i, n := range names {
-		entries[i].Name = n
-		want.Lists = append(want.Lists, lists[n].Number)
-	}
-	if len(names) == 0 {
-		return entries, nil
-	}
-	partitions, err := store.Partitions(ctx)
-	if err != nil {
-		return nil, err
-	}
-	err = store.ReadColumns(ctx, o, 0, partitions, want, func(c *crmstore.Columns) error {
-		for i, bits := range c.Lists {
-			for slot := range min(c.Slots, 8*len(bits)) {
-				if bits[slot/8]&(0x80>>(slot%8)) != 0 && live(c, slot) {
-					entries[i].Members++
-				}
-			}
+	tb := &table{columns: []column{{head: "name"}, {head: "kind"}, {head: "members", right: true}, {head: "expression", flex: true}}}
+	for _, e := range entries {
+		where := txt(strings.Join(strings.Fields(e.Where), " "))
+		if e.Trouble != "" {
+			where = ink(red, e.Trouble)
 		}
-		return nil
-	})
-	return entries, err
+		tb.add(ink(bold, e.Name), txt(e.Kind), txt(e.size()), where)
+	}
+	out.table(tb, 0)
 }
 
-func live(c *crmstore.Columns, slot int) bool {
-	at := 8 * slot
-	return at+8 > len(c.Archived) || binary.LittleEndian.Uint64(c.Archived[at:]) == 0
+// listVocabulary is what expressions about the object type may speak of.
+func listVocabulary(ctx context.Context, store *crmstore.Store, o crmstore.ObjectType) (triggers.Vocabulary, error) {
+	known, err := workflow.AccountVocabulary(ctx, store)
+	if err != nil {
+		return triggers.Vocabulary{}, err
+	}
+	return known(o), nil
 }
 
 func (s *session) listsCreate() *cobra.Command {
+	var where, now string
 	cmd := &cobra.Command{
-		Use: "create NAME", Short: "make an empty static list", Example: "  workflow lists create keep",
-		Args: args(1, 1, "a name, such as keep"),
+		Use: "create NAME [--where EXPR] [--object TYPE]", Short: "make an empty static list, or with --where an active one",
+		Long: "create makes a static list, which has the members that are put on it, or with --where an active list: who is on it is\n" +
+			"whoever the expression is true for, worked out whenever it is asked. The expression of an active list cannot be\n" +
+			"changed, because workflows were reviewed with it: delete the list, make it again, and publish them again.",
+		Example: "  workflow lists create keep\n  workflow lists create stale --where 'daysSince(contact.last_activity_date) > 365'",
+		Args:    args(1, 1, "a name, such as keep"),
 	}
-	cmd.RunE = s.onObject(cmd, func(ctx context.Context, store *crmstore.Store, o crmstore.ObjectType, args []string) error {
-		l, err := store.CreateList(ctx, o, args[0], s.cause("lists create"), s.now())
+	cmd.Flags().StringVar(&where, "where", "", "who is on the list: an expression, as in a workflow's triggers")
+	nowFlag(cmd, &now)
+	cmd.RunE = s.onObject(cmd, func(ctx context.Context, store *crmstore.Store, o crmstore.ObjectType, words []string) error {
+		at, err := s.instant(now)
 		if err != nil {
 			return err
 		}
-		s.emit(l, func(out *output) { out.printf("list %s of %s is there, and empty\n", l.Name, o.Plural()) })
+		order := crmstore.ListOrder{Object: o, Name: strings.TrimSpace(words[0]), Where: where, Cause: s.cause("lists create"), At: s.now()}
+		if cmd.Flags().Changed("where") {
+			return s.createActive(ctx, store, order, at)
+		}
+		l, err := store.AddList(ctx, order)
+		if err != nil {
+			return s.listExists(ctx, store, order, err)
+		}
+		s.emit(newListEntry(workflow.ListSize{List: l}), func(out *output) { out.printf("list %s of %s is there, and empty\n", l.Name, o.Plural()) })
 		return nil
 	})
 	return cmd
 }
 
-// listsChange is `lists add` and `lists remove`.
-func (s *session) listsChange(verb, short string, member bool) *cobra.Command {
-	cmd := &cobra.Command{
-		Use: verb + " NAME ID|E-MAIL...", Short: short, Example: "  workflow lists " + verb + " keep 4711 ada@example.com",
-		Args: args(2, -1, "the name of a list, and ids or e-mail addresses"),
+// createActive makes an active list whose expression is good, and counts who is on it.
+func (s *session) createActive(ctx context.Context, store *crmstore.Store, order crmstore.ListOrder, at time.Time) error {
+	v, err := listVocabulary(ctx, store, order.Object)
+	if err != nil {
+		return err
 	}
-	object := s.objectFlag(cmd)
-	cmd.RunE = func(cmd *cobra.Command, words []string) error {
-		ctx := cmd.Context()
-		o, err := object(cmd.Context())
-		if err != nil {
-			return err
-		}
-		store, err := s.open(ctx)
-		if err != nil {
-			return err
-		}
-		l, err := findList(ctx, store, o, words[0])
-		if err != nil {
-			return err
-		}
-		ids, err := recordIDs(ctx, store, o, words[1:])
-		if err != nil {
-			return err
-		}
-		changed, missing, err := store.SetMembers(ctx, l, ids, member, s.cause("lists "+verb), s.now())
-		if err != nil {
-			return err
-		}
-		s.emit(map[string]any{"list": l.Name, "changed": changed, "missing": orEmpty(missing)}, func(out *output) {
-			out.printf("list %s: %s %s\n", l.Name, records(changed, o), map[bool]string{true: "added", false: "taken off"}[member])
-			for _, id := range missing {
-				out.printf("  there is no %s %s\n", o, id)
-			}
-		})
-		if len(missing) > 0 {
-			return said(exitRefused)
-		}
-		return nil
+	if _, there := v.Lists[order.Name]; there {
+		return s.listExists(ctx, store, order, crmstore.ErrExists)
 	}
-	return cmd
+	// With the list itself among the lists, an expression that asks it is told apart from one that asks an unknown list.
+	v.Lists = maps.Clone(v.Lists)
+	v.Lists[order.Name] = crmstore.List{Number: -1, Name: order.Name, Object: order.Object, Where: order.Where}
+	text := diag.NewText(whereFile, order.Where, nil)
+	expr, findings := triggers.Compile(text, v)
+	if expr != nil {
+		if asked, more := triggers.Compile(diag.NewText(whereFile, fmt.Sprintf("inList(%q)", order.Name), nil), v); asked == nil {
+			expr, findings = nil, more // in a circle, or too deep
+		}
+	}
+	s.showFindings(findings, map[string][]byte{whereFile: []byte(order.Where)})
+	if expr == nil {
+		return &problem{code: exitUsage, findings: findings, message: "--where is no good expression; no list was made", help: "see: workflow records list --help"}
+	}
+	l, err := store.AddList(ctx, order)
+	if err != nil {
+		return s.listExists(ctx, store, order, err)
+	}
+	v.Lists[order.Name] = l
+	sizes, err := workflow.ListSizes(ctx, store, v, []crmstore.List{l}, at)
+	if err != nil {
+		return err
+	}
+	e := newListEntry(sizes[0])
+	s.emit(e, func(out *output) {
+		out.printf("active list %s of %s is there; on it are now %s\n", l.Name, l.Object.Plural(), records(e.Members, l.Object))
+	})
+	return nil
 }
 
+// listExists says of which kind the list is that stands in the way.
+func (s *session) listExists(ctx context.Context, store *crmstore.Store, order crmstore.ListOrder, err error) error {
+	if !errors.Is(err, crmstore.ErrExists) {
+		return err
+	}
+	lists, readErr := store.Lists(ctx, order.Object)
+	if readErr != nil {
+		return readErr
+	}
+	kind := "a static"
+	if lists[order.Name].Active() {
+		kind = "an active"
+	}
+	return &problem{
+		code: exitRefused, reason: "exists", message: fmt.Sprintf("%s list %s of %s exists already; it was not changed", kind, order.Name, order.Object.Plural()),
+		help: "see it with: workflow lists show " + order.Name,
+	}
+}
+
+// findList finds a list by name.
 func findList(ctx context.Context, store *crmstore.Store, o crmstore.ObjectType, name string) (crmstore.List, error) {
 	lists, err := store.Lists(ctx, o)
 	if err != nil {
 		return crmstore.List{}, err
 	}
-	l, ok := lists[name]
+	l, ok := lists[strings.TrimSpace(name)]
 	if ok {
 		return l, nil
 	}

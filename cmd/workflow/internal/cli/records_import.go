@@ -55,6 +55,9 @@ func (s *session) recordsImport() *cobra.Command {
 		if err != nil {
 			return err
 		}
+		if err := staticOrNew(cmd.Context(), store, o.Object, o.List); err != nil {
+			return err
+		}
 		return s.importFile(cmd.Context(), store, words[0], o)
 	}
 	return cmd

@@ -71,6 +71,7 @@ type reviewDocument struct {
 	Contacts        []crmstore.ID       `json:"contacts"`
 	Sample          []sampleEntry       `json:"sample"`
 	Published       *publishedDocument  `json:"published,omitempty"`
+	Lists           []listEntry         `json:"lists"` // that the conditions ask, also through active lists
 	NextRuns        []string            `json:"next_runs"`
 	Warnings        diag.List           `json:"warnings"`
 
@@ -90,10 +91,13 @@ func newReviewDocument(ctx context.Context, store *crmstore.Store, d *workflow.D
 		Workflow: r.Workflow, Object: r.Object, Now: stamp(r.Now), State: workflow.RunDryRun,
 		Live: r.Live, Evaluated: r.Evaluated, Matched: r.Matched, Suppressed: r.Suppressed, AlreadyEnrolled: r.AlreadyEnrolled,
 		Existing: r.Existing, WouldDelete: r.WouldDelete, OverLimit: r.OverLimit, Contacts: orEmpty(r.Contacts),
-		NextRuns: []string{}, Warnings: r.Warnings, definition: d,
+		Lists: []listEntry{}, NextRuns: []string{}, Warnings: r.Warnings, definition: d,
 	}
 	if p := r.Published; p.Revision > 0 {
 		doc.Published = &publishedDocument{p.Revision, p.On, r.Same, orEmpty(r.Newly), orEmpty(r.NoLonger)}
+	}
+	for _, l := range r.Lists {
+		doc.Lists = append(doc.Lists, newListEntry(l))
 	}
 	for _, at := range r.NextRuns {
 		doc.NextRuns = append(doc.NextRuns, stamp(at))
@@ -129,7 +133,11 @@ func (doc *reviewDocument) show(o *output) {
 	if len(doc.NextRuns) > 0 {
 		next = strings.Join(doc.NextRuns, ", ")
 	}
-	o.facts([2]string{"limits", limits}, [2]string{"next runs", next}, [2]string{"published", doc.published()})
+	var lists []string
+	for _, l := range doc.Lists {
+		lists = append(lists, fmt.Sprintf("%s (%s, %s)", l.Name, l.Kind, records(l.Members, object)))
+	}
+	o.facts([2]string{"limits", limits}, [2]string{"lists", strings.Join(lists, ", ")}, [2]string{"next runs", next}, [2]string{"published", doc.published()})
 	if len(doc.Sample) > 0 {
 		o.printf("\n")
 		showSample(o, doc.Sample)

@@ -3,6 +3,7 @@ package cli
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -117,12 +118,8 @@ func (doc *whyDocument) show(o *output) {
 		verdict = o.paint(yellow, "would enroll")
 	}
 	o.printf("%s %s %s in %s as of %s: %s\n", doc.Object, doc.ID, verdict, doc.Workflow, stamp(doc.Now), clean(doc.Because))
-	for _, x := range doc.Expressions {
-		kind := "trigger"
-		if x.Suppress {
-			kind = "suppression"
-		}
-		o.printf("\n%s %d is %s\n  %s\n", kind, x.Number, o.paint(answerInk[x.Answer], x.Answer.String()),
+	for _, x := range slices.Concat(doc.Expressions, doc.ActiveLists) {
+		o.printf("\n%s is %s\n  %s\n", expressionTitle(x.List, x.Suppress, x.Number), o.paint(answerInk[x.Answer], x.Answer.String()),
 			o.paint(dim, clean(strings.Join(strings.Fields(x.Source), " "))))
 		tb := &table{columns: []column{{head: "condition", flex: true}, {head: "answer"}, {head: "because", flex: true}}}
 		for _, c := range x.Conditions {

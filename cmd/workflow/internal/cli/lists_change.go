@@ -1,0 +1,168 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/crm-workflow/crm-workflow/crmstore"
+)
+
+// changeFlags say which records a static list gains or loses.
+type changeFlags struct {
+	object func(context.Context) (crmstore.ObjectType, error)
+	ids    string
+	where  string
+	now    string
+	skip   bool
+}
+
+// listsChange is `lists add` and `lists remove`.
+func (s *session) listsChange(verb, short string, member bool) *cobra.Command {
+	f := &changeFlags{}
+	cmd := &cobra.Command{
+		Use: verb + " NAME ID|E-MAIL... | --ids FILE | --where EXPR", Short: short,
+		Long: verb + " changes who is on a static list. Members stay members in the recycle bin, and are on the list again when they\n" +
+			"are restored. Ids of records in the bin are taken too; --where looks at live records.",
+		Example: "  workflow lists " + verb + " keep 4711 ada@example.com\n  workflow lists " + verb + " keep --ids ids.txt\n" +
+			"  workflow lists " + verb + " keep --where 'contact.lifecyclestage == \"customer\"'",
+		Args: args(1, -1, "the name of a list, and which records"),
+	}
+	f.object = s.objectFlag(cmd)
+	cmd.Flags().StringVar(&f.ids, "ids", "", "the records with the ids (of contacts also the e-mail addresses) in this file, one a line; - for stdin")
+	cmd.Flags().StringVar(&f.where, "where", "", "the records for which this expression is true, as in a workflow's triggers")
+	cmd.Flags().BoolVar(&f.skip, "skip-missing", false, "leave out ids and addresses that are unknown")
+	nowFlag(cmd, &f.now)
+	cmd.ValidArgsFunction = s.completeLists(f.object)
+	cmd.RunE = func(cmd *cobra.Command, words []string) error {
+		byIDs, byWhere := len(words) > 1 || f.ids != "", cmd.Flags().Changed("where")
+		switch {
+		case byIDs == byWhere && byIDs:
+			return usagef("give ids, or --where", "ids and --where are two different questions")
+		case byIDs == byWhere:
+			return usagef(fmt.Sprintf("workflow lists %s %s ID..., or --ids FILE, --where EXPR", verb, words[0]), "which records?")
+		case byWhere && f.skip:
+			return usagef("leave it out", "--skip-missing is about ids")
+		}
+		return s.changeList(cmd.Context(), f, listChange{verb: verb, member: member, name: words[0], words: words[1:], byWhere: byWhere})
+	}
+	return cmd
+}
+
+// listChange is one call of `lists add` or `lists remove`, and what came of it.
+type listChange struct {
+	verb    string
+	member  bool
+	name    string
+	words   []string
+	byWhere bool
+
+	list    crmstore.List
+	changed int
+	missing []crmstore.ID
+}
+
+func (s *session) changeList(ctx context.Context, f *changeFlags, c listChange) error {
+	o, err := f.object(ctx)
+	if err != nil {
+		return err
+	}
+	at, err := s.instant(f.now)
+	if err != nil {
+		return err
+	}
+	store, err := s.open(ctx)
+	if err != nil {
+		return err
+	}
+	if c.list, err = findList(ctx, store, o, c.name); err != nil {
+		return err
+	}
+	if c.list.Active() {
+		return notStatic(c.list)
+	}
+	if c.byWhere {
+		sel := &selection{store: store, object: o}
+		if sel.partitions, err = store.Partitions(ctx); err != nil {
+			return err
+		}
+		if sel.matcher, err = s.compileWhere(ctx, sel, f.where, at); err != nil {
+			return err
+		}
+		err = s.changeWhere(ctx, sel, &c)
+	} else {
+		var ids []crmstore.ID
+		if ids, err = s.named(ctx, store, naming{o, c.words, f.ids, f.skip}); err != nil {
+			return err
+		}
+		err = s.setMembers(ctx, store, &c, ids)
+	}
+	if err != nil {
+		return err
+	}
+	return s.emitChange(o, c, f.skip)
+}
+
+// membersAtOnce is how many records are put on a list in one call, which bounds the memory that --where takes.
+const membersAtOnce = 50_000
+
+// changeWhere changes the membership of all that the selection finds.
+func (s *session) changeWhere(ctx context.Context, sel *selection, c *listChange) error {
+	var ids []crmstore.ID
+	err := sel.each(ctx, func(found []crmstore.ID) error {
+		if ids = append(ids, found...); len(ids) < membersAtOnce {
+			return nil
+		}
+		err := s.setMembers(ctx, sel.store, c, ids)
+		ids = ids[:0]
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return s.setMembers(ctx, sel.store, c, ids)
+}
+
+func (s *session) setMembers(ctx context.Context, store *crmstore.Store, c *listChange, ids []crmstore.ID) error {
+	changed, missing, err := store.SetMembers(ctx, c.list, ids, c.member, s.cause("lists "+c.verb), s.now())
+	c.changed += changed
+	c.missing = append(c.missing, missing...)
+	return err
+}
+
+func (s *session) emitChange(o crmstore.ObjectType, c listChange, skip bool) error {
+	s.emit(map[string]any{"list": c.list.Name, "changed": c.changed, "missing": orEmpty(c.missing)}, func(out *output) {
+		out.printf("list %s: %s %s\n", c.list.Name, records(c.changed, o), map[bool]string{true: "added", false: "taken off"}[c.member])
+		for i, id := range c.missing {
+			if i == shownUnrestored {
+				out.printf("  and %s more (--format json names all)\n", count(len(c.missing)-i))
+				break
+			}
+			out.printf("  there is no %s %s\n", o, id)
+		}
+	})
+	if len(c.missing) > 0 && !skip {
+		return said(exitRefused)
+	}
+	return nil
+}
+
+func notStatic(l crmstore.List) error {
+	return &problem{
+		code: exitRefused, reason: "active-list", message: fmt.Sprintf("list %s is active: its expression says who is on it", l.Name),
+		help: "see it with: workflow lists show " + l.Name,
+	}
+}
+
+// staticOrNew refuses a name under which records cannot be put on a static list.
+func staticOrNew(ctx context.Context, store *crmstore.Store, o crmstore.ObjectType, name string) error {
+	if name == "" {
+		return nil
+	}
+	lists, err := store.Lists(ctx, o)
+	if err == nil && lists[name].Active() {
+		return notStatic(lists[name])
+	}
+	return err
+}
