@@ -209,10 +209,13 @@ func (s *session) resumeCommand() *cobra.Command {
 		r, bar := s.runner(store)
 		run, err := r.Resume(ctx, id)
 		bar.end()
-		if run.Kind == crmstore.RunDelete {
-			return s.emitDeletion(run, err)
+		switch {
+		case run.Kind != crmstore.RunDelete:
+			return s.emitRun(run, err)
+		case err == nil && run.State == crmstore.RunHeld && s.command.StdinTerminal:
+			return s.confirmDeletion(ctx, store, run, -1)
 		}
-		return s.emitRun(run, err)
+		return s.emitDeletion(run, err)
 	})
 }
 
