@@ -40,7 +40,7 @@ func (b *bench) deletion(ctx context.Context) error {
 	defer d.store.Close() //nolint:errcheck // the server is emptied anyway
 	samples, err := b.rounds(ctx, fmt.Sprintf("delete %d contacts", d.contacts),
 		d.rewound(d.archive), d.rewound(d.bare), d.rewound(d.oneByOne), d.rewound(d.hashesOneByOne), d.rewound(d.hashesPipelined), d.postgres(),
-		d.rewound(d.whole), d.undo)
+		d.rewound(d.whole), d.undo, d.rewound(d.byHand), d.undo)
 	if err != nil {
 		return err
 	}
@@ -62,6 +62,11 @@ func (b *bench) deletion(ctx context.Context) error {
 			},
 		},
 		table.Row{What: "undo of the run", Samples: samples[7], Against: []table.Against{{Name: "whole run", Samples: samples[6], AtLeast: 0.7}}},
+		table.Row{
+			What: "delete: by hand, all on a list", Samples: samples[8],
+			Against: []table.Against{{Name: "bare script", Limit: true, Samples: samples[1]}, {Name: "whole run", Samples: samples[6], AtLeast: 0.6}},
+		},
+		table.Row{What: "undo of it", Samples: samples[9], Against: []table.Against{{Name: "whole run", Samples: samples[6]}}},
 	)
 	return b.scratch.empty(ctx)
 }
@@ -90,7 +95,29 @@ func (d *deleting) prepare(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	err = d.store.ReadAll(ctx, crmstore.Contact, 0, partitions, func(p int, recs []*crmstore.Record) error {
+	if err := d.readBatches(ctx, partitions); err != nil {
+		return err
+	}
+	d.order = crmstore.ArchiveOrder{
+		Object: crmstore.Contact, At: d.crowd.Now, Enroll: "bench", Fence: 1,
+		Cause: crmstore.Cause{Actor: "workflow", Workflow: "bench", Revision: 1, Run: "bench@2026-06-15T12:00:00Z.1"},
+	}
+	if err := d.everybodyOnAList(ctx); err != nil {
+		return err
+	}
+	if err := d.readBatches(ctx, partitions); err != nil { // being put on a list gives a contact a new version
+		return err
+	}
+	if err := d.scratch.keep(ctx); err != nil {
+		return err
+	}
+	return d.record(ctx)
+}
+
+// readBatches makes everybody, as they are now, what is to be deleted.
+func (d *deleting) readBatches(ctx context.Context, partitions int) error {
+	d.batches = d.batches[:0]
+	return d.store.ReadAll(ctx, crmstore.Contact, 0, partitions, func(p int, recs []*crmstore.Record) error {
 		batch := crmstore.Archive{Partition: p}
 		for _, r := range recs {
 			batch.Targets = append(batch.Targets, crmstore.Target{ID: r.ID, Slot: r.Slot, Version: r.Version, Reason: "trigger 1"})
@@ -98,17 +125,6 @@ func (d *deleting) prepare(ctx context.Context) error {
 		d.batches = append(d.batches, batch)
 		return nil
 	})
-	if err != nil {
-		return err
-	}
-	d.order = crmstore.ArchiveOrder{
-		Object: crmstore.Contact, At: d.crowd.Now, Enroll: "bench", Fence: 1,
-		Cause: crmstore.Cause{Actor: "workflow", Workflow: "bench", Revision: 1, Run: "bench@2026-06-15T12:00:00Z.1"},
-	}
-	if err := d.scratch.keep(ctx); err != nil {
-		return err
-	}
-	return d.record(ctx)
 }
 
 // record has the store delete everybody once, and keeps the bytes that it sends: the script's calls with their

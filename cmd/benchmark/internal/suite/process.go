@@ -36,6 +36,7 @@ func process(ctx context.Context, program string, args ...string) (used, error) 
 	var out bytes.Buffer
 	cmd := exec.CommandContext(ctx, program, args...)
 	cmd.Stdout, cmd.Stderr = &out, &out
+	cmd.Env = append(os.Environ(), "WORKFLOW_USER=benchmark") // who made the account
 	began := time.Now()
 	if err := cmd.Start(); err != nil {
 		return used{}, fmt.Errorf("start %s: %w", program, err)
