@@ -21,6 +21,8 @@ type Event struct {
 	Object ObjectType `json:"object,omitempty"`
 	IDs    []ID       `json:"ids,omitempty"`
 	Detail string     `json:"detail,omitempty"`
+	With   ObjectType `json:"with,omitempty"`     // of associate and dissociate: the other records' type
+	Others []ID       `json:"with_ids,omitempty"` // and those records, in the order of IDs
 	Cause
 }
 
@@ -60,6 +62,7 @@ func (s *Store) Audit(ctx context.Context, f AuditFilter, fn func(Event) error) 
 		if !f.lets(&e) {
 			continue
 		}
+		e.narrow(f.Record)
 		if f.Limit > 0 {
 			newest = append(newest, e)
 		} else if err := fn(e); err != nil {

@@ -3,6 +3,7 @@ package crmstore
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"google.golang.org/protobuf/encoding/protowire"
@@ -114,5 +115,36 @@ func eventOf(o ObjectType, fields map[string]any) (Event, error) {
 	for ; len(ids) > 0; ids = ids[8:] {
 		e.IDs = append(e.IDs, IDFromBytes(ids))
 	}
-	return e, nil
+	return e, e.readPairs()
+}
+
+// readPairs takes the detail of an event about associations apart: see log_pairs in lua/lib/associations.lua.
+func (e *Event) readPairs() error {
+	if e.Op != "associate" && e.Op != "dissociate" {
+		return nil
+	}
+	name, others, _ := strings.Cut(e.Detail, "\x00")
+	if len(others) != 8*len(e.IDs) {
+		return fmt.Errorf("read audit event %q: %d bytes of other ids for %d ids", e.Op, len(others), len(e.IDs))
+	}
+	e.Detail, e.With = "", ObjectType(name)
+	for ; len(others) > 0; others = others[8:] {
+		e.Others = append(e.Others, IDFromBytes(view(others)))
+	}
+	return nil
+}
+
+// narrow keeps, of an event about associations, the pairs of one record.
+func (e *Event) narrow(record ID) {
+	if record == 0 || len(e.Others) == 0 {
+		return
+	}
+	ids, others := e.IDs, e.Others
+	e.IDs, e.Others = nil, nil
+	for i, id := range ids {
+		if id == record {
+			e.IDs = append(e.IDs, id)
+			e.Others = append(e.Others, others[i])
+		}
+	}
 }

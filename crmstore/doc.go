@@ -13,6 +13,7 @@
 //	crm:{account/object/p}:arch         string  8 bytes per slot: archived-at, 0 = live
 //	crm:{account/object/p}:col:<n>      string  8 bytes per slot: the cell of property n, 0 = unknown
 //	crm:{account/object/p}:list:<n>     string  1 bit per slot: member of static list n
+//	crm:{account/object/p}:assoc        hash    id (8 bytes) and another object type → the associated records; see associations.go
 //	crm:{account/object/p}:enr:<wf>     hash    id (8 bytes) → enrollment in workflow wf
 //	crm:{account/object/p}:run:<run>    hash    the run's matches in this partition and what became of them
 //	crm:{account/object/p}:log          stream  audit events
@@ -30,6 +31,7 @@
 //   - A slot belongs to a record until the record is purged. Deleting moves no data, and restoring
 //     gives back exactly what was there. A purged record's slot is emptied in the script that frees it.
 //   - An e-mail address belongs to at most one live contact.
+//   - An association is seen from both of its records or from neither. It comes back when both are live again.
 //   - No script reads a clock: every instant is an argument.
 //
 // # Never

@@ -11,7 +11,7 @@ import (
 
 // Problem is one thing Doctor found. Cells of one column that differ in one partition are one Problem.
 type Problem struct {
-	Code     string     `json:"code"` // column, slot, free, count, archived, email, list, enrollment, record
+	Code     string     `json:"code"` // column, slot, free, count, archived, email, list, enrollment, record, association
 	Object   ObjectType `json:"object"`
 	ID       ID         `json:"id,omitempty"` // the record, or the first of several; 0 when it is about none
 	Detail   string     `json:"detail"`       // no property values
@@ -20,7 +20,7 @@ type Problem struct {
 
 // Doctor compares derived data with records over all partitions, one at a time, and repairs it when asked: ids, free
 // slots, archived-at and property columns, counters, lists' bits of free slots, enrollments of no record, e-mail claims,
-// and the counter that ids are taken from. It is safe while others write. Records are never changed, but for a
+// associations that are half-written (whoever is writing them has a second to finish), and the counter that ids are taken from. It is safe while others write. Records are never changed, but for a
 // record that shares its slot with another: one of the two gets a slot of its own. A record that cannot be decoded, and
 // two live contacts with one e-mail, are reported and left alone. Repairing also drops dead e-mail claims,
 // which are no problem in themselves. Run it with repair after a property has got a column that it did not have.
@@ -37,6 +37,9 @@ func (s *Store) Doctor(ctx context.Context, o ObjectType, repair bool, fn func(P
 		return nil
 	}
 	err = ahead(ctx, d.partitions, d.read, func(b *body) error { return d.examine(ctx, b) })
+	if err == nil {
+		err = d.examineSuspects(ctx)
+	}
 	if err == nil {
 		err = d.examineIDs(ctx)
 	}
@@ -67,7 +70,9 @@ type doctor struct {
 	columns    []*Property
 	lists      []List
 	workflows  []string
-	highest    ID // seen in any partition
+	types      []ObjectType // of the account
+	suspects   []*tie       // halves of associations that may be wrong
+	highest    ID           // seen in any partition
 	report     func(Problem) error
 }
 
@@ -85,6 +90,9 @@ func (s *Store) newDoctor(ctx context.Context, o ObjectType, repair bool) (*doct
 		if p := &schema.Properties[i]; !p.Removed && p.Columnar() {
 			d.columns = append(d.columns, p)
 		}
+	}
+	if d.types, err = s.objectTypes(ctx); err != nil {
+		return nil, err
 	}
 	lists, err := s.Lists(ctx, o)
 	if err != nil {
@@ -109,16 +117,17 @@ func (s *Store) newDoctor(ctx context.Context, o ObjectType, repair bool) (*doct
 
 // body is all that a partition holds at one instant, the log aside.
 type body struct {
-	partition int
-	records   map[string]string
-	ids       []byte
-	archived  []byte
-	columns   [][]byte   // as doctor.columns
-	lists     [][]byte   // as doctor.lists
-	enrolled  [][]string // as doctor.workflows: ids
-	free      []string   // slots
-	counts    Counts
-	uncounted bool // the counters cannot be read
+	partition    int
+	records      map[string]string
+	ids          []byte
+	archived     []byte
+	columns      [][]byte   // as doctor.columns
+	lists        [][]byte   // as doctor.lists
+	enrolled     [][]string // as doctor.workflows: ids
+	free         []string   // slots
+	counts       Counts
+	associations map[string]string
+	uncounted    bool // the counters cannot be read
 }
 
 func (d *doctor) stringKeys(k partitionKeys) []string {
@@ -146,12 +155,12 @@ type sender func(context.Context, func(redis.Pipeliner) error) ([]redis.Cmder, e
 
 func (d *doctor) readWith(ctx context.Context, partition int, send sender) (*body, error) {
 	k := d.store.partition(d.object, partition)
-	var records *redis.MapStringStringCmd
+	var records, associations *redis.MapStringStringCmd
 	var texts, counts *redis.SliceCmd
 	var free *redis.StringSliceCmd
 	enrolled := make([]*redis.StringSliceCmd, len(d.workflows))
 	_, err := send(ctx, func(pipe redis.Pipeliner) error {
-		records = pipe.HGetAll(ctx, k.rec())
+		records, associations = pipe.HGetAll(ctx, k.rec()), pipe.HGetAll(ctx, k.assoc())
 		texts = pipe.MGet(ctx, d.stringKeys(k)...)
 		counts = pipe.HMGet(ctx, k.cnt(), "live", "archived")
 		free = pipe.LRange(ctx, k.free(), 0, -1)
@@ -166,7 +175,7 @@ func (d *doctor) readWith(ctx context.Context, partition int, send sender) (*bod
 		}
 		return nil, err
 	}
-	b := &body{partition: partition, records: records.Val(), free: free.Val()}
+	b := &body{partition: partition, records: records.Val(), free: free.Val(), associations: associations.Val()}
 	values := texts.Val()
 	next := func() []byte {
 		text, _ := values[0].(string)
@@ -203,6 +212,9 @@ func (d *doctor) examine(ctx context.Context, b *body) error {
 		}
 	}
 	d.highest = max(d.highest, x.highest)
+	if err := d.suspectAssociations(ctx, x); err != nil {
+		return err
+	}
 	if d.email != nil {
 		return d.examineEmails(ctx, x.records)
 	}
@@ -215,7 +227,7 @@ const cureTries = 50
 // cure repairs a partition in one transaction that only happens if nobody writes to the partition meanwhile.
 func (d *doctor) cure(ctx context.Context, partition int) (x *examination, err error) {
 	k := d.store.partition(d.object, partition)
-	keys := append(d.stringKeys(k), k.rec(), k.cnt(), k.free())
+	keys := append(d.stringKeys(k), k.rec(), k.cnt(), k.free(), k.assoc())
 	for _, name := range d.workflows {
 		keys = append(keys, k.enr(name))
 	}

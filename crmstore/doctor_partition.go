@@ -23,6 +23,8 @@ const (
 	problemList       = "list"       // a free slot is on a list
 	problemEnrollment = "enrollment" // an enrollment of no record
 	problemRecord     = "record"     // a record cannot be decoded
+
+	problemAssociation = "association" // one half of an association is missing or half-written
 )
 
 // examination is what was found in one partition.
@@ -33,8 +35,9 @@ type examination struct {
 	cures    []func(ctx context.Context, pipe redis.Pipeliner, k partitionKeys)
 	records  []*Record // that can be decoded, by id
 	headers  map[ID]header
-	owners   []ID // by slot; 0 = free
-	sick     []ID // records that cannot be decoded
+	owners   []ID   // by slot; 0 = free
+	sick     []ID   // records that cannot be decoded
+	halves   []*tie // of associations
 	highest  ID
 }
 
@@ -53,6 +56,7 @@ func (d *doctor) diagnose(b *body) *examination {
 		x.compareList(l, b.lists[i])
 	}
 	x.compareCounts()
+	x.compareAssociations()
 	for i, workflow := range d.workflows {
 		x.compareEnrollments(workflow, b.enrolled[i])
 	}

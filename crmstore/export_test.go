@@ -42,3 +42,35 @@ func IDsOf[T any](list []T, id func(T) ID) []ID {
 func Unname(ctx context.Context, s *Store, l List, c Cause, at time.Time) error {
 	return s.unname(ctx, l, c, at)
 }
+
+// SetPatience says how long doctor waits before it believes that an association is half-written.
+func SetPatience(s *Store, d time.Duration) { s.patience = d }
+
+// AssociateUntil carries the pairs through the first so many scripts of an association's (or its removal's), as a process
+// does that dies then.
+func AssociateUntil(ctx context.Context, s *Store, pairs []Pair, add bool, steps int) error {
+	partitions, err := s.Partitions(ctx)
+	if err != nil {
+		return err
+	}
+	w := tying{store: s, partitions: partitions, mode: "remove"}
+	if add {
+		w.mode = "add"
+	}
+	ties := tiesOf(pairs, make([]PairResult, len(pairs)))
+	if steps > 0 {
+		err = w.begin(ctx, ties)
+	}
+	if steps > 1 && err == nil {
+		err = w.other(ctx, ties)
+	}
+	if steps > 2 && err == nil {
+		_, err = w.end(ctx, ties)
+	}
+	return err
+}
+
+// Dissolve takes out the associations of records that are about to go for good.
+func Dissolve(ctx context.Context, s *Store, o ObjectType, ids []ID) error {
+	return s.dissolve(ctx, o, ids)
+}

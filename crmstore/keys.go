@@ -16,6 +16,7 @@ func (k partitionKeys) ids() string             { return string(k) + "ids" }
 func (k partitionKeys) arch() string            { return string(k) + "arch" }
 func (k partitionKeys) cnt() string             { return string(k) + "cnt" }
 func (k partitionKeys) log() string             { return string(k) + "log" }
+func (k partitionKeys) assoc() string           { return string(k) + "assoc" }
 func (k partitionKeys) free() string            { return string(k) + "free" }
 func (k partitionKeys) col(property int) string { return string(k) + "col:" + strconv.Itoa(property) }
 

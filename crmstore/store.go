@@ -46,6 +46,7 @@ type base struct {
 
 	partitions atomic.Int64 // 0 = not read yet
 	schemas    schemaCache
+	patience   time.Duration // of doctor with associations that look half-written
 }
 
 var accountName = regexp.MustCompile(`^[a-z0-9-]{1,63}$`)
@@ -69,7 +70,7 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.account, s.user = c.Account, c.User
+	s.account, s.user, s.patience = c.Account, c.User, associationPatience
 	if err := s.check(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("open store %s: %w", s.place, err), s.Close())
 	}
