@@ -73,14 +73,20 @@ func truth(n *node) truthFunc {
 	case opKnown, opUnknown:
 		there, want := presence(n.args[0]), n.op == opKnown
 		return func(e *env) Answer { return answer(there(e) == want) }
-	case opActive:
-		on := truth(n.args[0])
-		return func(e *env) Answer { return answer(on(e) == True) }
-	case opInList:
-		list := n.list
-		return func(e *env) Answer { return answer(e.member(list)) }
+	case opActive, opInList:
+		return onList(n)
 	}
 	panic("triggers: a condition of an unknown kind") // a mistake in this package, found by the first test of the operation
+}
+
+// onList compiles the question whether the record is on a list, which is never unknown.
+func onList(n *node) truthFunc {
+	if n.op == opActive {
+		on := truth(n.args[0])
+		return func(e *env) Answer { return answer(on(e) == True) }
+	}
+	list := n.list
+	return func(e *env) Answer { return answer(e.member(list)) }
 }
 
 func truthProperty(number int) truthFunc {
