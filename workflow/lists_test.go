@@ -3,6 +3,7 @@ package workflow
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -167,5 +168,82 @@ func TestDeleteList_NamesWhoAsksIt(t *testing.T) {
 	slices.Sort(names)
 	if diff := cmp.Diff([]string{"broken", "outer"}, names); diff != "" {
 		t.Errorf("left are (-want +got):\n%s", diff)
+	}
+}
+
+// sizes is how many are on each list, as "name size".
+func (w *world) sizes(o crmstore.ObjectType) []string {
+	w.Helper()
+	known, err := AccountVocabulary(w.Context(), w.store)
+	w.must(err)
+	v := known(o)
+	sizes, err := ListSizes(w.Context(), w.store, v, slices.SortedFunc(maps.Values(v.Lists), func(a, b crmstore.List) int { return a.Number - b.Number }), testNow)
+	w.must(err)
+	var out []string
+	for _, l := range sizes {
+		out = append(out, fmt.Sprint(l.Name, " ", l.Members))
+	}
+	return out
+}
+
+// TestLists_KeptThroughDeleteAndRestore holds, for each object type, that a deleted record is on no list, static or active,
+// and that a restored one is on the same static lists again, and on the active ones whose expression is true for it.
+func TestLists_KeptThroughDeleteAndRestore(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	for _, o := range crmstore.StandardObjects() {
+		var batch []crmstore.Upsert
+		for id := crmstore.ID(1); id <= 5; id++ {
+			batch = append(batch, crmstore.Upsert{ID: id})
+		}
+		_, err := w.store.Write(t.Context(), o, crmstore.UpsertAny, batch, lister, testPublish)
+		w.must(err)
+		keep, err := w.store.CreateList(t.Context(), o, "keep", lister, testPublish)
+		w.must(err)
+		for name, where := range map[string]string{"all": "true", "others": `!inList("keep")`} {
+			_, err := w.store.AddList(t.Context(), crmstore.ListOrder{Object: o, Name: name, Where: where, Cause: lister, At: testPublish})
+			w.must(err)
+		}
+		_, _, err = w.store.SetMembers(t.Context(), keep, []crmstore.ID{1, 2, 3}, true, lister, testPublish)
+		w.must(err)
+		want := func(when string, keep, all, others int) {
+			t.Helper()
+			got := w.sizes(o)
+			slices.Sort(got)
+			if diff := cmp.Diff([]string{fmt.Sprint("all ", all), fmt.Sprint("keep ", keep), fmt.Sprint("others ", others)}, got); diff != "" {
+				t.Errorf("%s: on the lists are %s (-want +got):\n%s", o.Plural(), when, diff)
+			}
+		}
+		want("before", 3, 5, 2)
+		for _, id := range []crmstore.ID{1, 5} {
+			w.must(DeleteRecord(t.Context(), w.store, o, id, lister, testNow))
+		}
+		want("after the deletion", 2, 3, 1)
+		_, err = w.store.Restore(t.Context(), crmstore.RestoreOrder{Object: o, Cause: lister, At: testNow}, []crmstore.ID{1, 5})
+		w.must(err)
+		want("after the restore", 3, 5, 2)
+	}
+}
+
+// TestLists_MembershipChangedInTheBin holds that somebody in the recycle bin can be put on a static list and taken off.
+func TestLists_MembershipChangedInTheBin(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.leads(3)
+	keep := w.list("keep", 1)
+	for _, id := range []crmstore.ID{1, 2} {
+		w.must(DeleteRecord(t.Context(), w.store, crmstore.Contact, id, lister, testNow))
+	}
+	_, _, err := w.store.SetMembers(t.Context(), keep, []crmstore.ID{1}, false, lister, testNow)
+	w.must(err)
+	_, _, err = w.store.SetMembers(t.Context(), keep, []crmstore.ID{2}, true, lister, testNow)
+	w.must(err)
+	if diff := cmp.Diff([]string{"keep 0"}, w.sizes(crmstore.Contact)); diff != "" {
+		t.Errorf("in the bin (-want +got):\n%s", diff)
+	}
+	_, err = w.store.Restore(t.Context(), crmstore.RestoreOrder{Object: crmstore.Contact, Cause: lister, At: testNow}, []crmstore.ID{1, 2})
+	w.must(err)
+	if diff := cmp.Diff([]string{"keep 1"}, w.sizes(crmstore.Contact)); diff != "" {
+		t.Errorf("restored (-want +got):\n%s", diff)
 	}
 }
