@@ -54,8 +54,16 @@ type Mail struct {
 var scriptSaveMail = mustScript("save_mail")
 
 // QueueMail puts a mail into the outbox; its ID, To, Subject and Text are given, domain is what its Message-ID ends
-// in. false: a mail with this id was put there before, and stays as it is, whatever became of it.
+// in. false: a mail with this id was put there before, and stays as it is, whatever became of it. The outbox is for
+// super admins, and for the program itself.
 func (s *Store) QueueMail(ctx context.Context, m Mail, domain string, at time.Time) (bool, error) {
+	if err := s.require(ctx, "", IsSuperAdmin); err != nil {
+		return false, err
+	}
+	return s.queueMail(ctx, m, domain, at)
+}
+
+func (s *Store) queueMail(ctx context.Context, m Mail, domain string, at time.Time) (bool, error) {
 	if m.ID == "" || m.To == "" {
 		return false, errors.New("queue mail: it needs an id and an address")
 	}
@@ -107,6 +115,13 @@ func parseMail(id, text string) (Mail, error) {
 
 // Mail reads one entry of the outbox; ErrNotFound.
 func (s *Store) Mail(ctx context.Context, id string) (Mail, error) {
+	if err := s.require(ctx, "", IsSuperAdmin); err != nil {
+		return Mail{}, err
+	}
+	return s.mail(ctx, id)
+}
+
+func (s *Store) mail(ctx context.Context, id string) (Mail, error) {
 	text, err := s.rdb.HGet(ctx, s.keyOutbox(), id).Result()
 	switch {
 	case errors.Is(err, redis.Nil):
@@ -122,6 +137,9 @@ const mailsAtOnce = 500
 
 // Mails lists the outbox, oldest first; state "" = all.
 func (s *Store) Mails(ctx context.Context, state MailState) ([]Mail, error) {
+	if err := s.require(ctx, "", IsSuperAdmin); err != nil {
+		return nil, err
+	}
 	found := map[string]Mail{}
 	err := s.eachMail(ctx, func(m Mail) error {
 		if state == "" || m.State == state {
@@ -169,6 +187,9 @@ func (s *Store) eachMail(ctx context.Context, fn func(Mail) error) error {
 
 // MailsWaiting is how many mails wait or are being sent.
 func (s *Store) MailsWaiting(ctx context.Context) (int64, error) {
+	if err := s.require(ctx, "", IsSuperAdmin); err != nil {
+		return 0, err
+	}
 	n, err := s.rdb.ZCard(ctx, s.keyOutboxQueue()).Result()
 	if err != nil {
 		return 0, fmt.Errorf("count mails that wait: %w", s.trouble(err))

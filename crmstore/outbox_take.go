@@ -17,6 +17,9 @@ const takeAtOnce = 64
 // another sender may take it. ErrNotFound when none is due, or other senders were faster. Two senders never hold one
 // mail at the same time, unless one of them outlives its lease.
 func (s *Store) TakeMail(ctx context.Context, now time.Time, lease time.Duration) (Mail, error) {
+	if err := s.require(ctx, "", IsSuperAdmin); err != nil {
+		return Mail{}, err
+	}
 	ids, err := s.rdb.ZRangeByScore(ctx, s.keyOutboxQueue(), &redis.ZRangeBy{
 		Min: "-inf", Max: strconv.FormatInt(now.UnixMilli(), 10), Count: takeAtOnce,
 	}).Result()
@@ -24,7 +27,7 @@ func (s *Store) TakeMail(ctx context.Context, now time.Time, lease time.Duration
 		return Mail{}, fmt.Errorf("look for mail to send: %w", s.trouble(err))
 	}
 	for _, id := range ids {
-		m, err := s.Mail(ctx, id)
+		m, err := s.mail(ctx, id)
 		if errors.Is(err, ErrNotFound) || err == nil && (m.State.Over() || m.NextAt.After(now)) {
 			continue
 		}
@@ -41,7 +44,10 @@ func (s *Store) TakeMail(ctx context.Context, now time.Time, lease time.Duration
 // TakeMailNow takes one mail whether it is due or not, also one that was given up. ErrNotFound, or ErrConflict when
 // another sender holds it; ErrExists when it was sent already.
 func (s *Store) TakeMailNow(ctx context.Context, id string, now time.Time, lease time.Duration) (Mail, error) {
-	m, err := s.Mail(ctx, id)
+	if err := s.require(ctx, "", IsSuperAdmin); err != nil {
+		return Mail{}, err
+	}
+	m, err := s.mail(ctx, id)
 	switch {
 	case err != nil:
 		return Mail{}, err
@@ -62,8 +68,11 @@ func (s *Store) startMail(ctx context.Context, m *Mail, now time.Time, lease tim
 
 // MailAccepted records that a server accepted the mail, whoever holds it by now: from then on nobody takes it again.
 func (s *Store) MailAccepted(ctx context.Context, id string, at time.Time) (Mail, error) {
+	if err := s.require(ctx, "", IsSuperAdmin); err != nil {
+		return Mail{}, err
+	}
 	for {
-		m, err := s.Mail(ctx, id)
+		m, err := s.mail(ctx, id)
 		if err != nil || m.State == MailSent {
 			return m, err
 		}
@@ -78,6 +87,9 @@ func (s *Store) MailAccepted(ctx context.Context, id string, at time.Time) (Mail
 // MailRefused records why an attempt came to nothing, in words without secrets, and when the next one is due; a zero
 // next gives the mail up. ErrConflict when another sender has taken m since.
 func (s *Store) MailRefused(ctx context.Context, m Mail, why string, at, next time.Time) (Mail, error) {
+	if err := s.require(ctx, "", IsSuperAdmin); err != nil {
+		return Mail{}, err
+	}
 	m.LastError = why
 	if next.IsZero() {
 		m.State, m.NextAt, m.EndedAt = MailGivenUp, time.Time{}, time.UnixMilli(at.UnixMilli()).UTC()
