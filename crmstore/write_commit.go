@@ -290,11 +290,11 @@ func (r *round) insertCall(a act) call {
 	return call{scriptInsert, names, args}
 }
 
-// updateCall makes the script for changed records: new bytes, and the cells that differ.
+// updateCall makes the script for changed records: new bytes, the cells that differ, and what the audit log keeps.
 func (r *round) updateCall(a act) call {
 	keys := r.store.partition(r.object, a.partition)
 	names := []string{keys.rec(), keys.log()}
-	args := append(make([]any, 0, 2+3*len(a.drafts)), wall(), r.facts)
+	args := append(make([]any, 0, 2+4*len(a.drafts)), wall(), r.facts)
 	place := make(map[int]int) // of a column in names, from 1
 	for _, d := range a.drafts {
 		one := d.id.Bytes()
@@ -310,7 +310,7 @@ func (r *round) updateCall(a act) call {
 			cells = binary.LittleEndian.AppendUint16(cells, uint16(place[number]))
 			cells = binary.LittleEndian.AppendUint64(cells, cell)
 		})
-		args = append(args, match, append(record, d.fields...), cells)
+		args = append(args, match, append(record, d.fields...), cells, appendChanges(nil, view(d.stored.fields), d.fields, r.modified.Number))
 	}
 	return call{scriptUpdate, names, args}
 }

@@ -15,6 +15,14 @@ end
 local fresh = tonumber(version) + 1
 redis.call('HSET', KEYS[1], ARGV[1], string.format('%.0f ', fresh) .. ARGV[3])
 if ARGV[8] ~= '' then
-  log_event(KEYS[3], ARGV[6], ARGV[8], '', ARGV[7], '')
+  local parts = {}
+  for _, field in ipairs({'revision', 'on'}) do
+    local pattern = '"' .. field .. '":(%w+)' -- inside a text its quotes would be escaped
+    local was, is = now and string.match(now, pattern), string.match(ARGV[3], pattern)
+    if was and is and was ~= is then
+      parts[#parts + 1] = field .. ' ' .. was .. ' to ' .. is
+    end
+  end
+  log_event(KEYS[3], ARGV[6], ARGV[8], '', ARGV[7], table.concat(parts, ', '))
 end
 return fresh

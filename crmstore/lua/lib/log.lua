@@ -1,8 +1,9 @@
--- log_event(key, wall, op, ids, facts, detail) appends one audit event to the stream at key.
+-- log_event(key, wall, op, ids, facts, detail, changes) appends one audit event to the stream at key.
 -- Stream ids must grow, so the id starts from wall (the sender's clock, in ms) and goes past the newest id if need be.
--- ids: 8 bytes per record; facts: when, who and why; empty texts are left out. Fields are short: they are many.
+-- ids: 8 bytes per record; facts: when, who and why; empty texts are left out. changes (may be nil) are the values
+-- before and after of one record, which go into an event of that record alone. Fields are short: they are many.
 local newest_event = {}
-local function log_event(key, wall, op, ids, facts, detail)
+local function log_event(key, wall, op, ids, facts, detail, changes)
   local at = newest_event[key]
   if not at then
     local ms, seq = tonumber(wall), -1
@@ -18,7 +19,9 @@ local function log_event(key, wall, op, ids, facts, detail)
   end
   at.seq = at.seq + 1
   local id = at.ms .. at.seq
-  if detail ~= '' and ids ~= '' then
+  if changes and changes ~= '' then
+    redis.call('XADD', key, id, 'o', op, 'f', facts, 'i', ids, 'c', changes)
+  elseif detail ~= '' and ids ~= '' then
     redis.call('XADD', key, id, 'o', op, 'f', facts, 'i', ids, 'd', detail)
   elseif detail ~= '' then
     redis.call('XADD', key, id, 'o', op, 'f', facts, 'd', detail)
