@@ -73,7 +73,7 @@ func (s *Store) Write(ctx context.Context, o ObjectType, mode WriteMode, batch [
 		return nil, err
 	}
 	w.batch, w.results = batch, make([]WriteResult, len(batch))
-	if err := w.run(ctx); err != nil {
+	if err := w.run(ctx, nil); err != nil {
 		return nil, fmt.Errorf("write %s: %w", o.Plural(), err)
 	}
 	return w.results, nil
@@ -95,6 +95,7 @@ type writer struct {
 	columns    columnSet
 	batch      []Upsert
 	results    []WriteResult
+	written    func(*round) // told of each round that was written; nil = nobody is
 }
 
 func (s *Store) newWriter(ctx context.Context, o ObjectType, mode WriteMode, c Cause, at time.Time) (*writer, error) {
@@ -123,20 +124,23 @@ func (s *Store) newWriter(ctx context.Context, o ObjectType, mode WriteMode, c C
 
 // run goes on in rounds until every upsert has its result. Upserts that another process got in the way of are
 // planned again from what is there then.
-func (w *writer) run(ctx context.Context) error {
-	todo := make([]int, len(w.batch))
-	for i := range todo {
-		todo[i] = i
-	}
+// The first round may have been planned before; nil = not.
+func (w *writer) run(ctx context.Context, planned *round) error {
+	todo := w.all()
 	for tries := 0; len(todo) > 0; {
-		part := todo[:min(len(todo), upsertsPerRound)]
-		r, err := w.plan(ctx, part)
-		if err != nil {
-			return err
+		r := planned
+		if planned = nil; r == nil {
+			var err error
+			if r, err = w.plan(ctx, w.part(todo)); err != nil {
+				return err
+			}
 		}
 		again, err := r.commit(ctx)
 		if err != nil {
 			return err
+		}
+		if w.written != nil {
+			w.written(r)
 		}
 		rest := slices.Concat(again, todo[r.planned:])
 		limit, pause := contendedTries, contendedPause
@@ -155,6 +159,18 @@ func (w *writer) run(ctx context.Context) error {
 	}
 	return nil
 }
+
+// all are the places of all upserts of the batch.
+func (w *writer) all() []int {
+	todo := make([]int, len(w.batch))
+	for i := range todo {
+		todo[i] = i
+	}
+	return todo
+}
+
+// part is what one round takes on of them.
+func (*writer) part(todo []int) []int { return todo[:min(len(todo), upsertsPerRound)] }
 
 // giveUp refuses the first n upserts of todo: others keep changing what they want to change.
 func (w *writer) giveUp(todo []int, n int) []int {

@@ -18,7 +18,8 @@ type importer struct {
 	list   *crmstore.List // once it is known to exist
 	report *Report
 	found  findings
-	made   madeRecords // in a dry run
+	made   madeRecords            // in a dry run
+	sent   *crmstore.PlannedWrite // the last one
 
 	passes int   // times that the file is read
 	size   int64 // bytes of the file, when it is read twice
@@ -52,7 +53,9 @@ func (im *importer) run(ctx context.Context, r io.Reader) error {
 	}
 	to := im.send
 	if im.o.DryRun {
-		to = im.look
+		to = func(_ context.Context, batch []crmstore.Upsert) (finish, error) {
+			return func(ctx context.Context) ([]crmstore.WriteResult, error) { return im.look(ctx, batch) }, nil
+		}
 	}
 	return im.pump(ctx, rd, to)
 }
@@ -187,9 +190,15 @@ func (im *importer) makeProperties(ctx context.Context, l *layout, guesses []gue
 	return nil
 }
 
-// send writes a batch.
-func (im *importer) send(ctx context.Context, batch []crmstore.Upsert) ([]crmstore.WriteResult, error) {
-	return im.store.Write(ctx, im.o.Object, im.o.Mode, batch, im.o.Cause, im.o.At)
+// send plans a batch, and then writes it.
+func (im *importer) send(ctx context.Context, batch []crmstore.Upsert) (finish, error) {
+	p, err := im.store.PlanWrite(ctx, im.o.Object, im.o.Mode, batch, im.o.Cause, im.o.At)
+	if err != nil {
+		return nil, err
+	}
+	before := im.sent
+	im.sent = p
+	return func(ctx context.Context) ([]crmstore.WriteResult, error) { return p.Write(ctx, before) }, nil
 }
 
 // enlist adds records to the static list, which is made when the first record is there to be added.

@@ -13,7 +13,7 @@ import (
 
 // A batch is as many records as [crmstore.Store.Write] plans at a time, since a partition's share of it is then
 // large enough for few calls, or fewer when they have many values or long texts. At most three batches exist at once: one is
-// being read, one waits, one is being written.
+// being read, one is being planned, one is being written.
 const (
 	batchRecords = 1 << 15
 	batchValues  = 1 << 19
@@ -108,15 +108,24 @@ func (r *reader) flush(send func(*batch) error) error {
 	return send(b)
 }
 
-// sink takes a batch of changes, and says what became of each.
-type sink func(ctx context.Context, batch []crmstore.Upsert) ([]crmstore.WriteResult, error)
+// sink prepares a batch of changes while the one before may still be finished; finish says what became of each change.
+type sink func(ctx context.Context, batch []crmstore.Upsert) (finish, error)
 
-// pump reads and writes at the same time. Everything that is counted is counted by the writing half, so
-// that the report is right whenever it stops.
+type finish func(ctx context.Context) ([]crmstore.WriteResult, error)
+
+// prepared is a batch that is ready to be written.
+type prepared struct {
+	batch  *batch
+	finish finish
+}
+
+// pump reads, plans and writes at the same time, each batch after the one before. Everything that is counted is counted
+// by the writing part, so that the report is right whenever it stops.
 func (im *importer) pump(ctx context.Context, r *reader, to sink) error {
 	g, gctx := errgroup.WithContext(ctx)
-	batches := make(chan *batch, 1) // closed by the reading half
-	var readErr error               // does not end the group, so that what was read before is still written
+	batches := make(chan *batch) // closed by the reading part
+	ready := make(chan prepared) // closed by the planning part
+	var readErr error            // does not end the group, so that what was read before is still written
 	g.Go(func() error {
 		defer close(batches)
 		readErr = r.run(func(b *batch) error {
@@ -130,11 +139,29 @@ func (im *importer) pump(ctx context.Context, r *reader, to sink) error {
 		return nil
 	})
 	g.Go(func() error {
+		defer close(ready)
 		for b := range batches {
+			p := prepared{batch: b}
+			if len(b.upserts) > 0 {
+				var err error
+				if p.finish, err = to(gctx, b.upserts); err != nil {
+					return err
+				}
+			}
+			select {
+			case ready <- p:
+			case <-gctx.Done():
+				return gctx.Err()
+			}
+		}
+		return nil
+	})
+	g.Go(func() error {
+		for p := range ready {
 			if err := gctx.Err(); err != nil {
 				return err
 			}
-			if err := im.write(gctx, b, to); err != nil {
+			if err := im.write(gctx, p); err != nil {
 				return err
 			}
 		}
@@ -148,11 +175,12 @@ func (im *importer) pump(ctx context.Context, r *reader, to sink) error {
 
 // write brings a batch into the store and counts it. A batch that was begun is finished when ctx ends, since
 // otherwise nobody could say what went in.
-func (im *importer) write(ctx context.Context, b *batch, to sink) error {
+func (im *importer) write(ctx context.Context, p prepared) error {
 	ctx = context.WithoutCancel(ctx)
+	b := p.batch
 	var members []crmstore.ID
 	if len(b.upserts) > 0 {
-		results, err := to(ctx, b.upserts)
+		results, err := p.finish(ctx)
 		if err != nil {
 			return err
 		}
