@@ -1,4 +1,4 @@
-// Package crmstore remembers: accounts, property schemas, records, static lists, the recycle bin,
+// Package crmstore remembers: accounts, property schemas, records, lists, the recycle bin,
 // the audit log, workflows with their revisions, and runs. It keeps all of it in Redis (6.2 or
 // later), Valkey or a Redis Cluster, and knows nothing of expressions, schedules or YAML.
 //

@@ -14,6 +14,9 @@ func (p *pass) evaluate(ctx context.Context) error {
 		return errIDsLost(p.id)
 	}
 	totals, err := p.look(ctx)
+	if err == nil {
+		err = p.listsStand(ctx)
+	}
 	if err != nil {
 		return err
 	}

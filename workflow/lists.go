@@ -213,7 +213,7 @@ func replacedFinding(file, list string) diag.Finding {
 }
 
 // listsStand is nil when each list that the run's conditions ask is still the one that they were loaded with. It is asked
-// after membership was read and before anything is deleted by it: a list's name goes before its members do, so that what
+// after membership was read and before anybody is shown a count or anything is deleted by it: a list's name goes before its members do, so that what
 // was read of a list that stands is whole. A list that went is a *FindingsError, or for a deletion by hand a *RefusedError.
 func (p *pass) listsStand(ctx context.Context) error {
 	asked := p.def.Trigger.Lists()

@@ -109,33 +109,66 @@ func TestRun_ListReplaced(t *testing.T) {
 // TestRun_ListDeletedWhileItRuns holds that nothing is deleted by the membership of a list that went, whenever it goes.
 func TestRun_ListDeletedWhileItRuns(t *testing.T) {
 	t.Parallel()
+	for _, stage := range []string{stageEvaluate, stageAct} {
+		for name, again := range map[string]bool{"deleted": false, "made again": true} {
+			t.Run(stage+", "+name, func(t *testing.T) {
+				t.Parallel()
+				w := newWorld(t)
+				stale := w.leads(crowd)
+				keep := w.list("keep", stale[:50]...)
+				w.publish(asking(staleLeads + ` && !inList("keep")`))
+				w.unlistAt(stage, keep, again)
+				run, err := w.runner.Run(t.Context(), w.request())
+				if _, ok := errors.AsType[*FindingsError](err); !ok || !strings.Contains(err.Error(), `the list "keep" was deleted`) {
+					t.Errorf("the run ended with %v", err)
+				}
+				w.wantState(run, crmstore.RunFailed)
+				deleted := w.deletedBy(run.ID)
+				if stage == stageEvaluate && len(deleted) > 0 || len(deleted) >= len(stale)-50 {
+					t.Errorf("%d of %d are deleted", len(deleted), len(stale)-50)
+				}
+				if wrong := slices.DeleteFunc(deleted, func(id crmstore.ID) bool { return !slices.Contains(stale[:50], id) }); len(wrong) > 0 {
+					t.Errorf("%d are deleted that were on the list", len(wrong))
+				}
+			})
+		}
+	}
+}
+
+// unlistAt deletes a list when the stage has begun, and makes another of its name.
+func (w *world) unlistAt(stage string, l crmstore.List, again bool) {
+	var once sync.Once
+	w.runner.Progress = func(now string, done, _ int64) {
+		if now == stage && done > 0 {
+			once.Do(func() {
+				w.unlist(l)
+				if again {
+					w.list(l.Name)
+				}
+			})
+		}
+	}
+}
+
+// TestDelete_ListInTheExpressionDeleted holds the same for a deletion by hand: the count that would be typed is that of
+// a list that is there.
+func TestDelete_ListInTheExpressionDeleted(t *testing.T) {
+	t.Parallel()
 	for name, again := range map[string]bool{"deleted": false, "made again": true} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t)
 			stale := w.leads(300)
-			keep := w.list("keep", stale...)
-			w.publish(asking(`contact.lifecyclestage == "lead" && daysSince(contact.notes_last_updated) > 365 && !inList("keep")`))
-			var once sync.Once
-			w.runner.Progress = func(stage string, _, _ int64) {
-				if stage == stageEvaluate {
-					once.Do(func() {
-						w.unlist(keep)
-						if again {
-							w.list("keep")
-						}
-					})
-				}
-			}
-			run, err := w.runner.Run(t.Context(), w.request())
-			if _, ok := errors.AsType[*FindingsError](err); !ok || !strings.Contains(err.Error(), `the list "keep" was deleted`) {
-				t.Errorf("the run ended with %v", err)
-			}
-			if run.Matched == 0 {
-				t.Error("the list was deleted too late for this test to say anything")
-			}
+			keep := w.list("keep", stale[:50]...)
+			w.unlistAt(stageEvaluate, keep, again)
+			run, err := w.runner.PrepareDelete(t.Context(), DeleteRequest{
+				Object: crmstore.Contact, Selection: crmstore.Selection{Where: staleLeads + ` && !inList("keep")`}, Now: testNow, By: "ann",
+			})
+			w.refused(err, RefusedList)
 			w.wantState(run, crmstore.RunFailed)
-			w.wantDeleted(run, nil)
+			if deleted := w.deletedBy(run.ID); len(deleted) > 0 {
+				t.Errorf("%d are deleted", len(deleted))
+			}
 		})
 	}
 }
