@@ -1,76 +1,159 @@
 package cli
 
 import (
+	"context"
+	"encoding/csv"
+	"errors"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
 )
 
+// auditFlags is what an audit question is made of, as it was typed.
+type auditFlags struct {
+	crmstore.AuditFilter
+	record, since, until string
+	object               func(context.Context) (crmstore.ObjectType, error)
+}
+
 func (s *session) auditCommand() *cobra.Command {
-	var filter crmstore.AuditFilter
-	var record string
+	var f auditFlags
 	cmd := &cobra.Command{
-		Use: "audit [--record ID] [--run RUN] [--object TYPE] [--limit N]", Short: "who did what to which record, when and why",
+		Use: "audit [--record ID] [--object TYPE] [--user USER] [--run RUN] [--workflow NAME] [--action A,…] [--since T] [--until T] " +
+			"[--limit N] [--after PLACE]",
+		Short: "who did what to which record, when and why",
 		Long: "audit shows what was done: by whom, to which record, when, and why. A deletion names the workflow, its revision,\n" +
-			"the run and the trigger that was true.",
-		Example: "  workflow audit --record 4711\n  workflow audit --run stale@2026-11-23T03:00:00Z --limit 10",
-		Args:    noArgs,
+			"the run and the trigger that was true; an update each property with its value before and after. It shows the newest\n" +
+			"events, oldest first; --after shows the page behind, further back: what to write after it stands below each page (in\n" +
+			"JSON: next). With --format csv it writes all of them, one line for each changed property.",
+		Example: "  workflow audit --record 4711\n  workflow audit --run stale@2026-11-23T03:00:00Z --limit 10\n" +
+			"  workflow audit --action update,delete --user mira --since 2026-11-01 --format csv > audit.csv",
+		Args: noArgs, Annotations: map[string]string{formatCSV: "too"},
 	}
-	object := s.objectFlagOr(cmd, "", "only this object type")
+	f.object = s.objectFlagOr(cmd, "", "only this object type")
+	cmd.Flags().StringVar(&f.record, "record", "", "only this record: an id, or a contact's e-mail address")
+	cmd.Flags().StringVar(&f.User, "user", "", "only what this user did")
+	cmd.Flags().StringVar(&f.Run, "run", "", "only this run")
+	cmd.Flags().StringVar(&f.Workflow, "workflow", "", "only what this workflow did, and what was done to it")
+	cmd.Flags().StringSliceVar(&f.Ops, "action", nil, "only these actions: update, delete, restore, publish, …")
+	cmd.Flags().StringVar(&f.since, "since", "", "only from this instant on: 2026-11-23T03:00:00Z, or 2026-11-23 for midnight UTC")
+	cmd.Flags().StringVar(&f.until, "until", "", "only before this instant")
+	cmd.Flags().IntVar(&f.Limit, "limit", 50, "at most so many events")
+	cmd.Flags().StringVar(&f.After, "after", "", "the page behind the one that ended with this")
+	_ = cmd.RegisterFlagCompletionFunc("run", s.completeRuns())
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		if filter.Limit < 1 {
-			return usagef("", "--limit %d: want 1 or more", filter.Limit)
+		if f.Limit < 1 {
+			return usagef("", "--limit %d: want 1 or more", f.Limit)
 		}
-		var err error
-		if filter.Object, err = object(cmd.Context()); err != nil {
-			return err
-		}
-		store, err := s.open(cmd.Context())
+		store, err := s.auditFilter(cmd.Context(), &f)
 		if err != nil {
 			return err
 		}
-		if record != "" {
-			if filter.Object == "" {
-				filter.Object = crmstore.Contact
+		if s.flags.format == formatCSV {
+			if !cmd.Flags().Changed("limit") && f.After == "" {
+				f.Limit = 0
 			}
-			if filter.Record, err = recordID(cmd.Context(), store, filter.Object, record); err != nil {
-				return err
-			}
+			return s.auditCSV(cmd.Context(), store, f.AuditFilter)
 		}
-		events := []crmstore.Event{}
-		err = store.Audit(cmd.Context(), filter, func(e crmstore.Event) error {
-			events = append(events, e)
-			return nil
-		})
+		page, err := store.AuditPage(cmd.Context(), f.AuditFilter)
+		if errors.Is(err, crmstore.ErrPlace) {
+			return usagef("", "--after: %v", err)
+		}
 		if err != nil {
 			return err
 		}
-		s.emit(map[string]any{"events": events}, func(o *output) { showEvents(o, events, filter.Limit) })
+		s.emit(page, func(o *output) { showEvents(o, page) })
 		return nil
 	}
-	cmd.Flags().StringVar(&record, "record", "", "only this record: an id, or a contact's e-mail address")
-	cmd.Flags().StringVar(&filter.Run, "run", "", "only this run")
-	cmd.Flags().IntVar(&filter.Limit, "limit", 50, "at most so many events")
-	_ = cmd.RegisterFlagCompletionFunc("run", s.completeRuns())
 	return cmd
 }
 
-func showEvents(o *output, events []crmstore.Event, limit int) {
-	if len(events) == 0 {
+// auditFilter completes the filter with what has to be read, and opens the store.
+func (s *session) auditFilter(ctx context.Context, f *auditFlags) (*crmstore.Store, error) {
+	var err error
+	for _, bound := range []struct {
+		flag, text string
+		at         *time.Time
+	}{{"--since", f.since, &f.Since}, {"--until", f.until, &f.Until}} {
+		if bound.text == "" {
+			continue
+		}
+		if *bound.at, err = parseTime(bound.flag, bound.text); err != nil {
+			return nil, err
+		}
+	}
+	if f.Object, err = f.object(ctx); err != nil {
+		return nil, err
+	}
+	store, err := s.open(ctx)
+	if err != nil || f.record == "" {
+		return store, err
+	}
+	if f.Object == "" {
+		f.Object = crmstore.Contact
+	}
+	f.Record, err = recordID(ctx, store, f.Object, f.record)
+	return store, err
+}
+
+// auditCSV writes events as they are read; without a limit memory stays flat.
+func (s *session) auditCSV(ctx context.Context, store *crmstore.Store, f crmstore.AuditFilter) error {
+	out := csv.NewWriter(s.out)
+	err := out.Write([]string{
+		"At", "Action", "User", "Object", "Record IDs", "Property", "Before", "After", "Detail", "Workflow", "Revision", "Run", "Reason",
+	})
+	if err != nil {
+		return err
+	}
+	err = store.Audit(ctx, f, func(e crmstore.Event) error {
+		changes := e.Changes
+		if len(changes) == 0 {
+			changes = []crmstore.Change{{}}
+		}
+		ids := make([]string, len(e.IDs))
+		for i, id := range e.IDs {
+			ids[i] = id.String()
+		}
+		revision := ""
+		if e.Revision > 0 {
+			revision = strconv.Itoa(e.Revision)
+		}
+		for _, c := range changes {
+			err := out.Write([]string{
+				e.At.Format(time.RFC3339Nano), e.Op, inert(e.Actor), string(e.Object), strings.Join(ids, " "), c.Property, inert(c.Before),
+				inert(c.After), inert(e.Detail), e.Workflow, revision, e.Run, inert(e.Reason),
+			})
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if errors.Is(err, crmstore.ErrPlace) {
+		return usagef("", "--after: %v", err)
+	}
+	out.Flush()
+	return errors.Join(err, out.Error())
+}
+
+func showEvents(o *output, page crmstore.AuditPage) {
+	if len(page.Events) == 0 {
 		o.printf("nothing was done\n")
 		return
 	}
 	tb := &table{columns: []column{
 		{head: "when"}, {head: "what"}, {head: "who"}, {head: "record", flex: true}, {head: "run"}, {head: "why", flex: true},
 	}}
-	for _, e := range events {
+	for _, e := range page.Events {
 		tb.add(txt(stamp(e.At)), ink(bold, e.Op), txt(e.Actor), txt(eventRecords(e)), txt(e.Run), txt(eventReason(e)))
 	}
 	o.table(tb, 0)
-	if len(events) >= limit {
-		o.printf("%s\n", o.paint(dim, "there may be more: --limit N shows more of them"))
+	if page.Next != "" {
+		o.printf("%s\n", o.paint(dim, "there is more, further back: the same with --after "+page.Next))
 	}
 }
 
@@ -94,5 +177,19 @@ func eventReason(e crmstore.Event) string {
 			parts = append(parts, p)
 		}
 	}
+	changes := make([]string, len(e.Changes))
+	for i, c := range e.Changes {
+		changes[i] = c.Property + " " + orNothing(c.Before) + " to " + orNothing(c.After)
+	}
+	if len(changes) > 0 {
+		parts = append(parts, strings.Join(changes, ", "))
+	}
 	return strings.Join(parts, ": ")
+}
+
+func orNothing(value string) string {
+	if value == "" {
+		return "nothing"
+	}
+	return strconv.Quote(value)
 }
