@@ -20,6 +20,9 @@ const (
 	DayMonth DateOrder = "dmy" // 1 February
 )
 
+// manyCreated is from how many new records on an import gives back the memory that columns were given in advance.
+const manyCreated = 1 << 15
+
 // DefaultMaxFindings is how many findings a report keeps when the caller names no number.
 const DefaultMaxFindings = 100
 
@@ -108,6 +111,9 @@ func Import(ctx context.Context, store *crmstore.Store, r io.Reader, o Options) 
 	}
 	im := &importer{store: store, o: o, schema: schema, report: &Report{DryRun: o.DryRun}, found: findings{keep: o.MaxFindings}}
 	err = im.run(ctx, r)
+	if err == nil && !o.DryRun && im.report.Created >= manyCreated {
+		err = store.Compact(ctx, o.Object)
+	}
 	im.report.Findings, im.report.FindingsTotal = im.found.list, im.found.total
 	switch {
 	case err != nil && im.report.LastLine > 0:

@@ -1,0 +1,38 @@
+package crmstore
+
+import (
+	"context"
+	"fmt"
+)
+
+var scriptCompact = mustScript("compact")
+
+// Compact gives back the memory that the columns of an object type were given in advance while they grew. It changes no
+// data, may run while others write, and pays after many records were made at once.
+func (s *Store) Compact(ctx context.Context, o ObjectType) error {
+	partitions, err := s.Partitions(ctx)
+	if err != nil {
+		return err
+	}
+	t, err := s.traces(ctx, o)
+	if err != nil {
+		return err
+	}
+	err = inWindows(ctx, partitions, callsPerWindow, func(ctx context.Context, from, to int) error {
+		calls := make([]call, 0, to-from)
+		for p := from; p < to; p++ {
+			k := s.partition(o, p)
+			keys := []string{k.ids(), k.arch()}
+			for _, number := range t.columns {
+				keys = append(keys, k.col(number))
+			}
+			calls = append(calls, call{scriptCompact, keys, nil})
+		}
+		_, err := s.runAll(ctx, calls)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("compact columns of %s: %w", o.Plural(), err)
+	}
+	return nil
+}
