@@ -187,14 +187,50 @@ func TestDelete_ListGone(t *testing.T) {
 	})
 	w.refused(err, RefusedList)
 	run := w.prepare(DeleteRequest{Selection: crmstore.Selection{List: "old"}}, len(stale))
-	run.ListNumber++ // as if the list had been deleted and made again
-	run, err = w.store.SaveRun(t.Context(), run)
+	lists, err := w.store.Lists(t.Context(), crmstore.Contact)
 	w.must(err)
+	w.must(w.store.DeleteList(t.Context(), lists["old"], crmstore.Cause{}, testNow))
+	_, err = w.runner.Confirm(t.Context(), run.ID, run.Matched, "ann", testNow)
+	w.refused(err, RefusedList)
+	w.list("old", stale...) // another one of that name
 	_, err = w.runner.Confirm(t.Context(), run.ID, run.Matched, "ann", testNow)
 	w.refused(err, RefusedList)
 	if got := w.deletedBy(run.ID); len(got) > 0 {
 		t.Errorf("%d contacts are deleted", len(got))
 	}
+}
+
+// TestDelete_ListGoneMeanwhile deletes the list while its contacts are being deleted: the run stops, says so, and can be
+// undone.
+func TestDelete_ListGoneMeanwhile(t *testing.T) {
+	t.Parallel()
+	w := worldOn(t, storetest.OpenWith(t, storetest.Options{Partitions: 256}))
+	stale := w.leads(300)
+	list := w.list("old", stale...)
+	run := w.prepare(DeleteRequest{Selection: crmstore.Selection{List: "old"}}, len(stale))
+	gone := false
+	w.runner.Progress = func(stage string, done, _ int64) {
+		if stage == stageAct && done > 50 && !gone {
+			gone = true
+			w.must(w.store.DeleteList(t.Context(), list, crmstore.Cause{}, testNow))
+		}
+	}
+	run, err := w.runner.Confirm(t.Context(), run.ID, run.Matched, "ann", testNow)
+	w.refused(err, RefusedList)
+	w.wantState(run, crmstore.RunFailed)
+	got := w.deletedBy(run.ID)
+	if len(got) == 0 || len(got) == len(stale) || run.Deleted != int64(len(got)) {
+		t.Errorf("%d of %d are deleted, and the run counts %d", len(got), len(stale), run.Deleted)
+	}
+	w.runner.Progress = nil
+	_, err = w.runner.Resume(t.Context(), run.ID)
+	w.refused(err, RefusedList)
+	report, err := w.runner.Undo(t.Context(), run.ID, "ann", testNow)
+	w.must(err)
+	if report.Restored != int64(len(got)) || len(w.deletedBy(run.ID)) > 0 {
+		t.Errorf("undo restored %d of %d", report.Restored, len(got))
+	}
+	w.wantClean()
 }
 
 func TestDelete_IDsThatCannotBeDeleted(t *testing.T) {
