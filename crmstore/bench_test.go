@@ -135,3 +135,35 @@ func BenchmarkReadAll(b *testing.B) {
 	}
 	stop(records)
 }
+
+// One operation is one record, of which two values are decoded.
+func BenchmarkReadRows(b *testing.B) {
+	d := newDesk(b, storetest.Options{Partitions: crmstore.DefaultPartitions})
+	for range 5 {
+		d.write(crmstore.UpsertAny, noon, batchOf(d, 0, 20000, false)...)
+	}
+	numbers := []int{d.schema.Find("city")[0].Number, d.schema.Find("notes_last_updated")[0].Number}
+	values := make([]crmstore.Value, max(numbers[0], numbers[1])+1)
+	picks := make([]crmstore.Pick, crmstore.DefaultPartitions)
+	for p := range picks {
+		picks[p] = crmstore.Pick{Partition: p, Whole: true}
+	}
+	stop := meter(b, d)
+	b.ResetTimer()
+	records := 0
+	for records < b.N {
+		err := d.ReadRows(b.Context(), crmstore.Contact, picks, numbers, func(r *crmstore.Rows) error {
+			for i := range r.Rows {
+				if err := r.Values(i, values); err != nil {
+					return err
+				}
+			}
+			records += len(r.Rows)
+			return nil
+		})
+		if err != nil {
+			b.Fatal(err)
+		}
+	}
+	stop(records)
+}

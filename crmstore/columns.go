@@ -27,18 +27,17 @@ type Columns struct {
 // ReadColumns fetches columns of partitions from ≤ p < to, pipelined, in order, and hands each to fn. The columns of
 // a partition come with one command and so agree with each other.
 func (s *Store) ReadColumns(ctx context.Context, o ObjectType, from, to int, want Want, fn func(*Columns) error) error {
-	windows := [2]columnWindow{} // one is loaded while the other is used
+	windows := [2]*columnWindow{s.windows.column(), s.windows.column()} // one is loaded while the other is used
+	defer s.windows.columns.Put(windows[0])
+	defer s.windows.columns.Put(windows[1])
 	load := func(ctx context.Context, i int) (*columnWindow, error) {
-		w := &windows[i%2]
+		w := windows[i%2]
 		w.from = from + i*columnsPerWindow
 		w.commands = w.commands[:0]
 		for p := w.from; p < min(w.from+columnsPerWindow, to); p++ {
 			w.commands = append(w.commands, want.command(s.partition(o, p)))
 		}
-		if w.answers == nil {
-			w.answers = make([]answer, len(w.commands)) // no later window is larger
-		}
-		return w, s.ask(ctx, w.commands, w.answers)
+		return w, s.ask(ctx, w.commands, w.answers[:])
 	}
 	c := Columns{Properties: make([][]byte, len(want.Properties)), Lists: make([][]byte, len(want.Lists))}
 	n := (max(to-from, 0) + columnsPerWindow - 1) / columnsPerWindow
@@ -64,7 +63,7 @@ func (s *Store) ReadColumns(ctx context.Context, o ObjectType, from, to int, wan
 type columnWindow struct {
 	from     int
 	commands [][]any
-	answers  []answer
+	answers  [columnsPerWindow]answer
 }
 
 func (w *Want) command(k partitionKeys) []any {

@@ -7,6 +7,7 @@ import (
 	"io"
 	"slices"
 	"strconv"
+	"sync"
 
 	"github.com/redis/go-redis/v9"
 )
@@ -14,6 +15,23 @@ import (
 // answer is one reply as it came over the wire, in memory that is used again: large replies cost no garbage and are
 // copied once. Values that are taken out share its bytes, so they are good until the next question.
 type answer struct{ b []byte }
+
+// windowPools keep the memory of windows between readings; what is not used for a while is freed.
+type windowPools struct{ rows, columns sync.Pool }
+
+func (p *windowPools) row() *rowWindow {
+	if w, ok := p.rows.Get().(*rowWindow); ok {
+		return w
+	}
+	return &rowWindow{}
+}
+
+func (p *windowPools) column() *columnWindow {
+	if w, ok := p.columns.Get().(*columnWindow); ok {
+		return w
+	}
+	return &columnWindow{}
+}
 
 // Write appends what the client read.
 func (a *answer) Write(p []byte) (int, error) {

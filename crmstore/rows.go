@@ -3,10 +3,14 @@ package crmstore
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"math/bits"
 	"slices"
 	"unsafe"
+
+	"google.golang.org/protobuf/encoding/protowire"
 )
 
 // Pick names records of one partition by the slots they stand in.
@@ -80,6 +84,11 @@ func (p *picker) decode(b []byte, dst []Value) error {
 	}
 	last := 0
 	for at := 0; at < len(b); {
+		if number, n := p.unwanted(b[at:]); n > 0 && number > last {
+			last = number
+			at += n
+			continue
+		}
 		f, n := nextField(b[at:])
 		if n == 0 || f.number <= last {
 			return fmt.Errorf("%w: at byte %d of the properties", errDamaged, at)
@@ -93,6 +102,32 @@ func (p *picker) decode(b []byte, dst []Value) error {
 		}
 	}
 	return nil
+}
+
+// unwanted steps over a field that nobody asked for, in the forms that nearly all have; 0 bytes: look closer. It takes a
+// third of the time of reading the field.
+func (p *picker) unwanted(b []byte) (number, size int) {
+	if len(b) < 10 || b[0] < 0x80 || b[1] >= 0x80 {
+		return 0, 0
+	}
+	tag := int(b[0]&0x7f) | int(b[1])<<7
+	number = tag >> 3
+	if number < len(p.byNumber) && p.byNumber[number] != nil {
+		return 0, 0
+	}
+	switch protowire.Type(tag & 7) {
+	case protowire.VarintType: // up to eight bytes, the last of which has no high bit
+		if ends := ^binary.LittleEndian.Uint64(b[2:]) & 0x8080808080808080; ends != 0 {
+			return number, 3 + bits.TrailingZeros64(ends)/8
+		}
+	case protowire.Fixed64Type:
+		return number, 10
+	case protowire.BytesType:
+		if end := 3 + int(b[2]); b[2] < 0x80 && end <= len(b) {
+			return number, end
+		}
+	}
+	return 0, 0
 }
 
 // set fills in a row from a record's bytes and says which slot they name.
@@ -114,9 +149,11 @@ func (s *Store) ReadRows(ctx context.Context, o ObjectType, picks []Pick, number
 		return err
 	}
 	starts := pickStarts(picks)
-	windows := [2]rowWindow{} // one is loaded while the other is used
+	windows := [2]*rowWindow{s.windows.row(), s.windows.row()} // one is loaded while the other is used
+	defer s.windows.rows.Put(windows[0])
+	defer s.windows.rows.Put(windows[1])
 	load := func(ctx context.Context, i int) (*rowWindow, error) {
-		w := &windows[i%2]
+		w := windows[i%2]
 		w.store, w.object, w.picks = s, o, picks[starts[i]:starts[i+1]]
 		return w, w.load(ctx)
 	}

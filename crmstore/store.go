@@ -47,6 +47,7 @@ type base struct {
 	partitions atomic.Int64 // 0 = not read yet
 	schemas    schemaCache
 	patience   time.Duration // of doctor with associations that look half-written
+	windows    windowPools
 }
 
 var accountName = regexp.MustCompile(`^[a-z0-9-]{1,63}$`)
