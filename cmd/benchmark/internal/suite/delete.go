@@ -141,7 +141,7 @@ func (d *deleting) record(ctx context.Context) error {
 		return err
 	}
 	defer recorder.Close() //nolint:errcheck // only listening ends
-	store, err := crmstore.Open(ctx, crmstore.Config{URL: "unix://" + d.file("recorder"), Account: "delete", User: "benchmark"})
+	store, err := crmstore.Open(ctx, crmstore.Config{URL: "unix://" + d.file("recorder"), Account: "delete", User: user})
 	if err != nil {
 		return err
 	}

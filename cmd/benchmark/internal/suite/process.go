@@ -29,7 +29,7 @@ type used struct {
 
 // workflowProcess runs the workflow program to its end.
 func (b *bench) workflowProcess(ctx context.Context, args ...string) (used, error) {
-	return process(ctx, b.Program, args...)
+	return process(ctx, b.Program, append(args, "--as", user)...)
 }
 
 func process(ctx context.Context, program string, args ...string) (used, error) {

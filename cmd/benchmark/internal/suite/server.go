@@ -94,7 +94,10 @@ func (s *server) rewind(ctx context.Context) error {
 	return s.direct.Do(ctx, "debug", "reload", "nosave")
 }
 
+// user acts in all accounts that are measured.
+const user = "benchmark"
+
 // open opens an account of the server, which need not exist.
 func (s *server) open(ctx context.Context, account string) (*crmstore.Store, error) {
-	return crmstore.Open(ctx, crmstore.Config{URL: s.url(), Account: account, User: "benchmark"})
+	return crmstore.Open(ctx, crmstore.Config{URL: s.url(), Account: account, User: user})
 }
