@@ -172,6 +172,11 @@ func eventReason(e crmstore.Event) string {
 	if e.Workflow != "" && e.Revision > 0 {
 		parts = append(parts, e.Workflow+" revision "+count(e.Revision))
 	}
+	if len(e.Others) == 1 {
+		parts = append(parts, "with "+crmstore.Ref{Object: e.With, ID: e.Others[0]}.String())
+	} else if len(e.Others) > 1 {
+		parts = append(parts, "with "+records(len(e.Others), e.With))
+	}
 	for _, p := range []string{e.Reason, e.Detail} {
 		if p != "" {
 			parts = append(parts, p)

@@ -49,12 +49,16 @@ type listDocument struct {
 
 // recordDocument is one record for programs. Numbers and yes-or-no are JSON's own; the rest is text.
 type recordDocument struct {
-	ID         crmstore.ID         `json:"id"`
-	Archived   bool                `json:"archived"`
-	Deletion   *crmstore.Deletion  `json:"deletion,omitempty"`
-	Properties map[string]any      `json:"properties"` // those with a value
-	record     *crmstore.Record    // for the table
-	object     crmstore.ObjectType // for the table
+	ID         crmstore.ID        `json:"id"`
+	Archived   bool               `json:"archived"`
+	Deletion   *crmstore.Deletion `json:"deletion,omitempty"`
+	Properties map[string]any     `json:"properties"` // those with a value
+
+	Associations map[crmstore.ObjectType][]crmstore.ID `json:"associations,omitempty"` // live ones; of get alone
+
+	refs   []crmstore.Ref      // the same
+	record *crmstore.Record    // for the table
+	object crmstore.ObjectType // for the table
 }
 
 func newRecordDocument(r *crmstore.Record) recordDocument {
@@ -236,6 +240,17 @@ func getRecords(ctx context.Context, store *crmstore.Store, o crmstore.ObjectTyp
 		}
 		docs = append(docs, newRecordDocument(recs[0]))
 	}
+	ids := make([]crmstore.ID, len(docs))
+	for i := range docs {
+		ids[i] = docs[i].ID
+	}
+	found, err := store.Associations(ctx, o, ids)
+	if err != nil {
+		return nil, nil, err
+	}
+	for i, refs := range found {
+		docs[i].refs, docs[i].Associations = refs, newAssociations(refs)
+	}
 	return docs, missing, nil
 }
 
@@ -251,4 +266,8 @@ func (d *recordDocument) show(o *output) {
 	var pairs [][2]string
 	d.record.Values(func(p *crmstore.Property, v crmstore.Value) { pairs = append(pairs, [2]string{p.Name, v.String()}) })
 	o.facts(pairs...)
+	if len(d.refs) > 0 {
+		o.printf("%s\n", o.paint(dim, "associated with"))
+		o.facts(associationFacts(d.refs)...)
+	}
 }

@@ -7,7 +7,10 @@ func (s *session) startVerbs() []*cobra.Command {
 }
 
 func (s *session) recordVerbs() []*cobra.Command {
-	return []*cobra.Command{s.recordsCommand(), s.objectsCommand(), s.propertiesCommand(), s.listsCommand(), s.deleteCommand(), s.binCommand(), s.restoreCommand(), s.auditCommand()}
+	return []*cobra.Command{
+		s.recordsCommand(), s.objectsCommand(), s.associationsCommand(), s.propertiesCommand(), s.listsCommand(),
+		s.deleteCommand(), s.binCommand(), s.restoreCommand(), s.auditCommand(),
+	}
 }
 
 func (s *session) workflowVerbs() []*cobra.Command {

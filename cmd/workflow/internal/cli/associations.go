@@ -1,0 +1,250 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/csvfile"
+)
+
+func (s *session) associationsCommand() *cobra.Command {
+	return group("associations", "which records belong together",
+		"  workflow associations add ada@example.com company:12 deal:7\n  workflow associations list company:12",
+		s.associationsChange("add", "associate a record with others", true), s.associationsChange("remove", "take a record and others apart", false),
+		s.associationsList(), s.associationsImport())
+}
+
+const recordWords = "A record is written TYPE:ID, such as company:12; an e-mail address means the contact that has it."
+
+// ref reads what a person calls a record of any object type: TYPE:ID, or a contact's e-mail address.
+func (s *session) ref(ctx context.Context, store *crmstore.Store, word string) (crmstore.Ref, error) {
+	object, id, typed := strings.Cut(word, ":")
+	if !typed && strings.Contains(word, "@") {
+		object, id = string(crmstore.Contact), word
+	} else if !typed {
+		return crmstore.Ref{}, usagef("write it as TYPE:ID, such as contact:4711", "%q does not say of which type the record is", word)
+	}
+	o, err := s.object(ctx, word, object)
+	if err != nil {
+		return crmstore.Ref{}, err
+	}
+	r := crmstore.Ref{Object: o}
+	if r.ID, err = recordID(ctx, store, o, id); errors.Is(err, crmstore.ErrNotFound) {
+		return r, &problem{code: exitRefused, reason: "not-found", message: "no contact has the e-mail address " + id}
+	}
+	return r, err
+}
+
+func (s *session) refs(ctx context.Context, store *crmstore.Store, words []string) ([]crmstore.Ref, error) {
+	refs := make([]crmstore.Ref, len(words))
+	for i, w := range words {
+		var err error
+		if refs[i], err = s.ref(ctx, store, w); err != nil {
+			return nil, err
+		}
+	}
+	return refs, nil
+}
+
+// associatedDocument is what a change of associations did.
+type associatedDocument struct {
+	Record    crmstore.Ref      `json:"record"`
+	Changed   int               `json:"changed"`
+	Unchanged int               `json:"unchanged"`
+	Refused   []refusedDocument `json:"refused"`
+}
+
+type refusedDocument struct {
+	crmstore.Ref
+	Reason string `json:"reason"`
+}
+
+// associationsChange is `associations add` and `associations remove`.
+func (s *session) associationsChange(verb, short string, add bool) *cobra.Command {
+	done := map[bool]string{true: "associated with", false: "taken apart from"}[add]
+	return &cobra.Command{
+		Use: verb + " RECORD RECORD...", Short: short,
+		Long:    verb + " is about the first record and each of the others.\n" + recordWords + "\nNeeds the permission edit for the types of all of them.",
+		Example: "  workflow associations " + verb + " ada@example.com company:12\n  workflow associations " + verb + " deal:7 contact:4711 contact:4712",
+		Args:    args(2, -1, "two records or more, such as contact:4711 company:12"),
+		RunE: func(cmd *cobra.Command, words []string) error {
+			ctx := cmd.Context()
+			store, err := s.open(ctx)
+			if err != nil {
+				return err
+			}
+			refs, err := s.refs(ctx, store, words)
+			if err != nil {
+				return err
+			}
+			pairs := make([]crmstore.Pair, len(refs)-1)
+			for i, other := range refs[1:] {
+				pairs[i] = crmstore.Pair{A: refs[0], B: other}
+			}
+			results, err := store.Associate(ctx, pairs, add, s.cause("associations "+verb), s.now())
+			if err != nil {
+				return err
+			}
+			doc := associatedDocument{Record: refs[0], Refused: []refusedDocument{}}
+			for i, r := range results {
+				switch r.Outcome {
+				case crmstore.PairChanged:
+					doc.Changed++
+				case crmstore.PairAsItWas:
+					doc.Unchanged++
+				default:
+					doc.Refused = append(doc.Refused, refusedDocument{refs[i+1], r.Reason()})
+				}
+			}
+			s.emit(doc, func(o *output) {
+				o.printf("%s: %s %s, %s as it was\n", doc.Record, done, counted(doc.Changed, "record", "records"), count(doc.Unchanged))
+				for _, r := range doc.Refused {
+					o.printf("  %s: %s\n", r.Ref, r.Reason)
+				}
+			})
+			if len(doc.Refused) > 0 {
+				return said(exitRefused)
+			}
+			return nil
+		},
+	}
+}
+
+// associationsDocument is the records that belong to one.
+type associationsDocument struct {
+	Record       crmstore.Ref                          `json:"record"`
+	Associations map[crmstore.ObjectType][]crmstore.ID `json:"associations"`
+
+	refs []crmstore.Ref
+}
+
+// newAssociations sorts the others by their object type.
+func newAssociations(refs []crmstore.Ref) map[crmstore.ObjectType][]crmstore.ID {
+	byType := map[crmstore.ObjectType][]crmstore.ID{}
+	for _, r := range refs {
+		byType[r.Object] = append(byType[r.Object], r.ID)
+	}
+	return byType
+}
+
+func (s *session) associationsList() *cobra.Command {
+	return &cobra.Command{
+		Use: "list RECORD...", Short: "the records that a record is associated with",
+		Long: "list shows live records of the types that you may view, if the record itself is live. Associations of records in\n" +
+			"the recycle bin are kept, and seen again when both are restored.\n" + recordWords,
+		Example: "  workflow associations list company:12\n  workflow associations list ada@example.com --format json",
+		Args:    args(1, -1, "a record, such as company:12"),
+		RunE: func(cmd *cobra.Command, words []string) error {
+			ctx := cmd.Context()
+			store, err := s.open(ctx)
+			if err != nil {
+				return err
+			}
+			refs, err := s.refs(ctx, store, words)
+			if err != nil {
+				return err
+			}
+			docs, missing := []associationsDocument{}, 0
+			for _, r := range refs {
+				recs, err := store.Get(ctx, r.Object, []crmstore.ID{r.ID})
+				if err != nil {
+					return err
+				}
+				if len(recs) == 0 {
+					missing++
+					s.err.printf("workflow: no %s\n", r)
+					continue
+				}
+				found, err := store.Associations(ctx, r.Object, []crmstore.ID{r.ID})
+				if err != nil {
+					return err
+				}
+				docs = append(docs, associationsDocument{Record: r, Associations: newAssociations(found[0]), refs: found[0]})
+			}
+			s.emit(map[string]any{"records": docs}, func(o *output) { showAssociations(o, docs) })
+			if missing > 0 {
+				return said(exitRefused)
+			}
+			return nil
+		},
+	}
+}
+
+func showAssociations(o *output, docs []associationsDocument) {
+	for i, d := range docs {
+		if i > 0 {
+			o.printf("\n")
+		}
+		o.printf("%s\n", o.paint(bold, d.Record.String()))
+		if len(d.refs) == 0 {
+			o.printf("no associations\n")
+		}
+		o.facts(associationFacts(d.refs)...)
+	}
+}
+
+// associationFacts is a line for each object type: its plural, and the ids.
+func associationFacts(refs []crmstore.Ref) (pairs [][2]string) {
+	for i, r := range refs {
+		if i == 0 || refs[i-1].Object != r.Object {
+			pairs = append(pairs, [2]string{r.Object.Plural(), r.ID.String()})
+			continue
+		}
+		pairs[len(pairs)-1][1] += ", " + r.ID.String()
+	}
+	return pairs
+}
+
+func (s *session) associationsImport() *cobra.Command {
+	var o csvfile.AssociationOptions
+	cmd := &cobra.Command{
+		Use: "import FILE.csv", Short: "associations from a CSV file with two columns of ids",
+		Long: "import associates the two records of each line. The header says of which types they are: contact_id,company_id, or\n" +
+			"\"Record ID - Contact\" as in an export of HubSpot. A contact may be named by its e-mail address. A line with a mistake is\n" +
+			"shown with its number and left out; importing a file again changes nothing. Exit code 1 when a line was left out.",
+		Example: "  workflow associations import contacts-companies.csv",
+		Args:    args(1, 1, "a CSV file (- for stdin)"),
+	}
+	cmd.Flags().IntVar(&o.MaxFindings, "max-findings", 20, "show at most so many findings; all are counted")
+	cmd.RunE = func(cmd *cobra.Command, words []string) error {
+		if o.MaxFindings < 1 {
+			return usagef("", "--max-findings %d: want 1 or more", o.MaxFindings)
+		}
+		ctx := cmd.Context()
+		store, err := s.open(ctx)
+		if err != nil {
+			return err
+		}
+		in, size, err := s.openInput(words[0])
+		if err != nil {
+			return err
+		}
+		defer func() { _ = in.Close() }() // it was only read
+		bar := s.progress()
+		o.Progress = func(bytes int64) { bar.update("import, kB", bytes>>10, size>>10) }
+		o.Cause, o.At = s.cause("import "+words[0]), s.now()
+		report, err := csvfile.ImportAssociations(ctx, store, in, o)
+		bar.end()
+		if err != nil {
+			return err
+		}
+		report.Findings = append([]csvfile.Finding{}, report.Findings...) // [] and not null for programs
+		s.emit(report, func(out *output) {
+			out.printf("%s imported from %s: %s new, %s as they were\n", counted(report.Associated+report.Unchanged, "association", "associations"),
+				clean(words[0]), count(report.Associated), count(report.Unchanged))
+			if report.Refused > 0 {
+				out.printf("%s\n", out.paint(red, counted(report.Refused, "line was", "lines were")+" left out"))
+			}
+			showImportFindings(out, words[0], &csvfile.Report{Findings: report.Findings, FindingsTotal: report.FindingsTotal})
+		})
+		if report.FindingsTotal > 0 {
+			return said(exitRefused)
+		}
+		return nil
+	}
+	return cmd
+}
