@@ -13,15 +13,19 @@ import (
 const (
 	housekeepingEvery = 5 * time.Minute
 	purgeAtMost       = 50000 // records of one object type in one round, so that other work is not starved
+	trimEvery         = time.Hour
+	trimAtMost        = 200000 // audit events in one round
 )
 
 // Housekeeper does what nobody asks for and what must be done all the same: it removes records for good whose time in
-// the recycle bin is over. It acts as the program itself. Several may work on one account.
+// the recycle bin is over, and audit events, runs and mails that are older than the account keeps them. It acts as the program itself. Several may work on one account.
 type Housekeeper struct {
 	Store   *crmstore.Store
 	Metrics *Metrics      // nil = none
 	Log     *slog.Logger  // nil = nothing is logged
 	Every   time.Duration // between two rounds; 0 = five minutes
+
+	trimmed time.Time // when nothing was left to trim; only Round uses it
 }
 
 // Run does a round at once and then at regular intervals, until the context ends, and returns nil. A round that fails
@@ -59,7 +63,7 @@ func (h *Housekeeper) Round(ctx context.Context, now time.Time) error {
 	if err != nil {
 		return fmt.Errorf("purge: %w", err)
 	}
-	var errs []error
+	errs := []error{h.trim(ctx, now)}
 	for _, o := range objects {
 		if err := h.purge(ctx, o, now); err != nil {
 			errs = append(errs, err)
@@ -79,6 +83,23 @@ func (h *Housekeeper) purge(ctx context.Context, o crmstore.ObjectType, now time
 	if report.Purged > 0 {
 		h.log().LogAttrs(ctx, slog.LevelInfo, "records purged", slog.String("object", string(o)),
 			slog.Int64("purged", report.Purged), slog.Bool("more", report.More))
+	}
+	return err
+}
+
+// trim removes what is older than the account keeps it, once an hour; more often while there is more.
+func (h *Housekeeper) trim(ctx context.Context, now time.Time) error {
+	if !h.trimmed.IsZero() && now.Sub(h.trimmed) < trimEvery {
+		return nil
+	}
+	t, err := h.Store.AsSystem().TrimHistory(ctx, now, trimAtMost)
+	h.Metrics.trimmed(t)
+	if t.Events > 0 || t.Runs > 0 || t.Mails > 0 {
+		h.log().LogAttrs(ctx, slog.LevelInfo, "history trimmed", slog.Int64("events", t.Events), slog.Int("runs", t.Runs),
+			slog.Int("mails", t.Mails), slog.Bool("more", t.More))
+	}
+	if err == nil && !t.More {
+		h.trimmed = now
 	}
 	return err
 }

@@ -31,6 +31,7 @@ type Metrics struct {
 	records     *prometheus.GaugeVec
 	oldest      prometheus.Gauge
 	purges      *prometheus.CounterVec
+	history     *prometheus.CounterVec
 
 	mu    sync.Mutex
 	known map[string]bool // workflows that have series
@@ -93,11 +94,15 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 			Name: "crmstore_purged_records_total",
 			Help: "Records that housekeeping removed for good after 90 days in the recycle bin, by object type.",
 		}, []string{"object"}),
+		history: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "crmstore_trimmed_total",
+			Help: "What housekeeping removed since it was older than the audit retention: events, runs, mails.",
+		}, []string{"what"}),
 		oldest: prometheus.NewGauge(prometheus.GaugeOpts{Name: "crmstore_oldest_bin_record_age_seconds", Help: "How long the oldest record in the recycle bin has been there; 0 when the bin is empty."}),
 	}
 	if reg != nil {
 		reg.MustRegister(m.runs, m.duration, m.contacts, m.matches, m.acted, m.deleted, m.held, m.refusals,
-			m.missedSlots, m.success, m.published, m.switchedOn, m.interval, m.records, m.oldest, m.purges)
+			m.missedSlots, m.success, m.published, m.switchedOn, m.interval, m.records, m.oldest, m.purges, m.history)
 	}
 	return m
 }
@@ -243,6 +248,16 @@ func (m *Metrics) purged(o crmstore.ObjectType, records int64) {
 		return
 	}
 	m.purges.WithLabelValues(string(o)).Add(float64(records))
+}
+
+// trimmed counts what was removed from the history.
+func (m *Metrics) trimmed(t crmstore.Trimmed) {
+	if m == nil {
+		return
+	}
+	m.history.WithLabelValues("events").Add(float64(t.Events))
+	m.history.WithLabelValues("runs").Add(float64(t.Runs))
+	m.history.WithLabelValues("mails").Add(float64(t.Mails))
 }
 
 // RefreshRecords reads how many records there are and how old the bin's oldest is. Of the bin it reads the archived-at
