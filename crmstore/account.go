@@ -2,6 +2,7 @@ package crmstore
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -47,6 +48,9 @@ const (
 	MaxPartitions     = 65536
 )
 
+// claimKey is the size of the key that an account is made with; see [Store.BlockAddresses]. It never changes.
+const claimKey = 32
+
 var (
 	scriptCreateAccount = mustScript("create_account")
 	scriptSetTier       = mustScript("set_tier")
@@ -69,7 +73,9 @@ func (s *Store) CreateAccount(ctx context.Context, tier Tier, partitions int, c 
 	if err != nil {
 		return Account{}, err
 	}
-	args := []any{layoutVersion, string(tier), partitions, at.UnixMilli(), wall(), appendFacts(nil, at, s.by(c)), user, userText}
+	var key [claimKey]byte
+	_, _ = rand.Read(key[:]) // it never fails
+	args := []any{layoutVersion, string(tier), partitions, at.UnixMilli(), wall(), appendFacts(nil, at, s.by(c)), user, userText, key[:]}
 	for _, o := range StandardObjects() {
 		properties, err := json.Marshal(DefaultProperties(o))
 		if err != nil {
@@ -105,8 +111,15 @@ func (s *Store) readAccount(ctx context.Context) (Account, error) {
 		return Account{}, fmt.Errorf("account %s: %w", s.account, ErrNoAccount)
 	}
 	if v := fields["layout"]; v != strconv.Itoa(layoutVersion) {
-		return Account{}, fmt.Errorf("account %s: %w: it has version %q, this program reads version %d", s.account, ErrLayout, v, layoutVersion)
+		return Account{}, fmt.Errorf("account %s: %w: it has version %q, this program reads version %d "+
+			"(export its records with the version of this program that made it, and import them into a new account)",
+			s.account, ErrLayout, v, layoutVersion)
 	}
+	var key [claimKey]byte
+	if copy(key[:], fields["key"]) != len(key) {
+		return Account{}, fmt.Errorf("account %s: its key is damaged", s.account)
+	}
+	s.key.Store(&key)
 	partitions, err := strconv.Atoi(fields["partitions"])
 	if err != nil || partitions < 1 {
 		return Account{}, fmt.Errorf("account %s: its number of partitions is damaged: %q", s.account, fields["partitions"])

@@ -2,9 +2,11 @@ package crmstore
 
 import (
 	"context"
+	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
+	"hash"
 	"math/rand/v2"
 	"slices"
 	"strconv"
@@ -51,9 +53,9 @@ func newClaim(id ID, version uint64, now int64) string {
 	return string(binary.LittleEndian.AppendUint64(b[:], stamp))
 }
 
-// claimantOf is whose claim it is; 0 when there is none (or it is damaged, which is the same).
+// claimantOf is whose claim it is; 0 when there is none (or it is damaged, which is the same), or the address is blocked.
 func claimantOf(claim string) ID {
-	if len(claim) != claimSize {
+	if len(claim) != claimSize || isBlock(claim) {
 		return 0
 	}
 	return IDFromBytes(view(claim))
@@ -85,11 +87,27 @@ const claimParts = 16
 // fieldSize is the size of a field in bytes.
 const fieldSize = 16
 
-// placeOf says where the claim to a normalised address stands, in one of as many buckets as there are partitions.
-func placeOf(address string, buckets int) claimPlace {
-	sum := sha256.Sum256([]byte(address))
+// placer says where claims stand, in as many buckets as there are partitions. Places follow from a key that is the
+// account's own (HMAC-SHA256), so that nobody can tell from a claim that stays behind whose address it was by trying
+// addresses on it elsewhere. It is not safe for concurrent use.
+type placer struct {
+	mac     hash.Hash
+	buckets int
+	sum     [sha256.Size]byte
+}
+
+// placer needs what [Store.Partitions] has read.
+func (s *Store) placer(buckets int) *placer {
+	return &placer{mac: hmac.New(sha256.New, s.key.Load()[:]), buckets: buckets}
+}
+
+// place says where the claim to a normalised address stands.
+func (p *placer) place(address string) claimPlace {
+	p.mac.Reset()
+	_, _ = p.mac.Write(view(address)) // a hash never fails
+	sum := p.mac.Sum(p.sum[:0])
 	return claimPlace{
-		bucket: int(binary.LittleEndian.Uint64(sum[16:24]) % uint64(buckets)),
+		bucket: int(binary.LittleEndian.Uint64(sum[16:24]) % uint64(p.buckets)),
 		part:   int(sum[24]) % claimParts,
 		field:  string(sum[:fieldSize]),
 	}

@@ -11,7 +11,7 @@ import (
 
 // Problem is one thing Doctor found. Cells of one column that differ in one partition are one Problem.
 type Problem struct {
-	Code     string     `json:"code"` // column, slot, free, count, archived, email, list, enrollment, record, association
+	Code     string     `json:"code"` // column, slot, free, count, archived, email, list, enrollment, erasure, record, association
 	Object   ObjectType `json:"object"`
 	ID       ID         `json:"id,omitempty"` // the record, or the first of several; 0 when it is about none
 	Detail   string     `json:"detail"`       // no property values
@@ -36,7 +36,10 @@ func (s *Store) Doctor(ctx context.Context, o ObjectType, repair bool, fn func(P
 		}
 		return nil
 	}
-	err = ahead(ctx, d.partitions, d.read, func(b *body) error { return d.examine(ctx, b) })
+	err = d.examineErasures(ctx)
+	if err == nil {
+		err = ahead(ctx, d.partitions, d.read, func(b *body) error { return d.examine(ctx, b) })
+	}
 	if err == nil {
 		err = d.examineSuspects(ctx)
 	}
@@ -125,6 +128,7 @@ type body struct {
 	lists        [][]byte   // as doctor.lists
 	enrolled     [][]string // as doctor.workflows: ids
 	free         []string   // slots
+	tombs        []string   // ids
 	counts       Counts
 	associations map[string]string
 	uncounted    bool // the counters cannot be read
@@ -157,13 +161,14 @@ func (d *doctor) readWith(ctx context.Context, partition int, send sender) (*bod
 	k := d.store.partition(d.object, partition)
 	var records, associations *redis.MapStringStringCmd
 	var texts, counts *redis.SliceCmd
-	var free *redis.StringSliceCmd
+	var free, tombs *redis.StringSliceCmd
 	enrolled := make([]*redis.StringSliceCmd, len(d.workflows))
 	_, err := send(ctx, func(pipe redis.Pipeliner) error {
 		records, associations = pipe.HGetAll(ctx, k.rec()), pipe.HGetAll(ctx, k.assoc())
 		texts = pipe.MGet(ctx, d.stringKeys(k)...)
 		counts = pipe.HMGet(ctx, k.cnt(), "live", "archived")
 		free = pipe.LRange(ctx, k.free(), 0, -1)
+		tombs = pipe.HKeys(ctx, k.tomb())
 		for i, name := range d.workflows {
 			enrolled[i] = pipe.HKeys(ctx, k.enr(name))
 		}
@@ -175,7 +180,7 @@ func (d *doctor) readWith(ctx context.Context, partition int, send sender) (*bod
 		}
 		return nil, err
 	}
-	b := &body{partition: partition, records: records.Val(), free: free.Val(), associations: associations.Val()}
+	b := &body{partition: partition, records: records.Val(), free: free.Val(), tombs: tombs.Val(), associations: associations.Val()}
 	values := texts.Val()
 	next := func() []byte {
 		text, _ := values[0].(string)

@@ -11,12 +11,13 @@ import (
 func (d *doctor) examineEmails(ctx context.Context, records []*Record) error {
 	var list []*address
 	var contacts []*Record
+	places := d.store.placer(d.partitions)
 	for _, r := range records {
 		text := d.address(r)
 		if text == "" {
 			continue
 		}
-		list = append(list, &address{text: text, place: placeOf(text, d.partitions)})
+		list = append(list, &address{text: text, place: places.place(text)})
 		contacts = append(contacts, r)
 	}
 	if err := d.store.readClaims(ctx, d.partitions, list); err != nil {
@@ -51,6 +52,10 @@ func (d *doctor) examineClaim(ctx context.Context, r *Record, a *address) error 
 		return nil
 	}
 	p := Problem{Code: problemEmail, ID: r.ID, Detail: "nobody has the claim to its e-mail"}
+	if isBlock(a.claim) {
+		p.Detail = "its e-mail is on the block list; give it another one, delete it, or take the block away"
+		return d.report(p)
+	}
 	var seen uint64 // the claimant's version
 	if a.claimant != 0 {
 		others, err := d.store.Get(ctx, d.object, []ID{a.claimant})
@@ -124,7 +129,7 @@ func (d *doctor) dropDead(ctx context.Context, claims []standing) error {
 			ids = append(ids, id)
 		}
 	}
-	claimants := make(map[ID]claimant, len(ids))
+	claimants, places := make(map[ID]claimant, len(ids)), d.store.placer(d.partitions)
 	want, _ := byPartition(ids, d.partitions)
 	err := d.store.fetch(ctx, d.object, want, func(i int, values []any) error {
 		for j, v := range values {
@@ -140,7 +145,7 @@ func (d *doctor) dropDead(ctx context.Context, claims []standing) error {
 			}
 			c := claimant{version: r.Version}
 			if text := d.address(r); text != "" {
-				c.field = placeOf(text, d.partitions).field
+				c.field = places.place(text).field
 			}
 			claimants[id] = c
 		}
@@ -152,6 +157,9 @@ func (d *doctor) dropDead(ctx context.Context, claims []standing) error {
 	now := wall()
 	var swaps []swap
 	for _, c := range claims {
+		if isBlock(c.claim) {
+			continue
+		}
 		id := claimantOf(c.claim)
 		who := claimants[id]
 		if alive := who.damaged || who.field == c.place.field; !alive && (id == 0 || !undecided(c.claim, who.version, now)) {

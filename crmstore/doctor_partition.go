@@ -22,6 +22,7 @@ const (
 	problemEmail      = "email"      // a live contact without the claim to its e-mail
 	problemList       = "list"       // a free slot is on a list
 	problemEnrollment = "enrollment" // an enrollment of no record
+	problemErasure    = "erasure"    // a permanent deletion that is not finished
 	problemRecord     = "record"     // a record cannot be decoded
 
 	problemAssociation = "association" // one half of an association is missing or half-written
@@ -57,6 +58,7 @@ func (d *doctor) diagnose(b *body) *examination {
 	}
 	x.compareCounts()
 	x.compareAssociations()
+	x.compareTombs()
 	for i, workflow := range d.workflows {
 		x.compareEnrollments(workflow, b.enrolled[i])
 	}

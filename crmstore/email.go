@@ -27,6 +27,7 @@ type address struct {
 	claim    string // as it was read; "" = none
 	claimant ID
 	busy     bool   // the claimant may be about to be written
+	blocked  bool   // nobody may hold it
 	holder   *draft // the live contact that holds it in the store; nil = none
 	now      *draft // the contact that holds it after the upserts so far
 	taken    string // our own claim
@@ -71,14 +72,14 @@ func (r *round) assignedAddresses(todo []int) []string {
 
 // lookUp finds out who holds the normalised addresses; empty ones are passed over.
 func (r *round) lookUp(ctx context.Context, texts []string) error {
-	list, all := make([]*address, 0, len(texts)), make([]address, len(texts))
+	list, all, places := make([]*address, 0, len(texts)), make([]address, len(texts)), r.store.placer(r.partitions)
 	for i, text := range texts {
 		if text == "" || r.addresses[text] != nil {
 			continue
 		}
 		one := &all[i]
 		one.text = text
-		one.place = placeOf(text, r.partitions)
+		one.place = places.place(text)
 		r.addresses[text] = one
 		list = append(list, one)
 	}
@@ -98,6 +99,8 @@ func (r *round) lookUp(ctx context.Context, texts []string) error {
 	for _, a := range list {
 		d := r.byID[a.claimant]
 		switch {
+		case isBlock(a.claim):
+			a.blocked = true
 		case d != nil && (d.address == a.text || d.damaged != nil):
 			a.holder, a.now = d, d
 		case d != nil && undecided(a.claim, d.version(), now):
@@ -125,10 +128,10 @@ func (s *Store) FindByEmails(ctx context.Context, emails []string) ([]ID, error)
 	if err != nil {
 		return nil, err
 	}
-	list := make([]*address, len(emails))
+	list, places := make([]*address, len(emails)), s.placer(partitions)
 	for i, email := range emails {
 		list[i] = &address{text: normalAddress(email)}
-		list[i].place = placeOf(list[i].text, partitions)
+		list[i].place = places.place(list[i].text)
 	}
 	if err := s.readClaims(ctx, partitions, list); err != nil {
 		return nil, err

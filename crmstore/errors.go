@@ -26,6 +26,12 @@ func (e *EmailTakenError) Error() string {
 	return fmt.Sprintf("e-mail %s belongs to contact %s", e.Email, e.Holder)
 }
 
+// BlockedError refuses an e-mail address that is on the block list.
+type BlockedError struct{ Email string }
+
+// Error names the address.
+func (e *BlockedError) Error() string { return fmt.Sprintf("e-mail %s is on the block list", e.Email) }
+
 // ActiveRunError refuses a new run because another one of the same workflow is not over.
 type ActiveRunError struct{ Run string }
 

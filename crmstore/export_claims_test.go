@@ -7,7 +7,7 @@ import (
 
 // ClaimOf is where the claim to an address stands.
 func ClaimOf(s *Store, address string, partitions int) (key, field string) {
-	p := placeOf(address, partitions)
+	p := s.placer(partitions).place(address)
 	return s.keyClaims(p.bucket, p.part), p.field
 }
 
@@ -32,6 +32,9 @@ func AgeClaims(ctx context.Context, s *Store, buckets int) error {
 				return err
 			}
 			for field, claim := range claims {
+				if isBlock(claim) {
+					continue
+				}
 				b := []byte(claim)
 				stamp := binary.LittleEndian.Uint64(b[8:])
 				binary.LittleEndian.PutUint64(b[8:], stamp-3_600_000<<stampMillis)

@@ -74,3 +74,6 @@ func AssociateUntil(ctx context.Context, s *Store, pairs []Pair, add bool, steps
 func Dissolve(ctx context.Context, s *Store, o ObjectType, ids []ID) error {
 	return s.dissolve(ctx, o, ids)
 }
+
+// KeyErasing is the hash of permanent deletions that are not finished.
+func KeyErasing(s *Store) string { return s.keyErasing() }

@@ -18,6 +18,7 @@ func (k partitionKeys) cnt() string             { return string(k) + "cnt" }
 func (k partitionKeys) log() string             { return string(k) + "log" }
 func (k partitionKeys) assoc() string           { return string(k) + "assoc" }
 func (k partitionKeys) free() string            { return string(k) + "free" }
+func (k partitionKeys) tomb() string            { return string(k) + "tomb" }
 func (k partitionKeys) col(property int) string { return string(k) + "col:" + strconv.Itoa(property) }
 
 func (k partitionKeys) list(number int) string     { return string(k) + "list:" + strconv.Itoa(number) }

@@ -2,7 +2,7 @@ package crmstore
 
 // Keys of the account as a whole: all under the hash tag {account}, so that one script may touch several.
 //
-//	crm:{account}:account          hash    layout, tier, partitions, created
+//	crm:{account}:account          hash    layout, tier, partitions, created, key (32 bytes)
 //	crm:{account}:schema           hash    <object> → properties (JSON); <object>:v → version
 //	crm:{account}:users            hash    name → "<version> <JSON>"
 //	crm:{account}:refusals         hash    permission → how often it was missing

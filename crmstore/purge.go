@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 )
@@ -40,8 +41,8 @@ const purgeAtOnce = 4096
 
 var scriptPurge = mustScript("purge")
 
-// Purge removes records that have been in the bin for [Retention] for good: record, cells, list bits, enrollments; their
-// slots become free. The work is done in scripts of at most 64 records, each of which removes its records wholly and
+// Purge removes records that have been in the bin for [Retention] for good: record, cells, list bits, enrollments,
+// associations; their slots become free. The work is done in scripts of at most 64 records, each of which removes its records wholly and
 // adds one audit event with their ids. It may be interrupted and repeated at any time; records that somebody restores
 // or changes meanwhile stay. So do records whose slot is in doubt: [Store.Doctor] comes first then. By hand it needs
 // the permission super-admin.
@@ -112,21 +113,35 @@ func appendExpired(ids []ID, c *Columns, last uint64) []ID {
 // purgeExpired removes those of the records that the record itself, which is the truth, says to have expired.
 func (s *Store) purgeExpired(ctx context.Context, o ObjectType, ids []ID, last uint64, facts []byte) (purged int64, err error) {
 	targets, err := s.binned(ctx, o, ids, last)
-	if err != nil || len(targets) == 0 {
+	if err != nil || len(targets.list) == 0 {
 		return 0, err
 	}
-	done, err := s.forget(ctx, o, targets, facts)
+	done, err := s.forget(ctx, o, targets, forgetting{event: "purge", facts: facts})
 	return int64(len(done)), err
 }
 
+// binTargets are records in the bin at the versions that were read, and the runs that put them there.
+type binTargets struct {
+	list []Target
+	runs []string
+}
+
+func (t *binTargets) ids() []ID {
+	ids := make([]ID, len(t.list))
+	for i := range t.list {
+		ids[i] = t.list[i].ID
+	}
+	return ids
+}
+
 // binned finds out the versions of those of the records that went into the bin at the instant of the cell last, or before.
-func (s *Store) binned(ctx context.Context, o ObjectType, ids []ID, last uint64) ([]Target, error) {
+func (s *Store) binned(ctx context.Context, o ObjectType, ids []ID, last uint64) (t binTargets, err error) {
 	partitions, err := s.Partitions(ctx)
 	if err != nil {
-		return nil, err
+		return t, err
 	}
 	want, _ := byPartition(ids, partitions)
-	var targets []Target
+	runs := map[string]bool{}
 	err = s.fetch(ctx, o, want, func(i int, values []any) error {
 		for j, v := range values {
 			bytes, _ := v.(string)
@@ -134,11 +149,15 @@ func (s *Store) binned(ctx context.Context, o ObjectType, ids []ID, last uint64)
 			if err != nil || h.archived == 0 || h.archived > last {
 				continue // it is gone, restored, or damaged, which doctor tells
 			}
-			targets = append(targets, Target{ID: want[i].IDs[j], Slot: h.slot, Version: h.version})
+			if facts, err := parseFacts(view(bytes)[headerSize : headerSize+h.factsLen]); err == nil && facts.Run != "" {
+				runs[facts.Run] = true
+			}
+			t.list = append(t.list, Target{ID: want[i].IDs[j], Slot: h.slot, Version: h.version})
 		}
 		return nil
 	})
-	return targets, err
+	t.runs = slices.Sorted(maps.Keys(runs))
+	return t, err
 }
 
 // traces are the keys in which a record leaves something behind, beside its own bytes.
@@ -194,8 +213,15 @@ func (t *traces) keys(k partitionKeys) []string {
 	return keys
 }
 
+// forgetting is how records are removed: the audit event that stays, who and why, and whether tombstones are put up.
+type forgetting struct {
+	event      string
+	facts      []byte
+	tombstones bool
+}
+
 // forget removes records in the bin that are still at the version that was read, and says which it removed.
-func (s *Store) forget(ctx context.Context, o ObjectType, targets []Target, facts []byte) ([]ID, error) {
+func (s *Store) forget(ctx context.Context, o ObjectType, targets binTargets, f forgetting) ([]ID, error) {
 	partitions, err := s.Partitions(ctx)
 	if err != nil {
 		return nil, err
@@ -204,18 +230,33 @@ func (s *Store) forget(ctx context.Context, o ObjectType, targets []Target, fact
 	if err != nil {
 		return nil, err
 	}
+	if err := s.dissolve(ctx, o, targets.ids()); err != nil {
+		return nil, err
+	}
+	others, err := s.objectTypes(ctx)
+	if err != nil {
+		return nil, err
+	}
+	types := make([]any, len(others))
+	for i, other := range others {
+		types[i] = string(other)
+	}
+	t.workflows = append(t.workflows, targets.runs...) // a deletion by hand enrolls under its own name
 	free := binary.LittleEndian.AppendUint64(nil, FreeCell)
-	g := groupBy(len(targets), partitions, func(i int) int { return targets[i].ID.Partition(partitions) })
+	tombs := 0
+	if f.tombstones {
+		tombs = 1
+	}
+	g := groupBy(len(targets.list), partitions, func(i int) int { return targets.list[i].ID.Partition(partitions) })
 	var calls []call
 	var parts [][]int
 	for _, p := range g.used() {
 		k := s.partition(o, p)
-		keys := append([]string{k.rec(), k.ids(), k.arch(), k.cnt(), k.log(), k.free()}, t.keys(k)...)
+		keys := append([]string{k.rec(), k.ids(), k.arch(), k.cnt(), k.log(), k.free(), k.tomb(), k.assoc()}, t.keys(k)...)
 		for part := range slices.Chunk(g.of(p), targetsPerCall) {
 			parts = append(parts, part)
-			calls = append(calls, call{scriptPurge, keys, []any{
-				wall(), facts, free, len(t.columns), len(t.lists), packTargets(targets, part),
-			}})
+			args := []any{wall(), f.facts, free, len(t.columns), len(t.lists), f.event, tombs, packTargets(targets.list, part)}
+			calls = append(calls, call{scriptPurge, keys, append(args, types...)})
 		}
 	}
 	told := make([]string, len(calls))
@@ -230,7 +271,7 @@ func (s *Store) forget(ctx context.Context, o ObjectType, targets []Target, fact
 	for i, text := range told {
 		for j := range text {
 			if text[j] == '1' {
-				gone = append(gone, targets[parts[i][j]].ID)
+				gone = append(gone, targets.list[parts[i][j]].ID)
 			}
 		}
 	}

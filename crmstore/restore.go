@@ -18,6 +18,7 @@ const (
 	NotThere                    // no such record (never was, or purged)
 	EmailTaken                  // a live contact holds its e-mail: see Holder
 	NotByThatRun                // OnlyRun was given and another run or person archived it
+	EmailBlocked                // its e-mail is on the block list
 )
 
 // RestoreResult is one record's result.
@@ -158,6 +159,11 @@ func (r *restoring) wantAddresses(ctx context.Context) error {
 		a := r.addresses[texts[i]]
 		switch {
 		case a == nil: // no e-mail
+		case a.blocked:
+			for _, i := range d.items {
+				r.results[i].Outcome = EmailBlocked
+			}
+			continue
 		case a.now != nil && a.now.stored != nil && a.now.stored.Deletion != nil:
 			d.lost = true // another one of this pass comes first; see then
 		case a.now != nil:

@@ -44,7 +44,8 @@ type base struct {
 	volatile bool
 	leave    func() error // ends what opening started, after the client is closed; may be nil
 
-	partitions atomic.Int64 // 0 = not read yet
+	partitions atomic.Int64                   // 0 = not read yet
+	key        atomic.Pointer[[claimKey]byte] // of places of claims; read with the partitions
 	schemas    schemaCache
 	patience   time.Duration // of doctor with associations that look half-written
 	windows    windowPools

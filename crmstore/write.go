@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 )
 
@@ -35,11 +36,14 @@ const (
 type WriteResult struct {
 	ID      ID // 0 when refused before it had one
 	Outcome WriteOutcome
-	Err     error // with Refused: *EmailTakenError, ErrArchived, ErrNotFound (UpdateOnly), ErrExists (CreateOnly), ErrConflict, or what is wrong with an assignment
+	Err     error // with Refused: *EmailTakenError, *BlockedError, ErrArchived, ErrErased, ErrNotFound (UpdateOnly), ErrExists (CreateOnly), ErrConflict, or what is wrong with an assignment
 }
 
 // ErrArchived refuses a change to a record that is in the bin.
 var ErrArchived = errors.New("record is in the bin; restore it first")
+
+// ErrErased refuses a record whose id was deleted permanently: that id is never used again.
+var ErrErased = errors.New("record was deleted permanently; its id is never used again")
 
 // WriteMode narrows an upsert.
 type WriteMode uint8
@@ -96,6 +100,9 @@ type writer struct {
 	batch      []Upsert
 	results    []WriteResult
 	written    func(*round) // told of each round that was written; nil = nobody is
+
+	mu     sync.Mutex  // guards erased while scripts are sent two windows at a time
+	erased map[ID]bool // ids of the batch that were deleted permanently
 }
 
 func (s *Store) newWriter(ctx context.Context, o ObjectType, mode WriteMode, c Cause, at time.Time) (*writer, error) {

@@ -242,6 +242,11 @@ func (r *round) write(ctx context.Context, acts []act) error {
 			for _, d := range a.drafts {
 				d.lost = replies[i] != int64(1)
 			}
+			if replies[i] == int64(2) {
+				if err := r.readTombstones(ctx, a); err != nil {
+					return err
+				}
+			}
 			continue
 		}
 		done, err := outcomes(replies[i], len(a.drafts))
@@ -253,6 +258,24 @@ func (r *round) write(ctx context.Context, acts []act) error {
 		}
 	}
 	return nil
+}
+
+// readTombstones finds out which of the new records have an id that was deleted permanently.
+func (r *round) readTombstones(ctx context.Context, a act) error {
+	ids := make([]ID, len(a.drafts))
+	for i, d := range a.drafts {
+		ids[i] = d.id
+	}
+	found, err := r.store.tombstones(ctx, r.object, ids)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.erased == nil {
+		r.erased = make(map[ID]bool)
+	}
+	for id := range found {
+		r.erased[id] = true
+	}
+	return err
 }
 
 // insertCall makes the script for new records: their properties, and one run of cells for each column that any of
@@ -280,7 +303,7 @@ func (r *round) insertCall(a act) call {
 		}
 	}
 	args[0], args[1], args[2] = wall(), r.facts, ids
-	names := []string{keys.rec(), keys.ids(), keys.arch(), keys.cnt(), keys.log(), keys.free()}
+	names := []string{keys.rec(), keys.ids(), keys.arch(), keys.cnt(), keys.log(), keys.free(), keys.tomb()}
 	for number, run := range runs {
 		if run != nil {
 			names = append(names, keys.col(number))

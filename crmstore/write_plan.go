@@ -133,6 +133,10 @@ func (r *round) apply(i int) bool {
 	d := r.byID[u.ID]
 	if u.ID == 0 && wanted != "" {
 		a := r.addresses[wanted]
+		if a.blocked {
+			r.refuse(i, 0, &BlockedError{Email: wanted})
+			return true
+		}
 		if a.busy || a.leaving() {
 			r.waits = a.busy
 			return false
@@ -171,6 +175,8 @@ func (r *round) judge(d *draft) error {
 		return ErrExists
 	case !d.exists && r.mode == UpdateOnly:
 		return ErrNotFound
+	case r.erased[d.id]:
+		return ErrErased
 	case !d.exists && d.id > MaxGivenID:
 		return fmt.Errorf("record id %d: a new record brings along at most %d", d.id, MaxGivenID)
 	}
@@ -183,6 +189,10 @@ func (r *round) move(i int, d *draft, wanted string) bool {
 	if wanted != "" {
 		a = r.addresses[wanted]
 		switch {
+		case a.blocked:
+			r.refuse(i, r.batch[i].ID, &BlockedError{Email: wanted})
+			d.concerns(i)
+			return false
 		case a.busy:
 			r.waits = true
 			return false

@@ -30,6 +30,7 @@ type Unrestored struct {
 // Why an undo does not restore a contact.
 const (
 	UndoEmailTaken   = "its e-mail belongs to another contact now"
+	UndoEmailBlocked = "its e-mail is on the block list"
 	UndoLive         = "it was restored before"
 	UndoDeletedAgain = "it was restored and deleted again since, by another run or by hand"
 	UndoGone         = "it was deleted for good"
@@ -184,6 +185,8 @@ func unrestored(res crmstore.RestoreResult) Unrestored {
 	switch res.Outcome {
 	case crmstore.EmailTaken:
 		u.Reason, u.Holder = UndoEmailTaken, res.Holder
+	case crmstore.EmailBlocked:
+		u.Reason = UndoEmailBlocked
 	case crmstore.NotArchived:
 		u.Reason = UndoLive
 	case crmstore.NotByThatRun:

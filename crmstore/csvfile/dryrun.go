@@ -27,11 +27,52 @@ func (im *importer) look(ctx context.Context, batch []crmstore.Upsert) ([]crmsto
 	for _, r := range records {
 		byID[r.ID] = r
 	}
+	never, err := im.never(ctx, batch)
+	if err != nil {
+		return nil, err
+	}
 	results := make([]crmstore.WriteResult, len(batch))
 	for i := range batch {
-		results[i] = im.foresee(&batch[i], holders[i], byID[target(&batch[i], holders[i])])
+		results[i] = im.foresee(&batch[i], holders[i], byID[target(&batch[i], holders[i])], never[i])
 	}
 	return results, nil
+}
+
+// never says for each upsert why it can never make a record: its e-mail address is blocked, or its id was deleted
+// permanently; nil when nothing keeps it from that.
+func (im *importer) never(ctx context.Context, batch []crmstore.Upsert) ([]error, error) {
+	never := make([]error, len(batch))
+	if im.o.Object != crmstore.Contact {
+		return never, nil
+	}
+	emails, ids := make([]string, len(batch)), make([]crmstore.ID, 0, len(batch))
+	for i := range batch {
+		emails[i] = im.emailOf(&batch[i])
+		if batch[i].ID != 0 {
+			ids = append(ids, batch[i].ID)
+		}
+	}
+	blocks, err := im.store.CheckAddresses(ctx, emails)
+	if err != nil {
+		return nil, err
+	}
+	tombs, err := im.store.Tombstones(ctx, im.o.Object, ids)
+	if err != nil {
+		return nil, err
+	}
+	erased := make(map[crmstore.ID]bool, len(tombs))
+	for _, t := range tombs {
+		erased[t.ID] = true
+	}
+	for i := range batch {
+		switch {
+		case erased[batch[i].ID]:
+			never[i] = crmstore.ErrErased
+		case emails[i] != "" && blocks[i].Blocked:
+			never[i] = &crmstore.BlockedError{Email: strings.ToLower(strings.TrimSpace(emails[i]))}
+		}
+	}
+	return never, nil
 }
 
 // target is the record that an upsert is about, 0 when it is a new one.
@@ -43,7 +84,7 @@ func target(u *crmstore.Upsert, holder crmstore.ID) crmstore.ID {
 }
 
 // foresee says what the store would do with one change of a record, nil when there is none yet.
-func (im *importer) foresee(u *crmstore.Upsert, holder crmstore.ID, r *crmstore.Record) crmstore.WriteResult {
+func (im *importer) foresee(u *crmstore.Upsert, holder crmstore.ID, r *crmstore.Record, never error) crmstore.WriteResult {
 	w := crmstore.WriteResult{ID: target(u, holder), Outcome: crmstore.Refused}
 	there := r != nil || im.made.has(u, im.emailOf(u))
 	switch {
@@ -55,6 +96,8 @@ func (im *importer) foresee(u *crmstore.Upsert, holder crmstore.ID, r *crmstore.
 		w.Err = crmstore.ErrExists
 	case !there && im.o.Mode == crmstore.UpdateOnly:
 		w.Err = crmstore.ErrNotFound
+	case never != nil && !im.holds(r, u):
+		w.Err = never
 	case holder != 0 && holder != w.ID:
 		w.Err = &crmstore.EmailTakenError{Email: im.emailOf(u), Holder: holder}
 	case !there:
@@ -114,6 +157,11 @@ func (im *importer) holders(ctx context.Context, batch []crmstore.Upsert) ([]crm
 		emails[i] = im.emailOf(&batch[i])
 	}
 	return im.store.FindByEmails(ctx, emails)
+}
+
+// holds reports whether the record has the e-mail address that the upsert assigns.
+func (im *importer) holds(r *crmstore.Record, u *crmstore.Upsert) bool {
+	return r != nil && strings.EqualFold(strings.TrimSpace(r.Value(crmstore.PropertyEmail).Text()), strings.TrimSpace(im.emailOf(u)))
 }
 
 // emailOf is the e-mail address that an upsert of a contact assigns, "" when it assigns none.

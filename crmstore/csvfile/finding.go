@@ -38,6 +38,8 @@ const (
 	DuplicateID     Code = "duplicate-id"
 	DuplicateEmail  Code = "duplicate-email"
 	EmailTaken      Code = "email-taken"
+	EmailBlocked    Code = "email-blocked"
+	Erased          Code = "erased"
 	InBin           Code = "in-bin"
 	NotThere        Code = "not-there"
 	ThereAlready    Code = "there-already"

@@ -229,11 +229,16 @@ func (im *importer) refusal(line int, u *crmstore.Upsert, w crmstore.WriteResult
 		who += " " + id.String()
 	}
 	var taken *crmstore.EmailTakenError
+	var blocked *crmstore.BlockedError
 	switch {
+	case errors.As(w.Err, &blocked):
+		return Finding{Code: EmailBlocked, Line: line, Message: blocked.Error(), Help: "its owner was deleted permanently, or it was blocked by hand; see: workflow blocklist --help"}
 	case errors.As(w.Err, &taken):
 		return Finding{Code: EmailTaken, Line: line, Message: taken.Error(), Help: "an e-mail address belongs to one contact at a time"}
 	case errors.Is(w.Err, crmstore.ErrArchived):
 		return Finding{Code: InBin, Line: line, Message: who + " is in the bin", Help: "restore it first"}
+	case errors.Is(w.Err, crmstore.ErrErased):
+		return Finding{Code: Erased, Line: line, Message: who + " was deleted permanently", Help: "its id is never used again; leave the id out to make a new record"}
 	case errors.Is(w.Err, crmstore.ErrNotFound):
 		return Finding{Code: NotThere, Line: line, Message: "there is no such " + who, Help: "only records that exist are changed in this mode"}
 	case errors.Is(w.Err, crmstore.ErrExists):

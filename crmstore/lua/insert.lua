@@ -1,7 +1,7 @@
 -- insert adds new records of one partition with their column cells: in free slots first, then in new slots at the end.
--- KEYS: 1 records, 2 ids column, 3 archived-at column, 4 counters, 5 log, 6 free slots, 7.. columns
+-- KEYS: 1 records, 2 ids column, 3 archived-at column, 4 counters, 5 log, 6 free slots, 7 tombstones, 8.. columns
 -- ARGV: 1 wall (ms), 2 facts, 3 ids (8 bytes each), 4.. each record's properties, then one run of cells for each column
--- Returns: 1 added, 0 nothing changed since one of the ids is there already
+-- Returns: 1 added, 0 nothing changed since one of the ids is there already, 2 nothing changed since one has a tombstone
 -- Cost: the records, twice; one SETRANGE per column and run of neighbouring slots
 -- Uses: slots record log
 local ids = {}
@@ -14,6 +14,14 @@ for i = 1, #ids do
     return 0
   end
 end
+if redis.call('EXISTS', KEYS[7]) == 1 then
+  local tombs = redis.call('HMGET', KEYS[7], unpack(ids))
+  for i = 1, #ids do
+    if tombs[i] then
+      return 2
+    end
+  end
+end
 local slots = take_slots(KEYS[6], KEYS[2], #ids)
 local fields = {}
 for i, id in ipairs(ids) do
@@ -23,8 +31,8 @@ end
 redis.call('HSET', KEYS[1], unpack(fields))
 set_each(KEYS[2], slots, ARGV[3])
 set_cells(KEYS[3], slots, live_cell)
-for i = 7, #KEYS do
-  set_each(KEYS[i], slots, ARGV[i - 3 + #ids])
+for i = 8, #KEYS do
+  set_each(KEYS[i], slots, ARGV[i - 4 + #ids])
 end
 redis.call('HINCRBY', KEYS[4], 'live', #ids)
 log_event(KEYS[5], ARGV[1], 'create', ARGV[3], ARGV[2], '')

@@ -1,29 +1,37 @@
 -- purge removes records of one partition that are in the bin, if they are still as they were read: record, cells, list
--- bits and enrollments. Their slots become free. What stays is one audit event with the ids. A record whose slot is not
--- its own by the ids column is left to doctor: the slot's cells may be another record's.
--- KEYS: 1 records, 2 ids column, 3 archived-at column, 4 counters, 5 log, 6 free slots, 7.. columns, lists, enrollments
--- ARGV: 1 wall (ms), 2 facts, 3 archived-at cell of a free slot, 4 how many columns, 5 how many lists, 6 targets: id and version each
--- Returns: a character per target: 1 purged, 0 not in the bin at that version, 2 its slot is not its own
+-- bits and enrollments. Their slots become free. What stays is one audit event with the ids and, of a permanent deletion,
+-- a tombstone for each: the facts. A record whose slot is not its own by the ids column is left to doctor: the slot's
+-- cells may be another record's; so is one that still has associations, which must be dissolved at both ends first.
+-- KEYS: 1 records, 2 ids column, 3 archived-at column, 4 counters, 5 log, 6 free slots, 7 tombstones, 8 associations, 9.. columns, lists, enrollments
+-- ARGV: 1 wall (ms), 2 facts, 3 archived-at cell of a free slot, 4 how many columns, 5 how many lists, 6 audit event, 7 tombstones (1: with, 0: without), 8 targets: id and version each, 9.. object types that others may be of
+-- Returns: a character per target: 1 purged, 0 not in the bin at that version, 2 its slot is not its own, 3 it has associations
 -- Cost: the records, once; one SETRANGE per column and run of neighbouring slots, one SETBIT per list and record
--- Uses: slots record log
+-- Uses: slots record associations log
 local ids, keys = {}, {}
-for i = 1, #ARGV[6], 16 do
-  ids[#ids + 1] = string.sub(ARGV[6], i, i + 7)
+for i = 1, #ARGV[8], 16 do
+  ids[#ids + 1] = string.sub(ARGV[8], i, i + 7)
 end
-for i = 7, #KEYS do
+for i = 9, #KEYS do
   keys[#keys + 1] = KEYS[i]
 end
 local columns, lists = tonumber(ARGV[4]), tonumber(ARGV[5])
 local records = redis.call('HMGET', KEYS[1], unpack(ids))
+local types = {}
+for i = 9, #ARGV do
+  types[#types + 1] = ARGV[i]
+end
+local tied = has_association(KEYS[8], ids, types)
 local outcome, gone, slots, done = {}, {}, {}, {}
 for i, id in ipairs(ids) do
   local old = records[i]
   outcome[i] = '0'
-  if old and not done[id] and string.sub(old, 1, 8) == string.sub(ARGV[6], 16 * i - 7, 16 * i)
+  if old and not done[id] and string.sub(old, 1, 8) == string.sub(ARGV[8], 16 * i - 7, 16 * i)
       and string.sub(old, 13, 20) ~= live_cell then
     local slot = slot_of(old)
     outcome[i] = '2'
-    if redis.call('GETRANGE', KEYS[2], 8 * slot, 8 * slot + 7) == id then
+    if tied[i] then
+      outcome[i] = '3'
+    elseif redis.call('GETRANGE', KEYS[2], 8 * slot, 8 * slot + 7) == id then
       outcome[i] = '1'
       done[id] = true
       gone[#gone + 1] = id
@@ -43,6 +51,11 @@ if #gone > 0 then
   redis.call('RPUSH', KEYS[6], unpack(slots))
   redis.call('HINCRBY', KEYS[4], 'archived', -#gone)
   redis.call('HINCRBY', KEYS[4], 'purged', #gone)
-  log_event(KEYS[5], ARGV[1], 'purge', table.concat(gone), ARGV[2], '')
+  if ARGV[7] == '1' then
+    for _, id in ipairs(gone) do
+      redis.call('HSET', KEYS[7], id, ARGV[2])
+    end
+  end
+  log_event(KEYS[5], ARGV[1], ARGV[6], table.concat(gone), ARGV[2], '')
 end
 return table.concat(outcome)

@@ -53,6 +53,7 @@ func said(code int) error { return &problem{code: code, said: true} }
 func (s *session) explain(ctx context.Context, err error) *problem {
 	var p *problem
 	var taken *crmstore.EmailTakenError
+	var blocked *crmstore.BlockedError
 	var active *crmstore.ActiveRunError
 	var denied *crmstore.PermissionError
 	var refused *workflow.RefusedError
@@ -87,6 +88,13 @@ func (s *session) explain(ctx context.Context, err error) *problem {
 		}
 	case errors.As(err, &taken):
 		return &problem{code: exitRefused, reason: "email-taken", message: err.Error(), help: "see it: workflow records get " + taken.Holder.String()}
+	case errors.As(err, &blocked):
+		return &problem{
+			code: exitRefused, reason: "email-blocked", message: err.Error(),
+			help: "somebody may take the block away: workflow blocklist remove " + blocked.Email,
+		}
+	case errors.Is(err, crmstore.ErrNoAddress):
+		return &problem{code: exitUsage, message: err.Error()}
 	case errors.As(err, &active):
 		return &problem{code: exitRefused, reason: "active-run", message: err.Error(), help: "see it: workflow runs " + active.Run}
 	case errors.Is(err, crmstore.ErrArchived):

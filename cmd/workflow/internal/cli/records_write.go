@@ -61,7 +61,8 @@ func (s *session) write(ctx context.Context, store *crmstore.Store, o crmstore.O
 	r := results[0]
 	if r.Outcome == crmstore.Refused {
 		var taken *crmstore.EmailTakenError
-		if errors.As(r.Err, &taken) || id == 0 {
+		var blocked *crmstore.BlockedError
+		if errors.As(r.Err, &taken) || errors.As(r.Err, &blocked) || id == 0 {
 			return r.Err
 		}
 		return &problem{code: exitRefused, reason: refusedReason(r.Err), message: string(o) + " " + id.String() + ": " + r.Err.Error()}
@@ -77,6 +78,8 @@ func refusedReason(err error) string {
 		return "not-found"
 	case errors.Is(err, crmstore.ErrArchived):
 		return "archived"
+	case errors.Is(err, crmstore.ErrErased):
+		return "erased"
 	}
 	return ""
 }

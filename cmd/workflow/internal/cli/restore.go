@@ -178,7 +178,7 @@ type restoredDocument struct {
 
 type restoredEntry struct {
 	ID      crmstore.ID `json:"id"`
-	Outcome string      `json:"outcome"` // live, not_found, email_taken, other_run
+	Outcome string      `json:"outcome"` // live, not_found, email_taken, email_blocked, other_run
 	Holder  crmstore.ID `json:"holder,omitempty"`
 }
 
@@ -187,6 +187,7 @@ var restoreWords = map[crmstore.RestoreOutcome][2]string{
 	crmstore.NotArchived:  {"live", "is not in the bin"},
 	crmstore.NotThere:     {"not_found", "does not exist (any more)"},
 	crmstore.EmailTaken:   {"email_taken", "its e-mail address now belongs to "},
+	crmstore.EmailBlocked: {"email_blocked", "its e-mail address is on the block list"},
 	crmstore.NotByThatRun: {"other_run", "was deleted again by somebody else since"},
 }
 

@@ -1,0 +1,36 @@
+package crmstore
+
+import "context"
+
+// examineErasures finds permanent deletions that were begun and not finished, and finishes them.
+func (d *doctor) examineErasures(ctx context.Context) error {
+	if d.object != Contact {
+		return nil
+	}
+	ids, err := d.store.unfinished(ctx)
+	if err != nil || len(ids) == 0 {
+		return err
+	}
+	if d.repair {
+		if _, err := d.store.FinishErasures(ctx); err != nil {
+			return err
+		}
+	}
+	for _, id := range ids {
+		p := Problem{Code: problemErasure, ID: id, Detail: "its permanent deletion was interrupted", Repaired: d.repair}
+		if err := d.report(p); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// compareTombs finds records that were deleted permanently and are there all the same. Who they are is for a person to
+// find out: deleting one again is no repair.
+func (x *examination) compareTombs() {
+	for _, name := range x.tombs {
+		if _, ok := x.body.records[name]; ok && len(name) == 8 {
+			x.foundf(problemRecord, IDFromBytes(view(name)), "it was deleted permanently, and is there all the same")
+		}
+	}
+}

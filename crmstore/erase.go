@@ -1,0 +1,346 @@
+package crmstore
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// EraseOrder says who deletes contacts permanently, and why. There is no way back.
+type EraseOrder struct {
+	Cause    Cause // Run names the act, in the audit log and on the tombstones; "" = one is made from At
+	At       time.Time
+	Progress func(done, total int64) // contacts; nil = nobody is told
+}
+
+// EraseOutcome says what became of one contact.
+type EraseOutcome uint8
+
+// The outcomes of a permanent deletion.
+const (
+	Erased       EraseOutcome = iota + 1
+	ErasedBefore              // there is a tombstone already
+	NothingThere              // no such contact: never was, or purged
+)
+
+// EraseResult is one contact's result.
+type EraseResult struct {
+	ID      ID           `json:"id"`
+	Outcome EraseOutcome `json:"-"`
+	Blocked bool         `json:"blocked"`          // its e-mail address is on the block list
+	Holder  ID           `json:"holder,omitempty"` // another, live contact has the same address, which is therefore not blocked
+}
+
+// EraseReport is what a permanent deletion did, and what it left for a person to do.
+type EraseReport struct {
+	Run      string        `json:"run"`
+	Results  []EraseResult `json:"results"`  // in the order asked
+	Mentions []Mention     `json:"mentions"` // what still names one of the contacts
+}
+
+// Mention is something that people wrote and that holds the name, the e-mail address or the phone number of a contact
+// that was deleted permanently. It is left as it is: changing it would change what it does.
+type Mention struct {
+	Kind string `json:"kind"` // workflow, list, run or user
+	Name string `json:"name"`
+}
+
+// erasedAtOnce is how many contacts are erased together: the logs are looked through once for all of them.
+const erasedAtOnce = 256
+
+// Erase deletes contacts permanently, live ones and those in the bin: record, columns, list bits, associations,
+// enrollments, and in the audit log all events about the contact alone; in all other events and in ended runs its name,
+// e-mail address and phone numbers are overwritten. What stays is a tombstone and one audit event, with id, time, user
+// and run. The e-mail address goes onto the block list. Results are in the order of ids.
+//
+// The intent is saved first. When the machine fails half-way, or the process dies, the next call, [Store.FinishErasures]
+// or [Store.Doctor] with repair finishes it. It needs the permission permanently-delete, and no other.
+func (s *Store) Erase(ctx context.Context, o EraseOrder, ids []ID) (EraseReport, error) {
+	if err := s.require(ctx, Contact, CanPermanentlyDelete); err != nil {
+		return EraseReport{}, err
+	}
+	report := EraseReport{Run: o.Cause.Run, Results: make([]EraseResult, len(ids)), Mentions: []Mention{}}
+	if report.Run == "" {
+		report.Run = "permanent@" + o.At.UTC().Format("2006-01-02T15:04:05.000Z")
+	}
+	if _, err := s.FinishErasures(ctx); err != nil {
+		return report, err
+	}
+	intent := erasureIntent{Run: report.Run, At: o.At.UnixMilli(), Actor: s.by(o.Cause).Actor, Reason: o.Cause.Reason}
+	unique := slices.Clone(ids)
+	slices.Sort(unique)
+	unique = slices.Compact(unique)
+	results := make(map[ID]EraseResult, len(unique))
+	done := 0
+	for part := range slices.Chunk(unique, erasedAtOnce) {
+		e := s.newErasure(intent, part)
+		if err := e.all(ctx); err != nil {
+			return report, fmt.Errorf("delete %s permanently: %w", Contact.Plural(), err)
+		}
+		maps.Copy(results, e.results)
+		report.Mentions = addMentions(report.Mentions, e.mentions)
+		if done += len(part); o.Progress != nil {
+			o.Progress(int64(done), int64(len(unique)))
+		}
+	}
+	for i, id := range ids {
+		report.Results[i] = results[id]
+	}
+	return report, nil
+}
+
+// erasureIntent is what is saved before anything is removed: enough to finish, and nothing about who the contact is.
+type erasureIntent struct {
+	Run    string `json:"run"`
+	At     int64  `json:"at"` // ms
+	Actor  string `json:"actor"`
+	Reason string `json:"reason,omitempty"`
+}
+
+// keyErasing is a hash: id (decimal) → intent (JSON).
+func (s *Store) keyErasing() string { return s.accountKey("erasing") }
+
+// FinishErasures finishes permanent deletions that were interrupted, under the names of those who began them, and says
+// how many contacts that were. It costs one small call when there are none. Whoever may do it began it, so that no
+// permission is asked for.
+func (s *Store) FinishErasures(ctx context.Context) (finished int, err error) {
+	texts, err := s.rdb.HGetAll(ctx, s.keyErasing()).Result()
+	if err != nil {
+		return 0, fmt.Errorf("read interrupted permanent deletions: %w", s.trouble(err))
+	}
+	acts := map[erasureIntent][]ID{}
+	for name, text := range texts {
+		id, err := ParseID(name)
+		var intent erasureIntent
+		if err == nil {
+			err = json.Unmarshal([]byte(text), &intent)
+		}
+		if err != nil {
+			return 0, fmt.Errorf("read interrupted permanent deletion of contact %s: %w", name, err)
+		}
+		acts[intent] = append(acts[intent], id)
+	}
+	for intent, ids := range acts {
+		slices.Sort(ids)
+		for part := range slices.Chunk(ids, erasedAtOnce) {
+			if err := s.newErasure(intent, part).all(ctx); err != nil {
+				return finished, fmt.Errorf("finish permanent deletion %s: %w", intent.Run, err)
+			}
+			finished += len(part)
+		}
+	}
+	return finished, nil
+}
+
+// erasure carries the permanent deletion of some contacts through.
+type erasure struct {
+	store    *Store // acts under the name of who began it, and is not asked for permissions
+	intent   erasureIntent
+	ids      []ID
+	schema   *Schema
+	results  map[ID]EraseResult
+	mentions []Mention
+}
+
+func (s *Store) newErasure(intent erasureIntent, ids []ID) *erasure {
+	return &erasure{
+		store: &Store{base: s.base, user: intent.Actor, system: true}, intent: intent, ids: ids,
+		results: make(map[ID]EraseResult, len(ids)),
+	}
+}
+
+// eraseTries is how often contacts are read again because somebody changes them all the time.
+const eraseTries = 50
+
+// all does everything, in an order in which each step needs only what the steps before it have left. The records go
+// last: as long as one is there, all that is to be looked for elsewhere can be read from it.
+func (e *erasure) all(ctx context.Context) error {
+	var err error
+	if e.schema, err = e.store.Schema(ctx, Contact); err != nil {
+		return err
+	}
+	there, err := e.look(ctx)
+	if err != nil {
+		return err
+	}
+	e.intent.Reason, _ = newNeedles(e.schema, there).overwrite(e.intent.Reason)
+	if err := e.saveIntents(ctx, there); err != nil {
+		return err
+	}
+	for tries := 0; len(there) > 0; tries++ {
+		if tries == eraseTries {
+			return fmt.Errorf("contact %s: %w", there[0].ID, ErrConflict)
+		}
+		if there, err = e.binAll(ctx, there); err != nil {
+			return err
+		}
+		if err := e.block(ctx, there); err != nil {
+			return err
+		}
+		if err := e.clean(ctx, there); err != nil {
+			return err
+		}
+		if err := e.remove(ctx, there); err != nil {
+			return err
+		}
+		if there, err = e.look(ctx); err != nil {
+			return err
+		}
+	}
+	if err := e.confirm(ctx); err != nil {
+		return err
+	}
+	return e.dropIntents(ctx)
+}
+
+// look reads the contacts that are there still, and judges those that are not.
+func (e *erasure) look(ctx context.Context) ([]*Record, error) {
+	there, err := e.store.Get(ctx, Contact, e.ids)
+	if err != nil {
+		return nil, err
+	}
+	is := make(map[ID]bool, len(there))
+	for _, r := range there {
+		is[r.ID] = true
+	}
+	tombs, err := e.store.tombstones(ctx, Contact, e.ids)
+	if err != nil {
+		return nil, err
+	}
+	for _, id := range e.ids {
+		if is[id] {
+			continue
+		}
+		result := e.results[id]
+		result.ID, result.Outcome = id, NothingThere
+		if t, ok := tombs[id]; ok {
+			if result.Outcome = ErasedBefore; t.Run == e.intent.Run {
+				result.Outcome = Erased
+			}
+		}
+		e.results[id] = result
+	}
+	return there, nil
+}
+
+func (e *erasure) saveIntents(ctx context.Context, there []*Record) error {
+	if len(there) == 0 {
+		return nil
+	}
+	text, err := json.Marshal(e.intent)
+	if err != nil {
+		return err
+	}
+	args := make([]any, 0, 2*len(there))
+	for _, r := range there {
+		args = append(args, r.ID.String(), text)
+	}
+	if err := e.store.rdb.HSet(ctx, e.store.keyErasing(), args...).Err(); err != nil {
+		return fmt.Errorf("save the intent: %w", e.store.trouble(err))
+	}
+	return nil
+}
+
+func (e *erasure) dropIntents(ctx context.Context) error {
+	names := make([]string, len(e.ids))
+	for i, id := range e.ids {
+		names[i] = id.String()
+	}
+	if err := e.store.rdb.HDel(ctx, e.store.keyErasing(), names...).Err(); err != nil {
+		return fmt.Errorf("drop the intent: %w", e.store.trouble(err))
+	}
+	return nil
+}
+
+// cause is the cause of all that the erasure does.
+func (e *erasure) cause() Cause {
+	return Cause{Actor: e.intent.Actor, Run: e.intent.Run, Reason: e.intent.Reason}
+}
+
+func (e *erasure) at() time.Time { return time.UnixMilli(e.intent.At).UTC() }
+
+// binAll puts live contacts into the bin, so that nobody changes them any more, and returns all of them as they are then.
+// The reason is not written down here: it may name somebody.
+func (e *erasure) binAll(ctx context.Context, there []*Record) ([]*Record, error) {
+	partitions, err := e.store.Partitions(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var batches []Archive
+	for _, r := range there {
+		if r.Deletion == nil {
+			batches = append(batches, Archive{Partition: r.ID.Partition(partitions), Targets: []Target{{ID: r.ID, Slot: r.Slot, Version: r.Version}}})
+		}
+	}
+	if len(batches) > 0 {
+		order := ArchiveOrder{Object: Contact, Cause: Cause{Actor: e.intent.Actor, Run: e.intent.Run}, At: e.at()}
+		if _, err := e.store.Archive(ctx, order, batches); err != nil {
+			return nil, err
+		}
+	}
+	ids := make([]ID, len(there))
+	for i, r := range there {
+		ids[i] = r.ID
+	}
+	now, err := e.store.Get(ctx, Contact, ids)
+	if err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(now, func(r *Record) bool { return r.Deletion == nil }), nil // restored meanwhile: in the next try
+}
+
+// remove removes the contacts that are still as they were when all else was cleaned.
+func (e *erasure) remove(ctx context.Context, there []*Record) error {
+	var targets binTargets
+	for _, r := range there {
+		targets.list = append(targets.list, Target{ID: r.ID, Slot: r.Slot, Version: r.Version})
+		if run := r.Deletion.Run; run != "" && !slices.Contains(targets.runs, run) {
+			targets.runs = append(targets.runs, run)
+		}
+	}
+	if len(targets.list) == 0 {
+		return nil
+	}
+	_, err := e.store.forget(ctx, Contact, targets, forgetting{
+		event: opErase, facts: appendFacts(nil, e.at(), e.cause()), tombstones: true,
+	})
+	return err
+}
+
+// opErase is the audit event that stays of a permanent deletion.
+const opErase = "permanent-delete"
+
+func addMentions(list, more []Mention) []Mention {
+	for _, m := range more {
+		if !slices.Contains(list, m) {
+			list = append(list, m)
+		}
+	}
+	slices.SortFunc(list, func(a, b Mention) int {
+		return strings.Compare(a.Kind+"\x00"+a.Name, b.Kind+"\x00"+b.Name)
+	})
+	return list
+}
+
+// unfinished are the contacts whose permanent deletion was begun and is not finished.
+func (s *Store) unfinished(ctx context.Context) ([]ID, error) {
+	names, err := s.rdb.HKeys(ctx, s.keyErasing()).Result()
+	if err != nil && !errors.Is(err, redis.Nil) {
+		return nil, fmt.Errorf("read interrupted permanent deletions: %w", s.trouble(err))
+	}
+	var ids []ID
+	for _, name := range names {
+		if id, err := ParseID(name); err == nil {
+			ids = append(ids, id)
+		}
+	}
+	slices.Sort(ids)
+	return ids, nil
+}

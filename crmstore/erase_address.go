@@ -1,0 +1,30 @@
+package crmstore
+
+import "context"
+
+// block puts the contacts' e-mail addresses onto the block list. An address that another, live contact has stays that
+// contact's.
+func (e *erasure) block(ctx context.Context, there []*Record) error {
+	texts := make([]string, 0, len(there))
+	for _, r := range there {
+		if text := normalAddress(r.Value(PropertyEmail).Text()); text != "" {
+			texts = append(texts, text)
+		}
+	}
+	if len(texts) == 0 {
+		return nil
+	}
+	found, err := e.store.setBlocks(ctx, texts, blockChange{add: true, cause: e.cause(), at: e.at()})
+	if err != nil {
+		return err
+	}
+	for _, r := range there {
+		one := found[normalAddress(r.Value(PropertyEmail).Text())]
+		e.results[r.ID] = EraseResult{ID: r.ID, Blocked: one.Blocked, Holder: one.Holder}
+	}
+	return nil
+}
+
+// confirm is the last step before the intent is dropped: all of it is done, and ids are those that this act erased. It
+// is carried out again when the process dies between the two.
+func (e *erasure) confirm(ctx context.Context) error { return nil }

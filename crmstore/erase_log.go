@@ -1,0 +1,368 @@
+package crmstore
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/redis/go-redis/v9"
+	"google.golang.org/protobuf/encoding/protowire"
+)
+
+// eventsPerRewrite is how many events one stretch of a rewrite copies.
+const eventsPerRewrite = 500
+
+var scriptRewriteLog = mustScript("rewrite_log")
+
+// clean takes the contacts out of all that is not their own: audit events about one of them alone go, and whatever
+// names them in other events and in ended runs is overwritten.
+func (e *erasure) clean(ctx context.Context, there []*Record) error {
+	if len(there) == 0 {
+		return nil
+	}
+	n := newNeedles(e.schema, there)
+	if err := e.sparesUsers(ctx, n); err != nil {
+		return err
+	}
+	if err := e.cleanLogs(ctx, n); err != nil {
+		return err
+	}
+	if err := e.cleanRuns(ctx, n); err != nil {
+		return err
+	}
+	return e.noteMentions(ctx, n)
+}
+
+// sparesUsers drops what is a user's name or address as well: who did what stays in the log.
+func (e *erasure) sparesUsers(ctx context.Context, n *needles) error {
+	users, err := e.store.users(ctx)
+	if err != nil {
+		return err
+	}
+	for _, u := range users {
+		if n.without([]string{u.Name, u.Email}) {
+			e.mentions = addMentions(e.mentions, []Mention{{"user", u.Name}})
+		}
+	}
+	return nil
+}
+
+// logPlace is a stream of audit events, with the keys that a rewrite needs.
+type logPlace struct {
+	log, fresh, turn string
+	own              map[string]bool // contacts (8 bytes of id) whose own events stand there and go; may be nil
+}
+
+func newLogPlace(key string) logPlace {
+	return logPlace{log: key, fresh: key + ":fresh", turn: key + ":turn"}
+}
+
+// logs are all streams of the account.
+func (e *erasure) logs(ctx context.Context) ([]logPlace, error) {
+	partitions, err := e.store.Partitions(ctx)
+	if err != nil {
+		return nil, err
+	}
+	list := []logPlace{newLogPlace(e.store.keyAccountLog())}
+	objects, err := e.store.objectTypes(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, o := range objects {
+		for p := range partitions {
+			place := newLogPlace(e.store.partition(o, p).log())
+			if o == Contact {
+				for _, id := range e.ids {
+					if id.Partition(partitions) == p {
+						if place.own == nil {
+							place.own = map[string]bool{}
+						}
+						b := id.Bytes()
+						place.own[string(b[:])] = true
+					}
+				}
+			}
+			list = append(list, place)
+		}
+	}
+	return list, nil
+}
+
+// cleanLogs looks through all streams, many at a time, and rewrites those in which something must go.
+func (e *erasure) cleanLogs(ctx context.Context, n *needles) error {
+	logs, err := e.logs(ctx)
+	if err != nil {
+		return err
+	}
+	ed := &editor{needles: n, clean: map[string]bool{}}
+	from := make([]string, len(logs)) // where the next page of each begins
+	todo := make([]int, len(logs))
+	for i := range logs {
+		from[i], todo[i] = "-", i
+	}
+	for len(todo) > 0 {
+		var rest []int
+		for part := range slices.Chunk(todo, readsPerWindow) {
+			pages, err := e.pages(ctx, logs, from, part)
+			if err != nil {
+				return err
+			}
+			for j, i := range part {
+				edits, err := ed.edits(pages[j], logs[i].own)
+				if err != nil {
+					return fmt.Errorf("look through %s: %w", logs[i].log, err)
+				}
+				switch {
+				case len(edits) > 0:
+					if err := e.rewrite(ctx, logs[i], ed); err != nil {
+						return err
+					}
+				case len(pages[j]) == eventsPerRewrite:
+					from[i] = "(" + pages[j][len(pages[j])-1].ID
+					rest = append(rest, i)
+				}
+			}
+		}
+		todo = rest
+	}
+	return nil
+}
+
+// pages reads the next page of the streams that part names.
+func (e *erasure) pages(ctx context.Context, logs []logPlace, from []string, part []int) ([][]redis.XMessage, error) {
+	pipe := e.store.rdb.Pipeline()
+	commands := make([]*redis.XMessageSliceCmd, len(part))
+	for j, i := range part {
+		commands[j] = pipe.XRangeN(ctx, logs[i].log, from[i], "+", eventsPerRewrite)
+	}
+	if _, err := pipe.Exec(ctx); err != nil {
+		return nil, fmt.Errorf("read audit log: %w", e.store.trouble(err))
+	}
+	pages := make([][]redis.XMessage, len(part))
+	for j := range part {
+		pages[j] = commands[j].Val()
+	}
+	return pages, nil
+}
+
+// rewriteTries is how often a stream is rewritten from its start because another erasure rewrites it too.
+const rewriteTries = 20
+
+// rewrite copies a stream with its edits, and puts the copy in its place. An event that is taken off a stream in place
+// would stay in the server's memory and on its disk, only marked.
+func (e *erasure) rewrite(ctx context.Context, place logPlace, ed *editor) error {
+	for range rewriteTries {
+		done, err := e.rewriteOnce(ctx, place, ed)
+		if err != nil {
+			return fmt.Errorf("rewrite audit log: %w", err)
+		}
+		if done {
+			return nil
+		}
+	}
+	return fmt.Errorf("rewrite audit log: %w", ErrConflict)
+}
+
+func (e *erasure) rewriteOnce(ctx context.Context, place logPlace, ed *editor) (done bool, err error) {
+	token, begin, from := rand.Text(), 1, "-"
+	for {
+		page, err := e.store.rdb.XRangeN(ctx, place.log, from, "+", eventsPerRewrite).Result()
+		if err != nil {
+			return false, e.store.trouble(err)
+		}
+		edits, err := ed.edits(page, place.own)
+		if err != nil {
+			return false, err
+		}
+		to := ""
+		if len(page) > 0 {
+			to = page[len(page)-1].ID
+		}
+		args := append([]any{token, begin, from, to}, edits...)
+		reply, err := e.store.run(ctx, scriptRewriteLog, []string{place.log, place.fresh, place.turn}, args...)
+		if err != nil {
+			return false, err
+		}
+		switch reply {
+		case int64(1):
+			return true, nil
+		case int64(-1):
+			return false, nil
+		}
+		if begin = 0; to != "" {
+			from = "(" + to
+		}
+	}
+}
+
+// editor says what becomes of audit events.
+type editor struct {
+	needles *needles
+	clean   map[string]bool // facts in which nothing was found; they repeat a lot
+}
+
+// cleanAtMost bounds the editor's memory.
+const cleanAtMost = 1 << 16
+
+// edits are the events of a page that do not stay as they are, as the script takes them.
+func (ed *editor) edits(page []redis.XMessage, own map[string]bool) (edits []any, err error) {
+	for _, event := range page {
+		ids, _ := event.Values["i"].(string)
+		if op, _ := event.Values["o"].(string); own[ids] && op != opErase {
+			edits = append(edits, event.ID, 0)
+			continue
+		}
+		fields := make([]any, 0, 2*len(event.Values))
+		changed := false
+		for _, name := range slices.Sorted(keysOf(event.Values)) {
+			value, _ := event.Values[name].(string)
+			after, found, err := ed.field(name, value)
+			if err != nil {
+				return nil, err
+			}
+			changed = changed || found
+			fields = append(fields, name, after)
+		}
+		if changed {
+			edits = append(append(edits, event.ID, len(fields)), fields...)
+		}
+	}
+	return edits, nil
+}
+
+func keysOf(values map[string]any) func(yield func(string) bool) {
+	return func(yield func(string) bool) {
+		for name := range values {
+			if !yield(name) {
+				return
+			}
+		}
+	}
+}
+
+// field is a field of an event without what must go. What, whom and in which run stays as it is: of the facts only the
+// reason is looked at.
+func (ed *editor) field(name, value string) (after string, found bool, err error) {
+	switch {
+	case name == "o" || name == "i" || ed.clean[value]:
+		return value, false, nil
+	case name == "f":
+		after, found, err = ed.facts(value)
+	default:
+		after, found = ed.needles.overwrite(value)
+	}
+	if !found && len(ed.clean) < cleanAtMost {
+		ed.clean[strings.Clone(value)] = true
+	}
+	return after, found, err
+}
+
+// facts overwrites within the reason; all sizes stay.
+func (ed *editor) facts(value string) (string, bool, error) {
+	for at := 0; at < len(value); {
+		n, typ, size := protowire.ConsumeTag(view(value)[at:])
+		if size < 0 {
+			return "", false, errFacts
+		}
+		length := protowire.ConsumeFieldValue(n, typ, view(value)[at+size:])
+		if length < 0 {
+			return "", false, errFacts
+		}
+		if n == factReason && typ == protowire.BytesType {
+			text, _ := protowire.ConsumeString(view(value)[at+size:])
+			end := at + size + length
+			after, found := ed.needles.overwrite(text)
+			return value[:end-len(text)] + after + value[end:], found, nil
+		}
+		at += size + length
+	}
+	return value, false, nil
+}
+
+// cleanRuns overwrites what names the contacts in what people wrote about ended runs. A run that is not over is left to
+// its owner, and mentioned.
+func (e *erasure) cleanRuns(ctx context.Context, n *needles) error {
+	runs, err := e.store.Runs(ctx, RunFilter{})
+	if err != nil {
+		return err
+	}
+	for _, r := range runs {
+		if !r.overwrite(n) {
+			continue
+		}
+		for range eraseTries {
+			if !r.State.Over() {
+				e.mentions = addMentions(e.mentions, []Mention{{"run", r.ID}})
+				break
+			}
+			if _, err = e.store.SaveRun(ctx, r); !errors.Is(err, ErrConflict) {
+				break
+			}
+			if r, err = e.store.Run(ctx, r.ID); err != nil || !r.overwrite(n) {
+				break
+			}
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// overwrite overwrites the texts that people wrote, and says whether there was anything.
+func (r *Run) overwrite(n *needles) (changed bool) {
+	texts := []*string{&r.Reason, &r.Why}
+	if r.Selection != nil {
+		own := *r.Selection
+		r.Selection = &own
+		texts = append(texts, &own.Where)
+	}
+	for _, text := range texts {
+		after, found := n.overwrite(*text)
+		*text, changed = after, changed || found
+	}
+	return changed
+}
+
+// noteMentions finds files of workflows and lists that name one of the contacts.
+func (e *erasure) noteMentions(ctx context.Context, n *needles) error {
+	workflows, err := e.store.Workflows(ctx)
+	if err != nil {
+		return err
+	}
+	for _, w := range workflows {
+		revisions, err := e.store.rdb.HVals(ctx, e.store.keyRevisions(w.Name)).Result()
+		if err != nil {
+			return fmt.Errorf("read revisions of workflow %s: %w", w.Name, e.store.trouble(err))
+		}
+		for _, text := range revisions {
+			var revision Revision
+			if err := json.Unmarshal([]byte(text), &revision); err != nil {
+				return fmt.Errorf("read revisions of workflow %s: %w", w.Name, err)
+			}
+			if n.found(string(revision.Source)) {
+				e.mentions = addMentions(e.mentions, []Mention{{"workflow", w.Name}})
+			}
+		}
+	}
+	objects, err := e.store.objectTypes(ctx)
+	if err != nil {
+		return err
+	}
+	for _, o := range objects {
+		lists, err := e.store.Lists(ctx, o)
+		if err != nil {
+			return err
+		}
+		for _, l := range lists {
+			if n.found(l.Name) || n.found(l.Where) {
+				e.mentions = addMentions(e.mentions, []Mention{{"list", l.Name}})
+			}
+		}
+	}
+	return nil
+}
