@@ -18,6 +18,7 @@
 //	crm:{account/object/p}:run:<run>    hash    the run's matches in this partition and what became of them
 //	crm:{account/object/p}:log          stream  audit events
 //	crm:{account/object/p}:cnt          hash    live, archived; purged: how many were removed for good, ever
+//	crm:{account/object/p}:tomb         hash    id (8 bytes) → facts: what stays of a contact that was deleted permanently
 //	crm:{account/object/p}:free         list    slots that no record has; new records take them first
 //
 // Everything of the account as a whole (tier, schemas, lists, workflows, revisions, runs) is under
@@ -30,6 +31,7 @@
 //   - Columns, counts and lists' bits are derived or checked: [Store.Doctor] compares and repairs.
 //   - A slot belongs to a record until the record is purged. Deleting moves no data, and restoring
 //     gives back exactly what was there. A purged record's slot is emptied in the script that frees it.
+//   - A permanent deletion that was begun is finished, whatever is killed meanwhile: its intent is saved first.
 //   - An e-mail address belongs to at most one live contact.
 //   - An association is seen from both of its records or from neither. It comes back when both are live again.
 //   - No script reads a clock: every instant is an argument.
@@ -38,5 +40,6 @@
 //
 // The package never logs, and no error text holds a property value other than the e-mail address
 // that the caller itself passed in. It never removes a record for good that is live, or that has been in the bin for
-// less than [Retention].
+// less than [Retention]; but [Store.Erase], which is told to, removes a contact at once and keeps nothing by which it
+// could be known.
 package crmstore

@@ -18,7 +18,8 @@ const (
 )
 
 // Housekeeper does what nobody asks for and what must be done all the same: it removes records for good whose time in
-// the recycle bin is over, and audit events, runs and mails that are older than the account keeps them. It acts as the program itself. Several may work on one account.
+// the recycle bin is over, and audit events, runs and mails that are older than the account keeps them; and it finishes
+// permanent deletions that were interrupted. It acts as the program itself. Several may work on one account.
 type Housekeeper struct {
 	Store   *crmstore.Store
 	Metrics *Metrics      // nil = none
@@ -63,7 +64,7 @@ func (h *Housekeeper) Round(ctx context.Context, now time.Time) error {
 	if err != nil {
 		return fmt.Errorf("purge: %w", err)
 	}
-	errs := []error{h.trim(ctx, now)}
+	errs := []error{h.finishErasures(ctx), h.trim(ctx, now)}
 	for _, o := range objects {
 		if err := h.purge(ctx, o, now); err != nil {
 			errs = append(errs, err)
@@ -73,6 +74,14 @@ func (h *Housekeeper) Round(ctx context.Context, now time.Time) error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+func (h *Housekeeper) finishErasures(ctx context.Context) error {
+	finished, err := h.Store.AsSystem().FinishErasures(ctx)
+	if finished > 0 {
+		h.log().LogAttrs(ctx, slog.LevelWarn, "interrupted permanent deletions finished", slog.Int("contacts", finished))
+	}
+	return err
 }
 
 func (h *Housekeeper) purge(ctx context.Context, o crmstore.ObjectType, now time.Time) error {
