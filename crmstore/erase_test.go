@@ -16,7 +16,7 @@ import (
 	"github.com/crm-workflow/crm-workflow/crmstore/storetest"
 )
 
-// traces are the texts by which the person of [scene] could be found.
+// personTexts are the texts by which the person of a [scene] could be found.
 func personTexts() []string {
 	return []string{"zebedee", "quillfeather", "zq@example.com", "5550117", "5550118"}
 }
@@ -86,7 +86,7 @@ func (s *scene) fill() {
 	s.restore(byHand, 3)
 }
 
-// texts says which of the texts are anywhere on the server, in any key or value, and where.
+// found says which of the texts are anywhere on the server, in any key or value, and where.
 func (s *scene) found(texts []string) (where []string) {
 	s.t.Helper()
 	for key, value := range storetest.Dump(s.t, s.url) {
@@ -235,6 +235,29 @@ func TestEraseSharedAddress(t *testing.T) {
 	}
 	if found := s.doctor(false); len(found) != 0 {
 		t.Errorf("doctor finds %v", found)
+	}
+}
+
+// Who lacks the permission removes nothing for good and blocks nothing.
+func TestEraseNeedsPermission(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t, storetest.Options{})
+	d.write(crmstore.UpsertAny, noon, d.up(1, "email", "a@x.org"))
+	ctx, eve := t.Context(), d.As("eve")
+	_, erase := eve.Erase(ctx, crmstore.EraseOrder{At: noon}, []crmstore.ID{1})
+	_, purge := eve.Purge(ctx, crmstore.PurgeOrder{Object: crmstore.Contact, At: noon})
+	_, block := eve.BlockAddresses(ctx, []string{"b@x.org"}, someone, noon)
+	_, unblock := eve.UnblockAddresses(ctx, []string{"b@x.org"}, someone, noon)
+	_, check := eve.CheckAddresses(ctx, []string{"b@x.org"})
+	_, tombs := eve.Tombstones(ctx, crmstore.Contact, []crmstore.ID{1})
+	for what, err := range map[string]error{"erase": erase, "purge": purge, "block": block, "unblock": unblock, "check": check, "tombstones": tombs} {
+		var denied *crmstore.PermissionError
+		if !errors.As(err, &denied) {
+			t.Errorf("%s: %v, want a *PermissionError", what, err)
+		}
+	}
+	if d.get(1) == nil {
+		t.Error("contact 1 is gone")
 	}
 }
 
