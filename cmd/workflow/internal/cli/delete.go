@@ -23,21 +23,25 @@ type deleteFlags struct {
 	confirm int64 // below 0: not given
 	yes     bool
 	skip    bool
+
+	permanent bool
 }
 
 func (s *session) deleteCommand() *cobra.Command {
 	f := &deleteFlags{}
 	cmd := &cobra.Command{
-		Use:   "delete ID|E-MAIL... | --ids FILE | --where EXPR | --list NAME  [--confirm N] [--object TYPE]",
+		Use:   "delete ID|E-MAIL... | --ids FILE | --where EXPR | --list NAME  [--confirm N] [--object TYPE] [--permanent]",
 		Short: "delete one record or many, to the recycle bin",
 		Long: "delete puts records into the recycle bin, from where `workflow restore` brings them back for 90 days. One record\n" +
 			"needs a yes (at the terminal, or --yes). For more, their number must be typed (at the terminal, or --confirm N);\n" +
 			"another number deletes nothing. A deletion of many is a run: `workflow undo RUN` brings all of it back, and\n" +
 			"`workflow resume RUN` goes on with one that was interrupted. It deletes the records that were found when the\n" +
-			"number was asked, never more, and leaves alone those that by then no longer match.",
+			"number was asked, never more, and leaves alone those that by then no longer match.\n\n" +
+			"With --permanent, contacts are deleted for good, live ones and those in the recycle bin: nothing that identifies\n" +
+			"them is kept, their e-mail addresses go on the block list, and there is no way back. Needs permanently-delete.",
 		Example: "  workflow delete --object deal 4711\n  workflow delete --ids ids.txt --confirm 312\n" +
 			"  workflow delete --where 'contact.lifecyclestage == \"subscriber\" && unknown(contact.email)'\n" +
-			"  workflow delete --list old-leads",
+			"  workflow delete --list old-leads\n  workflow delete --permanent ada@example.com --confirm 1",
 		Args: args(0, -1, ""),
 	}
 	f.object = s.objectFlag(cmd)
@@ -47,6 +51,7 @@ func (s *session) deleteCommand() *cobra.Command {
 	cmd.Flags().Int64Var(&f.confirm, "confirm", -1, "how many records this must delete; with another number it deletes nothing")
 	cmd.Flags().BoolVar(&f.yes, "yes", false, "delete one record without asking")
 	cmd.Flags().BoolVar(&f.skip, "skip-missing", false, "leave out ids that are unknown or deleted already, instead of deleting nothing")
+	cmd.Flags().BoolVar(&f.permanent, "permanent", false, "delete contacts for good, with no way back; their number must be typed, also for one")
 	cmd.Flags().StringVar(&f.reason, "reason", "", "why, for the audit log")
 	nowFlag(cmd, &f.now)
 	_ = cmd.RegisterFlagCompletionFunc("list", s.completeLists(f.object))
@@ -79,6 +84,9 @@ func (s *session) delete(ctx context.Context, f *deleteFlags, words []string) er
 	if err != nil {
 		return err
 	}
+	if err := f.checkPermanent(o); err != nil {
+		return err
+	}
 	at, err := s.instant(f.now)
 	if err != nil {
 		return err
@@ -86,6 +94,9 @@ func (s *session) delete(ctx context.Context, f *deleteFlags, words []string) er
 	store, err := s.open(ctx)
 	if err != nil {
 		return err
+	}
+	if f.permanent {
+		return s.deletePermanently(ctx, store, f, words)
 	}
 	q := workflow.DeleteRequest{
 		Object: o, Selection: crmstore.Selection{Where: f.where, List: f.list}, Skip: f.skip, Now: at, By: s.user(), Why: f.reason,

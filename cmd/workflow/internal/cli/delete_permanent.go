@@ -1,0 +1,151 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/crm-workflow/crm-workflow/crmstore"
+)
+
+// checkPermanent is a usage error unless --permanent is asked for contacts that are named. There is no way back, so
+// that no search and no --yes goes with it.
+func (f *deleteFlags) checkPermanent(o crmstore.ObjectType) error {
+	switch {
+	case !f.permanent:
+		return nil
+	case o != crmstore.Contact:
+		return usagef("leave --permanent out: it can be restored for 90 days, and is purged after that", "only contacts are deleted permanently, not %s", o.Plural())
+	case f.where != "" || f.list != "":
+		return usagef("name the contacts by their ids or e-mail addresses", "--permanent does not go with --where or --list")
+	case f.yes:
+		return usagef("write --confirm N with the number of contacts, also for one", "--yes is not enough for a permanent deletion")
+	}
+	return nil
+}
+
+// deletePermanently has the number of contacts typed, also for one, and deletes them without a way back.
+func (s *session) deletePermanently(ctx context.Context, store *crmstore.Store, f *deleteFlags, words []string) error {
+	ids, err := s.named(ctx, store, naming{crmstore.Contact, words, f.ids, f.skip})
+	if err != nil {
+		return err
+	}
+	if ids, err = s.erasable(ctx, store, unique(ids), f.skip); err != nil {
+		return err
+	}
+	found := int64(len(ids))
+	if found == 0 {
+		return refusedf("", "none of the ids is a contact's; nothing was deleted")
+	}
+	typed := f.confirm
+	if typed < 0 && !s.command.StdinTerminal {
+		return needsCount("permanently delete", found, crmstore.Contact)
+	}
+	if typed < 0 {
+		for _, id := range ids[:min(len(ids), fewShown)] {
+			s.err.printf("  %s\n", s.called(ctx, store, crmstore.Contact, id))
+		}
+		if rest := len(ids) - fewShown; rest > 0 {
+			s.err.printf("  and %s more\n", count(rest))
+		}
+		question := fmt.Sprintf("There is no way back. To delete %s permanently, type their number: ", records(found, crmstore.Contact))
+		if typed, err = s.typedCount(question); err != nil {
+			return err
+		}
+	}
+	if typed != found {
+		return wrongCount(typed, found, crmstore.Contact)
+	}
+	bar := s.progress()
+	order := crmstore.EraseOrder{
+		Cause: s.cause(f.reason), At: s.now(), Progress: func(done, total int64) { bar.update("delete", done, total) },
+	}
+	report, err := store.Erase(ctx, order, ids)
+	bar.end()
+	if err != nil {
+		return err
+	}
+	return s.emitErased(report)
+}
+
+// erasable is the ids if all of them are contacts', live or in the bin; else a refusal that names the others, unless
+// these are to be skipped.
+func (s *session) erasable(ctx context.Context, store *crmstore.Store, ids []crmstore.ID, skip bool) ([]crmstore.ID, error) {
+	var there, missing []crmstore.ID
+	for from := 0; from < len(ids); from += csvBatch {
+		part := ids[from:min(from+csvBatch, len(ids))]
+		recs, err := store.Get(ctx, crmstore.Contact, part)
+		if err != nil {
+			return nil, err
+		}
+		at := 0
+		for _, id := range part {
+			if at < len(recs) && recs[at].ID == id {
+				there = append(there, id)
+				at++
+			} else {
+				missing = append(missing, id)
+			}
+		}
+	}
+	if skip || len(missing) == 0 {
+		return there, nil
+	}
+	named := missing[:min(len(missing), shownAddresses)]
+	graves, err := store.Tombstones(ctx, crmstore.Contact, named)
+	if err != nil {
+		return nil, err
+	}
+	before := map[crmstore.ID]crmstore.Tombstone{}
+	for _, g := range graves {
+		before[g.ID] = g
+	}
+	var parts []string
+	for _, id := range named {
+		if g, ok := before[id]; ok {
+			parts = append(parts, fmt.Sprintf("contact %s was deleted permanently on %s by %s", id, stamp(g.At), clean(g.Actor)))
+		} else {
+			parts = append(parts, fmt.Sprintf("there is no contact %s", id))
+		}
+	}
+	if more := len(missing) - len(named); more > 0 {
+		parts = append(parts, fmt.Sprintf("and %s more", count(more)))
+	}
+	p := &problem{code: exitRefused, reason: "not-found", message: "nothing was deleted: " + strings.Join(parts, "; ")}
+	if len(there) > 0 {
+		p.help = "to delete the others: --skip-missing"
+	}
+	return nil, p
+}
+
+// erasedDocument is what a permanent deletion did.
+type erasedDocument struct {
+	crmstore.EraseReport
+	Deleted int `json:"deleted"`
+}
+
+func (s *session) emitErased(report crmstore.EraseReport) error {
+	doc := erasedDocument{EraseReport: report}
+	for _, r := range report.Results {
+		if r.Outcome == crmstore.Erased {
+			doc.Deleted++
+		}
+	}
+	s.emit(doc, func(o *output) {
+		o.printf("%s deleted permanently, as %s\n", records(doc.Deleted, crmstore.Contact), report.Run)
+		for _, r := range report.Results {
+			switch {
+			case r.Outcome == crmstore.NothingThere, r.Outcome == crmstore.ErasedBefore:
+				o.printf("  contact %s: somebody else deleted it meanwhile\n", r.ID)
+			case r.Holder != 0:
+				o.printf("  contact %s: its e-mail address is not blocked, because contact %s has it\n", r.ID, r.Holder)
+			case r.Blocked:
+				o.printf("  contact %s: its e-mail address is on the block list\n", r.ID)
+			}
+		}
+		for _, m := range report.Mentions {
+			o.printf("%s %s %s names what identified one of them; change it by hand\n", o.paint(yellow, "note:"), m.Kind, clean(m.Name))
+		}
+	})
+	return nil
+}
