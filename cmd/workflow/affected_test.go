@@ -60,6 +60,9 @@ func affectedChecks() map[string]func(*affected) {
 		"contact e-mail address": (*affected).address,
 		"contact enrollments":    (*affected).enrollments,
 	}
+	for thing, check := range permanentChecks() {
+		all["permanent "+thing] = check
+	}
 	for _, object := range []string{"contact", "company", "deal", "ticket", "call", "custom"} {
 		all[object+" properties"] = (*affected).properties
 		all[object+" associations"] = (*affected).associations
@@ -90,8 +93,11 @@ func newAffected(t *testing.T, object string) *affected {
 	a := &affected{T: t, store: storetest.Open(t), it: crmstore.Ref{Object: crmstore.ObjectType(object), ID: 4711}, now: storetest.Time.Add(time.Hour)}
 	_, err := a.store.AddObject(t.Context(), crmstore.Object{Name: customObject}, []crmstore.Property{{Name: "plate", Type: crmstore.String}}, crmstore.Cause{}, a.now)
 	a.must(err)
-	if object == "custom" {
+	switch object {
+	case "custom":
 		a.it.Object = customObject
+	case "permanent":
+		a.it.Object = crmstore.Contact
 	}
 	a.title = map[crmstore.ObjectType]string{
 		crmstore.Contact: "firstname", crmstore.Company: "name", crmstore.Deal: "dealname", crmstore.Ticket: "subject",
@@ -293,7 +299,9 @@ func (a *affected) address() {
 	}
 }
 
-func (a *affected) enrollments() {
+// publishOnes publishes a workflow that deletes the record.
+func (a *affected) publishOnes() {
+	a.Helper()
 	known, err := workflow.AccountVocabulary(a.Context(), a.store)
 	a.must(err)
 	source := "workflow: ones\nobject: contact\nenroll: {triggers: ['contact.firstname == \"The one\"']}\nlimits: {max_deletions: 9, max_percent: 100}\nactions: [delete_contact]\n"
@@ -303,6 +311,10 @@ func (a *affected) enrollments() {
 	}
 	_, err = workflow.Publish(a.Context(), a.store, def, storetest.User, a.now)
 	a.must(err)
+}
+
+func (a *affected) enrollments() {
+	a.publishOnes()
 	runner := &workflow.Runner{Store: a.store}
 	run := func() crmstore.Run {
 		r, err := runner.Run(a.Context(), workflow.RunRequest{Name: "ones", Now: a.now.Add(time.Hour), By: storetest.User})
