@@ -97,6 +97,13 @@ func (s *session) explain(ctx context.Context, err error) *problem {
 		return &problem{code: exitUsage, message: err.Error()}
 	case errors.As(err, &active):
 		return &problem{code: exitRefused, reason: "active-run", message: err.Error(), help: "see it: workflow runs " + active.Run}
+	}
+	return byName(err)
+}
+
+// byName explains the errors of the store that are told apart by name; any other one is a failure.
+func byName(err error) *problem {
+	switch {
 	case errors.Is(err, crmstore.ErrArchived):
 		return &problem{code: exitRefused, reason: "archived", message: err.Error()}
 	case errors.Is(err, crmstore.ErrNotFound):
