@@ -364,3 +364,37 @@ func TestAssociationsAudit(t *testing.T) {
 		}
 	}
 }
+
+// Whoever may not edit one of the two types changes no association; whoever may not view a type does not see it.
+func TestAssociationsPermissions(t *testing.T) {
+	t.Parallel()
+	d := newTown(t, storetest.Options{}, 2)
+	ctx := t.Context()
+	kept, fresh := crmstore.Pair{A: contact(1), B: company(1)}, crmstore.Pair{A: contact(2), B: company(2)}
+	d.associate(true, kept, crmstore.Pair{A: contact(1), B: device(1)})
+	user := `1 {"name":"eve","objects":{"contact":["view","edit"],"company":["view"]}}`
+	if err := crmstore.Raw(d.Store).HSet(ctx, "crm:{"+d.AccountName()+"}:users", "eve", user).Err(); err != nil {
+		t.Fatal(err)
+	}
+	eve := d.As("eve")
+	for _, add := range []bool{true, false} {
+		_, err := eve.Associate(ctx, []crmstore.Pair{kept, fresh}, add, someone, noon)
+		refused, ok := errors.AsType[*crmstore.PermissionError](err)
+		if !ok || refused.Permission != crmstore.CanEdit || refused.Object != crmstore.Company {
+			t.Errorf("add %v without edit for companies: %v", add, err)
+		}
+	}
+	if found, err := eve.Associations(ctx, crmstore.Contact, []crmstore.ID{1}); err != nil || fmt.Sprint(found) != "[[company 1]]" {
+		t.Errorf("without view for machines: %v, %v", found, err)
+	}
+	if _, err := eve.Associations(ctx, "machine", []crmstore.ID{1}); !errors.As(err, new(*crmstore.PermissionError)) {
+		t.Errorf("associations of a machine without view for machines: %v", err)
+	}
+	if _, err := eve.AddObject(ctx, crmstore.Object{Name: "ship"}, nil, someone, noon); !errors.As(err, new(*crmstore.PermissionError)) {
+		t.Errorf("defining an object type without super-admin: %v", err)
+	}
+	d.wantWith(map[crmstore.Ref]string{contact(1): "[company 1 machine 1]", contact(2): "[]"})
+	if types, err := d.ObjectTypes(ctx); err != nil || slices.Contains(types, "ship") {
+		t.Errorf("object types after the refusal: %v, %v", types, err)
+	}
+}

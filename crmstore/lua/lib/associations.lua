@@ -118,18 +118,13 @@ end
 
 -- has_association(key, ids, names) says for each id whether a field of any of the object types is left.
 local function has_association(key, ids, names)
-  local fields, has = {}, {}
-  for i, id in ipairs(ids) do
-    has[i] = false
-    for _, name in ipairs(names) do
-      fields[#fields + 1] = id .. name
-    end
+  local has = {}
+  if redis.call('EXISTS', key) == 0 then
+    return has
   end
-  if #fields > 0 then
-    for i, value in ipairs(redis.call('HMGET', key, unpack(fields))) do
-      if value then
-        has[math.ceil(i / #names)] = true
-      end
+  for i, id in ipairs(ids) do
+    for _, name in ipairs(names) do
+      has[i] = has[i] or redis.call('HEXISTS', key, id .. name) == 1
     end
   end
   return has
