@@ -32,6 +32,8 @@ type Metrics struct {
 	oldest      prometheus.Gauge
 	purges      *prometheus.CounterVec
 	history     *prometheus.CounterVec
+	mails       *prometheus.CounterVec
+	mailsWait   prometheus.Gauge
 
 	mu    sync.Mutex
 	known map[string]bool // workflows that have series
@@ -98,11 +100,16 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 			Name: "crmstore_trimmed_total",
 			Help: "What housekeeping removed since it was older than the audit retention: events, runs, mails.",
 		}, []string{"what"}),
-		oldest: prometheus.NewGauge(prometheus.GaugeOpts{Name: "crmstore_oldest_bin_record_age_seconds", Help: "How long the oldest record in the recycle bin has been there; 0 when the bin is empty."}),
+		mails: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "workflow_mails_total",
+			Help: "Attempts to send a mail by their outcome: sent, retry, given-up (nobody was told about a permanent deletion).",
+		}, []string{"outcome"}),
+		mailsWait: prometheus.NewGauge(prometheus.GaugeOpts{Name: "crmstore_outbox_waiting", Help: "Mails in the outbox that no server has accepted yet."}),
+		oldest:    prometheus.NewGauge(prometheus.GaugeOpts{Name: "crmstore_oldest_bin_record_age_seconds", Help: "How long the oldest record in the recycle bin has been there; 0 when the bin is empty."}),
 	}
 	if reg != nil {
 		reg.MustRegister(m.runs, m.duration, m.contacts, m.matches, m.acted, m.deleted, m.held, m.refusals,
-			m.missedSlots, m.success, m.published, m.switchedOn, m.interval, m.records, m.oldest, m.purges, m.history)
+			m.missedSlots, m.success, m.published, m.switchedOn, m.interval, m.records, m.oldest, m.purges, m.history, m.mails, m.mailsWait)
 	}
 	return m
 }
@@ -260,6 +267,13 @@ func (m *Metrics) trimmed(t crmstore.Trimmed) {
 	m.history.WithLabelValues("mails").Add(float64(t.Mails))
 }
 
+// Mail counts an attempt to send a mail by its outcome.
+func (m *Metrics) Mail(outcome string) {
+	if m != nil {
+		m.mails.WithLabelValues(outcome).Inc()
+	}
+}
+
 // RefreshRecords reads how many records there are and how old the bin's oldest is. Of the bin it reads the archived-at
 // column only, eight bytes a record; once a minute is often enough.
 func (m *Metrics) RefreshRecords(ctx context.Context, store *crmstore.Store, now time.Time) error {
@@ -270,6 +284,11 @@ func (m *Metrics) RefreshRecords(ctx context.Context, store *crmstore.Store, now
 	if err != nil {
 		return fmt.Errorf("count records: %w", err)
 	}
+	waiting, err := store.AsSystem().MailsWaiting(ctx)
+	if err != nil {
+		return err
+	}
+	m.mailsWait.Set(float64(waiting))
 	age := time.Duration(0)
 	objects, err := store.ObjectTypes(ctx)
 	if err != nil {

@@ -16,14 +16,17 @@ import (
 // agreed is what dashboards and alerts rely on: names, and labels in alphabetical order.
 var agreed = []string{
 	"crmstore_oldest_bin_record_age_seconds{}",
+	"crmstore_outbox_waiting{}",
 	"crmstore_purged_records_total{object}",
 	"crmstore_records{object,state}",
+	"crmstore_trimmed_total{what}",
 	"workflow_actions_total{action,outcome,workflow}",
 	"workflow_contacts_deleted_total{workflow}",
 	"workflow_contacts_evaluated_total{workflow}",
 	"workflow_contacts_matched_total{workflow}",
 	"workflow_held_runs{}",
 	"workflow_last_success_timestamp_seconds{workflow}",
+	"workflow_mails_total{outcome}",
 	"workflow_missed_slots_total{workflow}",
 	"workflow_published{workflow}",
 	"workflow_refusals_total{reason,workflow}",
@@ -60,6 +63,8 @@ func TestMetrics_NamesLabelsAndLint(t *testing.T) {
 	m.interval.WithLabelValues("stale").Set(1)
 	m.records.WithLabelValues("contact", "live").Set(1)
 	m.purged(crmstore.Contact, 1)
+	m.trimmed(crmstore.Trimmed{Events: 1})
+	m.Mail("sent")
 	if d := cmp.Diff(agreed, gathered(t, reg)); d != "" {
 		t.Errorf("metrics (-agreed +found):\n%s", d)
 	}

@@ -98,7 +98,7 @@ func (s *Sender) Round(ctx context.Context) error {
 }
 
 // Send makes one attempt with one mail now, whether it is due or not, and says what became of it; see LastError when it
-// is not sent. crmstore.ErrExists: it was sent before; crmstore.ErrConflict: another sender holds it.
+// is not sent. *SettingsError: no attempt was made; crmstore.ErrExists: it was sent before; crmstore.ErrConflict: another sender holds it.
 func (s *Sender) Send(ctx context.Context, id string) (crmstore.Mail, error) {
 	server, err := s.server(ctx)
 	if err != nil {
@@ -114,10 +114,13 @@ func (s *Sender) Send(ctx context.Context, id string) (crmstore.Mail, error) {
 
 func (s *Sender) server(ctx context.Context) (Server, error) {
 	server, err := s.Server(ctx)
-	if err == nil {
-		err = server.Usable()
+	if err != nil {
+		return server, err
 	}
-	return server, err
+	if err := server.Usable(); err != nil {
+		return server, &SettingsError{err}
+	}
+	return server, nil
 }
 
 // attempt makes one attempt with a mail that was taken and records what became of it.

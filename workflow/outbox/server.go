@@ -30,6 +30,12 @@ type Server struct {
 	Roots    *x509.CertPool // who may vouch for the server; nil = whom this machine trusts
 }
 
+// SettingsError says that no mail can be sent before somebody repairs the settings. Mail waits meanwhile.
+type SettingsError struct{ err error }
+
+// Error says all that is wrong, and how to set it.
+func (e *SettingsError) Error() string { return e.err.Error() }
+
 // Usable says what is wrong with the settings, all of it; nil when mail can be tried.
 func (s Server) Usable() error {
 	if s.Host == "" {

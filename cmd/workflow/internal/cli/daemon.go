@@ -18,6 +18,7 @@ import (
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
 	"github.com/crm-workflow/crm-workflow/workflow"
+	"github.com/crm-workflow/crm-workflow/workflow/outbox"
 )
 
 const defaultListen = "127.0.0.1:9464"
@@ -45,7 +46,7 @@ func (s *session) daemonCommand() *cobra.Command {
 			if _, err := store.Account(cmd.Context()); err != nil {
 				return err
 			}
-			return newDaemon(store, log).run(cmd.Context(), listen)
+			return newDaemon(store, log, s.env(mailPassword)).run(cmd.Context(), listen)
 		},
 	}
 	cmd.Flags().StringVar(&listen, "listen", defaultListen, "address of /metrics, /healthz and /readyz; none = no server")
@@ -77,10 +78,11 @@ type daemon struct {
 	registry  *prometheus.Registry
 	scheduler *workflow.Scheduler
 	keeper    *workflow.Housekeeper
+	mails     *outbox.Sender
 	working   atomic.Bool // the scheduler runs and was not told to stop
 }
 
-func newDaemon(store *crmstore.Store, log *slog.Logger) *daemon {
+func newDaemon(store *crmstore.Store, log *slog.Logger, password string) *daemon {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	metrics := workflow.NewMetrics(registry)
@@ -88,6 +90,7 @@ func newDaemon(store *crmstore.Store, log *slog.Logger) *daemon {
 	return &daemon{
 		store: store, log: log, registry: registry, scheduler: &workflow.Scheduler{Runner: runner},
 		keeper: &workflow.Housekeeper{Store: store, Metrics: metrics, Log: log},
+		mails:  mailSender(store.AsSystem(), password, log, metrics.Mail),
 	}
 }
 
@@ -121,6 +124,7 @@ func (d *daemon) run(ctx context.Context, listen string) error {
 		return errors.Join(err, server.Shutdown(last))
 	})
 	group.Go(func() error { return d.keeper.Run(ctx) })
+	group.Go(func() error { return d.mails.Run(ctx) })
 	if listener != nil {
 		group.Go(func() error {
 			if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
