@@ -135,6 +135,9 @@ func (s *Store) readAccount(ctx context.Context) (Account, error) {
 
 // SetTier changes the tier; audited unless it is the tier already. ErrNoAccount.
 func (s *Store) SetTier(ctx context.Context, tier Tier, c Cause, at time.Time) (Account, error) {
+	if err := s.require(ctx, "", IsSuperAdmin); err != nil {
+		return Account{}, err
+	}
 	tier, err := ParseTier(string(tier))
 	if err != nil {
 		return Account{}, err

@@ -9,6 +9,9 @@ import (
 // ActiveRuns reads the runs that are not over, running and held ones, by id. It costs two small calls however many
 // runs there have been, so that a daemon can afford it every second.
 func (s *Store) ActiveRuns(ctx context.Context) ([]Run, error) {
+	if err := s.require(ctx, ""); err != nil {
+		return nil, err
+	}
 	ids, err := s.rdb.HVals(ctx, s.keyActive()).Result()
 	if err != nil {
 		return nil, fmt.Errorf("list active runs: %w", s.trouble(err))

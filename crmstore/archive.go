@@ -29,6 +29,23 @@ type ArchiveOrder struct {
 	At     time.Time
 	Enroll string // workflow whose enrollment is finished in the same script; "" = none
 	Fence  uint64 // with Cause.Run: refused with ErrFenced when a higher one has been seen in the partition; 0 = none
+	Total  int64  // of an order by hand that is carried out in several calls: how many records it is about; 0 = this call's
+}
+
+// permissions is what the acting user needs for the order: a workflow's needs manage-workflows, another one that is
+// about more than one record bulk-delete.
+func (o *ArchiveOrder) permissions(batches []Archive) []Permission {
+	if o.Cause.Workflow != "" {
+		return []Permission{CanDelete, CanManageWorkflows}
+	}
+	records := 0
+	for _, b := range batches {
+		records += len(b.Targets)
+	}
+	if max(o.Total, int64(records)) > 1 {
+		return []Permission{CanDelete, CanBulkDelete}
+	}
+	return []Permission{CanDelete}
 }
 
 // ArchiveOutcome says what became of one target.
@@ -53,8 +70,12 @@ var scriptArchive = mustScript("archive")
 // audit event, counters, enrollment finished. A record that has an enrollment of the very run (Cause.Run) is
 // AlreadyByRun, even when it was restored since: so a run that is repeated after a crash deletes nothing twice.
 // Outcomes are in the order of batches and targets. With an error (ErrFenced or a failed machine) some batches may
-// have been carried out.
+// have been carried out. It needs delete, and manage-workflows for a workflow's order (Cause.Workflow) or bulk-delete
+// for more than one record by hand.
 func (s *Store) Archive(ctx context.Context, o ArchiveOrder, batches []Archive) ([][]ArchiveOutcome, error) {
+	if err := s.require(ctx, o.Object, o.permissions(batches)...); err != nil {
+		return nil, err
+	}
 	o.Cause = s.by(o.Cause)
 	a := archiver{store: s, order: o, enrollment: ""}
 	if o.Enroll != "" {
@@ -176,7 +197,7 @@ func (a *archiver) recogniseOwn(ctx context.Context, parts []archivePart) error 
 			want = append(want, group)
 		}
 	}
-	return a.store.ReadRecords(ctx, a.order.Object, want, func(_ int, recs []*Record) error {
+	return a.store.readRecords(ctx, a.order.Object, want, func(_ int, recs []*Record) error {
 		for j, r := range recs {
 			if r != nil && r.Deletion != nil && r.Deletion.Run == a.order.Cause.Run {
 				*places[j] = AlreadyByRun

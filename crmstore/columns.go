@@ -27,6 +27,9 @@ type Columns struct {
 // ReadColumns fetches columns of partitions from ≤ p < to, pipelined, in order, and hands each to fn. The columns of
 // a partition come with one command and so agree with each other.
 func (s *Store) ReadColumns(ctx context.Context, o ObjectType, from, to int, want Want, fn func(*Columns) error) error {
+	if err := s.require(ctx, o, CanView); err != nil {
+		return err
+	}
 	windows := [2]*columnWindow{s.windows.column(), s.windows.column()} // one is loaded while the other is used
 	defer s.windows.columns.Put(windows[0])
 	defer s.windows.columns.Put(windows[1])

@@ -10,6 +10,9 @@ var scriptCompact = mustScript("compact")
 // Compact gives back the memory that the columns of an object type were given in advance while they grew. It changes no
 // data, may run while others write, and pays after many records were made at once.
 func (s *Store) Compact(ctx context.Context, o ObjectType) error {
+	if err := s.require(ctx, o, CanEdit); err != nil {
+		return err
+	}
 	partitions, err := s.Partitions(ctx)
 	if err != nil {
 		return err

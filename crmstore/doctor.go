@@ -25,6 +25,13 @@ type Problem struct {
 // two live contacts with one e-mail, are reported and left alone. Repairing also drops dead e-mail claims,
 // which are no problem in themselves. Run it with repair after a property has got a column that it did not have.
 func (s *Store) Doctor(ctx context.Context, o ObjectType, repair bool, fn func(Problem) error) error {
+	may := CanView
+	if repair {
+		may = IsSuperAdmin
+	}
+	if err := s.require(ctx, o, may); err != nil {
+		return err
+	}
 	d, err := s.newDoctor(ctx, o, repair)
 	if err != nil {
 		return err
@@ -84,7 +91,7 @@ func (s *Store) newDoctor(ctx context.Context, o ObjectType, repair bool) (*doct
 	if err != nil {
 		return nil, err
 	}
-	schema, err := s.Schema(ctx, o)
+	schema, err := s.schema(ctx, o)
 	if err != nil {
 		return nil, err
 	}
@@ -97,7 +104,7 @@ func (s *Store) newDoctor(ctx context.Context, o ObjectType, repair bool) (*doct
 	if d.types, err = s.objectTypes(ctx); err != nil {
 		return nil, err
 	}
-	lists, err := s.Lists(ctx, o)
+	lists, err := s.lists(ctx, o)
 	if err != nil {
 		return nil, err
 	}

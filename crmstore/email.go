@@ -124,6 +124,9 @@ func (s *Store) FindByEmail(ctx context.Context, email string) (ID, error) {
 
 // FindByEmails finds the live contacts that hold the addresses (any case), in the order asked; 0 where nobody does.
 func (s *Store) FindByEmails(ctx context.Context, emails []string) ([]ID, error) {
+	if err := s.require(ctx, Contact, CanView); err != nil {
+		return nil, err
+	}
 	partitions, err := s.Partitions(ctx)
 	if err != nil {
 		return nil, err
@@ -142,7 +145,7 @@ func (s *Store) FindByEmails(ctx context.Context, emails []string) ([]ID, error)
 			claimants = append(claimants, a.claimant)
 		}
 	}
-	recs, err := s.Get(ctx, Contact, claimants)
+	recs, err := s.get(ctx, Contact, claimants)
 	if err != nil {
 		return nil, err
 	}

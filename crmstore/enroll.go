@@ -41,6 +41,9 @@ func parseEnrollment(s string) (Enrollment, error) {
 
 // Enrollments reads enrollments of a workflow, in the order asked.
 func (s *Store) Enrollments(ctx context.Context, o ObjectType, workflow string, want []PartitionIDs) ([][]Enrollment, error) {
+	if err := s.require(ctx, o, CanView); err != nil {
+		return nil, err
+	}
 	found := make([][]Enrollment, len(want))
 	starts := windowStarts(want)
 	err := inWindows(ctx, len(starts)-1, 1, func(ctx context.Context, w, _ int) error {
@@ -107,6 +110,9 @@ type Enrolling struct {
 // EnrollmentsOf is [Store.Enrollments] of several workflows. A partition in which none of them has ever enrolled
 // anybody costs one question for all.
 func (s *Store) EnrollmentsOf(ctx context.Context, o ObjectType, all []Enrolling) ([][][]Enrollment, error) {
+	if err := s.require(ctx, o, CanView); err != nil {
+		return nil, err
+	}
 	used, err := s.anyEnrolled(ctx, o, all)
 	if err != nil {
 		return nil, fmt.Errorf("read enrollments of %d workflows: %w", len(all), err)
@@ -176,6 +182,9 @@ var scriptEnrollExisting = mustScript("enroll_existing")
 
 // MarkExisting enrolls records as Existing, unless they have an enrollment already or are not there.
 func (s *Store) MarkExisting(ctx context.Context, o ObjectType, workflow string, revision int, ids []PartitionIDs) error {
+	if err := s.require(ctx, o, CanView, CanManageWorkflows); err != nil {
+		return err
+	}
 	value := (&Enrollment{State: Existing, Revision: revision}).encode()
 	var calls []call
 	for _, group := range ids {

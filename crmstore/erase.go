@@ -111,6 +111,9 @@ func (s *Store) keyErasing() string { return s.accountKey("erasing") }
 // how many contacts that were. It costs one small call when there are none. Whoever may do it began it, so that no
 // permission is asked for.
 func (s *Store) FinishErasures(ctx context.Context) (finished int, err error) {
+	if err := s.require(ctx, "", CanPermanentlyDelete); err != nil {
+		return 0, err
+	}
 	texts, err := s.rdb.HGetAll(ctx, s.keyErasing()).Result()
 	if err != nil {
 		return 0, fmt.Errorf("read interrupted permanent deletions: %w", s.trouble(err))

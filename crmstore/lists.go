@@ -64,7 +64,7 @@ func (s *Store) AddList(ctx context.Context, order ListOrder) (List, error) {
 	if len(where) > maxListWhere || !utf8.ValidString(where) || (where == "") != (order.Where == "") {
 		return List{}, fmt.Errorf("expression of list %q: want 1 to %d bytes of text", name, maxListWhere)
 	}
-	if _, err := s.Schema(ctx, order.Object); err != nil { // the account and the object type are there
+	if _, err := s.schema(ctx, order.Object); err != nil { // the account and the object type are there
 		return List{}, err
 	}
 	reply, err := s.run(ctx, scriptCreateList, []string{s.keyLists(order.Object), s.keyAccountLog()},
@@ -89,6 +89,13 @@ func listDetail(o ObjectType, name, where string) string {
 
 // Lists returns the lists of an object type, static and active, by name.
 func (s *Store) Lists(ctx context.Context, o ObjectType) (map[string]List, error) {
+	if err := s.require(ctx, ""); err != nil {
+		return nil, err
+	}
+	return s.lists(ctx, o)
+}
+
+func (s *Store) lists(ctx context.Context, o ObjectType) (map[string]List, error) {
 	fields, err := s.rdb.HGetAll(ctx, s.keyLists(o)).Result()
 	if err != nil {
 		return nil, fmt.Errorf("read lists of %s: %w", o.Plural(), s.trouble(err))
@@ -112,6 +119,13 @@ func (s *Store) Lists(ctx context.Context, o ObjectType) (map[string]List, error
 // a change, and which ids are unknown. Each changed record gets a new version; one audit event per partition batch.
 // ErrNotFound when the list was deleted, also while this was at work: then nothing is left of it.
 func (s *Store) SetMembers(ctx context.Context, l List, ids []ID, member bool, c Cause, at time.Time) (changed int, missing []ID, err error) {
+	if err := s.require(ctx, l.Object, CanEdit); err != nil {
+		return 0, nil, err
+	}
+	return s.setMembers(ctx, l, ids, member, appendFacts(nil, at, s.by(c)))
+}
+
+func (s *Store) setMembers(ctx context.Context, l List, ids []ID, member bool, facts []byte) (changed int, missing []ID, err error) {
 	partitions, err := s.Partitions(ctx)
 	if err != nil {
 		return 0, nil, err
@@ -122,7 +136,6 @@ func (s *Store) SetMembers(ctx context.Context, l List, ids []ID, member bool, c
 	unique := slices.Clone(ids)
 	slices.Sort(unique)
 	want, _ := byPartition(slices.Compact(unique), partitions)
-	facts := appendFacts(nil, at, s.by(c))
 	bit := "0"
 	if member {
 		bit = "1"

@@ -48,6 +48,9 @@ func inChunks(from, to, size int, fn func(from, to int) error) error {
 // SaveMatches replaces the run's matches in the given partitions (empty IDs: removes them). Each partition is
 // replaced as a whole; what it was counted before starts from zero again.
 func (s *Store) SaveMatches(ctx context.Context, o ObjectType, run string, m []Matches) error {
+	if err := s.require(ctx, o, CanDelete); err != nil {
+		return err
+	}
 	return inChunks(0, len(m), matchesAtOnce, func(from, to int) error {
 		pipe := s.rdb.Pipeline()
 		for i := range m[from:to] {
@@ -74,6 +77,9 @@ func (s *Store) SaveMatches(ctx context.Context, o ObjectType, run string, m []M
 
 // Matches reads the run's matches of partitions from ≤ p < to; partitions without any are left out.
 func (s *Store) Matches(ctx context.Context, o ObjectType, run string, from, to int) ([]Matches, error) {
+	if err := s.require(ctx, o, CanView); err != nil {
+		return nil, err
+	}
 	var found []Matches
 	err := inChunks(from, to, matchesAtOnce, func(from, to int) error {
 		pipe := s.rdb.Pipeline()
@@ -124,6 +130,9 @@ func parseMatches(partition int, fields []any) (m Matches, there bool, err error
 // FinishMatches marks partitions done with their totals; their ids, and what a deletion by hand keeps under its own
 // name, stay for 100 days, for undo.
 func (s *Store) FinishMatches(ctx context.Context, o ObjectType, run string, m []Matches) error {
+	if err := s.require(ctx, o, CanDelete); err != nil {
+		return err
+	}
 	return inChunks(0, len(m), matchesAtOnce, func(from, to int) error {
 		pipe := s.rdb.Pipeline()
 		for i := range m[from:to] {

@@ -18,6 +18,13 @@ type PartitionIDs struct {
 
 // Get reads records by id, live and archived, in the order asked; those not there are left out.
 func (s *Store) Get(ctx context.Context, o ObjectType, ids []ID) ([]*Record, error) {
+	if err := s.require(ctx, o, CanView); err != nil {
+		return nil, err
+	}
+	return s.get(ctx, o, ids)
+}
+
+func (s *Store) get(ctx context.Context, o ObjectType, ids []ID) ([]*Record, error) {
 	partitions, err := s.Partitions(ctx)
 	if err != nil {
 		return nil, err
@@ -25,7 +32,7 @@ func (s *Store) Get(ctx context.Context, o ObjectType, ids []ID) ([]*Record, err
 	want, places := byPartition(ids, partitions)
 	found := make([]*Record, len(ids))
 	i := 0
-	err = s.ReadRecords(ctx, o, want, func(_ int, recs []*Record) error {
+	err = s.readRecords(ctx, o, want, func(_ int, recs []*Record) error {
 		for j, r := range recs {
 			found[places[i][j]] = r
 		}
@@ -41,7 +48,14 @@ func (s *Store) Get(ctx context.Context, o ObjectType, ids []ID) ([]*Record, err
 // ReadRecords fetches the named records, pipelined over partitions, and hands each partition's to fn in the
 // order asked; a record that is not there is nil.
 func (s *Store) ReadRecords(ctx context.Context, o ObjectType, want []PartitionIDs, fn func(p int, recs []*Record) error) error {
-	schema, err := s.Schema(ctx, o)
+	if err := s.require(ctx, o, CanView); err != nil {
+		return err
+	}
+	return s.readRecords(ctx, o, want, fn)
+}
+
+func (s *Store) readRecords(ctx context.Context, o ObjectType, want []PartitionIDs, fn func(p int, recs []*Record) error) error {
+	schema, err := s.schema(ctx, o)
 	if err != nil {
 		return err
 	}
@@ -132,7 +146,10 @@ func windowStarts(want []PartitionIDs) []int {
 
 // ReadAll fetches whole partitions from ≤ p < to, live and archived records alike, in slot order.
 func (s *Store) ReadAll(ctx context.Context, o ObjectType, from, to int, fn func(p int, recs []*Record) error) error {
-	schema, err := s.Schema(ctx, o)
+	if err := s.require(ctx, o, CanView); err != nil {
+		return err
+	}
+	schema, err := s.schema(ctx, o)
 	if err != nil {
 		return err
 	}
@@ -248,6 +265,9 @@ type Counts struct {
 
 // Count sums the partitions' counters.
 func (s *Store) Count(ctx context.Context, o ObjectType) (Counts, error) {
+	if err := s.require(ctx, o, CanView); err != nil {
+		return Counts{}, err
+	}
 	partitions, err := s.Partitions(ctx)
 	if err != nil {
 		return Counts{}, err

@@ -42,6 +42,9 @@ var scriptRestore = mustScript("restore")
 // Of several records in ids with the same e-mail the first is restored. An error (ErrConflict when others keep changing
 // the same records, or a failed machine) may leave some of them restored.
 func (s *Store) Restore(ctx context.Context, o RestoreOrder, ids []ID) ([]RestoreResult, error) {
+	if err := s.require(ctx, "", CanRestore); err != nil {
+		return nil, err
+	}
 	w, err := s.newWriter(ctx, o.Object, UpdateOnly, o.Cause, o.At)
 	if err != nil {
 		return nil, err

@@ -67,7 +67,10 @@ func (r *Row) set(id ID, record []byte) (slot uint32, err error) {
 // the properties that [Rows.Values] may be asked for. The memory of what it hands out is used again, which makes it
 // the cheapest way to look at many records; ReadRecords is for those who keep them.
 func (s *Store) ReadRows(ctx context.Context, o ObjectType, picks []Pick, numbers []int, fn func(*Rows) error) error {
-	schema, err := s.Schema(ctx, o)
+	if err := s.require(ctx, o, CanView); err != nil {
+		return err
+	}
+	schema, err := s.schema(ctx, o)
 	if err != nil {
 		return err
 	}

@@ -103,6 +103,15 @@ func (r *Run) check() error {
 	return nil
 }
 
+// Permissions is what a user needs who starts, approves, stops or carries on the run: manage-workflows, or for a
+// deletion by hand delete of its object and bulk-delete.
+func (r *Run) Permissions() []Permission {
+	if r.Kind == RunDelete {
+		return []Permission{CanDelete, CanBulkDelete}
+	}
+	return []Permission{CanManageWorkflows}
+}
+
 // keyRunsLike is the index, beside the one of all runs, that lists the run. A deletion by hand has no other one.
 func (s *Store) keyRunsLike(r *Run) string {
 	if r.Kind == RunDelete {
@@ -129,6 +138,9 @@ var (
 // CreateRun saves a new run unless its workflow has one that is not over (*ActiveRunError) or the id is taken
 // (ErrExists). Deletions by hand do not wait for each other. A run is listed by its StartedAt.
 func (s *Store) CreateRun(ctx context.Context, r Run) (Run, error) {
+	if err := s.require(ctx, r.Object, r.Permissions()...); err != nil {
+		return Run{}, err
+	}
 	if err := r.check(); err != nil {
 		return Run{}, fmt.Errorf("create %w", err)
 	}
@@ -158,6 +170,13 @@ func (s *Store) CreateRun(ctx context.Context, r Run) (Run, error) {
 // is no longer over takes it again, or *ActiveRunError). ErrConflict. Notes are audit events about it, such as an
 // approval; they are written in the same script, and their workflow, revision and run are filled in.
 func (s *Store) SaveRun(ctx context.Context, r Run, notes ...Event) (Run, error) {
+	if err := s.require(ctx, r.Object, r.Permissions()...); err != nil {
+		return Run{}, err
+	}
+	return s.saveRun(ctx, r, notes...)
+}
+
+func (s *Store) saveRun(ctx context.Context, r Run, notes ...Event) (Run, error) {
 	text, err := json.Marshal(r)
 	if err != nil {
 		return Run{}, fmt.Errorf("save run %s: %w", r.ID, err)
@@ -185,8 +204,41 @@ func (s *Store) SaveRun(ctx context.Context, r Run, notes ...Event) (Run, error)
 	return parseRun(r.ID, strconv.FormatInt(version, 10)+" "+string(text))
 }
 
+// How often a note about a run is tried again when its owner saved it in between.
+const undoneTries = 20
+
+// SaveUndone notes how many of an ended run's records are live again, with an audit event when that is news. It
+// needs restore, not manage-workflows: who may bring records back may undo a run.
+func (s *Store) SaveUndone(ctx context.Context, id string, undone int, note Event) (Run, error) {
+	if err := s.require(ctx, "", CanRestore); err != nil {
+		return Run{}, err
+	}
+	for range undoneTries {
+		r, err := s.readRun(ctx, id)
+		if err != nil || r.Undone == undone {
+			return r, err
+		}
+		if !r.State.Over() {
+			return r, fmt.Errorf("note what was undone of run %s: it is %s", id, r.State)
+		}
+		r.Undone = undone
+		saved, err := s.saveRun(ctx, r, note)
+		if !errors.Is(err, ErrConflict) {
+			return saved, err
+		}
+	}
+	return Run{}, fmt.Errorf("note what was undone of run %s: %w", id, ErrConflict)
+}
+
 // Run reads one; ErrNotFound.
 func (s *Store) Run(ctx context.Context, id string) (Run, error) {
+	if err := s.require(ctx, ""); err != nil {
+		return Run{}, err
+	}
+	return s.readRun(ctx, id)
+}
+
+func (s *Store) readRun(ctx context.Context, id string) (Run, error) {
 	text, err := s.rdb.Get(ctx, s.keyRun(id)).Result()
 	switch {
 	case errors.Is(err, redis.Nil):
@@ -210,6 +262,9 @@ const runsAtOnce = 128
 
 // Runs lists runs, newest first.
 func (s *Store) Runs(ctx context.Context, f RunFilter) ([]Run, error) {
+	if err := s.require(ctx, ""); err != nil {
+		return nil, err
+	}
 	index := s.keyRuns()
 	if f.Workflow != "" {
 		index = s.keyRunsOf(f.Workflow)

@@ -41,7 +41,15 @@ func (c *schemaCache) put(s *Schema) {
 
 // Schema reads an object type's schema. It asks the store for the version each time and reads the schema itself
 // only when that has changed. ErrNoAccount; ErrNotFound for an object type the account does not have.
+// Every user of the account may.
 func (s *Store) Schema(ctx context.Context, o ObjectType) (*Schema, error) {
+	if err := s.require(ctx, ""); err != nil {
+		return nil, err
+	}
+	return s.schema(ctx, o)
+}
+
+func (s *Store) schema(ctx context.Context, o ObjectType) (*Schema, error) {
 	if _, err := s.Partitions(ctx); err != nil { // so that the layout has been checked
 		return nil, err
 	}
@@ -94,7 +102,7 @@ var scriptSaveSchema = mustScript("save_schema")
 // changeSchema reads, applies and writes, again when another process was faster.
 func (s *Store) changeSchema(ctx context.Context, ch schemaChange) (*Schema, error) {
 	for range schemaTries {
-		old, err := s.Schema(ctx, ch.object)
+		old, err := s.schema(ctx, ch.object)
 		if err != nil {
 			return nil, err
 		}
@@ -124,6 +132,9 @@ func (s *Store) changeSchema(ctx context.Context, ch schemaChange) (*Schema, err
 // taken name. A name that was removed may be used again: the new property has a number of its own. All or none
 // are added. Returns the new schema.
 func (s *Store) AddProperties(ctx context.Context, o ObjectType, add []Property, c Cause, at time.Time) (*Schema, error) {
+	if err := s.require(ctx, o, CanEdit); err != nil {
+		return nil, err
+	}
 	names := make([]string, len(add))
 	for i := range add {
 		names[i] = add[i].Name
@@ -204,6 +215,9 @@ func checkNewProperty(p *Property) error {
 // RemoveProperty takes a property off the schema; its values stay in the records, unseen. ErrNotFound.
 // The store's own properties (e-mail, create and last modified date) stay.
 func (s *Store) RemoveProperty(ctx context.Context, o ObjectType, name string, c Cause, at time.Time) (*Schema, error) {
+	if err := s.require(ctx, "", IsSuperAdmin); err != nil {
+		return nil, err
+	}
 	return s.changeSchema(ctx, schemaChange{
 		object: o, op: "remove-property", detail: string(o) + ": " + name, cause: c, at: at,
 		apply: func(old *Schema) ([]Property, error) {
@@ -223,6 +237,9 @@ func (s *Store) RemoveProperty(ctx context.Context, o ObjectType, name string, c
 // RenameProperty gives a property a new name or label; "" leaves one as it is. ErrNotFound, ErrExists.
 // The store's own properties (e-mail, create and last modified date) keep their names.
 func (s *Store) RenameProperty(ctx context.Context, o ObjectType, name, newName, newLabel string, c Cause, at time.Time) (*Schema, error) {
+	if err := s.require(ctx, "", IsSuperAdmin); err != nil {
+		return nil, err
+	}
 	detail := string(o) + ": " + name
 	if newName != "" {
 		detail += " to " + newName

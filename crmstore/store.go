@@ -134,6 +134,9 @@ func (s *Store) As(user string) *Store { return &Store{base: s.base, user: user}
 // No name leads to it: As("system") is a user that no account has.
 func (s *Store) AsSystem() *Store { return &Store{base: s.base, user: systemUser, system: true} }
 
+// IsSystem reports whether the handle is in the hands of the program itself.
+func (s *Store) IsSystem() bool { return s.system }
+
 // User is who acts through this handle: the name given to Open or As, "system", or "" for nobody.
 func (s *Store) User() string { return s.user }
 

@@ -67,6 +67,13 @@ func parseWorkflow(name, text string) (Workflow, error) {
 
 // Workflow reads one; ErrNotFound.
 func (s *Store) Workflow(ctx context.Context, name string) (Workflow, error) {
+	if err := s.require(ctx, ""); err != nil {
+		return Workflow{}, err
+	}
+	return s.workflow(ctx, name)
+}
+
+func (s *Store) workflow(ctx context.Context, name string) (Workflow, error) {
 	text, err := s.rdb.HGet(ctx, s.keyWorkflows(), name).Result()
 	switch {
 	case errors.Is(err, redis.Nil):
@@ -79,6 +86,9 @@ func (s *Store) Workflow(ctx context.Context, name string) (Workflow, error) {
 
 // Workflows reads all, by name.
 func (s *Store) Workflows(ctx context.Context) ([]Workflow, error) {
+	if err := s.require(ctx, ""); err != nil {
+		return nil, err
+	}
 	texts, err := s.rdb.HGetAll(ctx, s.keyWorkflows()).Result()
 	if err != nil {
 		return nil, fmt.Errorf("read workflows: %w", s.trouble(err))
@@ -99,13 +109,24 @@ var scriptSaveWorkflow = mustScript("save_workflow")
 
 // SaveWorkflow writes w if its Version is still current (0: if there is none yet), with a new revision in the same
 // script when rev is not nil, and one audit event. rev.Number must be w.Revision. ErrConflict when somebody else
-// saved the workflow, or a revision of that number, in between. It returns w as saved.
+// saved the workflow, or a revision of that number, in between. It returns w as saved. With a new revision the acting
+// user becomes who published it; without, PublishedBy stays or becomes the acting user, never somebody else, because
+// the workflow acts with that user's permissions.
 func (s *Store) SaveWorkflow(ctx context.Context, w Workflow, rev *Revision, op string, c Cause, at time.Time) (Workflow, error) {
+	if err := s.require(ctx, "", CanManageWorkflows); err != nil {
+		return Workflow{}, err
+	}
 	if !workflowName.MatchString(w.Name) {
 		return Workflow{}, fmt.Errorf("workflow name %q: want 1 to 100 of a-z, 0-9 and -", w.Name)
 	}
+	if err := s.checkPublisher(ctx, w, rev); err != nil {
+		return Workflow{}, err
+	}
 	var number, frozen string
 	if rev != nil {
+		own := *rev
+		own.By, w.PublishedBy = s.user, s.user
+		rev = &own
 		if rev.Number != w.Revision || rev.Number < 1 {
 			return Workflow{}, fmt.Errorf("save workflow %s: revision %d does not go with the workflow's number %d", w.Name, rev.Number, w.Revision)
 		}
@@ -132,8 +153,29 @@ func (s *Store) SaveWorkflow(ctx context.Context, w Workflow, rev *Revision, op 
 	return parseWorkflow(w.Name, strconv.FormatInt(version, 10)+" "+string(text)) // exactly what a reader gets
 }
 
+// checkPublisher sees to it that nobody publishes in another user's name.
+func (s *Store) checkPublisher(ctx context.Context, w Workflow, rev *Revision) error {
+	if rev != nil {
+		return nil // then it is the acting user
+	}
+	now, err := s.workflow(ctx, w.Name)
+	if err != nil && !errors.Is(err, ErrNotFound) {
+		return err
+	}
+	if now.Version != w.Version {
+		return fmt.Errorf("save workflow %s: %w", w.Name, ErrConflict)
+	}
+	if w.PublishedBy != now.PublishedBy && w.PublishedBy != s.user {
+		return fmt.Errorf("save workflow %s: %s cannot publish it as %s", w.Name, s.user, w.PublishedBy)
+	}
+	return nil
+}
+
 // Revision reads one revision; ErrNotFound.
 func (s *Store) Revision(ctx context.Context, name string, number int) (Revision, error) {
+	if err := s.require(ctx, ""); err != nil {
+		return Revision{}, err
+	}
 	text, err := s.rdb.HGet(ctx, s.keyRevisions(name), strconv.Itoa(number)).Bytes()
 	switch {
 	case errors.Is(err, redis.Nil):

@@ -16,9 +16,9 @@ import (
 func newWorkflow(name string) (crmstore.Workflow, *crmstore.Revision) {
 	w := crmstore.Workflow{
 		Name: name, Object: crmstore.Contact, On: true, Revision: 1,
-		PublishedAt: storetest.Time, PublishedBy: "anna", SwitchedAt: storetest.Time,
+		PublishedAt: storetest.Time, PublishedBy: storetest.User, SwitchedAt: storetest.Time,
 	}
-	return w, &crmstore.Revision{Number: 1, Source: []byte("workflow: " + name + "\n\xff"), At: storetest.Time, By: "anna"}
+	return w, &crmstore.Revision{Number: 1, Source: []byte("workflow: " + name + "\n\xff"), At: storetest.Time, By: storetest.User}
 }
 
 func TestWorkflows(t *testing.T) {

@@ -72,6 +72,9 @@ const (
 // batch as a whole is not atomic. createdate (unless set) and lastmodifieddate are set to at. One audit event per
 // partition batch, holding the ids. An error means the machine failed: some of the batch may be written then.
 func (s *Store) Write(ctx context.Context, o ObjectType, mode WriteMode, batch []Upsert, c Cause, at time.Time) ([]WriteResult, error) {
+	if err := s.require(ctx, o, CanEdit); err != nil {
+		return nil, err
+	}
 	w, err := s.newWriter(ctx, o, mode, c, at)
 	if err != nil {
 		return nil, err
@@ -110,7 +113,7 @@ func (s *Store) newWriter(ctx context.Context, o ObjectType, mode WriteMode, c C
 	if err != nil {
 		return nil, err
 	}
-	schema, err := s.Schema(ctx, o)
+	schema, err := s.schema(ctx, o)
 	if err != nil {
 		return nil, err
 	}

@@ -16,6 +16,9 @@ type PlannedWrite struct {
 // PlanWrite reads what the first upserts of a batch may touch and works out what they come to, so that this can be done
 // while an earlier batch is being written. [PlannedWrite.Write] does the rest, once.
 func (s *Store) PlanWrite(ctx context.Context, o ObjectType, mode WriteMode, batch []Upsert, c Cause, at time.Time) (*PlannedWrite, error) {
+	if err := s.require(ctx, o, CanEdit); err != nil {
+		return nil, err
+	}
 	w, err := s.newWriter(ctx, o, mode, c, at)
 	if err != nil {
 		return nil, err
@@ -33,6 +36,9 @@ func (s *Store) PlanWrite(ctx context.Context, o ObjectType, mode WriteMode, bat
 // under way when this one was planned (nil: none); it must be over, and everything before it must have been over when
 // this one was planned. If it changed anything that this one was planned on, this one is planned again.
 func (p *PlannedWrite) Write(ctx context.Context, before *PlannedWrite) ([]WriteResult, error) {
+	if err := p.w.store.require(ctx, p.w.object, CanEdit); err != nil {
+		return nil, err
+	}
 	first := p.first
 	p.first = nil
 	if before != nil && first.dependsOn(before.rounds) {

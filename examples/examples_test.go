@@ -174,12 +174,12 @@ func TestExamples_RunDeletesWhomReviewShowed(t *testing.T) {
 	store := storetest.Open(t)
 	importCSV(t, store, "contacts.csv", csvfile.Options{})
 	d := load(t, store, "hard-bounces.yaml")
-	if _, err := workflow.Publish(ctx, store, d, "test", sampleNow); err != nil {
+	if _, err := workflow.Publish(ctx, store, d, sampleNow); err != nil {
 		t.Fatal(err)
 	}
 	runner := &workflow.Runner{Store: store, Owner: "test"}
 	for i, want := range []int64{int64(len(chosen["hard-bounces.yaml"].enroll)), 0} {
-		run, err := runner.Run(ctx, workflow.RunRequest{Name: d.Name, Now: sampleNow.Add(time.Duration(i) * time.Minute), By: "test"})
+		run, err := runner.Run(ctx, workflow.RunRequest{Name: d.Name, Now: sampleNow.Add(time.Duration(i) * time.Minute)})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -55,11 +55,12 @@ func (p *actor) actRange(ctx context.Context, from, to int) error {
 		return fmt.Errorf("act on partitions %d to %d: %w", from, to-1, err)
 	}
 	for len(parts) > 0 {
-		if err := p.mayGoOn(ctx); err != nil {
+		acting, err := p.mayGoOn(ctx)
+		if err != nil {
 			return err
 		}
 		whole := context.WithoutCancel(ctx)
-		if err := p.round(whole, parts); err != nil {
+		if err := p.round(whole, acting, parts); err != nil {
 			return fmt.Errorf("act on partitions %d to %d: %w", from, to-1, err)
 		}
 		if parts, err = p.settle(whole, parts); err != nil {
@@ -70,13 +71,14 @@ func (p *actor) actRange(ctx context.Context, from, to int) error {
 }
 
 // mayGoOn asks, before each round, all that may have changed: the context, who owns the run, whether it was
-// cancelled, the account's tier, the workflow's switch, the list that a deletion by hand was asked for.
-func (p *pass) mayGoOn(ctx context.Context) error {
+// cancelled, the account's tier, the workflow's switch, what the user may do that it acts as, the list that a deletion by
+// hand was asked for. It returns the store in the hands of that user.
+func (p *pass) mayGoOn(ctx context.Context) (*crmstore.Store, error) {
 	if err := ctx.Err(); err != nil {
-		return err
+		return nil, err
 	}
 	if err := p.owned(ctx); err != nil {
-		return err
+		return nil, err
 	}
 	return mayAct(ctx, p.store, p.saved())
 }
@@ -150,7 +152,7 @@ func (p *pass) tell(news int) {
 }
 
 // round reads and tests the next batch of every partition, and hands those that still match to the actions.
-func (p *actor) round(ctx context.Context, parts []*part) error {
+func (p *actor) round(ctx context.Context, acting *crmstore.Store, parts []*part) error {
 	byNumber := make(map[int]*part, len(parts))
 	want := make([]crmstore.PartitionIDs, 0, len(parts))
 	for _, part := range parts {
@@ -160,7 +162,7 @@ func (p *actor) round(ctx context.Context, parts []*part) error {
 		part.open = part.open[n:]
 	}
 	var batches []actions.Batch
-	err := p.matcher.Test(ctx, p.store, p.def.Object, want, func(n int, recs []*crmstore.Record, verdicts []triggers.Verdict) error {
+	err := p.matcher.Test(ctx, acting, p.def.Object, want, func(n int, recs []*crmstore.Record, verdicts []triggers.Verdict) error {
 		if batch := byNumber[n].tested(p.id, recs, verdicts); len(batch.Records) > 0 {
 			batches = append(batches, batch)
 		}
@@ -172,7 +174,7 @@ func (p *actor) round(ctx context.Context, parts []*part) error {
 	if err := p.listsStand(ctx); err != nil {
 		return err
 	}
-	outcomes, err := p.do(ctx, batches)
+	outcomes, err := p.do(ctx, acting, batches)
 	if err != nil {
 		return err
 	}
@@ -220,20 +222,20 @@ func (t *part) take(id crmstore.ID, outcome actions.Outcome) {
 }
 
 // do performs the definition's actions in order. A record's outcome is the first that is not done, else done.
-func (p *pass) do(ctx context.Context, batches []actions.Batch) ([][]actions.Outcome, error) {
+func (p *pass) do(ctx context.Context, acting *crmstore.Store, batches []actions.Batch) ([][]actions.Outcome, error) {
 	run := p.saved()
 	call := actions.Call{
 		Object: p.def.Object, At: wall(), Fence: p.fence, Batches: batches,
-		Cause: crmstore.Cause{Actor: run.StartedBy, Workflow: run.Workflow, Revision: run.Revision, Run: run.ID},
+		Cause: crmstore.Cause{Workflow: run.Workflow, Revision: run.Revision, Run: run.ID},
 	}
 	if p.byHand {
 		call.Cause.Reason = reasonByHand(run)
 	}
 	var all [][]actions.Outcome
 	for i, step := range p.def.Actions {
-		outcomes, err := step.Spec.New().Do(ctx, p.store, call)
+		outcomes, err := step.Spec.New().Do(ctx, acting, call)
 		if err != nil {
-			return nil, asRefusal(err)
+			return nil, asRefusal(p.workflow, err)
 		}
 		if i == 0 {
 			all = outcomes

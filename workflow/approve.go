@@ -19,10 +19,13 @@ const (
 
 // Approve lets a held run go on and carries it to its end: it acts on the contacts that were shown, never on more, and
 // still tests each again. Errors as [Runner.Run], and a *RefusedError when the run is not held.
-func (r *Runner) Approve(ctx context.Context, id, by string, at time.Time) (crmstore.Run, error) {
+func (r *Runner) Approve(ctx context.Context, id string, at time.Time) (crmstore.Run, error) {
 	run, err := r.Store.Run(ctx, id)
 	if err != nil {
 		return run, fmt.Errorf("approve run %s: %w", id, err)
+	}
+	if err := r.Store.Check(ctx, run.Object, run.Permissions()...); err != nil {
+		return run, err
 	}
 	if run.State != crmstore.RunHeld {
 		return run, &RefusedError{Reason: RefusedState, Message: fmt.Sprintf("run %s is %s, not held: there is nothing to approve", id, run.State)}
@@ -34,38 +37,41 @@ func (r *Runner) Approve(ctx context.Context, id, by string, at time.Time) (crms
 			Help:    fmt.Sprintf("workflow approve %s --confirm %d", id, enrolling(run.Totals)),
 		}
 	}
-	if err := checkRuns(ctx, r.Store, run.Workflow); err != nil {
+	if _, err := checkRuns(ctx, r.books(), run.Workflow, run.Revision); err != nil {
 		if refused, ok := errors.AsType[*RefusedError](err); ok {
 			r.Metrics.refused(run.Workflow, refused.Reason)
 		}
 		return run, err
 	}
-	return r.goOn(ctx, run, by, at)
+	return r.goOn(ctx, run, at)
 }
 
 // goOn carries a held run on from behind its guard.
-func (r *Runner) goOn(ctx context.Context, run crmstore.Run, by string, at time.Time) (crmstore.Run, error) {
+func (r *Runner) goOn(ctx context.Context, run crmstore.Run, at time.Time) (crmstore.Run, error) {
 	taken, err := r.take(ctx, run, func(run *crmstore.Run) {
-		run.ApprovedBy = by
+		run.ApprovedBy = r.Store.User()
 		if run.Stage == stageGuard {
 			run.Stage = stageAct
 		}
-	}, crmstore.Event{Op: opApprove, At: at, Cause: crmstore.Cause{Actor: by}})
+	}, crmstore.Event{Op: opApprove, At: at})
 	if err != nil {
 		return run, err
 	}
-	r.event(ctx, taken, slog.LevelInfo, "run approved", slog.String("by", by), slog.Time("at", at))
+	r.event(ctx, taken, slog.LevelInfo, "run approved", slog.String("by", r.Store.User()), slog.Time("at", at))
 	return r.newPass(taken).carry(ctx)
 }
 
 // Cancel ends a run that is held, under way or failed. One that is under way stops before its next batch; what it
 // deleted stays deleted until it is undone. It returns the run as cancelled; its totals are final once the process that
 // carried it has stopped. Errors: crmstore.ErrNotFound, a *RefusedError when the run is over.
-func (r *Runner) Cancel(ctx context.Context, id, by string, at time.Time) (crmstore.Run, error) {
+func (r *Runner) Cancel(ctx context.Context, id string, at time.Time) (crmstore.Run, error) {
 	for range 20 {
 		run, err := r.Store.Run(ctx, id)
 		if err != nil {
 			return run, fmt.Errorf("cancel run %s: %w", id, err)
+		}
+		if err := r.Store.Check(ctx, run.Object, run.Permissions()...); err != nil {
+			return run, err
 		}
 		if run.State == crmstore.RunDone || run.State == crmstore.RunCancelled {
 			return run, &RefusedError{
@@ -75,14 +81,14 @@ func (r *Runner) Cancel(ctx context.Context, id, by string, at time.Time) (crmst
 		}
 		carried := run.State == crmstore.RunRunning && !abandoned(run, wall())
 		counted := run.Totals
-		run.State, run.Reason, run.FinishedAt = crmstore.RunCancelled, "cancelled by "+by, at
+		run.State, run.Reason, run.FinishedAt = crmstore.RunCancelled, "cancelled by "+r.Store.User(), at
 		if !carried { // nobody else will count what was done
 			if run.Totals, err = r.tally(ctx, run); err != nil {
 				return run, fmt.Errorf("cancel run %s: %w", id, err)
 			}
 			run.Owner = ""
 		}
-		saved, err := r.Store.SaveRun(ctx, run, crmstore.Event{Op: opCancel, At: at, Cause: crmstore.Cause{Actor: by}})
+		saved, err := r.Store.SaveRun(ctx, run, crmstore.Event{Op: opCancel, At: at})
 		if errors.Is(err, crmstore.ErrConflict) {
 			continue // the owner's sign of life came in between
 		}
@@ -95,7 +101,7 @@ func (r *Runner) Cancel(ctx context.Context, id, by string, at time.Time) (crmst
 				return saved, fmt.Errorf("cancel run %s: %w", id, err)
 			}
 		}
-		r.event(ctx, saved, slog.LevelInfo, "run cancelled", slog.String("by", by))
+		r.event(ctx, saved, slog.LevelInfo, "run cancelled", slog.String("by", r.Store.User()))
 		return saved, nil
 	}
 	return crmstore.Run{}, fmt.Errorf("cancel run %s: %w", id, crmstore.ErrConflict)

@@ -181,12 +181,12 @@ func (r *Runner) tally(ctx context.Context, run crmstore.Run) (crmstore.Totals, 
 	if run.Stage == stageEvaluate || run.Stage == stageGuard {
 		return totals, nil
 	}
-	partitions, err := r.Store.Partitions(ctx)
+	partitions, err := r.books().Partitions(ctx)
 	if err != nil {
 		return totals, fmt.Errorf("sum up: %w", err)
 	}
 	for from := 0; from < partitions; from += rangePartitions {
-		parts, err := r.Store.Matches(ctx, run.Object, run.ID, from, min(from+rangePartitions, partitions))
+		parts, err := r.books().Matches(ctx, run.Object, run.ID, from, min(from+rangePartitions, partitions))
 		if err != nil {
 			return totals, fmt.Errorf("sum up: %w", err)
 		}
@@ -216,7 +216,7 @@ func (r *Runner) completed(ctx context.Context, run crmstore.Run, parts []crmsto
 	if len(parts) == 0 {
 		return nil, nil
 	}
-	enrolled, err := r.Store.Enrollments(ctx, run.Object, run.EnrollsIn(), parts)
+	enrolled, err := r.books().Enrollments(ctx, run.Object, run.EnrollsIn(), parts)
 	if err != nil {
 		return nil, err
 	}

@@ -23,7 +23,6 @@ type DeleteRequest struct {
 	IDs       []crmstore.ID
 	Skip      bool      // leave out IDs that are unknown or in the recycle bin already, instead of refusing all
 	Now       time.Time // the instant at which the expression is true
-	By        string    // who asked
 	Why       string    // for the record and the audit log; may be empty
 }
 
@@ -60,7 +59,7 @@ func (r *Runner) createDelete(ctx context.Context, q DeleteRequest) (crmstore.Ru
 	started := wall()
 	run := crmstore.Run{
 		Kind: crmstore.RunDelete, Object: q.Object, Selection: &q.Selection, Why: q.Why, Now: q.Now.UTC(),
-		State: crmstore.RunRunning, Stage: stageEvaluate, StartedBy: q.By, StartedAt: started,
+		State: crmstore.RunRunning, Stage: stageEvaluate, StartedBy: r.Store.User(), StartedAt: started,
 		Owner: r.owner(), Beat: started, Fence: 1,
 	}
 	if q.Selection.List != "" {
@@ -121,7 +120,7 @@ func (p *pass) guardByHand(ctx context.Context) error {
 // Confirm lets a prepared deletion go on, if count is the number of records that it found, and carries it to its end:
 // it deletes those that were found, never more, and still tests each again. Another count is a *RefusedError and
 // deletes nothing; the run stays held. Errors as [Runner.Resume].
-func (r *Runner) Confirm(ctx context.Context, id string, count int64, by string, at time.Time) (crmstore.Run, error) {
+func (r *Runner) Confirm(ctx context.Context, id string, count int64, at time.Time) (crmstore.Run, error) {
 	run, err := r.Store.Run(ctx, id)
 	if err != nil {
 		return run, fmt.Errorf("confirm run %s: %w", id, err)
@@ -135,10 +134,11 @@ func (r *Runner) Confirm(ctx context.Context, id string, count int64, by string,
 			Message: fmt.Sprintf("the count typed is %s, but this would delete %s; nothing was deleted", diag.Thousands(count), countedRecords(n, run.Object)),
 		}
 	}
-	if err := checkByHand(ctx, r.Store, run); err != nil {
+	run.ApprovedBy = r.Store.User()
+	if _, err := checkByHand(ctx, r.books(), run); err != nil {
 		return run, err
 	}
-	return r.goOn(ctx, run, by, at)
+	return r.goOn(ctx, run, at)
 }
 
 // forgetShown removes the matches of a deletion that was cancelled before it deleted anything.
@@ -146,7 +146,7 @@ func (r *Runner) forgetShown(ctx context.Context, run crmstore.Run) error {
 	if run.Kind != crmstore.RunDelete || run.Stage == stageAct || run.Stage == stageClose {
 		return nil
 	}
-	partitions, err := r.Store.Partitions(ctx)
+	partitions, err := r.books().Partitions(ctx)
 	if err != nil {
 		return err
 	}
@@ -154,7 +154,7 @@ func (r *Runner) forgetShown(ctx context.Context, run crmstore.Run) error {
 	for p := range none {
 		none[p].Partition = p
 	}
-	return r.Store.SaveMatches(ctx, run.Object, run.ID, none)
+	return r.books().SaveMatches(ctx, run.Object, run.ID, none)
 }
 
 // loadByHand is a deletion by hand as a definition: what it was asked for as its one trigger, which for ids is true of
@@ -164,7 +164,7 @@ func loadByHand(ctx context.Context, store *crmstore.Store, run crmstore.Run) (*
 	if err != nil {
 		return nil, fmt.Errorf("load run %s: %w", run.ID, err)
 	}
-	if err := checkByHand(ctx, store, run); err != nil {
+	if _, err := checkByHand(ctx, store, run); err != nil {
 		return nil, err
 	}
 	vocabulary := known(run.Object)
@@ -201,23 +201,31 @@ func SelectionExpression(s crmstore.Selection) string {
 	return strings.Join(parts, " && ")
 }
 
-// checkByHand is nil when a deletion by hand may act now: the list that it was asked for is there, and the same one.
-func checkByHand(ctx context.Context, store *crmstore.Store, run crmstore.Run) error {
-	if run.Selection.List == "" {
-		return nil
-	}
-	list, err := listOf(ctx, store, run)
+// checkByHand asks whether a deletion by hand may act now: who confirmed it still may delete many, and the list that it
+// was asked for is there, and the same one. It returns the store in the hands of that user.
+func checkByHand(ctx context.Context, books *crmstore.Store, run crmstore.Run) (*crmstore.Store, error) {
+	acting, err := actingFor(ctx, books, run)
 	if err != nil {
-		return err
+		return nil, err
+	}
+	if err := acting.Check(ctx, run.Object, crmstore.CanView, crmstore.CanDelete, crmstore.CanBulkDelete); err != nil {
+		return nil, asRefusal("", err)
+	}
+	if run.Selection.List == "" {
+		return acting, nil
+	}
+	list, err := listOf(ctx, books, run)
+	if err != nil {
+		return nil, err
 	}
 	if list.Number != run.ListNumber {
-		return &RefusedError{
+		return nil, &RefusedError{
 			Reason:  RefusedList,
 			Message: fmt.Sprintf("list %s was deleted and made again since run %s began; nothing more is deleted", run.Selection.List, run.ID),
 			Help:    "look again: workflow delete --list " + run.Selection.List,
 		}
 	}
-	return nil
+	return acting, nil
 }
 
 // listOf is the list that a deletion by hand was asked for; a *RefusedError when it is gone.

@@ -17,7 +17,7 @@ const staleLeads = `contact.lifecyclestage == "lead" && daysSince(contact.notes_
 // prepare prepares a deletion and wants it held with a number of records.
 func (w *world) prepare(q DeleteRequest, want int) crmstore.Run {
 	w.Helper()
-	q.Object, q.Now, q.By = crmstore.Contact, testNow, "ann"
+	q.Object, q.Now = crmstore.Contact, testNow
 	run, err := w.runner.PrepareDelete(context.Background(), q)
 	w.must(err)
 	w.wantState(run, crmstore.RunHeld)
@@ -30,7 +30,7 @@ func (w *world) prepare(q DeleteRequest, want int) crmstore.Run {
 // confirm types the run's number and wants the run done.
 func (w *world) confirm(run crmstore.Run) crmstore.Run {
 	w.Helper()
-	run, err := w.runner.Confirm(context.Background(), run.ID, run.Matched, "ann", testNow)
+	run, err := w.runner.Confirm(context.Background(), run.ID, run.Matched, testNow)
 	w.must(err)
 	w.wantState(run, crmstore.RunDone)
 	return run
@@ -80,7 +80,7 @@ func TestDelete_EverySelection(t *testing.T) {
 			}
 			run = w.confirm(run)
 			w.wantDeleted(run, stale)
-			report, err := w.runner.Undo(t.Context(), run.ID, "ann", testNow)
+			report, err := w.runner.Undo(t.Context(), run.ID, testNow)
 			w.must(err)
 			if report.Restored != int64(len(stale)) || len(report.NotRestored) > 0 {
 				t.Errorf("undo restored %d of %d; not %v", report.Restored, len(stale), report.NotRestored)
@@ -110,14 +110,14 @@ func TestDelete_WrongNumber(t *testing.T) {
 	w := newWorld(t)
 	stale := w.leads(30)
 	run := w.prepare(DeleteRequest{Selection: crmstore.Selection{Where: staleLeads}}, len(stale))
-	_, err := w.runner.Confirm(t.Context(), run.ID, run.Matched+1, "ann", testNow)
+	_, err := w.runner.Confirm(t.Context(), run.ID, run.Matched+1, testNow)
 	w.refused(err, RefusedCount)
-	_, err = w.runner.Approve(t.Context(), run.ID, "ann", testNow)
+	_, err = w.runner.Approve(t.Context(), run.ID, testNow)
 	w.refused(err, RefusedCount)
 	if got := w.deletedBy(run.ID); len(got) > 0 {
 		t.Errorf("%d contacts are deleted", len(got))
 	}
-	cancelled, err := w.runner.Cancel(t.Context(), run.ID, "ann", testNow)
+	cancelled, err := w.runner.Cancel(t.Context(), run.ID, testNow)
 	w.must(err)
 	if cancelled.State != crmstore.RunCancelled {
 		t.Errorf("the run is %s", cancelled.State)
@@ -129,7 +129,7 @@ func TestDelete_WrongNumber(t *testing.T) {
 	if len(left) > 0 {
 		t.Errorf("a deletion that was never confirmed keeps matches in %d partitions", len(left))
 	}
-	_, err = w.runner.Confirm(t.Context(), run.ID, run.Matched, "ann", testNow)
+	_, err = w.runner.Confirm(t.Context(), run.ID, run.Matched, testNow)
 	w.refused(err, RefusedState)
 }
 
@@ -146,7 +146,7 @@ func TestDelete_GoesOnAfterACrash(t *testing.T) {
 			cancel()
 		}
 	}
-	run, err := w.runner.Confirm(ctx, run.ID, run.Matched, "ann", testNow)
+	run, err := w.runner.Confirm(ctx, run.ID, run.Matched, testNow)
 	if !errors.Is(err, context.Canceled) {
 		t.Fatalf("error %v, want an interruption", err)
 	}
@@ -183,17 +183,17 @@ func TestDelete_ListGone(t *testing.T) {
 	stale := w.leads(30)
 	w.list("old", stale...)
 	_, err := w.runner.PrepareDelete(t.Context(), DeleteRequest{
-		Object: crmstore.Contact, Selection: crmstore.Selection{List: "odl"}, Now: testNow, By: "ann",
+		Object: crmstore.Contact, Selection: crmstore.Selection{List: "odl"}, Now: testNow,
 	})
 	w.refused(err, RefusedList)
 	run := w.prepare(DeleteRequest{Selection: crmstore.Selection{List: "old"}}, len(stale))
 	lists, err := w.store.Lists(t.Context(), crmstore.Contact)
 	w.must(err)
 	w.must(w.store.DeleteList(t.Context(), lists["old"], crmstore.Cause{}, testNow))
-	_, err = w.runner.Confirm(t.Context(), run.ID, run.Matched, "ann", testNow)
+	_, err = w.runner.Confirm(t.Context(), run.ID, run.Matched, testNow)
 	w.refused(err, RefusedList)
 	w.list("old", stale...) // another one of that name
-	_, err = w.runner.Confirm(t.Context(), run.ID, run.Matched, "ann", testNow)
+	_, err = w.runner.Confirm(t.Context(), run.ID, run.Matched, testNow)
 	w.refused(err, RefusedList)
 	if got := w.deletedBy(run.ID); len(got) > 0 {
 		t.Errorf("%d contacts are deleted", len(got))
@@ -215,7 +215,7 @@ func TestDelete_ListGoneMeanwhile(t *testing.T) {
 			w.must(w.store.DeleteList(t.Context(), list, crmstore.Cause{}, testNow))
 		}
 	}
-	run, err := w.runner.Confirm(t.Context(), run.ID, run.Matched, "ann", testNow)
+	run, err := w.runner.Confirm(t.Context(), run.ID, run.Matched, testNow)
 	w.refused(err, RefusedList)
 	w.wantState(run, crmstore.RunFailed)
 	got := w.deletedBy(run.ID)
@@ -225,7 +225,7 @@ func TestDelete_ListGoneMeanwhile(t *testing.T) {
 	w.runner.Progress = nil
 	_, err = w.runner.Resume(t.Context(), run.ID)
 	w.refused(err, RefusedList)
-	report, err := w.runner.Undo(t.Context(), run.ID, "ann", testNow)
+	report, err := w.runner.Undo(t.Context(), run.ID, testNow)
 	w.must(err)
 	if report.Restored != int64(len(got)) || len(w.deletedBy(run.ID)) > 0 {
 		t.Errorf("undo restored %d of %d", report.Restored, len(got))
@@ -240,7 +240,7 @@ func TestDelete_IDsThatCannotBeDeleted(t *testing.T) {
 	w.must(DeleteRecord(t.Context(), w.store, crmstore.Contact, 5, crmstore.Cause{Actor: "bob"}, testNow))
 	company, err := w.store.Write(t.Context(), crmstore.Company, crmstore.CreateOnly, []crmstore.Upsert{{ID: 77}}, crmstore.Cause{Actor: "test"}, testPublish)
 	w.must(errors.Join(err, company[0].Err))
-	q := DeleteRequest{Object: crmstore.Contact, IDs: []crmstore.ID{1, 5, 77, 78}, Now: testNow, By: "ann"}
+	q := DeleteRequest{Object: crmstore.Contact, IDs: []crmstore.ID{1, 5, 77, 78}, Now: testNow}
 	_, err = w.runner.PrepareDelete(t.Context(), q)
 	var bad *UndeletableError
 	if !errors.As(err, &bad) {
@@ -270,7 +270,7 @@ func TestDelete_OfIDsStoppedBeforeTheyWereSaved(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.leads(3)
-	run, err := w.runner.createDelete(t.Context(), DeleteRequest{Object: crmstore.Contact, IDs: []crmstore.ID{1, 2}, Now: testNow, By: "ann"})
+	run, err := w.runner.createDelete(t.Context(), DeleteRequest{Object: crmstore.Contact, IDs: []crmstore.ID{1, 2}, Now: testNow})
 	w.must(err)
 	run.Owner = nobody()
 	_, err = w.store.SaveRun(t.Context(), run)

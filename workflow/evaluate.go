@@ -40,20 +40,20 @@ func (p *pass) look(ctx context.Context) (totals crmstore.Totals, err error) {
 		if err := p.owned(ctx); err != nil {
 			return err
 		}
-		if err := p.store.SaveMatches(ctx, p.def.Object, p.id, found.matches(restarted)); err != nil {
+		if err := p.acting.SaveMatches(ctx, p.def.Object, p.id, found.matches(restarted)); err != nil {
 			return fmt.Errorf("evaluate: %w", err)
 		}
 		return nil
 	}
 	progress := p.r.stageProgress(stageEvaluate)
 	if p.member != nil && !restarted {
-		err := p.member.evaluate(ctx, p.store, &look{def: p.def, now: p.saved().Now, progress: progress, found: save})
+		err := p.member.evaluate(ctx, p.acting, &look{def: p.def, now: p.saved().Now, progress: progress, found: save})
 		if !errors.Is(err, errAlone) {
 			return totals, err
 		}
 		totals, restarted = crmstore.Totals{}, true // what was saved until then is taken away
 	}
-	err = sweep{store: p.store, def: p.def, now: p.saved().Now, progress: progress}.run(ctx, save)
+	err = sweep{store: p.acting, def: p.def, now: p.saved().Now, progress: progress}.run(ctx, save)
 	return totals, err
 }
 

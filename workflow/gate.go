@@ -62,28 +62,71 @@ func checkActions(d *Definition) error {
 	return nil
 }
 
-// mayAct is nil when the run may act now: a workflow's as checkRuns says, a deletion by hand as checkByHand does.
-func mayAct(ctx context.Context, store *crmstore.Store, run crmstore.Run) error {
+// mayAct asks whether the run may act now: a workflow's as checkRuns says, a deletion by hand as checkByHand does. It
+// returns the store in the hands of the user that the run acts as.
+func mayAct(ctx context.Context, books *crmstore.Store, run crmstore.Run) (*crmstore.Store, error) {
 	if run.Kind == crmstore.RunDelete {
-		return checkByHand(ctx, store, run)
+		return checkByHand(ctx, books, run)
 	}
-	return checkRuns(ctx, store, run.Workflow)
+	return checkRuns(ctx, books, run.Workflow, run.Revision)
 }
 
-// checkRuns is nil when a run of the workflow may act now: the account's tier allows it and the workflow is on.
-func checkRuns(ctx context.Context, store *crmstore.Store, name string) error {
-	account, err := store.Account(ctx)
+// checkRuns asks whether a run of the workflow's revision may act now: the account's tier allows it, the workflow is
+// on, and the user who published it still may do what it does. It returns the store in the hands of that user.
+func checkRuns(ctx context.Context, books *crmstore.Store, name string, revision int) (*crmstore.Store, error) {
+	account, err := books.Account(ctx)
 	if err != nil {
-		return fmt.Errorf("ask the gate of workflow %s: %w", name, err)
+		return nil, fmt.Errorf("ask the gate of workflow %s: %w", name, err)
 	}
 	if err := CheckGate(account); err != nil {
-		return err
+		return nil, err
 	}
-	w, err := store.Workflow(ctx, name)
+	w, err := books.Workflow(ctx, name)
 	if err != nil {
-		return fmt.Errorf("ask the gate of workflow %s: %w", name, err)
+		return nil, fmt.Errorf("ask the gate of workflow %s: %w", name, err)
 	}
-	return checkOn(w)
+	if err := checkOn(w); err != nil {
+		return nil, err
+	}
+	acting, err := publisherOf(ctx, books, w, revision)
+	if err != nil {
+		return nil, fmt.Errorf("ask the gate of workflow %s: %w", name, err)
+	}
+	return acting, asRefusal(name, checkPublisher(ctx, acting, w.Object))
+}
+
+// checkPublisher is nil when the acting user may publish a workflow on the object, and may do what it does.
+func checkPublisher(ctx context.Context, acting *crmstore.Store, o crmstore.ObjectType) error {
+	return acting.Check(ctx, o, crmstore.CanManageWorkflows, crmstore.CanView, crmstore.CanDelete)
+}
+
+// actingFor is the store in the hands of the user that the run acts as: who published its workflow, or who confirmed a
+// deletion by hand.
+func actingFor(ctx context.Context, books *crmstore.Store, run crmstore.Run) (*crmstore.Store, error) {
+	if run.Kind == crmstore.RunDelete {
+		if run.ApprovedBy != "" {
+			return books.As(run.ApprovedBy), nil
+		}
+		return books.As(run.StartedBy), nil
+	}
+	w, err := books.Workflow(ctx, run.Workflow)
+	if err != nil {
+		return nil, err
+	}
+	return publisherOf(ctx, books, w, run.Revision)
+}
+
+// publisherOf is the store in the hands of the user whose permissions a run of the revision has: who published it, or
+// for the current one who published it again since.
+func publisherOf(ctx context.Context, books *crmstore.Store, w crmstore.Workflow, revision int) (*crmstore.Store, error) {
+	if revision == w.Revision {
+		return books.As(w.PublishedBy), nil
+	}
+	r, err := books.Revision(ctx, w.Name, revision)
+	if err != nil {
+		return nil, err
+	}
+	return books.As(r.By), nil
 }
 
 func checkOn(w crmstore.Workflow) error {
@@ -97,8 +140,19 @@ func checkOn(w crmstore.Workflow) error {
 	}
 }
 
-// asRefusal gives an action's refusal the form that all refusals have.
-func asRefusal(err error) error {
+// asRefusal gives the refusal of an action, or of the store to the user that the workflow acts as, the form that all
+// refusals have. name is the workflow's, "" for a deletion by hand.
+func asRefusal(name string, err error) error {
+	if denied, ok := errors.AsType[*crmstore.PermissionError](err); ok {
+		if name == "" {
+			return &RefusedError{Reason: RefusedPermission, Message: denied.Message(), Help: denied.Help()}
+		}
+		return &RefusedError{
+			Reason:  RefusedPermission,
+			Message: fmt.Sprintf("workflow %s acts as %s, who published it: %s", name, denied.User, denied.Message()),
+			Help:    denied.Help() + ", or somebody who may can publish the workflow again",
+		}
+	}
 	if object, ok := errors.AsType[*actions.ObjectError](err); ok {
 		return &RefusedError{Reason: RefusedObject, Message: object.Error()}
 	}

@@ -36,7 +36,7 @@ func TestHousekeeper_PurgesAndUndoTells(t *testing.T) {
 	w.wantCount("contacts purged", w.metrics.purges.WithLabelValues("contact"), 2)
 	w.wantCount("deals purged", w.metrics.purges.WithLabelValues("deal"), 0)
 
-	report, err := w.runner.Undo(t.Context(), run.ID, "ann", testNow)
+	report, err := w.runner.Undo(t.Context(), run.ID, testNow)
 	w.must(err)
 	slices.SortFunc(report.NotRestored, func(a, b Unrestored) int { return int(a.ID) - int(b.ID) })
 	want := []Unrestored{{ID: 1, Reason: UndoGone}, {ID: 2, Reason: UndoLive}, {ID: 4, Reason: UndoGone}, {ID: 5, Reason: UndoLive}}

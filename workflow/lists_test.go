@@ -99,7 +99,7 @@ func TestRun_ListReplaced(t *testing.T) {
 			if p := w.publish(source); !p.NewRevision || p.Revision != 2 {
 				t.Errorf("published again: %+v", p)
 			}
-			_, err = w.runner.Cancel(t.Context(), run.ID, "ann", testNow)
+			_, err = w.runner.Cancel(t.Context(), run.ID, testNow)
 			w.must(err)
 			w.wantDeleted(w.run(crmstore.RunDone), stale)
 		})
@@ -162,7 +162,7 @@ func TestDelete_ListInTheExpressionDeleted(t *testing.T) {
 			keep := w.list("keep", stale[:50]...)
 			w.unlistAt(stageEvaluate, keep, again)
 			run, err := w.runner.PrepareDelete(t.Context(), DeleteRequest{
-				Object: crmstore.Contact, Selection: crmstore.Selection{Where: staleLeads + ` && !inList("keep")`}, Now: testNow, By: "ann",
+				Object: crmstore.Contact, Selection: crmstore.Selection{Where: staleLeads + ` && !inList("keep")`}, Now: testNow,
 			})
 			w.refused(err, RefusedList)
 			w.wantState(run, crmstore.RunFailed)

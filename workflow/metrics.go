@@ -34,6 +34,7 @@ type Metrics struct {
 	history     *prometheus.CounterVec
 	mails       *prometheus.CounterVec
 	mailsWait   prometheus.Gauge
+	denied      *storeRefusals
 
 	mu    sync.Mutex
 	known map[string]bool // workflows that have series
@@ -68,7 +69,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		return prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: name, Help: help}, labels)
 	}
 	m := &Metrics{
-		known: map[string]bool{},
+		known: map[string]bool{}, denied: newStoreRefusals(),
 		runs: counter("workflow_runs_total",
 			"Runs by how they ended; a run that is held and then approved counts as held and again as what it ends as.", "state"),
 		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
@@ -108,7 +109,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		oldest:    prometheus.NewGauge(prometheus.GaugeOpts{Name: "crmstore_oldest_bin_record_age_seconds", Help: "How long the oldest record in the recycle bin has been there; 0 when the bin is empty."}),
 	}
 	if reg != nil {
-		reg.MustRegister(m.runs, m.duration, m.contacts, m.matches, m.acted, m.deleted, m.held, m.refusals,
+		reg.MustRegister(m.denied, m.runs, m.duration, m.contacts, m.matches, m.acted, m.deleted, m.held, m.refusals,
 			m.missedSlots, m.success, m.published, m.switchedOn, m.interval, m.records, m.oldest, m.purges, m.history, m.mails, m.mailsWait)
 	}
 	return m
@@ -313,7 +314,7 @@ func (m *Metrics) RefreshRecords(ctx context.Context, store *crmstore.Store, now
 		}
 	}
 	m.oldest.Set(age.Seconds())
-	return nil
+	return m.denied.read(ctx, store)
 }
 
 // oldestArchived is when the record that is longest in the bin was put there; zero when none is.

@@ -33,7 +33,7 @@ const (
 // pass is one process carrying one run: from taking it to its end, or to letting it go.
 type pass struct {
 	r     *Runner
-	store *crmstore.Store
+	store *crmstore.Store // the run's books, in the hands of the program
 	id    string
 	fence uint64
 
@@ -43,6 +43,7 @@ type pass struct {
 	member *member // of the gathering that its first evaluation is in; nil = of none
 
 	def     *Definition       // set by load
+	acting  *crmstore.Store   // set by load: in the hands of the user that the run acts as
 	matcher *triggers.Matcher // set by load; actors have clones
 
 	began   time.Time
@@ -60,7 +61,7 @@ type pass struct {
 
 func (r *Runner) newPass(run crmstore.Run) *pass {
 	return &pass{
-		r: r, store: r.Store, id: run.ID, workflow: run.Workflow, byHand: run.Kind == crmstore.RunDelete,
+		r: r, store: r.books(), id: run.ID, workflow: run.Workflow, byHand: run.Kind == crmstore.RunDelete,
 		fence: run.Fence, began: wall(), counted: run.Totals, run: run,
 	}
 }
@@ -248,7 +249,7 @@ func (p *pass) remaining(ctx context.Context) error {
 			err = fmt.Errorf("run %s is in stage %q, which this program does not know", p.id, stage)
 		}
 		if err != nil {
-			return err
+			return asRefusal(p.workflow, err)
 		}
 	}
 }
@@ -266,6 +267,9 @@ func (p *pass) load(ctx context.Context) error {
 	}
 	def, err := load(ctx, p.store, run)
 	if err != nil {
+		return err
+	}
+	if p.acting, err = actingFor(ctx, p.store, run); err != nil {
 		return err
 	}
 	if p.matcher, err = def.Trigger.At(run.Now); err != nil {

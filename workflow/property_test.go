@@ -116,7 +116,7 @@ func TestProperty_ReviewRunUndo(t *testing.T) {
 		if again := w.run(crmstore.RunDone); again.Deleted != 0 {
 			rt.Fatalf("a second run deleted %d", again.Deleted)
 		}
-		report, err := w.runner.Undo(t.Context(), run.ID, "ann", testNow)
+		report, err := w.runner.Undo(t.Context(), run.ID, testNow)
 		w.must(err)
 		if diff := cmp.Diff(before, w.dump()); diff != "" || report.Restored != run.Deleted {
 			rt.Fatalf("undo restored %d of %d (-before +after):\n%s", report.Restored, run.Deleted, diff)

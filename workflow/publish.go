@@ -16,18 +16,20 @@ const (
 	opPublish   = "publish"
 	opSwitchOn  = "switch-on"
 	opSwitchOff = "switch-off"
+	opTakeOver  = "take-over"
 )
 
 // Publication is a workflow as publishing left it, and what publishing changed.
 type Publication struct {
 	crmstore.Workflow
-	NewRevision bool  // the file, or a list that it asks, is another than that of the revision before, or there was none
-	SwitchedOn  bool  // it was off or not there
-	Existing    int64 // matches now, found by a workflow with `existing: false`: they will never be deleted
+	NewRevision bool   // the file, or a list that it asks, is another than that of the revision before, or there was none
+	SwitchedOn  bool   // it was off or not there
+	ActedAs     string // as whom it acted before, when another user published it again; "" = as the same user
+	Existing    int64  // matches now, found by a workflow with `existing: false`: they will never be deleted
 }
 
 // Changed reports whether publishing changed anything: false when the very same file was on already.
-func (p Publication) Changed() bool { return p.NewRevision || p.SwitchedOn }
+func (p Publication) Changed() bool { return p.NewRevision || p.SwitchedOn || p.ActedAs != "" }
 
 // FindingsError says that a published file no longer loads, because properties, lists or this program changed since.
 type FindingsError struct {
@@ -59,10 +61,15 @@ func (e *FindingsError) first() string {
 }
 
 // Publish asks the gate, freezes the file as a new revision when it differs from the current one, and switches the
-// workflow on. A run that is under way goes on with the revision it began with. With `existing: false` all that match
-// at the instant at are enrolled as existing first. Errors: *RefusedError; crmstore.ErrConflict when somebody else
-// published or switched the workflow at the same time.
-func Publish(ctx context.Context, store *crmstore.Store, d *Definition, by string, at time.Time) (Publication, error) {
+// workflow on. From then on it acts with the permissions of the store's user, who needs them all now: manage-workflows,
+// and view and delete of the object. So whoever publishes an unchanged file takes the workflow over. A run that is under
+// way goes on with the revision it began with. With `existing: false` all that match at the instant at are enrolled as
+// existing first. Errors: *crmstore.PermissionError; *RefusedError; crmstore.ErrConflict when somebody else published
+// or switched the workflow at the same time.
+func Publish(ctx context.Context, store *crmstore.Store, d *Definition, at time.Time) (Publication, error) {
+	if err := checkPublisher(ctx, store, d.Object); err != nil {
+		return Publication{}, err
+	}
 	account, err := store.Account(ctx)
 	if err != nil {
 		return Publication{}, fmt.Errorf("publish workflow %s: %w", d.Name, err)
@@ -77,10 +84,13 @@ func Publish(ctx context.Context, store *crmstore.Store, d *Definition, by strin
 	if err != nil {
 		return Publication{}, fmt.Errorf("publish workflow %s: %w", d.Name, err)
 	}
-	if same && before.On {
-		return Publication{Workflow: before}, nil
-	}
 	p := Publication{Workflow: before, NewRevision: !same, SwitchedOn: !before.On}
+	if before.PublishedBy != store.User() {
+		p.ActedAs = before.PublishedBy
+	}
+	if !p.Changed() {
+		return p, nil
+	}
 	number := before.Revision
 	if p.NewRevision {
 		number++
@@ -90,26 +100,36 @@ func Publish(ctx context.Context, store *crmstore.Store, d *Definition, by strin
 			return Publication{}, fmt.Errorf("publish workflow %s: %w", d.Name, err)
 		}
 	}
-	var revision *crmstore.Revision
-	op := opSwitchOn
-	change := func(w *crmstore.Workflow) {
+	p.Workflow, err = saveWorkflow(ctx, store, publishing(p, d, number, store.User(), at))
+	if err != nil {
+		return Publication{}, fmt.Errorf("publish workflow %s: %w", d.Name, err)
+	}
+	return p, nil
+}
+
+// publishing is the change that a publication makes.
+func publishing(p Publication, d *Definition, number int, by string, at time.Time) saveOrder {
+	o := saveOrder{before: p.Workflow, op: opTakeOver, at: at}
+	if p.ActedAs != "" {
+		o.reason = fmt.Sprintf("acts as %s from now on, as %s before", by, p.ActedAs)
+	}
+	if p.SwitchedOn {
+		o.op = opSwitchOn
+	}
+	if p.NewRevision {
+		o.op = opPublish
+		o.revision = &crmstore.Revision{Number: number, Source: d.Source, At: at, By: by, Lists: pins(&d.Trigger)}
+	}
+	o.change = func(w *crmstore.Workflow) {
+		w.PublishedBy = by
 		if p.NewRevision {
-			w.Revision = number
-			w.PublishedAt, w.PublishedBy, w.Object = at, by, d.Object
+			w.Revision, w.PublishedAt, w.Object = number, at, d.Object
 		}
 		if p.SwitchedOn {
 			w.On, w.SwitchedAt = true, at
 		}
 	}
-	if p.NewRevision {
-		revision = &crmstore.Revision{Number: number, Source: d.Source, At: at, By: by, Lists: pins(&d.Trigger)}
-		op = opPublish
-	}
-	p.Workflow, err = saveWorkflow(ctx, store, saveOrder{before, change, revision, op, by, at})
-	if err != nil {
-		return Publication{}, fmt.Errorf("publish workflow %s: %w", d.Name, err)
-	}
-	return p, nil
+	return o
 }
 
 // published reads the workflow of the definition's name (with Version 0 when there is none) and
@@ -146,13 +166,13 @@ func markExisting(ctx context.Context, store *crmstore.Store, d *Definition, rev
 // (*FindingsError), and with `existing: false` enrolls all that match now as existing. Switching off stops a run that is
 // under way before its next batch. Switching to what it is already changes nothing. Errors: *RefusedError,
 // crmstore.ErrNotFound, crmstore.ErrConflict.
-func Switch(ctx context.Context, store *crmstore.Store, name string, on bool, by string, at time.Time) (crmstore.Workflow, error) {
+func Switch(ctx context.Context, store *crmstore.Store, name string, on bool, at time.Time) (crmstore.Workflow, error) {
 	if on {
 		d, w, err := LoadPublished(ctx, store, name)
 		if err != nil || w.On {
 			return w, err
 		}
-		p, err := Publish(ctx, store, d, by, at)
+		p, err := Publish(ctx, store, d, at)
 		return p.Workflow, err
 	}
 	w, err := store.Workflow(ctx, name)
@@ -163,7 +183,7 @@ func Switch(ctx context.Context, store *crmstore.Store, name string, on bool, by
 		return w, nil
 	}
 	change := func(w *crmstore.Workflow) { w.On, w.SwitchedAt = false, at }
-	w, err = saveWorkflow(ctx, store, saveOrder{w, change, nil, opSwitchOff, by, at})
+	w, err = saveWorkflow(ctx, store, saveOrder{before: w, change: change, op: opSwitchOff, at: at})
 	if err != nil {
 		return w, fmt.Errorf("switch workflow %s off: %w", name, err)
 	}
@@ -207,7 +227,8 @@ type saveOrder struct {
 	before   crmstore.Workflow // as it was when the change was decided
 	change   func(*crmstore.Workflow)
 	revision *crmstore.Revision
-	op, by   string
+	op       string
+	reason   string
 	at       time.Time
 }
 
@@ -218,7 +239,7 @@ func saveWorkflow(ctx context.Context, store *crmstore.Store, o saveOrder) (crms
 	for range 20 {
 		next := w
 		o.change(&next)
-		saved, err := store.SaveWorkflow(ctx, next, o.revision, o.op, crmstore.Cause{Actor: o.by, Workflow: w.Name}, o.at)
+		saved, err := store.SaveWorkflow(ctx, next, o.revision, o.op, crmstore.Cause{Workflow: w.Name, Reason: o.reason}, o.at)
 		if !errors.Is(err, crmstore.ErrConflict) {
 			return saved, err
 		}
@@ -226,7 +247,7 @@ func saveWorkflow(ctx context.Context, store *crmstore.Store, o saveOrder) (crms
 		if readErr != nil {
 			return w, readErr
 		}
-		if now.Revision != o.before.Revision || now.On != o.before.On || !now.SwitchedAt.Equal(o.before.SwitchedAt) {
+		if now.Revision != o.before.Revision || now.On != o.before.On || now.PublishedBy != o.before.PublishedBy || !now.SwitchedAt.Equal(o.before.SwitchedAt) {
 			return w, fmt.Errorf("somebody else published or switched it at the same time (now at revision %d); review it again: %w", now.Revision, err)
 		}
 		w = now

@@ -88,7 +88,7 @@ func TestRun_ManyRanges(t *testing.T) {
 	_, err = w.store.Restore(t.Context(), crmstore.RestoreOrder{Object: crmstore.Contact, At: testNow}, stale[1:2])
 	w.must(err)
 
-	report, err := w.runner.Undo(t.Context(), run.ID, "somebody", testNow)
+	report, err := w.runner.Undo(t.Context(), run.ID, testNow)
 	w.must(err)
 	const partitions = 5*rangePartitions + 7
 	want := []Unrestored{{ID: stale[0], Reason: UndoEmailTaken, Holder: 5000}, {ID: stale[1], Reason: UndoLive}}

@@ -45,7 +45,7 @@ func TestRun_DeletesExactlyTheStaleOnes(t *testing.T) {
 		t.Errorf("second run %s deleted %d, want %s and 0", again.ID, again.Deleted, want)
 	}
 
-	report, err := w.runner.Undo(t.Context(), run.ID, "ann", testNow)
+	report, err := w.runner.Undo(t.Context(), run.ID, testNow)
 	w.must(err)
 	if report.Restored != 200 || len(report.NotRestored) != 0 || report.Run.Undone != 200 {
 		t.Errorf("undo restored %d, not %d, noted %d; want 200, 0, 200", report.Restored, len(report.NotRestored), report.Run.Undone)
@@ -78,7 +78,7 @@ func TestUndo_SaysWhatItCouldNotRestore(t *testing.T) {
 		[]crmstore.Archive{{Partition: crmstore.ID(4).Partition(16), Targets: []crmstore.Target{{ID: 4, Slot: recs[0].Slot, Version: recs[0].Version}}}})
 	w.must(err)
 
-	report, err := w.runner.Undo(t.Context(), run.ID, "ann", testNow)
+	report, err := w.runner.Undo(t.Context(), run.ID, testNow)
 	w.must(err)
 	slices.SortFunc(report.NotRestored, func(a, b Unrestored) int { return int(a.ID) - int(b.ID) })
 	want := []Unrestored{
@@ -87,7 +87,7 @@ func TestUndo_SaysWhatItCouldNotRestore(t *testing.T) {
 	if d := cmp.Diff(want, report.NotRestored); d != "" || report.Restored != 1 {
 		t.Errorf("restored %d, want 1; not restored (-want +got):\n%s", report.Restored, d)
 	}
-	again, err := w.runner.Undo(t.Context(), run.ID, "ann", testNow)
+	again, err := w.runner.Undo(t.Context(), run.ID, testNow)
 	if err != nil || again.Restored != 0 {
 		t.Errorf("a second undo restored %d, %v; want 0", again.Restored, err)
 	}
@@ -168,19 +168,19 @@ func TestRun_HeldThenApprovedActsOnWhatWasShown(t *testing.T) {
 	if !errors.As(err, &refused) || refused.Reason != RefusedActive || !strings.Contains(err.Error(), "workflow approve "+run.ID) {
 		t.Errorf("a second run: %v, want a refusal that says what to do", err)
 	}
-	if _, err := w.runner.Undo(t.Context(), run.ID, "ann", testNow); !errors.As(err, &refused) {
+	if _, err := w.runner.Undo(t.Context(), run.ID, testNow); !errors.As(err, &refused) {
 		t.Errorf("undo of a held run: %v, want a refusal", err)
 	}
 	// One that matched no longer does, and two new ones do: an approval never acts on those.
 	w.write(w.lead(1, 3), w.lead(200, 500), w.lead(201, 500))
-	run, err = w.runner.Approve(t.Context(), run.ID, "bob", testNow)
+	run, err = w.runner.Approve(t.Context(), run.ID, testNow)
 	w.must(err)
 	w.wantState(run, crmstore.RunDone)
 	w.wantDeleted(run, stale[1:])
-	if run.Deleted != 19 || run.Changed != 1 || run.ApprovedBy != "bob" {
-		t.Errorf("deleted %d, changed %d, approved by %q; want 19, 1, bob", run.Deleted, run.Changed, run.ApprovedBy)
+	if run.Deleted != 19 || run.Changed != 1 || run.ApprovedBy != storetest.User {
+		t.Errorf("deleted %d, changed %d, approved by %q; want 19, 1, the runner's user", run.Deleted, run.Changed, run.ApprovedBy)
 	}
-	if _, err := w.runner.Approve(t.Context(), run.ID, "bob", testNow); !errors.As(err, &refused) {
+	if _, err := w.runner.Approve(t.Context(), run.ID, testNow); !errors.As(err, &refused) {
 		t.Errorf("approving a run that is done: %v, want a refusal", err)
 	}
 	w.wantClean()
@@ -192,15 +192,15 @@ func TestRun_HeldThenCancelled(t *testing.T) {
 	w.leads(30)
 	w.publish(file("limits:\n  max_percent: 1"))
 	run := w.run(crmstore.RunHeld)
-	cancelled, err := w.runner.Cancel(t.Context(), run.ID, "bob", testNow)
+	cancelled, err := w.runner.Cancel(t.Context(), run.ID, testNow)
 	w.must(err)
 	w.wantState(cancelled, crmstore.RunCancelled)
 	w.wantDeleted(cancelled, nil)
 	var refused *RefusedError
-	if _, err := w.runner.Cancel(t.Context(), run.ID, "bob", testNow); !errors.As(err, &refused) {
+	if _, err := w.runner.Cancel(t.Context(), run.ID, testNow); !errors.As(err, &refused) {
 		t.Errorf("a second cancel: %v, want a refusal", err)
 	}
-	if _, err := w.runner.Approve(t.Context(), run.ID, "bob", testNow); !errors.As(err, &refused) {
+	if _, err := w.runner.Approve(t.Context(), run.ID, testNow); !errors.As(err, &refused) {
 		t.Errorf("approving a cancelled run: %v, want a refusal", err)
 	}
 	w.run(crmstore.RunHeld) // the workflow is free again
@@ -251,11 +251,11 @@ func TestRun_StopsBeforeItsNextBatchAndGoesOn(t *testing.T) {
 			}
 			w.wantCount("refusals", w.metrics.refusals.WithLabelValues("stale", tt.reason), 1)
 			var refused *RefusedError
-			if _, err := w.runner.Approve(t.Context(), run.ID, "bob", testNow); !errors.As(err, &refused) || refused.Reason != tt.reason {
+			if _, err := w.runner.Approve(t.Context(), run.ID, testNow); !errors.As(err, &refused) || refused.Reason != tt.reason {
 				t.Errorf("approved too early: %v, want a refusal for %s", err, tt.reason)
 			}
 			tt.again(w)
-			run, err = w.runner.Approve(t.Context(), run.ID, "bob", testNow)
+			run, err = w.runner.Approve(t.Context(), run.ID, testNow)
 			w.must(err)
 			w.wantState(run, crmstore.RunDone)
 			w.wantDeleted(run, stale)
@@ -273,7 +273,7 @@ func (w *world) tier(tier crmstore.Tier) {
 }
 
 func (w *world) switchTo(on bool) {
-	_, err := Switch(context.Background(), w.store, "stale", on, "ann", testNow)
+	_, err := Switch(context.Background(), w.store, "stale", on, testNow)
 	w.must(err)
 }
 
@@ -285,7 +285,7 @@ func TestRun_CancelledWhileActing(t *testing.T) {
 	run, err := w.during(func() {
 		runs, err := w.store.ActiveRuns(t.Context())
 		w.must(err)
-		if _, err := w.runner.Cancel(t.Context(), runs[0].ID, "bob", testNow); err != nil {
+		if _, err := w.runner.Cancel(t.Context(), runs[0].ID, testNow); err != nil {
 			t.Error(err)
 		}
 	})
@@ -294,7 +294,7 @@ func TestRun_CancelledWhileActing(t *testing.T) {
 	if n := int64(len(w.deletedBy(run.ID))); n == 0 || n == int64(len(stale)) || n != run.Deleted {
 		t.Errorf("%d deleted, the run says %d, of %d: want some, and the same", n, run.Deleted, len(stale))
 	}
-	report, err := w.runner.Undo(t.Context(), run.ID, "ann", testNow)
+	report, err := w.runner.Undo(t.Context(), run.ID, testNow)
 	if err != nil || report.Restored != run.Deleted {
 		t.Errorf("undo restored %d, %v; want %d", report.Restored, err, run.Deleted)
 	}
@@ -397,7 +397,7 @@ func TestRun_Refusals(t *testing.T) {
 		t.Errorf("a workflow that is not there: %v", err)
 	}
 	w.tier(crmstore.Free)
-	if _, err := Publish(t.Context(), w.store, w.load(file()), "ann", testPublish); !errors.As(err, &refused) || refused.Reason != RefusedTier {
+	if _, err := Publish(t.Context(), w.store, w.load(file()), testPublish); !errors.As(err, &refused) || refused.Reason != RefusedTier {
 		t.Errorf("publish on the free tier: %v, want a refusal", err)
 	}
 	if _, err := w.store.Workflow(t.Context(), "stale"); !errors.Is(err, crmstore.ErrNotFound) {
@@ -424,7 +424,7 @@ func TestPublish_Lifecycle(t *testing.T) {
 	w := newWorld(t)
 	w.leads(3)
 	p := w.publish(file())
-	if p.Revision != 1 || !p.On || !p.NewRevision || !p.SwitchedOn || p.PublishedBy != "ann" {
+	if p.Revision != 1 || !p.On || !p.NewRevision || !p.SwitchedOn || p.PublishedBy != storetest.User {
 		t.Errorf("first publication %+v", p)
 	}
 	if p = w.publish(file()); p.Changed() || p.Revision != 1 {
@@ -459,7 +459,7 @@ func TestPublish_TwoAtOnce(t *testing.T) {
 			d := w.load(file(fmt.Sprintf("title: by %d", i)))
 			done.Go(func() {
 				<-start
-				_, errs[i] = Publish(t.Context(), w.store, d, fmt.Sprint("user", i), testPublish)
+				_, errs[i] = Publish(t.Context(), w.store, d, testPublish)
 			})
 		}
 		close(start)

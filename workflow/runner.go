@@ -14,10 +14,10 @@ import (
 
 // Runner carries runs through. It is safe for concurrent use; one process needs one.
 type Runner struct {
-	Store   *crmstore.Store
-	Metrics *Metrics     // nil = none
-	Log     *slog.Logger // nil = nothing is logged
-	Owner   string       // who carries the runs; "" = this process, see NewOwner
+	Store   *crmstore.Store // who asks for runs, approves, cancels and undoes: a user, or the system for schedules
+	Metrics *Metrics        // nil = none
+	Log     *slog.Logger    // nil = nothing is logged
+	Owner   string          // who carries the runs; "" = this process, see NewOwner
 
 	// Patience is how long a run waits for a store that stops answering before it fails; 0 = 30 s, below 0 = not at all.
 	// It then tries its stage again, a few times.
@@ -36,7 +36,6 @@ type RunRequest struct {
 	Name      string
 	Now       time.Time // the run's one instant; for a scheduled run its slot
 	Scheduled bool
-	By        string // who asked; "" = the workflow itself
 
 	missed int     // slots before this one that get no run
 	member *member // of the runs that it evaluates together with; nil = none
@@ -45,20 +44,27 @@ type RunRequest struct {
 // ErrSlotTaken says that the slot has its run already.
 var ErrSlotTaken = errors.New("the slot has its run already")
 
-// byWorkflow is the actor of a scheduled run.
+// byWorkflow is who started a scheduled run.
 const byWorkflow = "workflow"
+
+// books is the store in the hands of the program itself, for what a run writes down about itself. It must be able to
+// say that a run was refused for lack of permission. What a run reads and deletes, it does as the workflow's publisher.
+func (r *Runner) books() *crmstore.Store { return r.Store.AsSystem() }
 
 // Run carries one pass of a published workflow from its evaluation to its end, and returns the run as it was saved last.
 // An unfinished run of the workflow that nobody carries is resumed first. A run over a limit comes back held, with a nil
-// error. Errors: *RefusedError (tier, switched off, another run not over), ErrSlotTaken, crmstore.ErrNotFound, the
+// error. Errors: *crmstore.PermissionError when the store's user may not manage workflows, *RefusedError (tier, permission of its publisher, switched off, another run not over), ErrSlotTaken, crmstore.ErrNotFound, the
 // context's error (the run can be resumed), or what made the run fail.
 func (r *Runner) Run(ctx context.Context, q RunRequest) (crmstore.Run, error) {
+	if err := r.Store.Check(ctx, "", crmstore.CanManageWorkflows); err != nil {
+		return crmstore.Run{}, err
+	}
 	for {
 		w, err := r.Store.Workflow(ctx, q.Name)
 		if err != nil {
 			return crmstore.Run{}, fmt.Errorf("run workflow %s: %w", q.Name, err)
 		}
-		if err := checkRuns(ctx, r.Store, q.Name); err != nil {
+		if _, err := checkRuns(ctx, r.books(), q.Name, w.Revision); err != nil {
 			return crmstore.Run{}, r.refuseRun(ctx, q, err)
 		}
 		run, err := r.create(ctx, w, q)
@@ -115,12 +121,10 @@ func (r *Runner) create(ctx context.Context, w crmstore.Workflow, q RunRequest) 
 	run := crmstore.Run{
 		ID: slotID(q), Workflow: w.Name, Object: w.Object, Revision: w.Revision, Scheduled: q.Scheduled,
 		Now: q.Now.UTC(), State: crmstore.RunRunning, Stage: stageEvaluate,
-		StartedBy: q.By, StartedAt: started, Owner: r.owner(), Beat: started, Fence: 1,
-	}
-	if run.StartedBy == "" {
-		run.StartedBy = byWorkflow
+		StartedBy: r.Store.User(), StartedAt: started, Owner: r.owner(), Beat: started, Fence: 1,
 	}
 	if q.Scheduled {
+		run.StartedBy = byWorkflow
 		return r.Store.CreateRun(ctx, run)
 	}
 	for n := 1; ; n++ {
@@ -181,7 +185,7 @@ func (r *Runner) finish(ctx context.Context, id string) (crmstore.Run, error) {
 // counts the slots missed before it.
 func (r *Runner) note(ctx context.Context, q RunRequest, run string) error {
 	for range 20 {
-		w, err := r.Store.Workflow(ctx, q.Name)
+		w, err := r.books().Workflow(ctx, q.Name)
 		if err != nil {
 			return err
 		}
@@ -195,7 +199,7 @@ func (r *Runner) note(ctx context.Context, q RunRequest, run string) error {
 		if run != "" {
 			w.LastRun = run
 		}
-		_, err = r.Store.SaveWorkflow(ctx, w, nil, "", crmstore.Cause{}, wall())
+		_, err = r.books().SaveWorkflow(ctx, w, nil, "", crmstore.Cause{}, wall())
 		if err == nil && newer && q.missed > 0 {
 			r.Metrics.missed(q.Name, q.missed)
 			r.log().LogAttrs(ctx, slog.LevelWarn, "slots missed", slog.String(keyWorkflow, q.Name),
@@ -213,6 +217,9 @@ func (r *Runner) Resume(ctx context.Context, id string) (crmstore.Run, error) {
 	run, err := r.Store.Run(ctx, id)
 	if err != nil {
 		return run, fmt.Errorf("resume run %s: %w", id, err)
+	}
+	if err := r.Store.Check(ctx, run.Object, run.Permissions()...); err != nil {
+		return run, err
 	}
 	refused := &RefusedError{Reason: RefusedState, Message: fmt.Sprintf("run %s is %s and cannot be resumed", id, run.State)}
 	switch {
@@ -232,12 +239,16 @@ func (r *Runner) Resume(ctx context.Context, id string) (crmstore.Run, error) {
 // resume takes the run over and carries it on. An interrupted run that may not go on becomes held, so that switching
 // the workflow on again, perhaps weeks later, does not set it going by itself.
 func (r *Runner) resume(ctx context.Context, run crmstore.Run) (crmstore.Run, error) {
-	err := mayAct(ctx, r.Store, run)
+	_, err := mayAct(ctx, r.books(), run)
 	var refused *RefusedError
 	if err != nil && (!errors.As(err, &refused) || run.State != crmstore.RunRunning) {
 		return run, err
 	}
-	taken, err := r.take(ctx, run, func(*crmstore.Run) {})
+	taken, err := r.take(ctx, run, func(run *crmstore.Run) {
+		if run.Kind == crmstore.RunDelete && run.Stage == stageAct && !r.Store.IsSystem() {
+			run.ApprovedBy = r.Store.User() // who lets it go on
+		}
+	})
 	if err != nil {
 		return run, err
 	}

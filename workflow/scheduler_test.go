@@ -107,7 +107,7 @@ func TestScheduler_SwitchesAndTiers(t *testing.T) {
 	k.at(testNow)
 	k.wantRuns()
 	w.wantCount("published", w.metrics.published.WithLabelValues("stale"), 0)
-	_, err := Switch(t.Context(), w.store, "stale", true, "ann", testNow.Add(time.Hour))
+	_, err := Switch(t.Context(), w.store, "stale", true, testNow.Add(time.Hour))
 	w.must(err)
 	k.at(testNow.Add(2 * time.Hour))
 	k.wantRuns() // what passed while it was off is not replayed
@@ -195,7 +195,7 @@ func TestScheduler_OrphanOfAWorkflowThatIsOffIsHeld(t *testing.T) {
 	k.at(testNow.Add(10 * time.Second))
 	k.wantRuns(run.ID + " held") // switching on again does not set it going
 	w.wantCount("held runs", w.metrics.held, 1)
-	run, err = w.runner.Approve(t.Context(), run.ID, "bob", testNow)
+	run, err = w.runner.Approve(t.Context(), run.ID, testNow)
 	w.must(err)
 	w.wantState(run, crmstore.RunDone)
 	w.wantDeleted(run, stale)
@@ -261,7 +261,7 @@ func TestScheduler_Run(t *testing.T) {
 	yearly := "schedule:\n  cron: \"0 3 1 1 *\""
 	for _, name := range []string{"stale", "second"} {
 		d := w.load(file("workflow: "+name, yearly))
-		_, err := Publish(t.Context(), w.store, d, "ann", wall().AddDate(0, 0, -399))
+		_, err := Publish(t.Context(), w.store, d, wall().AddDate(0, 0, -399))
 		w.must(err)
 	}
 	select {

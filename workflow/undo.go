@@ -38,8 +38,11 @@ const (
 
 // Undo restores all that an ended run deleted and that is still in the bin because of it. It may be repeated: what was
 // restored before is reported so. Enrollments stay, so that the next run does not delete the contacts again unless the
-// file says `reenroll: true`. Errors: crmstore.ErrNotFound, a *RefusedError while the run is not over.
-func (r *Runner) Undo(ctx context.Context, id, by string, at time.Time) (UndoReport, error) {
+// file says `reenroll: true`. It needs restore. Errors: *crmstore.PermissionError, crmstore.ErrNotFound, a *RefusedError while the run is not over.
+func (r *Runner) Undo(ctx context.Context, id string, at time.Time) (UndoReport, error) {
+	if err := r.Store.Check(ctx, "", crmstore.CanRestore); err != nil {
+		return UndoReport{}, err
+	}
 	run, err := r.Store.Run(ctx, id)
 	if err != nil {
 		return UndoReport{}, fmt.Errorf("undo run %s: %w", id, err)
@@ -57,7 +60,7 @@ func (r *Runner) Undo(ctx context.Context, id, by string, at time.Time) (UndoRep
 	}
 	order := crmstore.RestoreOrder{
 		Object: run.Object, At: at, OnlyRun: id,
-		Cause: crmstore.Cause{Actor: by, Workflow: run.Workflow, Revision: run.Revision, Run: id, Reason: "undo"},
+		Cause: crmstore.Cause{Workflow: run.Workflow, Revision: run.Revision, Run: id, Reason: "undo"},
 	}
 	err = r.undoAll(ctx, &report, order, partitions)
 	if err != nil && errors.Is(err, ctx.Err()) {
@@ -66,11 +69,11 @@ func (r *Runner) Undo(ctx context.Context, id, by string, at time.Time) (UndoRep
 	if err != nil {
 		return report, fmt.Errorf("undo run %s: %w", id, err)
 	}
-	note := crmstore.Event{Op: opUndo, At: at, Cause: crmstore.Cause{Actor: by}, Detail: fmt.Sprintf("%d restored", report.Restored)}
+	note := crmstore.Event{Op: opUndo, At: at, Detail: fmt.Sprintf("%d restored", report.Restored)}
 	if report.Run, err = r.saveUndone(ctx, report, note); err != nil {
 		return report, fmt.Errorf("undo run %s: %w", id, err)
 	}
-	r.event(ctx, run, slog.LevelInfo, "run undone", slog.String("by", by),
+	r.event(ctx, run, slog.LevelInfo, "run undone", slog.String("by", r.Store.User()),
 		slog.Int64("restored", report.Restored), slog.Int("not_restored", len(report.NotRestored)))
 	return report, nil
 }
@@ -121,7 +124,7 @@ func (r *Runner) undoAll(ctx context.Context, report *UndoReport, order crmstore
 func (r *Runner) undoRange(
 	ctx context.Context, run crmstore.Run, order crmstore.RestoreOrder, from, to int,
 ) (results []crmstore.RestoreResult, known int, err error) {
-	saved, err := r.Store.Matches(ctx, order.Object, order.OnlyRun, from, to)
+	saved, err := r.books().Matches(ctx, order.Object, order.OnlyRun, from, to)
 	if err != nil {
 		return nil, 0, err
 	}
@@ -163,7 +166,7 @@ func (r *Runner) purgedSince(
 		return nil, nil
 	}
 	others := slices.DeleteFunc(slices.Clone(m.IDs), func(id crmstore.ID) bool { return mine[id] })
-	there, err := r.Store.Get(ctx, o, others)
+	there, err := r.books().Get(ctx, o, others)
 	if err != nil {
 		return nil, err
 	}
@@ -205,16 +208,5 @@ func (r *Runner) saveUndone(ctx context.Context, report UndoReport, note crmstor
 			undone++
 		}
 	}
-	for range 20 {
-		run, err := r.Store.Run(ctx, report.Run.ID)
-		if err != nil || run.Undone == undone {
-			return run, err
-		}
-		run.Undone = undone
-		saved, err := r.Store.SaveRun(ctx, run, note)
-		if !errors.Is(err, crmstore.ErrConflict) {
-			return saved, err
-		}
-	}
-	return report.Run, crmstore.ErrConflict
+	return r.Store.SaveUndone(ctx, report.Run.ID, undone, note)
 }

@@ -147,12 +147,12 @@ func (w *world) load(source string) *Definition {
 
 func (w *world) publish(source string) Publication {
 	w.Helper()
-	p, err := Publish(context.Background(), w.store, w.load(source), "ann", testPublish)
+	p, err := Publish(context.Background(), w.store, w.load(source), testPublish)
 	w.must(err)
 	return p
 }
 
-func (w *world) request() RunRequest { return RunRequest{Name: "stale", Now: testNow, By: "ann"} }
+func (w *world) request() RunRequest { return RunRequest{Name: "stale", Now: testNow} }
 
 // run carries one pass and wants it to end in a state.
 func (w *world) run(state crmstore.RunState) crmstore.Run {

@@ -120,7 +120,7 @@ func (a *affected) permanentActiveLists() {
 func (a *affected) permanentEnrollments() {
 	a.publishOnes()
 	runner := &workflow.Runner{Store: a.store}
-	_, err := runner.Run(a.Context(), workflow.RunRequest{Name: "ones", Now: a.now.Add(time.Hour), By: storetest.User})
+	_, err := runner.Run(a.Context(), workflow.RunRequest{Name: "ones", Now: a.now.Add(time.Hour)})
 	a.must(err)
 	partitions, err := a.store.Partitions(a.Context())
 	a.must(err)

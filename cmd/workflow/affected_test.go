@@ -309,7 +309,7 @@ func (a *affected) publishOnes() {
 	if def == nil {
 		a.Fatal(findings)
 	}
-	_, err = workflow.Publish(a.Context(), a.store, def, storetest.User, a.now)
+	_, err = workflow.Publish(a.Context(), a.store, def, a.now)
 	a.must(err)
 }
 
@@ -317,7 +317,7 @@ func (a *affected) enrollments() {
 	a.publishOnes()
 	runner := &workflow.Runner{Store: a.store}
 	run := func() crmstore.Run {
-		r, err := runner.Run(a.Context(), workflow.RunRequest{Name: "ones", Now: a.now.Add(time.Hour), By: storetest.User})
+		r, err := runner.Run(a.Context(), workflow.RunRequest{Name: "ones", Now: a.now.Add(time.Hour)})
 		a.must(err)
 		return r
 	}

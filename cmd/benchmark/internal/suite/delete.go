@@ -88,7 +88,7 @@ func (d *deleting) prepare(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if _, err := workflow.Publish(ctx, d.store, def, "benchmark", d.crowd.Now); err != nil {
+	if _, err := workflow.Publish(ctx, d.store, def, d.crowd.Now); err != nil {
 		return err
 	}
 	partitions, err := d.store.Partitions(ctx)
@@ -233,7 +233,7 @@ func (d *deleting) hashesPipelined(ctx context.Context) (table.Sample, error) {
 // whole is a run from its evaluation to its end.
 func (d *deleting) whole(ctx context.Context) (table.Sample, error) {
 	sample, err := timed(d.contacts, func() (err error) {
-		d.run, err = (&workflow.Runner{Store: d.store}).Run(ctx, workflow.RunRequest{Name: "bench", Now: d.crowd.Now, By: "benchmark"})
+		d.run, err = (&workflow.Runner{Store: d.store}).Run(ctx, workflow.RunRequest{Name: "bench", Now: d.crowd.Now})
 		return err
 	})
 	if err == nil && d.run.Deleted != int64(d.contacts) {
@@ -246,7 +246,7 @@ func (d *deleting) whole(ctx context.Context) (table.Sample, error) {
 func (d *deleting) undo(ctx context.Context) (table.Sample, error) {
 	var report workflow.UndoReport
 	sample, err := timed(d.contacts, func() (err error) {
-		report, err = (&workflow.Runner{Store: d.store}).Undo(ctx, d.run.ID, "benchmark", d.crowd.Now)
+		report, err = (&workflow.Runner{Store: d.store}).Undo(ctx, d.run.ID, d.crowd.Now)
 		return err
 	})
 	if err == nil && report.Restored != int64(d.contacts) {

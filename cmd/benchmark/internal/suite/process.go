@@ -103,7 +103,7 @@ func (b *bench) process(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if _, err := workflow.Publish(ctx, store, def, "benchmark", b.crowd.Now); err != nil {
+	if _, err := workflow.Publish(ctx, store, def, b.crowd.Now); err != nil {
 		return err
 	}
 	if err := b.scratch.keep(ctx); err != nil {

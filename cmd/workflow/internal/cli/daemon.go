@@ -43,6 +43,7 @@ func (s *session) daemonCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			store = store.AsSystem() // it carries out what others published, each workflow as its publisher
 			if _, err := store.Account(cmd.Context()); err != nil {
 				return err
 			}

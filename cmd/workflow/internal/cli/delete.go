@@ -99,7 +99,7 @@ func (s *session) delete(ctx context.Context, f *deleteFlags, words []string) er
 		return s.deletePermanently(ctx, store, f, words)
 	}
 	q := workflow.DeleteRequest{
-		Object: o, Selection: crmstore.Selection{Where: f.where, List: f.list}, Skip: f.skip, Now: at, By: s.user(), Why: f.reason,
+		Object: o, Selection: crmstore.Selection{Where: f.where, List: f.list}, Skip: f.skip, Now: at, Why: f.reason,
 	}
 	if f.where != "" || f.list != "" {
 		return s.deleteSearch(ctx, store, f, q)
@@ -260,10 +260,10 @@ func (s *session) confirmDeletion(ctx context.Context, store *crmstore.Store, ru
 		err = wrongCount(typed, found, run.Object)
 	}
 	if err != nil {
-		_, cancelErr := r.Cancel(context.WithoutCancel(ctx), run.ID, s.user(), s.now())
+		_, cancelErr := r.Cancel(context.WithoutCancel(ctx), run.ID, s.now())
 		return errors.Join(err, cancelErr)
 	}
-	run, err = r.Confirm(ctx, run.ID, typed, s.user(), s.now())
+	run, err = r.Confirm(ctx, run.ID, typed, s.now())
 	bar.end()
 	return s.emitDeletion(run, err)
 }

@@ -79,12 +79,12 @@ func (s *session) publishFile(ctx context.Context, store *crmstore.Store, file s
 		doc.show(s.out)
 		s.out.printf("\n")
 	}
-	if !yes && !(r.Same && r.Published.On) {
+	if !yes && !(r.Same && r.Published.On && r.Published.PublishedBy == store.User()) {
 		if err := s.confirm(file, r); err != nil {
 			return err
 		}
 	}
-	p, err := workflow.Publish(ctx, store, d, s.user(), at)
+	p, err := workflow.Publish(ctx, store, d, at)
 	if err != nil {
 		return err
 	}
@@ -101,8 +101,13 @@ func showPublished(o *output, p workflow.Publication, doc *reviewDocument) {
 		return
 	case p.NewRevision:
 		o.printf("%s revision %s of %s, switched on\n", o.paint(green, "published:"), count(p.Revision), p.Name)
-	default:
+	case p.SwitchedOn:
 		o.printf("%s %s, revision %s as before\n", o.paint(green, "switched on:"), p.Name, count(p.Revision))
+	default:
+		o.printf("%s %s, revision %s as before\n", o.paint(green, "taken over:"), p.Name, count(p.Revision))
+	}
+	if p.ActedAs != "" {
+		o.printf("it acts as %s from now on (before: %s)\n", p.PublishedBy, p.ActedAs)
 	}
 	if p.Existing > 0 {
 		o.printf("%s matched already and will not be deleted (existing: false)\n", records(p.Existing, p.Object))
@@ -151,7 +156,7 @@ func (s *session) switchWorkflow(ctx context.Context, store *crmstore.Store, nam
 	if err != nil {
 		return err
 	}
-	w, err := workflow.Switch(ctx, store, name, on, s.user(), s.now())
+	w, err := workflow.Switch(ctx, store, name, on, s.now())
 	if err != nil {
 		return err
 	}

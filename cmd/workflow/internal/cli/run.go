@@ -131,7 +131,7 @@ func (s *session) published(ctx context.Context, store *crmstore.Store, target s
 
 func (s *session) runWorkflow(ctx context.Context, store *crmstore.Store, name string, at time.Time) error {
 	r, bar := s.runner(store)
-	run, err := r.Run(ctx, workflow.RunRequest{Name: name, Now: at, By: s.user()})
+	run, err := r.Run(ctx, workflow.RunRequest{Name: name, Now: at})
 	bar.end()
 	return s.emitRun(run, err)
 }

@@ -194,7 +194,7 @@ func (s *session) approveCommand() *cobra.Command {
 			return s.confirmDeletion(ctx, store, run, confirm)
 		}
 		r, bar := s.runner(store)
-		run, err = r.Approve(ctx, id, s.user(), s.now())
+		run, err = r.Approve(ctx, id, s.now())
 		bar.end()
 		return s.emitRun(run, err)
 	})
@@ -229,7 +229,7 @@ func (s *session) cancelCommand() *cobra.Command {
 	states := []crmstore.RunState{crmstore.RunHeld, crmstore.RunRunning, crmstore.RunFailed}
 	return s.onRun(cmd, states, func(ctx context.Context, store *crmstore.Store, id string) error {
 		r, bar := s.runner(store)
-		run, err := r.Cancel(ctx, id, s.user(), s.now())
+		run, err := r.Cancel(ctx, id, s.now())
 		bar.end()
 		if err != nil {
 			return err

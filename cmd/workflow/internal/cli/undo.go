@@ -23,7 +23,7 @@ func (s *session) undoCommand() *cobra.Command {
 
 func (s *session) undo(ctx context.Context, store *crmstore.Store, id string) error {
 	r, bar := s.runner(store)
-	report, err := r.Undo(ctx, id, s.user(), s.now())
+	report, err := r.Undo(ctx, id, s.now())
 	bar.end()
 	if err != nil {
 		return err
