@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -9,8 +10,11 @@ import (
 	"os/exec"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/crm-workflow/crm-workflow/crmstore"
 )
 
 // exits runs a command and wants one exit code: exits CODE COMMAND [ARG...].
@@ -30,6 +34,35 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	if got != want {
 		ts.Fatalf("exit code %d, want %d", got, want)
+	}
+}
+
+// user adds a user with permissions to the script's account: user NAME [PERMISSION | OBJECT:PERMISSION]...
+func user(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) == 0 {
+		ts.Fatalf("usage: user NAME [PERMISSION | OBJECT:PERMISSION]...")
+	}
+	ctx, at := context.Background(), time.Now()
+	store, err := crmstore.Open(ctx, crmstore.Config{
+		URL: ts.Getenv("WORKFLOW_STORE"), Account: ts.Getenv("WORKFLOW_ACCOUNT"), User: ts.Getenv("WORKFLOW_USER"),
+	})
+	ts.Check(err)
+	defer store.Close() //nolint:errcheck // the script is over when it fails
+	_, err = store.AddUser(ctx, args[0], "", false, crmstore.Cause{}, at)
+	ts.Check(err)
+	for _, word := range args[1:] {
+		var g crmstore.Grants
+		object, name, ofObject := strings.Cut(word, ":")
+		if ofObject {
+			g.Objects = []crmstore.ObjectType{crmstore.ObjectType(object)}
+		} else {
+			name = object
+		}
+		p, err := crmstore.ParsePermission(name)
+		ts.Check(err)
+		g.Permissions = []crmstore.Permission{p}
+		_, err = store.Grant(ctx, args[0], g, crmstore.Cause{}, at)
+		ts.Check(err)
 	}
 }
 

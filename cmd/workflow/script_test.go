@@ -48,6 +48,6 @@ func TestScript(t *testing.T) {
 			}
 			return false, fmt.Errorf("condition %q is not known", name)
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "json": jsonPath, "redis": redis},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "json": jsonPath, "redis": redis, "user": user},
 	})
 }
