@@ -29,10 +29,11 @@ for i, id in ipairs(ids) do
   fields[2 * i] = '\1\0\0\0\0\0\0\0' .. slot_bytes(slots[i]) .. '\0\0\0\0\0\0\0\0\0\0' .. ARGV[3 + i]
 end
 redis.call('HSET', KEYS[1], unpack(fields))
-set_each(KEYS[2], slots, ARGV[3])
-set_cells(KEYS[3], slots, live_cell)
+local runs = runs_of(slots) -- one, when no slot was free
+set_runs(KEYS[2], runs, ARGV[3])
+set_runs(KEYS[3], runs, string.rep(live_cell, #ids))
 for i = 8, #KEYS do
-  set_each(KEYS[i], slots, ARGV[i - 4 + #ids])
+  set_runs(KEYS[i], runs, ARGV[i - 4 + #ids])
 end
 redis.call('HINCRBY', KEYS[4], 'live', #ids)
 log_event(KEYS[5], ARGV[1], 'create', ARGV[3], ARGV[2], '')

@@ -23,14 +23,23 @@ local function take_slots(free, ids, n)
   return slots
 end
 
--- set_each(key, slots, cells) sets the column's cell of each slot, those of neighbours in one command.
-local function set_each(key, slots, cells)
-  local from = 1
+-- runs_of(slots) is the stretches of neighbouring slots, so that they are looked for once and not for each column:
+-- the first slot, and from which place in slots to which.
+local function runs_of(slots)
+  local runs, from = {}, 1
   for i, slot in ipairs(slots) do
     if slots[i + 1] ~= slot + 1 then
-      redis.call('SETRANGE', key, 8 * slots[from], string.sub(cells, 8 * from - 7, 8 * i))
+      runs[#runs + 1] = {slots[from], from, i}
       from = i + 1
     end
+  end
+  return runs
+end
+
+-- set_runs(key, runs, cells) sets the column's cells of all slots in runs, one command for each run.
+local function set_runs(key, runs, cells)
+  for _, run in ipairs(runs) do
+    redis.call('SETRANGE', key, 8 * run[1], string.sub(cells, 8 * run[2] - 7, 8 * run[3]))
   end
 end
 
