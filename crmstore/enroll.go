@@ -1,6 +1,7 @@
 package crmstore
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"encoding/binary"
@@ -80,6 +81,8 @@ func (s *Store) enrollments(ctx context.Context, o ObjectType, workflow string, 
 	}
 	next := 0
 	var values [][]byte
+	var last []byte // records of one run have the same enrollment
+	var same Enrollment
 	for i := range want {
 		if len(want[i].IDs) == 0 {
 			continue
@@ -93,9 +96,13 @@ func (s *Store) enrollments(ctx context.Context, o ObjectType, workflow string, 
 			if v == nil {
 				continue
 			}
-			if found[i][j], err = parseEnrollment(string(v)); err != nil {
-				return fmt.Errorf("%s %s: %w", o, want[i].IDs[j], err)
+			if last == nil || !bytes.Equal(v, last) {
+				if same, err = parseEnrollment(string(v)); err != nil {
+					return fmt.Errorf("%s %s: %w", o, want[i].IDs[j], err)
+				}
+				last = v
 			}
+			found[i][j] = same
 		}
 	}
 	return nil

@@ -38,7 +38,7 @@ func (p *pass) act(ctx context.Context) error {
 		return fmt.Errorf("act: %w", err)
 	}
 	p.acted.n = 0
-	err = eachRange(ctx, partitions, func() func(ctx context.Context, from, to int) error {
+	err = eachRange(ctx, partitions, rangePartitions, func() func(ctx context.Context, from, to int) error {
 		return (&actor{pass: p, matcher: p.matcher.Clone()}).actRange
 	})
 	if err != nil {

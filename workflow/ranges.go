@@ -14,21 +14,21 @@ const (
 	rangeWorkers = 2
 )
 
-// eachRange covers partitions 0 to partitions-1 with ranges and has two goroutines carry them out, each with a
+// eachRange covers partitions 0 to partitions-1 with ranges of so many partitions and has two goroutines carry them out, each with a
 // function of its own, which newWorker makes. After an error no range begins, and those in hand see their context
 // end; the first error is returned.
-func eachRange(ctx context.Context, partitions int, newWorker func() func(ctx context.Context, from, to int) error) error {
+func eachRange(ctx context.Context, partitions, size int, newWorker func() func(ctx context.Context, from, to int) error) error {
 	var next atomic.Int64
 	group, ctx := errgroup.WithContext(ctx)
-	for range min(rangeWorkers, (partitions+rangePartitions-1)/rangePartitions) {
+	for range min(rangeWorkers, (partitions+size-1)/size) {
 		work := newWorker()
 		group.Go(func() error {
 			for ctx.Err() == nil {
-				from := int(next.Add(rangePartitions)) - rangePartitions
+				from := int(next.Add(int64(size))) - size
 				if from >= partitions {
 					return nil
 				}
-				if err := work(ctx, from, min(from+rangePartitions, partitions)); err != nil {
+				if err := work(ctx, from, min(from+size, partitions)); err != nil {
 					return err
 				}
 			}

@@ -21,7 +21,7 @@ func TestEachRange(t *testing.T) {
 			t.Parallel()
 			var mu sync.Mutex
 			times := make([]int, partitions)
-			err := eachRange(t.Context(), partitions, func() func(ctx context.Context, from, to int) error {
+			err := eachRange(t.Context(), partitions, rangePartitions, func() func(ctx context.Context, from, to int) error {
 				return func(_ context.Context, from, to int) error {
 					mu.Lock()
 					defer mu.Unlock()
@@ -43,7 +43,7 @@ func TestEachRange_FirstErrorEndsIt(t *testing.T) {
 	trouble := errors.New("trouble")
 	var mu sync.Mutex
 	begun := 0
-	err := eachRange(t.Context(), 100*rangePartitions, func() func(ctx context.Context, from, to int) error {
+	err := eachRange(t.Context(), 100*rangePartitions, rangePartitions, func() func(ctx context.Context, from, to int) error {
 		return func(ctx context.Context, from, _ int) error {
 			mu.Lock()
 			begun++

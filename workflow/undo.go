@@ -78,6 +78,16 @@ func (r *Runner) Undo(ctx context.Context, id string, at time.Time) (UndoReport,
 	return report, nil
 }
 
+// restoredTogether is how many records a range of an undo has, about. E-mail claims stand in other partitions than the
+// contacts: only a large range has several claims in each of theirs, and then a script takes them together.
+const restoredTogether = 1 << 15
+
+// undoPartitions is how many partitions a range has when so many records are to be restored in all partitions.
+func undoPartitions(partitions int, records int64) int {
+	n := int64(partitions) * restoredTogether / max(records, 1)
+	return int(max(rangePartitions, min(n, int64(partitions+rangeWorkers-1)/rangeWorkers)))
+}
+
 // undoAll restores what the run deleted, two ranges of partitions at a time. A range that was begun is finished when
 // the context ends.
 func (r *Runner) undoAll(ctx context.Context, report *UndoReport, order crmstore.RestoreOrder, partitions int) error {
@@ -85,7 +95,7 @@ func (r *Runner) undoAll(ctx context.Context, report *UndoReport, order crmstore
 	left := make([][]Unrestored, partitions)
 	done := int64(0)
 	known := 0
-	err := eachRange(ctx, partitions, func() func(ctx context.Context, from, to int) error {
+	err := eachRange(ctx, partitions, undoPartitions(partitions, report.Run.Deleted), func() func(ctx context.Context, from, to int) error {
 		return func(ctx context.Context, from, to int) error {
 			results, matches, err := r.undoRange(context.WithoutCancel(ctx), report.Run, order, from, to)
 			if err != nil {

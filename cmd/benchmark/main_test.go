@@ -21,7 +21,7 @@ func TestRun_Small(t *testing.T) {
 		t.Fatalf("exit code %d\n%s\n%s", code, stdout.String(), stderr.String())
 	}
 	for _, want := range []string{
-		"evaluate: columns, 1 % match", "of GET", "of HVALS", "× obvious", "20 workflows", "of bare script", "undo of the run",
+		"evaluate: columns, 1 % match", "of GET", "of HVALS", "× obvious", "20 workflows", "of bare script", "undo of the run", "purge: 90 days later",
 		"import: CSV, whole process", "memory:   columns", "scaling: 2000 contacts", "process: run, 5000 contacts",
 	} {
 		if !strings.Contains(stdout.String(), want) {

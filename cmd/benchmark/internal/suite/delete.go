@@ -3,7 +3,6 @@ package suite
 import (
 	"context"
 	"fmt"
-	"strconv"
 
 	"github.com/crm-workflow/crm-workflow/cmd/benchmark/internal/table"
 	"github.com/crm-workflow/crm-workflow/cmd/benchmark/internal/wire"
@@ -15,6 +14,10 @@ import (
 const (
 	mostDeleted = 200_000 // contacts, at most
 	singles     = 2_000   // of them, for what goes one by one
+
+	// As the store sends its scripts: so many in a pipeline, and so many pipelines at a time.
+	scriptsPerPipeline = 32
+	pipelines          = 2
 )
 
 // deleting is an account in which everybody is deleted again and again; in between, the server is rewound.
@@ -40,7 +43,7 @@ func (b *bench) deletion(ctx context.Context) error {
 	defer d.store.Close() //nolint:errcheck // the server is emptied anyway
 	samples, err := b.rounds(ctx, fmt.Sprintf("delete %d contacts", d.contacts),
 		d.rewound(d.archive), d.rewound(d.bare), d.rewound(d.oneByOne), d.rewound(d.hashesOneByOne), d.rewound(d.hashesPipelined), d.postgres(),
-		d.rewound(d.whole), d.undo, d.rewound(d.byHand), d.undo)
+		d.rewound(d.whole), d.undo, d.rewound(d.byHand), d.undo, d.rewound(d.purged), d.postgresPurge())
 	if err != nil {
 		return err
 	}
@@ -53,7 +56,8 @@ func (b *bench) deletion(ctx context.Context) error {
 				{Name: "obvious pipelined", Samples: samples[4]},
 				{Name: "PostgreSQL", Samples: samples[5], AtLeast: 1.5},
 			},
-			Note: fmt.Sprintf("One by one: %d contacts, compared for each. The obvious program writes the same three things for each contact.", d.singles),
+			Note: fmt.Sprintf("One by one: %d contacts, compared for each. All write the same three things for each contact: the deletion with its facts, "+
+				"an audit entry, an enrollment%s.", d.singles, d.withPostgres("; PostgreSQL in three statements of one transaction, without waiting for the disk")),
 		},
 		table.Row{
 			What: "delete: whole run, evaluated and tested", Samples: samples[6], Against: []table.Against{
@@ -67,6 +71,11 @@ func (b *bench) deletion(ctx context.Context) error {
 			Against: []table.Against{{Name: "bare script", Limit: true, Samples: samples[1]}, {Name: "whole run", Samples: samples[6], AtLeast: 0.6}},
 		},
 		table.Row{What: "undo of it", Samples: samples[9], Against: []table.Against{{Name: "whole run", Samples: samples[6]}}},
+		table.Row{
+			What: "purge: 90 days later, all of them", Samples: samples[10],
+			Against: []table.Against{{Name: "delete by the store", Samples: samples[0]}, {Name: "PostgreSQL", Samples: samples[11]}},
+			Note:    d.withPostgres("PostgreSQL removes rows and their history and adds audit rows, in one transaction."),
+		},
 	)
 	return b.scratch.empty(ctx)
 }
@@ -152,7 +161,7 @@ func (d *deleting) record(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if d.prepared, err = recorder.Only("evalsha"); err == nil && len(d.prepared) == 0 {
+	if d.prepared, err = recorder.Only("evalsha", scriptsPerPipeline, pipelines); err == nil && len(d.prepared[0]) == 0 {
 		err = fmt.Errorf("the recording holds no script; deletion does not work as the benchmark thinks")
 	}
 	return err
@@ -186,6 +195,22 @@ func (d *deleting) archive(ctx context.Context) (table.Sample, error) {
 		return sample, err
 	}
 	return sample, d.gone(ctx, d.contacts)
+}
+
+// purged deletes everybody, which does not count, and purges them when their time in the bin is over.
+func (d *deleting) purged(ctx context.Context) (table.Sample, error) {
+	if _, err := d.archive(ctx); err != nil {
+		return table.Sample{}, err
+	}
+	var report crmstore.PurgeReport
+	sample, err := timed(d.contacts, func() (err error) {
+		report, err = d.store.Purge(ctx, crmstore.PurgeOrder{Object: crmstore.Contact, Cause: cause(), At: d.crowd.Now.Add(crmstore.Retention)})
+		return err
+	})
+	if err == nil && report.Purged != int64(d.contacts) {
+		err = fmt.Errorf("%d contacts were purged, want %d", report.Purged, d.contacts)
+	}
+	return sample, err
 }
 
 func (d *deleting) bare(ctx context.Context) (table.Sample, error) {
@@ -253,30 +278,4 @@ func (d *deleting) undo(ctx context.Context) (table.Sample, error) {
 		err = fmt.Errorf("undo restored %d contacts, want %d", report.Restored, d.contacts)
 	}
 	return sample, err
-}
-
-// postgres deletes as many contacts in one transaction that writes the same three things for each; nil without it.
-func (d *deleting) postgres() act {
-	if d.pg == nil {
-		return nil
-	}
-	return func(ctx context.Context) (table.Sample, error) {
-		err := d.pg.Do(ctx, "set client_min_messages = warning", "drop table if exists victims, audit, history",
-			"create table victims as select * from contacts where id <= "+strconv.Itoa(d.contacts), "alter table victims add primary key (id)",
-			"create index on victims (lifecyclestage, notes_last_updated) where deleted_at is null", "vacuum analyze victims",
-			"create table audit (seq bigserial primary key, at timestamptz, op text, id bigint, actor text, run text, reason text)",
-			"create table history (workflow text, id bigint, state text, revision int, run text, primary key (workflow, id))", "checkpoint")
-		if err != nil {
-			return table.Sample{}, err
-		}
-		run := "'" + d.order.Cause.Run + "'"
-		seconds, _, err := d.pg.Timed(ctx, nil, []string{
-			"begin",
-			"update victims set deleted_at = '2026-06-15T12:00:00Z', deleted_run = " + run + " where deleted_at is null and createdate is not null",
-			"insert into audit (at, op, id, actor, run, reason) select deleted_at, 'delete', id, 'workflow', deleted_run, 'trigger 1' from victims where deleted_run = " + run,
-			"insert into history select 'bench', id, 'completed', 1, deleted_run from victims where deleted_run = " + run,
-			"commit",
-		})
-		return table.Sample{Amount: seconds, Units: float64(d.contacts)}, err
-	}
 }

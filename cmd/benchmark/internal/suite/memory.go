@@ -8,6 +8,7 @@ import (
 
 	"github.com/crm-workflow/crm-workflow/cmd/benchmark/internal/people"
 	"github.com/crm-workflow/crm-workflow/cmd/benchmark/internal/table"
+	"github.com/crm-workflow/crm-workflow/crmstore"
 )
 
 // memories measures what a contact takes in Redis, by kind of key, against one hash for each contact; also when one
@@ -17,10 +18,19 @@ func (b *bench) memories(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	b.add(table.Row{
-		What: "memory: 25 properties", Unit: table.Bytes, Samples: []table.Sample{{Amount: b.memory, Units: float64(b.Contacts)}},
-		Against: []table.Against{{Name: "one hash for each", Samples: hash, AtMost: 0.6}},
-	})
+	took, freed, err := b.compact(ctx)
+	if err != nil {
+		return err
+	}
+	b.add(
+		table.Row{
+			What: "memory: 25 properties", Unit: table.Bytes, Samples: []table.Sample{{Amount: b.memory - freed, Units: float64(b.Contacts)}},
+			Against: []table.Against{{Name: "one hash for each", Samples: hash, AtMost: 0.6}},
+			Note: fmt.Sprintf("After the columns' spare room was given back, as an import does at its end; it was %.0f B for each contact.",
+				freed/float64(b.Contacts)),
+		},
+		table.Row{What: "memory: giving back spare room", Samples: []table.Sample{took}},
+	)
 	if err := b.memoryByKind(ctx); err != nil {
 		return err
 	}
@@ -49,6 +59,19 @@ func (b *bench) memories(ctx context.Context) error {
 		Note:    fmt.Sprintf("In an account of %d contacts; the share of the partitions' own keys is larger in a small account.", contacts),
 	})
 	return b.scratch.empty(ctx)
+}
+
+// compact gives the columns' spare room back in the large store.
+func (b *bench) compact(ctx context.Context) (took table.Sample, freed float64, err error) {
+	before, err := b.large.direct.UsedMemory(ctx)
+	if err != nil {
+		return took, 0, err
+	}
+	if took, err = timed(b.Contacts, func() error { return b.store.Compact(ctx, crmstore.Contact) }); err != nil {
+		return took, 0, err
+	}
+	after, err := b.large.direct.UsedMemory(ctx)
+	return took, before - after, err
 }
 
 // hashMemory is what a sample of contacts takes as one hash each.

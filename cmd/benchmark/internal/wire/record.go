@@ -74,30 +74,37 @@ func (l *locked) Write(p []byte) (int, error) {
 	return l.w.Write(p)
 }
 
-// Only returns the recorded commands of that name (in lower case), the connections kept apart, as one batch each.
-// Connections that sent none are left out.
-func (r *Recorder) Only(name string) ([][]Batch, error) {
+// Only returns the recorded commands of that name (in lower case) in batches of at most size, as they follow one another
+// on a connection, dealt out to so many lanes in turns.
+func (r *Recorder) Only(name string, size, lanes int) ([][]Batch, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	var lanes [][]Batch
+	dealt, n := make([][]Batch, lanes), 0
+	deal := func(b Batch) {
+		if b.Commands > 0 {
+			dealt[n%lanes] = append(dealt[n%lanes], b)
+			n++
+		}
+	}
 	for _, stream := range r.streams {
-		var all Batch
+		var batch Batch
 		for rest := stream.Bytes(); len(rest) > 0; {
-			size, command, err := next(rest)
+			length, command, err := next(rest)
 			if err != nil {
 				return nil, err
 			}
 			if bytes.EqualFold(command, []byte(name)) {
-				all.Bytes = append(all.Bytes, rest[:size]...)
-				all.Commands++
+				batch.Bytes = append(batch.Bytes, rest[:length]...)
+				if batch.Commands++; batch.Commands == size {
+					deal(batch)
+					batch = Batch{}
+				}
 			}
-			rest = rest[size:]
+			rest = rest[length:]
 		}
-		if all.Commands > 0 {
-			lanes = append(lanes, []Batch{all})
-		}
+		deal(batch)
 	}
-	return lanes, nil
+	return dealt, nil
 }
 
 var errCut = errors.New("the recording is cut off within a command")
