@@ -40,14 +40,9 @@ func TestDaemon(t *testing.T) {
 	p.must("publish", "--off", "stale")
 	d.eventually("/metrics", http.StatusOK, `workflow_published{workflow="stale"} 0`)
 
-	if err := d.cmd.Process.Signal(syscall.SIGTERM); err != nil {
-		t.Fatal(err)
-	}
-	for line := range d.lines {
-		d.log = append(d.log, line)
-	}
-	if err := d.cmd.Wait(); err != nil {
-		t.Errorf("after SIGTERM: %v", err)
+	d.signal(syscall.SIGTERM)
+	if code := d.ended(); code != 0 {
+		t.Errorf("after SIGTERM: exit code %d, want 0", code)
 	}
 	if log := strings.Join(d.log, "\n"); !strings.Contains(log, `"msg":"stopped"`) {
 		t.Errorf("the log does not say that it stopped:\n%s", log)
@@ -63,9 +58,9 @@ type runningDaemon struct {
 }
 
 // startDaemon starts a daemon on a free port and reads from its log which one.
-func startDaemon(t *testing.T, p program) *runningDaemon {
+func startDaemon(t *testing.T, p program, flags ...string) *runningDaemon {
 	t.Helper()
-	d := &runningDaemon{t: t, cmd: p.command("daemon", "--listen", "127.0.0.1:0"), lines: make(chan string, 1000)}
+	d := &runningDaemon{t: t, cmd: p.command(append([]string{"daemon", "--listen", "127.0.0.1:0"}, flags...)...), lines: make(chan string, 1000)}
 	stderr, err := d.cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -74,12 +69,7 @@ func startDaemon(t *testing.T, p program) *runningDaemon {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = d.cmd.Process.Kill() }) // it has ended by then unless the test failed
-	go func() {
-		defer close(d.lines)
-		for scan := bufio.NewScanner(stderr); scan.Scan(); {
-			d.lines <- scan.Text()
-		}
-	}()
+	d.read(stderr)
 	for line := range d.lines {
 		d.log = append(d.log, line)
 		var entry struct{ Msg, Address string }
@@ -93,6 +83,16 @@ func startDaemon(t *testing.T, p program) *runningDaemon {
 	}
 	t.Fatalf("the daemon ended at once:\n%s", strings.Join(d.log, "\n"))
 	return nil
+}
+
+// read passes what the process writes on to lines.
+func (d *runningDaemon) read(stderr io.Reader) {
+	go func() {
+		defer close(d.lines)
+		for scan := bufio.NewScanner(stderr); scan.Scan(); {
+			d.lines <- scan.Text()
+		}
+	}()
 }
 
 // eventually asks until the answer has the status and holds the text.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"math/rand/v2"
 	"os"
@@ -151,14 +152,18 @@ func checkKilledRun(t *testing.T, store *crmstore.Store, want map[crmstore.ID]bo
 // program starts the program itself, as another process.
 type program struct {
 	t     *testing.T
-	store *crmstore.Store // whose account it works on
+	store *crmstore.Store // whose account it works on; nil = the default one
+	url   string          // of the store; "" = the tests' server
 
 	mayBeRefused bool // exit code 1 is a good end
 }
 
 func (p program) command(args ...string) *exec.Cmd {
 	cmd := exec.Command("workflow", args...)
-	cmd.Env = append(os.Environ(), "WORKFLOW_STORE="+storetest.URL(p.t), "WORKFLOW_ACCOUNT="+p.store.AccountName(), "WORKFLOW_USER="+storetest.User)
+	cmd.Env = append(os.Environ(), "WORKFLOW_STORE="+cmp.Or(p.url, storetest.URL(p.t)), "WORKFLOW_USER="+storetest.User)
+	if p.store != nil {
+		cmd.Env = append(cmd.Env, "WORKFLOW_ACCOUNT="+p.store.AccountName())
+	}
 	return cmd
 }
 

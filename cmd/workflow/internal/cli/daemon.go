@@ -25,16 +25,20 @@ const defaultListen = "127.0.0.1:9464"
 
 func (s *session) daemonCommand() *cobra.Command {
 	var listen, logFormat string
+	var grace time.Duration
 	cmd := &cobra.Command{
-		Use: "daemon [--listen ADDR] [--log-format text|json]", Short: "run published workflows on their schedules, until signalled",
+		Use: "daemon [--listen ADDR] [--grace 30s] [--log-format text|json]", Short: "run published workflows on their schedules, until signalled",
 		Long: "daemon starts the runs of all published workflows at their times, goes on with runs that were interrupted, and\n" +
 			"serves /metrics for Prometheus, /healthz (the process is alive) and /readyz (the store answers and runs are\n" +
 			"scheduled). It removes records for good that have been in the recycle bin for 90 days. Several daemons may\n" +
-			"work on one store. On SIGINT or SIGTERM it finishes the batches in hand and ends; runs go on when the next\n" +
-			"daemon starts.",
+			"work on one store. On SIGINT or SIGTERM it is no longer ready, takes nothing new, finishes the batches in hand and\n" +
+			"hands the rest of its runs back; it ends within the grace period. A second signal ends it at once.",
 		Example: "  workflow daemon\n  workflow daemon --listen 0.0.0.0:9464 --log-format json\n  workflow daemon --listen none",
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if grace < 0 {
+				return usagef("", "--grace %s: want 0s or more", grace)
+			}
 			log, err := s.logger(logFormat)
 			if err != nil {
 				return err
@@ -47,10 +51,12 @@ func (s *session) daemonCommand() *cobra.Command {
 			if _, err := store.Account(cmd.Context()); err != nil {
 				return err
 			}
-			return newDaemon(store, log, s.env(mailPassword)).run(cmd.Context(), listen)
+			d := newDaemon(store, log, s.env(mailPassword))
+			return graceful(cmd.Context(), grace, d.leaving, func(ctx context.Context) error { return d.run(ctx, listen) })
 		},
 	}
 	cmd.Flags().StringVar(&listen, "listen", defaultListen, "address of /metrics, /healthz and /readyz; none = no server")
+	cmd.Flags().DurationVar(&grace, "grace", defaultGrace, "how long it may take to stop, after a first signal")
 	cmd.Flags().StringVar(&logFormat, "log-format", "", "text or json (default: text on a terminal, else json)")
 	_ = cmd.RegisterFlagCompletionFunc("log-format", cobra.FixedCompletions([]string{formatText, formatJSON}, cobra.ShellCompDirectiveNoFileComp))
 	return cmd
@@ -98,6 +104,9 @@ func newDaemon(store *crmstore.Store, log *slog.Logger, password string) *daemon
 // shutdownTime bounds how long requests under way may take once the scheduler has stopped.
 const shutdownTime = 5 * time.Second
 
+// leaving makes /readyz say that nothing new is taken.
+func (d *daemon) leaving() { d.working.Store(false) }
+
 // run schedules and serves until ctx ends, then waits for the scheduler's last batch. The server answers until then,
 // and says that it is not ready.
 func (d *daemon) run(ctx context.Context, listen string) error {
@@ -111,10 +120,8 @@ func (d *daemon) run(ctx context.Context, listen string) error {
 	}
 	server := d.server()
 	group, ctx := errgroup.WithContext(ctx)
+	d.working.Store(true)
 	group.Go(func() error {
-		d.working.Store(true)
-		stop := context.AfterFunc(ctx, func() { d.working.Store(false) })
-		defer stop()
 		d.log.InfoContext(ctx, "scheduling", slog.String("store", d.store.Describe()), slog.String("account", d.store.AccountName()))
 		err := d.scheduler.Run(ctx)
 		d.working.Store(false)

@@ -96,6 +96,7 @@ func (s *session) outboxSend() *cobra.Command {
 			"(smtp_host and the like), its password in " + mailPassword + ". A mail that was sent is not sent again. The daemon\n" +
 			"sends by itself what is due. For super admins.",
 		Example: "  workflow outbox send\n  workflow outbox send erase@2026-11-23T03:00:00Z/mira",
+		Args:    args(0, -1, "ids of mails"),
 		RunE: func(cmd *cobra.Command, ids []string) error {
 			ctx := cmd.Context()
 			store, err := s.open(ctx)

@@ -11,8 +11,11 @@ import (
 	"github.com/mattn/go-isatty"
 )
 
+// exitTwice is the exit code of a process that was told twice to stop, as shells have it for Ctrl-C.
+const exitTwice = 130
+
 // Interruptible is a context that the first SIGINT or SIGTERM ends, so that the batch in hand can be finished. The
-// second one calls exit at once with 128 + the signal's number. stop takes the signals back to what they were.
+// second one, whichever it is, calls exit at once with 130. stop takes the signals back to what they were.
 //
 // SIGPIPE is caught so that a reader like `| head`, which stops early, is an ordinary write error and not a death.
 func Interruptible(parent context.Context, talk io.Writer, exit func(int)) (ctx context.Context, stop func()) {
@@ -34,8 +37,8 @@ func Interruptible(parent context.Context, talk io.Writer, exit func(int)) (ctx 
 		fmt.Fprintln(talk, "workflow: stopping after the batch in hand; once more to stop at once")
 		cancel()
 		select {
-		case second := <-stopping:
-			exit(128 + int(second.(syscall.Signal)))
+		case <-stopping:
+			exit(exitTwice)
 		case <-done:
 		}
 	}()
