@@ -84,6 +84,7 @@ func TestDaemon_Grace(t *testing.T) {
 			d := startDaemon(t, p, "--grace", c.grace)
 			d.eventually("/readyz", http.StatusOK, "ready")
 			pause(t, at)
+			d.eventually("/readyz", http.StatusServiceUnavailable, "not ready") // asks for 2 s, so the scheduler asks by then too
 			began := time.Now()
 			d.signal(c.signals[0])
 			d.says("stopping after the batch in hand")
