@@ -13,7 +13,7 @@ import (
 // script share one entry in the log), many for an import.
 type Event struct {
 	At      time.Time  `json:"at"`
-	Op      string     `json:"op"` // delete, restore, create, update, list-add, list-remove, publish, switch-on, switch-off, set-tier, …
+	Op      string     `json:"op"` // delete, restore, create, update, list-add, list-remove, publish, switch-on, switch-off, set-tier, set-setting, …
 	Object  ObjectType `json:"object,omitempty"`
 	IDs     []ID       `json:"ids,omitempty"`
 	Detail  string     `json:"detail,omitempty"`

@@ -48,7 +48,7 @@ type EraseReport struct {
 // Mention is something that people wrote and that holds the name, the e-mail address or the phone number of a contact
 // that was deleted permanently. It is left as it is: changing it would change what it does.
 type Mention struct {
-	Kind string `json:"kind"` // workflow, list, run or user
+	Kind string `json:"kind"` // workflow, list, run, user or setting
 	Name string `json:"name"`
 }
 

@@ -349,6 +349,15 @@ func (e *erasure) noteMentions(ctx context.Context, n *needles) error {
 			}
 		}
 	}
+	settings, err := e.store.Settings(ctx)
+	if err != nil {
+		return err
+	}
+	for _, one := range settings {
+		if n.found(one.Value) {
+			e.mentions = addMentions(e.mentions, []Mention{{"setting", one.Key}})
+		}
+	}
 	objects, err := e.store.objectTypes(ctx)
 	if err != nil {
 		return err

@@ -5,6 +5,7 @@ package crmstore
 //	crm:{account}:account          hash    layout, tier, partitions, created, key (32 bytes)
 //	crm:{account}:schema           hash    <object> → properties (JSON); <object>:v → version
 //	crm:{account}:users            hash    name → "<version> <JSON>"
+//	crm:{account}:settings         hash    setting → value, of those that were set
 //	crm:{account}:refusals         hash    permission → how often it was missing
 //	crm:{account}:objects          hash    object type that the account defined → JSON
 //	crm:{account}:log              stream  audit events of the account
@@ -26,6 +27,7 @@ func (s *Store) accountKey(name string) string { return "crm:{" + s.account + "}
 func (s *Store) keyAccount() string               { return s.accountKey("account") }
 func (s *Store) keySchema() string                { return s.accountKey("schema") }
 func (s *Store) keyUsers() string                 { return s.accountKey("users") }
+func (s *Store) keySettings() string              { return s.accountKey("settings") }
 func (s *Store) keyRefusals() string              { return s.accountKey("refusals") }
 func (s *Store) keyObjects() string               { return s.accountKey("objects") }
 func (s *Store) keyAccountLog() string            { return s.accountKey("log") }

@@ -18,11 +18,15 @@ type MailSettings struct {
 
 // MailSettings reads the account's settings smtp_host, smtp_port, smtp_tls, smtp_user and smtp_from. Only a super admin,
 // and the program itself.
-func (s *Store) MailSettings(ctx context.Context) (m MailSettings, err error) {
+func (s *Store) MailSettings(ctx context.Context) (MailSettings, error) {
 	if err := s.require(ctx, "", IsSuperAdmin); err != nil {
-		return m, err
+		return MailSettings{}, err
 	}
-	values, err := s.rdb.HMGet(ctx, s.accountKey("settings"), "smtp_host", "smtp_port", "smtp_tls", "smtp_user", "smtp_from").Result()
+	return s.mailSettings(ctx)
+}
+
+func (s *Store) mailSettings(ctx context.Context) (m MailSettings, err error) {
+	values, err := s.rdb.HMGet(ctx, s.keySettings(), SettingMailHost, SettingMailPort, SettingMailTLS, SettingMailUser, SettingMailFrom).Result()
 	if err != nil {
 		return m, fmt.Errorf("read mail settings: %w", s.trouble(err))
 	}

@@ -62,7 +62,7 @@ func (s *Store) TrimHistory(ctx context.Context, now time.Time, limit int64) (t 
 
 // auditDays is the account's audit retention.
 func (s *Store) auditDays(ctx context.Context) (int, error) {
-	text, err := s.rdb.HGet(ctx, s.accountKey("settings"), "audit_retention_days").Result()
+	text, err := s.rdb.HGet(ctx, s.keySettings(), SettingAuditDays).Result()
 	switch {
 	case errors.Is(err, redis.Nil):
 		return AuditDays, nil

@@ -12,9 +12,9 @@ import (
 )
 
 func (s *session) accountCommand() *cobra.Command {
-	return group("account", "the account, its tier and its partitions",
+	return group("account", "the account, its tier, its partitions and its settings",
 		"  workflow account create --tier professional\n  workflow account show",
-		s.accountCreate(), s.accountShow(), s.accountSetTier())
+		s.accountCreate(), s.accountShow(), s.accountSetTier(), s.accountSet())
 }
 
 func (s *session) accountCreate() *cobra.Command {
@@ -60,7 +60,7 @@ func (s *session) accountCreate() *cobra.Command {
 
 func (s *session) accountShow() *cobra.Command {
 	return &cobra.Command{
-		Use: "show", Short: "tier, partitions and how many records there are",
+		Use: "show", Short: "tier, partitions, how many records there are, and the settings",
 		Example: "  workflow account show --format json", Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			store, err := s.open(cmd.Context())
@@ -78,6 +78,7 @@ type accountDocument struct {
 	Store     string                                  `json:"store"`
 	Workflows bool                                    `json:"workflows_allowed"`
 	Records   map[crmstore.ObjectType]crmstore.Counts `json:"records"`
+	Settings  []crmstore.Setting                      `json:"settings"`
 }
 
 func (s *session) showAccount(ctx context.Context, store *crmstore.Store) error {
@@ -99,6 +100,9 @@ func (s *session) showAccount(ctx context.Context, store *crmstore.Store) error 
 			return err
 		}
 	}
+	if doc.Settings, err = store.Settings(ctx); err != nil {
+		return err
+	}
 	s.emit(doc, func(o *output) {
 		tier := string(a.Tier)
 		if !doc.Workflows {
@@ -113,6 +117,8 @@ func (s *session) showAccount(ctx context.Context, store *crmstore.Store) error 
 			tb.add(txt(object.Name.Plural()), txt(count(n.Live)), txt(count(n.Archived)))
 		}
 		o.table(tb, 0)
+		o.printf("\n")
+		showSettings(o, doc.Settings)
 	})
 	return nil
 }

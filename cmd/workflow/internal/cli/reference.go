@@ -24,7 +24,7 @@ Made by ` + "`make gen`" + ` out of the program itself (` + "`workflow reference
 // referenceCommand prints REFERENCE.md. It is hidden: people read the file, and `make gen` writes it.
 func (s *session) referenceCommand() *cobra.Command {
 	return &cobra.Command{
-		Use: "reference", Short: "REFERENCE.md: the tables of verbs, functions, actions, findings, metrics and properties",
+		Use: "reference", Short: "REFERENCE.md: the tables of verbs, functions, actions, findings, metrics, settings and properties",
 		Example: "  workflow reference > REFERENCE.md",
 		Hidden:  true,
 		Args:    noArgs,
@@ -43,6 +43,7 @@ func referenceText(root *cobra.Command) string {
 	section(&b, "Functions and operators in expressions", []string{"function", "what it is", "example"}, functionRows())
 	section(&b, "Findings", []string{"code", "severity", "rule"}, findingRows())
 	section(&b, "Metrics", []string{"metric", "labels", "meaning"}, metricRows())
+	section(&b, "Settings of the account", []string{"setting", "default", "values", "meaning"}, settingRows())
 	section(&b, "Properties that every contact has", []string{"property", "label", "type"}, propertyRows())
 	return b.String()
 }
@@ -115,6 +116,14 @@ func findingRows() [][]string {
 			severity = "warning"
 		}
 		rows = append(rows, []string{c.ID, severity, c.Title})
+	}
+	return rows
+}
+
+func settingRows() [][]string {
+	var rows [][]string
+	for _, one := range crmstore.SettingDefaults() {
+		rows = append(rows, []string{code(one.Key), code(one.Value), one.Values, one.Means})
 	}
 	return rows
 }
