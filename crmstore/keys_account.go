@@ -13,6 +13,7 @@ package crmstore
 //	crm:{account}:workflows        hash    name → "<version> <JSON>"
 //	crm:{account}:rev:<workflow>   hash    revision number → JSON
 //	crm:{account}:run:<run>        string  "<version> <JSON>"
+//	crm:{account}:run:<run>:fence  string  highest fencing number that was taken; none = the run's own
 //	crm:{account}:runs             zset    run → when it started (ms)
 //	crm:{account}:runs:<workflow>  zset    the same, of one workflow
 //	crm:{account}:active           hash    workflow → its run that is not over; a deletion by hand → itself
@@ -34,6 +35,7 @@ func (s *Store) keyAccountLog() string            { return s.accountKey("log") }
 func (s *Store) keyWorkflows() string             { return s.accountKey("workflows") }
 func (s *Store) keyRevisions(wf string) string    { return s.accountKey("rev:" + wf) }
 func (s *Store) keyRun(run string) string         { return s.accountKey("run:" + run) }
+func (s *Store) keyFence(run string) string       { return s.accountKey("run:" + run + ":fence") }
 func (s *Store) keyRuns() string                  { return s.accountKey("runs") }
 func (s *Store) keyRunsOf(workflow string) string { return s.accountKey("runs:" + workflow) }
 func (s *Store) keyActive() string                { return s.accountKey("active") }

@@ -3,6 +3,7 @@ package crmstore
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -19,8 +20,8 @@ type Matches struct {
 	Failed    int64
 }
 
-// A run's matches in a partition are a hash: ids (8 bytes each), done (1), del, chg, fail. The archive script
-// keeps its fence (f) in the same hash, so that field is never touched here.
+// A run's matches in a partition are a hash: ids (8 bytes each), done (1), del, chg, fail, and
+// the highest fence (f) of those who changed them or deleted by them.
 const (
 	matchIDs     = "ids"
 	matchDone    = "done"
@@ -30,7 +31,10 @@ const (
 )
 
 // matchesKept is how long finished matches stay: longer than the 90 days in which a run can be undone.
-const matchesKept = 100 * 24 * time.Hour
+const (
+	matchesKept        = 100 * 24 * time.Hour
+	matchesKeptSeconds = int64(matchesKept / time.Second)
+)
 
 // How many partitions' matches travel in one pipeline.
 const matchesAtOnce = 256
@@ -45,31 +49,62 @@ func inChunks(from, to, size int, fn func(from, to int) error) error {
 	return nil
 }
 
+var (
+	scriptSaveMatches   = mustScript("save_matches")
+	scriptFinishMatches = mustScript("finish_matches")
+)
+
+// RunMatches names the matches of one run, and who changes them.
+type RunMatches struct {
+	Object ObjectType
+	Run    string
+	Fence  uint64 // ErrFenced when a higher one has been seen in a partition; 0 = never refused
+}
+
+// fence is the number as scripts take it.
+func (r RunMatches) fence() string {
+	if r.Fence == 0 {
+		return ""
+	}
+	return strconv.FormatUint(r.Fence, 10)
+}
+
 // SaveMatches replaces the run's matches in the given partitions (empty IDs: removes them). Each partition is
-// replaced as a whole; what it was counted before starts from zero again.
-func (s *Store) SaveMatches(ctx context.Context, o ObjectType, run string, m []Matches) error {
-	if err := s.require(ctx, o, CanDelete); err != nil {
+// replaced as a whole; what it was counted before starts from zero again. With ErrFenced some may have been replaced.
+func (s *Store) SaveMatches(ctx context.Context, r RunMatches, m []Matches) error {
+	if err := s.require(ctx, r.Object, CanDelete); err != nil {
 		return err
 	}
-	return inChunks(0, len(m), matchesAtOnce, func(from, to int) error {
-		pipe := s.rdb.Pipeline()
-		for i := range m[from:to] {
-			match := &m[from+i]
-			key := s.partition(o, match.Partition).run(run)
-			if len(match.IDs) == 0 {
-				pipe.HDel(ctx, key, matchIDs, matchDone, matchDeleted, matchChanged, matchFailed)
-				continue
-			}
-			packed := make([]byte, 0, 8*len(match.IDs))
-			for _, id := range match.IDs {
-				b := id.Bytes()
-				packed = append(packed, b[:]...)
-			}
-			pipe.HSet(ctx, key, matchIDs, packed, matchDone, match.Done,
-				matchDeleted, match.Deleted, matchChanged, match.Changed, matchFailed, match.Failed)
+	err := s.changeMatches(ctx, len(m), func(i int) call {
+		match := &m[i]
+		packed := make([]byte, 0, 8*len(match.IDs))
+		for _, id := range match.IDs {
+			b := id.Bytes()
+			packed = append(packed, b[:]...)
 		}
-		if _, err := pipe.Exec(ctx); err != nil {
-			return fmt.Errorf("save matches of run %s: %w", run, s.trouble(err))
+		return call{scriptSaveMatches, []string{s.partition(r.Object, match.Partition).run(r.Run)}, []any{
+			r.fence(), packed, match.Done, match.Deleted, match.Changed, match.Failed, matchesKeptSeconds,
+		}}
+	})
+	if err != nil {
+		return fmt.Errorf("save matches of run %s: %w", r.Run, err)
+	}
+	return nil
+}
+
+// changeMatches carries out n calls, each on one partition's matches.
+func (s *Store) changeMatches(ctx context.Context, n int, change func(i int) call) error {
+	return inChunks(0, n, matchesAtOnce, func(from, to int) error {
+		calls := make([]call, 0, to-from)
+		for i := from; i < to; i++ {
+			calls = append(calls, change(i))
+		}
+		replies, err := s.runAll(ctx, calls)
+		if err != nil {
+			return err
+		}
+		if slices.Contains(replies, any(int64(-1))) {
+			return ErrFenced
 		}
 		return nil
 	})
@@ -128,23 +163,20 @@ func parseMatches(partition int, fields []any) (m Matches, there bool, err error
 }
 
 // FinishMatches marks partitions done with their totals; their ids, and what a deletion by hand keeps under its own
-// name, stay for 100 days, for undo.
-func (s *Store) FinishMatches(ctx context.Context, o ObjectType, run string, m []Matches) error {
-	if err := s.require(ctx, o, CanDelete); err != nil {
+// name, stay for 100 days, for undo. With ErrFenced some may have been marked.
+func (s *Store) FinishMatches(ctx context.Context, r RunMatches, m []Matches) error {
+	if err := s.require(ctx, r.Object, CanDelete); err != nil {
 		return err
 	}
-	return inChunks(0, len(m), matchesAtOnce, func(from, to int) error {
-		pipe := s.rdb.Pipeline()
-		for i := range m[from:to] {
-			match := &m[from+i]
-			key := s.partition(o, match.Partition).run(run)
-			pipe.HSet(ctx, key, matchDone, true, matchDeleted, match.Deleted, matchChanged, match.Changed, matchFailed, match.Failed)
-			pipe.Expire(ctx, key, matchesKept)
-			pipe.Expire(ctx, s.partition(o, match.Partition).enr(run), matchesKept) // of a workflow's run nothing is there
-		}
-		if _, err := pipe.Exec(ctx); err != nil {
-			return fmt.Errorf("finish matches of run %s: %w", run, s.trouble(err))
-		}
-		return nil
+	err := s.changeMatches(ctx, len(m), func(i int) call {
+		match := &m[i]
+		keys := s.partition(r.Object, match.Partition)
+		return call{scriptFinishMatches, []string{keys.run(r.Run), keys.enr(r.Run)}, []any{
+			r.fence(), match.Deleted, match.Changed, match.Failed, matchesKeptSeconds,
+		}}
 	})
+	if err != nil {
+		return fmt.Errorf("finish matches of run %s: %w", r.Run, err)
+	}
+	return nil
 }

@@ -37,7 +37,7 @@ func TestTrimHistory(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := d.SaveMatches(ctx, crmstore.Contact, run.ID, []crmstore.Matches{{Partition: 3, IDs: []crmstore.ID{1}}}); err != nil {
+		if err := d.SaveMatches(ctx, crmstore.RunMatches{Object: crmstore.Contact, Run: run.ID}, []crmstore.Matches{{Partition: 3, IDs: []crmstore.ID{1}}}); err != nil {
 			t.Fatal(err)
 		}
 		if got, err := d.TrimHistory(ctx, now, 5); err != nil || !got.More || got.Events < 5 || got.Runs != 0 {

@@ -64,7 +64,7 @@ type Run struct {
 	FinishedAt time.Time  `json:"finished_at"`
 	Owner      string     `json:"owner,omitempty"` // the process that carries it
 	Beat       time.Time  `json:"beat"`            // the owner's last sign of life
-	Fence      uint64     `json:"fence"`           // counts owners
+	Fence      uint64     `json:"fence"`           // the owner's number; see NextFence
 	Totals
 	Undone  int    `json:"undone,omitempty"` // restored by undo
 	Version uint64 `json:"-"`
@@ -173,35 +173,45 @@ func (s *Store) SaveRun(ctx context.Context, r Run, notes ...Event) (Run, error)
 	if err := s.require(ctx, r.Object, r.Permissions()...); err != nil {
 		return Run{}, err
 	}
-	return s.saveRun(ctx, r, notes...)
+	saved, _, err := s.saveRun(ctx, r, false, notes)
+	return saved, err
 }
 
-func (s *Store) saveRun(ctx context.Context, r Run, notes ...Event) (Run, error) {
+// saveRun is SaveRun for those who may. With seal it also takes the run's next fencing number, in the same script, and
+// returns it.
+func (s *Store) saveRun(ctx context.Context, r Run, seal bool, notes []Event) (Run, uint64, error) {
 	text, err := json.Marshal(r)
 	if err != nil {
-		return Run{}, fmt.Errorf("save run %s: %w", r.ID, err)
+		return Run{}, 0, fmt.Errorf("save run %s: %w", r.ID, err)
 	}
-	over := 0
+	over, floor := 0, ""
 	if r.State.Over() {
 		over = 1
 	}
-	args := []any{r.ID, r.EnrollsIn(), strconv.FormatUint(r.Version, 10), text, over, wall()}
+	if seal {
+		floor = strconv.FormatUint(r.Fence, 10)
+	}
+	args := []any{r.ID, r.EnrollsIn(), strconv.FormatUint(r.Version, 10), text, over, wall(), floor}
 	for _, note := range notes {
 		note.Workflow, note.Revision, note.Run = r.Workflow, r.Revision, r.ID
 		args = append(args, note.Op, appendFacts(nil, note.At, s.by(note.Cause)), note.Detail)
 	}
-	reply, err := s.run(ctx, scriptSaveRun, []string{s.keyRun(r.ID), s.keyActive(), s.keyAccountLog()}, args...)
+	keys := []string{s.keyRun(r.ID), s.keyActive(), s.keyAccountLog(), s.keyFence(r.ID)}
+	reply, err := s.run(ctx, scriptSaveRun, keys, args...)
 	if err != nil {
-		return Run{}, fmt.Errorf("save run %s: %w", r.ID, err)
+		return Run{}, 0, fmt.Errorf("save run %s: %w", r.ID, err)
 	}
 	if active, ok := reply.(string); ok {
-		return Run{}, fmt.Errorf("save run %s: %w", r.ID, &ActiveRunError{Run: active})
+		return Run{}, 0, fmt.Errorf("save run %s: %w", r.ID, &ActiveRunError{Run: active})
 	}
-	version, _ := reply.(int64)
-	if version == 0 {
-		return Run{}, fmt.Errorf("save run %s: %w", r.ID, ErrConflict)
+	answer, _ := reply.([]any)
+	if len(answer) != 2 {
+		return Run{}, 0, fmt.Errorf("save run %s: %w", r.ID, ErrConflict)
 	}
-	return parseRun(r.ID, strconv.FormatInt(version, 10)+" "+string(text))
+	version, _ := answer[0].(int64)
+	fence, _ := answer[1].(int64)
+	saved, err := parseRun(r.ID, strconv.FormatInt(version, 10)+" "+string(text))
+	return saved, uint64(fence), err
 }
 
 // How often a note about a run is tried again when its owner saved it in between.
@@ -222,7 +232,7 @@ func (s *Store) SaveUndone(ctx context.Context, id string, undone int, note Even
 			return r, fmt.Errorf("note what was undone of run %s: it is %s", id, r.State)
 		}
 		r.Undone = undone
-		saved, err := s.saveRun(ctx, r, note)
+		saved, _, err := s.saveRun(ctx, r, false, []Event{note})
 		if !errors.Is(err, ErrConflict) {
 			return saved, err
 		}

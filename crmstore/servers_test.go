@@ -45,7 +45,7 @@ func use(t *testing.T, s *crmstore.Store) {
 	for p := range matches {
 		matches[p] = crmstore.Matches{Partition: p, IDs: []crmstore.ID{crmstore.ID(p + 1)}}
 	}
-	if err := s.SaveMatches(ctx, crmstore.Contact, "w@1", matches); err != nil {
+	if err := s.SaveMatches(ctx, crmstore.RunMatches{Object: crmstore.Contact, Run: "w@1"}, matches); err != nil {
 		t.Fatal(err)
 	}
 	useRecords(t, s)

@@ -222,6 +222,17 @@ func TestPermissions(t *testing.T) {
 				_, err := s.Restore(ctx, crmstore.RestoreOrder{Object: crmstore.Contact, At: noon}, []crmstore.ID{1})
 				return err
 			}},
+			"stop a run": {crmstore.CanManageWorkflows, func(s *crmstore.Store) error {
+				_, err := s.SealRun(ctx, crmstore.Run{ID: "w@1", Workflow: "w", Version: 7})
+				if errors.Is(err, crmstore.ErrConflict) {
+					return nil
+				}
+				return err
+			}},
+			"take a run": {crmstore.CanManageWorkflows, func(s *crmstore.Store) error {
+				_, err := s.NextFence(ctx, crmstore.Run{ID: "w@1", Workflow: "w"})
+				return err
+			}},
 			"publish": {crmstore.CanManageWorkflows, func(s *crmstore.Store) error {
 				_, err := s.SaveWorkflow(ctx, crmstore.Workflow{Name: "w", Version: 7}, nil, "x", someone, noon)
 				if errors.Is(err, crmstore.ErrConflict) {

@@ -274,7 +274,7 @@ func TestMatches(t *testing.T) {
 		}
 		save := func(m ...crmstore.Matches) {
 			t.Helper()
-			if err := s.SaveMatches(ctx, crmstore.Contact, "w@1", m); err != nil {
+			if err := s.SaveMatches(ctx, crmstore.RunMatches{Object: crmstore.Contact, Run: "w@1"}, m); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -283,7 +283,7 @@ func TestMatches(t *testing.T) {
 		check(0, 300, in...)
 		check(1, 299, in[1])
 		done := crmstore.Matches{Partition: 2, IDs: []crmstore.ID{7}, Done: true, Deleted: 1, Changed: 2, Failed: 3}
-		if err := s.FinishMatches(ctx, crmstore.Contact, "w@1", []crmstore.Matches{{Partition: 2, Deleted: 1, Changed: 2, Failed: 3}}); err != nil {
+		if err := s.FinishMatches(ctx, crmstore.RunMatches{Object: crmstore.Contact, Run: "w@1"}, []crmstore.Matches{{Partition: 2, Deleted: 1, Changed: 2, Failed: 3}}); err != nil {
 			t.Fatal(err)
 		}
 		check(0, 300, in[0], done, in[2])

@@ -132,7 +132,7 @@ func (p *pass) settle(ctx context.Context, parts []*part) ([]*part, error) {
 		done = append(done, part.Matches)
 	}
 	if len(done) > 0 {
-		if err := p.store.FinishMatches(ctx, p.def.Object, p.id, done); err != nil {
+		if err := p.store.FinishMatches(ctx, p.mine(), done); err != nil {
 			return nil, err
 		}
 	}

@@ -61,8 +61,8 @@ func (r *Runner) goOn(ctx context.Context, run crmstore.Run, at time.Time) (crms
 	return r.newPass(taken).carry(ctx)
 }
 
-// Cancel ends a run that is held, under way or failed. One that is under way stops before its next batch; what it
-// deleted stays deleted until it is undone. It returns the run as cancelled; its totals are final once the process that
+// Cancel ends a run that is held, under way or failed. When it has returned without an error, nothing more is deleted by
+// the run; what it deleted stays deleted until it is undone. It returns the run as cancelled; its totals are final once the process that
 // carried it has stopped. Errors: crmstore.ErrNotFound, a *RefusedError when the run is over.
 func (r *Runner) Cancel(ctx context.Context, id string, at time.Time) (crmstore.Run, error) {
 	for range 20 {
@@ -88,7 +88,7 @@ func (r *Runner) Cancel(ctx context.Context, id string, at time.Time) (crmstore.
 			}
 			run.Owner = ""
 		}
-		saved, err := r.Store.SaveRun(ctx, run, crmstore.Event{Op: opCancel, At: at})
+		saved, err := r.Store.SealRun(ctx, run, crmstore.Event{Op: opCancel, At: at})
 		if errors.Is(err, crmstore.ErrConflict) {
 			continue // the owner's sign of life came in between
 		}

@@ -89,8 +89,8 @@ func (p *pass) finish(ctx context.Context, e ending) (crmstore.Run, error) {
 		case crmstore.RunDone, crmstore.RunFailed:
 			run.FinishedAt = run.Beat
 		case crmstore.RunHeld:
-			if !e.asked && run.Stage == stageGuard {
-				run.Stage = stageEvaluate // nobody was shown a count yet, so an approval must not pass the guard by
+			if !e.asked {
+				askAgain(run)
 			}
 		}
 	})
@@ -115,14 +115,15 @@ func complete(t crmstore.Totals) error {
 	return nil
 }
 
-// leave ends a pass that lost its run. A cancelled run gets its final totals, because only now is the last batch over.
+// leave ends a pass that lost its run. One that was cancelled or held by somebody else gets its final totals, because only
+// now is the last batch over.
 func (p *pass) leave(ctx context.Context) (crmstore.Run, error) {
 	for range 5 {
 		run, err := p.store.Run(ctx, p.id)
 		if err != nil {
 			return p.saved(), fmt.Errorf("read run %s: %w", p.id, err)
 		}
-		if run.State != crmstore.RunCancelled || run.Fence != p.fence {
+		if !p.halted(run) {
 			p.r.event(ctx, run, slog.LevelWarn, "run lost to another process", slog.String(keyState, string(run.State)))
 			return run, &lostError{now: run}
 		}
@@ -136,6 +137,9 @@ func (p *pass) leave(ctx context.Context) (crmstore.Run, error) {
 		}
 		if err != nil {
 			return run, fmt.Errorf("save run %s: %w", p.id, err)
+		}
+		if saved.State == crmstore.RunHeld {
+			p.metrics().refused(p.workflow, RefusedOff)
 		}
 		p.report(ctx, saved, nil)
 		return saved, nil

@@ -91,7 +91,7 @@ func (p *pass) saveIDs(ctx context.Context, ids []crmstore.ID) error {
 		groups[at].IDs = append(groups[at].IDs, id)
 	}
 	groups = slices.DeleteFunc(groups, func(m crmstore.Matches) bool { return len(m.IDs) == 0 })
-	if err := p.store.SaveMatches(ctx, p.run.Object, p.id, groups); err != nil {
+	if err := p.store.SaveMatches(ctx, p.mine(), groups); err != nil {
 		return err
 	}
 	return p.update(ctx, func(run *crmstore.Run) {
@@ -154,7 +154,7 @@ func (r *Runner) forgetShown(ctx context.Context, run crmstore.Run) error {
 	for p := range none {
 		none[p].Partition = p
 	}
-	return r.books().SaveMatches(ctx, run.Object, run.ID, none)
+	return r.books().SaveMatches(ctx, crmstore.RunMatches{Object: run.Object, Run: run.ID}, none)
 }
 
 // loadByHand is a deletion by hand as a definition: what it was asked for as its one trigger, which for ids is true of

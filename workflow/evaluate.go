@@ -40,7 +40,7 @@ func (p *pass) look(ctx context.Context) (totals crmstore.Totals, err error) {
 		if err := p.owned(ctx); err != nil {
 			return err
 		}
-		if err := p.acting.SaveMatches(ctx, p.def.Object, p.id, found.matches(restarted)); err != nil {
+		if err := p.acting.SaveMatches(ctx, p.mine(), found.matches(restarted)); err != nil {
 			return fmt.Errorf("evaluate: %w", err)
 		}
 		return nil

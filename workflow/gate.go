@@ -133,6 +133,10 @@ func checkOn(w crmstore.Workflow) error {
 	if w.On {
 		return nil
 	}
+	return refusedOff(w)
+}
+
+func refusedOff(w crmstore.Workflow) *RefusedError {
 	return &RefusedError{
 		Reason:  RefusedOff,
 		Message: fmt.Sprintf("workflow %s is switched off", w.Name),

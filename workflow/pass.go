@@ -122,7 +122,8 @@ func (p *pass) beat(ctx context.Context, stop context.CancelCauseFunc) {
 	}
 }
 
-// update changes the run in the store. Only the owner's own change may be in between; otherwise it is a *lostError.
+// update changes the run in the store. Only the owner's own change may be in between; otherwise it is a *lostError. A
+// run that stops before its end is sealed, because somebody who carried it before may be frozen in a deletion.
 func (p *pass) update(ctx context.Context, change func(*crmstore.Run)) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -130,7 +131,11 @@ func (p *pass) update(ctx context.Context, change func(*crmstore.Run)) error {
 		next := p.run
 		next.Beat = wall()
 		change(&next)
-		saved, err := p.store.SaveRun(ctx, next)
+		save, stops := p.store.SaveRun, next.State == crmstore.RunHeld || next.State == crmstore.RunFailed
+		if stops {
+			save = p.store.SealRun
+		}
+		saved, err := save(ctx, next)
 		if err == nil {
 			p.run = saved
 			return nil
@@ -143,8 +148,8 @@ func (p *pass) update(ctx context.Context, change func(*crmstore.Run)) error {
 			return fmt.Errorf("save run %s: %w", p.id, err)
 		}
 		if now.Fence == p.fence && now.State == next.State && now.Stage == next.Stage && now.Owner == next.Owner {
-			p.run = now // our own write, whose answer was lost on the way
-			if now.Totals == next.Totals {
+			p.run = now                              // our own write, whose answer was lost on the way
+			if now.Totals == next.Totals && !stops { // it is not known whether a run that stops was sealed
 				return nil
 			}
 			continue

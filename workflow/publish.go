@@ -163,8 +163,8 @@ func markExisting(ctx context.Context, store *crmstore.Store, d *Definition, rev
 }
 
 // Switch turns a published workflow on or off. Switching on asks the gate and checks that the frozen file still loads
-// (*FindingsError), and with `existing: false` enrolls all that match now as existing. Switching off stops a run that is
-// under way before its next batch. Switching to what it is already changes nothing. Errors: *RefusedError,
+// (*FindingsError), and with `existing: false` enrolls all that match now as existing. Switching off holds a run that
+// is under way: when Switch has returned, nothing more is deleted by it. Switching to what it is already changes nothing. Errors: *RefusedError,
 // crmstore.ErrNotFound, crmstore.ErrConflict.
 func Switch(ctx context.Context, store *crmstore.Store, name string, on bool, at time.Time) (crmstore.Workflow, error) {
 	if on {
@@ -179,13 +179,17 @@ func Switch(ctx context.Context, store *crmstore.Store, name string, on bool, at
 	if err != nil {
 		return w, fmt.Errorf("switch workflow %s off: %w", name, err)
 	}
-	if !w.On {
-		return w, nil
+	if w.On {
+		change := func(w *crmstore.Workflow) { w.On, w.SwitchedAt = false, at }
+		w, err = saveWorkflow(ctx, store, saveOrder{before: w, change: change, op: opSwitchOff, at: at})
+		if err != nil {
+			return w, fmt.Errorf("switch workflow %s off: %w", name, err)
+		}
+	} else if err := store.Check(ctx, w.Object, crmstore.CanManageWorkflows); err != nil {
+		return w, err
 	}
-	change := func(w *crmstore.Workflow) { w.On, w.SwitchedAt = false, at }
-	w, err = saveWorkflow(ctx, store, saveOrder{before: w, change: change, op: opSwitchOff, at: at})
-	if err != nil {
-		return w, fmt.Errorf("switch workflow %s off: %w", name, err)
+	if err := stopRuns(ctx, store.AsSystem(), w, wall()); err != nil {
+		return w, fmt.Errorf("workflow %s is off, but its run may go on (repeat the command): %w", name, err)
 	}
 	return w, nil
 }

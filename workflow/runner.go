@@ -262,9 +262,13 @@ func (r *Runner) resume(ctx context.Context, run crmstore.Run) (crmstore.Run, er
 
 // take makes this process the run's owner, with a higher fencing number.
 func (r *Runner) take(ctx context.Context, run crmstore.Run, change func(*crmstore.Run), notes ...crmstore.Event) (crmstore.Run, error) {
+	fence, err := r.Store.NextFence(ctx, run)
+	if err != nil {
+		return run, err
+	}
 	run.State, run.Reason = crmstore.RunRunning, ""
 	run.Owner, run.Beat, run.FinishedAt = r.owner(), wall(), time.Time{}
-	run.Fence++
+	run.Fence = fence
 	change(&run)
 	taken, err := r.Store.SaveRun(ctx, run, notes...)
 	var active *crmstore.ActiveRunError

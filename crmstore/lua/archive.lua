@@ -4,15 +4,9 @@
 -- ARGV: 1 wall (ms), 2 archived-at cell, 3 enrollment (empty: none), 4 fence (empty: none), 5 targets: id, version and number of the facts (2 bytes) each, 6.. facts (when, who, why)
 -- Returns: a character per target: 1 archived, 2 enrolled by this very run before, 3 in the bin already, 4 another version, 5 not there; or -1: a higher fence was seen
 -- Cost: the records, twice; one XADD per facts; one SETRANGE per run of neighbouring slots
--- Uses: record log
-if ARGV[4] ~= '' then
-  local seen = tonumber(redis.call('HGET', KEYS[6], 'f') or '0')
-  if seen > tonumber(ARGV[4]) then
-    return -1
-  end
-  if seen < tonumber(ARGV[4]) then
-    redis.call('HSET', KEYS[6], 'f', ARGV[4])
-  end
+-- Uses: record log fence
+if fenced(KEYS[6], ARGV[4]) then
+  return -1
 end
 local ids = {}
 for i = 1, #ARGV[5], 18 do

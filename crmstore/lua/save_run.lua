@@ -1,9 +1,10 @@
--- save_run writes a run if it is still at the version that was read, and appends audit events about it.
--- KEYS: 1 the run, 2 active hash, 3 account log
--- ARGV: 1 run id, 2 workflow (a deletion by hand: the run id), 3 version read, 4 run (JSON), 5 over (1: frees the workflow for its next run; 0: holds it), 6 wall (ms), 7.. events: op, facts, detail
--- Returns: the new version; 0 if another version is there; or the id of another run of the workflow that is not over, when this one should go on
+-- save_run writes a run if it is still at the version that was read, and appends audit events about it. It may take the
+-- run's next fencing number, so that no other number is taken between the write and it.
+-- KEYS: 1 the run, 2 active hash, 3 account log, 4 fence counter
+-- ARGV: 1 run id, 2 workflow (a deletion by hand: the run id), 3 version read, 4 run (JSON), 5 over (1: frees the workflow for its next run; 0: holds it), 6 wall (ms), 7 the run's own fence, to take a number above it (empty: none), 8.. events: op, facts, detail
+-- Returns: the new version and the number taken (0: none); 0 if another version is there; or the id of another run of the workflow that is not over, when this one should go on
 -- Cost: constant
--- Uses: log
+-- Uses: log fence
 local now = redis.call('GET', KEYS[1])
 local version = now and string.match(now, '^(%d+) ')
 if version ~= ARGV[3] then
@@ -21,7 +22,11 @@ else
 end
 local fresh = tonumber(version) + 1
 redis.call('SET', KEYS[1], string.format('%.0f ', fresh) .. ARGV[4])
-for i = 7, #ARGV, 3 do
+local number = 0
+if ARGV[7] ~= '' then
+  number = next_fence(KEYS[4], ARGV[7])
+end
+for i = 8, #ARGV, 3 do
   log_event(KEYS[3], ARGV[6], ARGV[i], '', ARGV[i + 1], ARGV[i + 2])
 end
-return fresh
+return {fresh, number}

@@ -1,0 +1,107 @@
+package crmstore_test
+
+import (
+	"errors"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/storetest"
+)
+
+// Whoever took a run before it was sealed does nothing more with it; whoever takes it afterwards may do all.
+func TestSealRun(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t, storetest.Options{Partitions: 4})
+	ctx := t.Context()
+	var batch []crmstore.Upsert
+	for id := crmstore.ID(1); id <= 40; id++ {
+		batch = append(batch, d.up(id, "firstname", "Ann"))
+	}
+	d.write(crmstore.UpsertAny, noon, batch...)
+	run, err := d.CreateRun(ctx, crmstore.Run{
+		ID: "w@1", Workflow: "w", Object: crmstore.Contact, Revision: 1, State: crmstore.RunRunning, Stage: "act", StartedAt: noon, Fence: 1,
+	})
+	noError(t, err)
+	targets := map[int][]crmstore.Target{}
+	noError(t, d.ReadAll(ctx, crmstore.Contact, 0, 4, func(p int, recs []*crmstore.Record) error {
+		for _, r := range recs {
+			targets[p] = append(targets[p], crmstore.Target{ID: r.ID, Slot: r.Slot, Version: r.Version})
+		}
+		return nil
+	}))
+	var matches []crmstore.Matches
+	for p, list := range targets {
+		m := crmstore.Matches{Partition: p}
+		for _, target := range list {
+			m.IDs = append(m.IDs, target.ID)
+		}
+		matches = append(matches, m)
+	}
+	nth := 0 // target of each partition, another one each time
+	by := func(fence uint64) error {
+		var batches []crmstore.Archive
+		for p, list := range targets {
+			batches = append(batches, crmstore.Archive{Partition: p, Targets: list[nth : nth+1]})
+		}
+		nth++
+		mine := crmstore.RunMatches{Object: crmstore.Contact, Run: run.ID, Fence: fence}
+		order := crmstore.ArchiveOrder{Object: crmstore.Contact, Cause: crmstore.Cause{Run: run.ID, Workflow: "w"}, At: noon, Enroll: "w", Fence: fence}
+		saveErr := d.SaveMatches(ctx, mine, matches)
+		_, archiveErr := d.Archive(ctx, order, batches)
+		finishErr := d.FinishMatches(ctx, mine, matches)
+		for _, err := range []error{archiveErr, finishErr} {
+			if errors.Is(err, crmstore.ErrFenced) != errors.Is(saveErr, crmstore.ErrFenced) {
+				t.Errorf("fence %d: saving %v, deleting %v, finishing %v: want all refused or none", fence, saveErr, archiveErr, finishErr)
+			}
+		}
+		return saveErr
+	}
+	noError(t, by(1))
+	taken, err := d.NextFence(ctx, run) // by somebody who then freezes
+	noError(t, err)
+	stale := run
+	run.State = crmstore.RunHeld
+	run, err = d.SealRun(ctx, run)
+	noError(t, err)
+	before := contents(t, d)
+	for _, fence := range []uint64{1, taken} {
+		if err := by(fence); !errors.Is(err, crmstore.ErrFenced) {
+			t.Errorf("fence %d after the seal: %v, want ErrFenced", fence, err)
+		}
+	}
+	if diff := cmp.Diff(before, contents(t, d)); diff != "" {
+		t.Errorf("changed after the seal:\n%s", diff)
+	}
+	if _, err := d.SealRun(ctx, stale); !errors.Is(err, crmstore.ErrConflict) {
+		t.Errorf("sealed at an old version: %v, want ErrConflict", err)
+	}
+	next, err := d.NextFence(ctx, run)
+	noError(t, err)
+	if next <= taken+1 {
+		t.Errorf("number after the seal: %d, want above the seal's own, which is above %d", next, taken)
+	}
+	noError(t, by(next))
+}
+
+func noError(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// contents are the matches of run w@1 and how many contacts are in the bin.
+func contents(t *testing.T, d *desk) (all struct {
+	Matches []crmstore.Matches
+	Counts  crmstore.Counts
+}) {
+	t.Helper()
+	var err error
+	all.Matches, err = d.Matches(t.Context(), crmstore.Contact, "w@1", 0, 4)
+	noError(t, err)
+	all.Counts, err = d.Count(t.Context(), crmstore.Contact)
+	noError(t, err)
+	return all
+}

@@ -1,0 +1,70 @@
+package workflow
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/crm-workflow/crm-workflow/crmstore"
+)
+
+// mine names the pass's matches with its fencing number.
+func (p *pass) mine() crmstore.RunMatches {
+	run := p.saved()
+	return crmstore.RunMatches{Object: run.Object, Run: p.id, Fence: p.fence}
+}
+
+// halted reports whether somebody else held or cancelled the run while this pass carried it, and nobody took it since.
+func (p *pass) halted(run crmstore.Run) bool {
+	return (run.State == crmstore.RunCancelled || run.State == crmstore.RunHeld) && run.Fence == p.fence
+}
+
+// stopRuns holds the workflow's run that is not over, if there is one, and seals it: nothing more is deleted afterwards by
+// anybody who carried it until then. A process that carries it still counts what it did and lets it go.
+func stopRuns(ctx context.Context, store *crmstore.Store, w crmstore.Workflow, at time.Time) error {
+	for range 20 {
+		runs, err := store.ActiveRuns(ctx)
+		if err != nil {
+			return err
+		}
+		var run crmstore.Run
+		for _, r := range runs {
+			if r.Kind == crmstore.RunWorkflow && r.Workflow == w.Name {
+				run = r
+			}
+		}
+		if run.ID == "" {
+			return nil
+		}
+		if err := hold(ctx, store, run, refusedOff(w).Message, at); !errors.Is(err, crmstore.ErrConflict) {
+			return err // or else the owner's sign of life came in between
+		}
+	}
+	return fmt.Errorf("hold the run that is under way: %w", crmstore.ErrConflict)
+}
+
+// hold makes a run held, unless it is, and seals it in any case: it may have had a carrier that was frozen.
+func hold(ctx context.Context, store *crmstore.Store, run crmstore.Run, reason string, at time.Time) error {
+	if run.State == crmstore.RunRunning {
+		if abandoned(run, at) { // nobody else will count what was done
+			var err error
+			if run.Totals, err = (&Runner{Store: store}).tally(ctx, run); err != nil {
+				return err
+			}
+			run.Owner = ""
+		}
+		run.State, run.Reason = crmstore.RunHeld, reason
+		askAgain(&run)
+	}
+	_, err := store.SealRun(ctx, run)
+	return err
+}
+
+// askAgain sends a run that is held before anybody was shown a count back to its evaluation, so that an approval does not
+// pass the guard by.
+func askAgain(run *crmstore.Run) {
+	if run.Stage == stageGuard {
+		run.Stage = stageEvaluate
+	}
+}
