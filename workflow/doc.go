@@ -11,8 +11,8 @@
 //  2. [MakeReview] says who would be deleted now, and writes nothing.
 //  3. [Publish] freezes the file as a numbered revision and switches the workflow on.
 //  4. [Scheduler.Run] starts a run for each slot of the schedule; [Runner.Run] starts one by hand.
-//  5. [Switch] turns the workflow off and on. A run that is under way when it is switched off stops
-//     before its next batch and is held: nothing is burnt, and nothing goes on until a person says so.
+//  5. [Switch] turns the workflow off and on. A run that is under way when it is switched off is
+//     held: when Switch has returned nothing more is deleted, and nothing goes on until a person says so.
 //
 // # Life of a run
 //

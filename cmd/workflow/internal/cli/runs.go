@@ -222,8 +222,8 @@ func (s *session) resumeCommand() *cobra.Command {
 func (s *session) cancelCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "cancel RUN", Short: "end a run that is held, under way or failed",
-		Long: "cancel ends a run. One that is under way stops before its next batch; what it deleted stays in the recycle bin\n" +
-			"until it is undone.",
+		Long: "cancel ends a run. When it has returned, nothing more is deleted by the run, not even by a process that was frozen\n" +
+			"meanwhile; what it deleted stays in the recycle bin until it is undone.",
 		Example: "  workflow cancel stale-leads@2026-11-23T03:00:00Z",
 	}
 	states := []crmstore.RunState{crmstore.RunHeld, crmstore.RunRunning, crmstore.RunFailed}
