@@ -86,11 +86,14 @@ func validUserName(name string) bool {
 	return strings.TrimSpace(name) == name && !strings.ContainsFunc(name, func(r rune) bool { return !unicode.IsPrint(r) })
 }
 
+// ErrUserName refuses a name that no user can have.
+var ErrUserName = errors.New("user name")
+
 func userNameError(name string) error {
 	if name == systemUser {
 		return &PermissionError{User: name}
 	}
-	return fmt.Errorf("user name %q: want 1 to %d bytes of text without spaces around it and without - in front", name, maxUserName)
+	return fmt.Errorf("%w %q: want 1 to %d bytes of text without spaces around it and without - in front", ErrUserName, name, maxUserName)
 }
 
 func parseUser(name, text string) (User, error) {

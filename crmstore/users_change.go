@@ -51,7 +51,7 @@ func userEmail(text string) (string, error) {
 	}
 	a, err := mail.ParseAddress(text)
 	if err != nil || a.Address != text {
-		return "", fmt.Errorf("e-mail %q: want an address alone, such as anna@example.com", text)
+		return "", fmt.Errorf("%q: %w; want an address alone, such as anna@example.com", text, ErrNoAddress)
 	}
 	return text, nil
 }

@@ -163,13 +163,14 @@ func markExisting(ctx context.Context, store *crmstore.Store, d *Definition, rev
 }
 
 // Switch turns a published workflow on or off. Switching on asks the gate and checks that the frozen file still loads
-// (*FindingsError), and with `existing: false` enrolls all that match now as existing. Switching off holds a run that
-// is under way: when Switch has returned, nothing more is deleted by it. Switching to what it is already changes nothing. Errors: *RefusedError,
+// (*FindingsError), and with `existing: false` enrolls all that match now as existing; what is on already and acts as
+// another user is taken over, as [Publish] does it. Switching off holds a run that is under way: when Switch has
+// returned, nothing more is deleted by it. Switching to what it is already changes nothing. Errors: *RefusedError,
 // crmstore.ErrNotFound, crmstore.ErrConflict.
 func Switch(ctx context.Context, store *crmstore.Store, name string, on bool, at time.Time) (crmstore.Workflow, error) {
 	if on {
 		d, w, err := LoadPublished(ctx, store, name)
-		if err != nil || w.On {
+		if err != nil || w.On && w.PublishedBy == store.User() {
 			return w, err
 		}
 		p, err := Publish(ctx, store, d, at)

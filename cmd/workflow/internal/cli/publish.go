@@ -19,7 +19,8 @@ func (s *session) publishCommand() *cobra.Command {
 		Use: "publish FILE [--yes] | NAME | --off NAME", Short: "review and switch a workflow on; switch it on or off again",
 		Long: "publish FILE shows the review, asks, freezes the file as a numbered revision and switches the workflow on.\n" +
 			"publish NAME switches a published workflow on again, publish --off NAME switches it off: then nothing more\n" +
-			"happens, and a run that is under way stops and is held.",
+			"happens, and a run that is under way stops and is held. A workflow acts with the permissions of whoever published\n" +
+			"it last: publish NAME, or the file as it is, takes over a workflow that acts as somebody else.",
 		Example:           "  workflow publish stale.yaml\n  workflow publish stale.yaml --yes     # where nobody can be asked\n  workflow publish --off stale-leads",
 		Args:              args(1, 1, "a workflow file or the name of a published workflow"),
 		ValidArgsFunction: s.completeTarget(),
@@ -47,7 +48,8 @@ type publishDocument struct {
 	crmstore.Workflow
 	NewRevision bool            `json:"new_revision"`
 	SwitchedOn  bool            `json:"switched_on"`
-	Existing    int64           `json:"existing"` // contacts that matched already and will never be deleted
+	ActedAs     string          `json:"acted_as,omitempty"` // as whom it acted before, when it was taken over
+	Existing    int64           `json:"existing"`           // contacts that matched already and will never be deleted
 	Review      *reviewDocument `json:"review,omitempty"`
 }
 
@@ -88,7 +90,7 @@ func (s *session) publishFile(ctx context.Context, store *crmstore.Store, file s
 	if err != nil {
 		return err
 	}
-	s.emit(publishDocument{p.Workflow, p.NewRevision, p.SwitchedOn, p.Existing, doc}, func(o *output) {
+	s.emit(publishDocument{p.Workflow, p.NewRevision, p.SwitchedOn, p.ActedAs, p.Existing, doc}, func(o *output) {
 		showPublished(o, p, doc)
 	})
 	return nil
@@ -160,8 +162,14 @@ func (s *session) switchWorkflow(ctx context.Context, store *crmstore.Store, nam
 	if err != nil {
 		return err
 	}
-	s.emit(publishDocument{Workflow: w, SwitchedOn: on && !before.On}, func(o *output) {
+	doc := publishDocument{Workflow: w, SwitchedOn: on && !before.On}
+	if w.PublishedBy != before.PublishedBy {
+		doc.ActedAs = before.PublishedBy
+	}
+	s.emit(doc, func(o *output) {
 		switch {
+		case before.On == on && doc.ActedAs != "":
+			o.printf("%s %s acts as %s from now on (before: %s)\n", o.paint(green, "taken over:"), name, clean(w.PublishedBy), clean(doc.ActedAs))
 		case before.On == on:
 			o.printf("nothing to do: %s is %s already\n", name, onOff(on))
 		case on:

@@ -3,7 +3,7 @@ package cli
 import "github.com/spf13/cobra"
 
 func (s *session) startVerbs() []*cobra.Command {
-	return []*cobra.Command{s.demoCommand(), s.accountCommand()}
+	return []*cobra.Command{s.demoCommand(), s.accountCommand(), s.usersCommand()}
 }
 
 func (s *session) recordVerbs() []*cobra.Command {

@@ -1,0 +1,254 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/workflow/diag"
+)
+
+func (s *session) usersCommand() *cobra.Command {
+	return group("users", "who may do what in the account",
+		"  workflow users add eve --email eve@example.com\n  workflow users grant eve view delete --object contact\n"+
+			"  workflow users grant eve bulk-delete restore",
+		s.usersList(), s.usersShow(), s.usersAdd(),
+		s.usersChange("grant", "let a user do more", true), s.usersChange("revoke", "take permissions away from a user", false),
+		s.usersEmail(), s.usersRemove())
+}
+
+func (s *session) usersList() *cobra.Command {
+	return &cobra.Command{
+		Use: "list", Short: "users, and what each may do", Example: "  workflow users list --format json", Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			store, err := s.open(cmd.Context())
+			if err != nil {
+				return err
+			}
+			all, err := store.Users(cmd.Context())
+			if err != nil {
+				return err
+			}
+			s.emit(map[string]any{"users": all}, func(o *output) {
+				tb := &table{columns: []column{{head: "name"}, {head: "may", flex: true}, {head: "e-mail", flex: true}, {head: "added"}}}
+				for i := range all {
+					u := &all[i]
+					tb.add(ink(bold, u.Name), txt(u.Rights()), txt(u.Email), txt(u.AddedAt.Format("2006-01-02")+" by "+u.AddedBy))
+				}
+				o.table(tb, 0)
+			})
+			return nil
+		},
+	}
+}
+
+// userDocument is a user with the published workflows that act as that user.
+type userDocument struct {
+	crmstore.User
+	Workflows []string `json:"workflows"` // by name
+	Refused   []string `json:"refused"`   // those among them that are on and whose next run is refused, by name
+}
+
+// userDocument finds the workflows of a user.
+func (s *session) userDocument(ctx context.Context, store *crmstore.Store, u crmstore.User) (userDocument, error) {
+	doc := userDocument{User: u, Workflows: []string{}, Refused: []string{}}
+	all, err := store.Workflows(ctx)
+	for i := range all {
+		w := &all[i]
+		if w.PublishedBy != u.Name {
+			continue
+		}
+		doc.Workflows = append(doc.Workflows, w.Name)
+		may := u.Has(w.Object, crmstore.CanManageWorkflows) && u.Has(w.Object, crmstore.CanView) && u.Has(w.Object, crmstore.CanDelete)
+		if w.On && !may {
+			doc.Refused = append(doc.Refused, w.Name)
+		}
+	}
+	return doc, err
+}
+
+// noteRefused says which workflows will not run any more.
+func (s *session) noteRefused(doc userDocument) {
+	for _, name := range doc.Refused {
+		s.err.printf("note: workflow %s acts as %s, who may not do what it does: its next run is refused, until somebody who may publishes it again: workflow publish %s\n",
+			name, clean(doc.Name), name)
+	}
+}
+
+func (s *session) usersShow() *cobra.Command {
+	return &cobra.Command{
+		Use: "show [NAME]", Short: "one user, what that user may do, and which workflows act as that user",
+		Long:    "show shows one user; without a name, who acts now (--as, WORKFLOW_USER, or your login name).",
+		Example: "  workflow users show\n  workflow users show eve", Args: args(0, 1, "a user's name"),
+		ValidArgsFunction: s.completeUsers(0),
+		RunE: func(cmd *cobra.Command, words []string) error {
+			ctx := cmd.Context()
+			store, err := s.open(ctx)
+			if err != nil {
+				return err
+			}
+			u, err := s.findUser(ctx, store, append(words, store.User())[0])
+			if err != nil {
+				return err
+			}
+			doc, err := s.userDocument(ctx, store, u)
+			if err != nil {
+				return err
+			}
+			s.emit(doc, func(o *output) {
+				o.facts([2]string{"user", u.Name}, [2]string{"e-mail", u.Email}, [2]string{"may", u.Rights()},
+					[2]string{"added", stamp(u.AddedAt) + " by " + u.AddedBy}, [2]string{"workflows", strings.Join(doc.Workflows, ", ")})
+			})
+			s.noteRefused(doc)
+			return nil
+		},
+	}
+}
+
+func (s *session) usersAdd() *cobra.Command {
+	var email string
+	var superAdmin bool
+	cmd := &cobra.Command{
+		Use: "add NAME [--email ADDRESS] [--super-admin]", Short: "add a user, who may do nothing yet, or everything",
+		Long: "add makes NAME a user of the account. A new user sees names (of workflows, runs, lists, properties, users), no record;\n" +
+			"users grant gives more. It needs the permission super-admin, as every change of users does. The name is what --as,\n" +
+			"WORKFLOW_USER or the login name says: the program believes it, so whoever reaches the store must be trusted.",
+		Example: "  workflow users add eve --email eve@example.com\n  workflow users add root --super-admin",
+		Args:    args(1, 1, "a user's name"),
+		RunE: func(cmd *cobra.Command, words []string) error {
+			store, err := s.open(cmd.Context())
+			if err != nil {
+				return err
+			}
+			u, err := store.AddUser(cmd.Context(), words[0], email, superAdmin, s.cause("users add"), s.now())
+			if errors.Is(err, crmstore.ErrExists) {
+				return &problem{code: exitRefused, reason: "exists", message: err.Error(), help: "see: workflow users show " + words[0]}
+			}
+			if err != nil {
+				return userProblem(err)
+			}
+			s.emit(u, func(o *output) {
+				o.printf("%s is a user of account %s, and may do %s\n", clean(u.Name), store.AccountName(), u.Rights())
+				if !u.SuperAdmin {
+					o.printf("next: workflow users grant %s view --object contact\n", clean(u.Name))
+				}
+			})
+			return nil
+		},
+	}
+	cmd.Flags().StringVar(&email, "email", "", "where confirmations of permanent deletions go")
+	cmd.Flags().BoolVar(&superAdmin, "super-admin", false, "may do everything, and manage users and the account")
+	return cmd
+}
+
+func (s *session) usersEmail() *cobra.Command {
+	return &cobra.Command{
+		Use: "email NAME ADDRESS", Short: "change where a user's confirmations go",
+		Long:    `email changes the address of a user; "" takes it away, and then no mail is sent.`,
+		Example: "  workflow users email eve eve@example.com", Args: args(2, 2, "a user's name and an e-mail address"),
+		ValidArgsFunction: s.completeUsers(0),
+		RunE: func(cmd *cobra.Command, words []string) error {
+			ctx := cmd.Context()
+			store, err := s.open(ctx)
+			if err != nil {
+				return err
+			}
+			u, err := store.SetUserEmail(ctx, words[0], words[1], s.cause("users email"), s.now())
+			if err != nil {
+				return s.orUnknownUser(ctx, store, words[0], err)
+			}
+			s.emit(u, func(o *output) {
+				if u.Email == "" {
+					o.printf("%s has no e-mail address\n", clean(u.Name))
+				} else {
+					o.printf("confirmations for %s go to %s\n", clean(u.Name), u.Email)
+				}
+			})
+			return nil
+		},
+	}
+}
+
+func (s *session) usersRemove() *cobra.Command {
+	var yes bool
+	cmd := &cobra.Command{
+		Use: "remove NAME [--yes]", Short: "take a user off the account",
+		Long: "remove takes a user off the account. What the user did stays in the audit log under the name. Workflows that the user\n" +
+			"published are refused from then on, until somebody who may publishes them again. The last super admin stays.",
+		Example: "  workflow users remove eve", Args: args(1, 1, "a user's name"),
+		ValidArgsFunction: s.completeUsers(0),
+	}
+	cmd.Flags().BoolVar(&yes, "yes", false, "remove the user without asking")
+	cmd.RunE = func(cmd *cobra.Command, words []string) error {
+		ctx, name := cmd.Context(), words[0]
+		store, err := s.open(ctx)
+		if err != nil {
+			return err
+		}
+		if !yes {
+			if !s.command.StdinTerminal {
+				return usagef("workflow users remove "+name+" --yes", "removing a user needs a yes, and there is no terminal to ask at; nobody was removed")
+			}
+			if err := s.askYes(fmt.Sprintf("Remove user %s?", clean(name))); err != nil {
+				return err
+			}
+		}
+		if err := store.RemoveUser(ctx, name, s.cause("users remove"), s.now()); err != nil {
+			return s.orUnknownUser(ctx, store, name, err)
+		}
+		s.emit(map[string]any{"user": name, "removed": true}, func(o *output) {
+			o.printf("%s is not a user of account %s any more\n", clean(name), store.AccountName())
+		})
+		if name == store.User() {
+			return nil // who may no longer ask about workflows
+		}
+		doc, err := s.userDocument(ctx, store, crmstore.User{Name: name})
+		s.noteRefused(doc)
+		return err
+	}
+	return cmd
+}
+
+// findUser reads one user, or says who may have been meant.
+func (s *session) findUser(ctx context.Context, store *crmstore.Store, name string) (crmstore.User, error) {
+	u, err := store.UserNamed(ctx, name)
+	return u, s.orUnknownUser(ctx, store, name, err)
+}
+
+// orUnknownUser says that there is no such user and who may have been meant, where err is that; else what err means.
+func (s *session) orUnknownUser(ctx context.Context, store *crmstore.Store, name string, err error) error {
+	if !errors.Is(err, crmstore.ErrNotFound) {
+		return userProblem(err)
+	}
+	var names []string
+	all, readErr := store.Users(ctx)
+	for i := range all {
+		names = append(names, all[i].Name)
+	}
+	if slices.Contains(names, name) {
+		return err // something else was not found
+	}
+	help := "add it: workflow users add " + name
+	if near := diag.Nearest(name, names); readErr == nil && near != "" {
+		help = "did you mean " + near + "?"
+	}
+	return &problem{code: exitRefused, reason: "not-found", help: help, message: fmt.Sprintf("account %s has no user %s", store.AccountName(), clean(name))}
+}
+
+// userProblem explains what only a change of users meets.
+func userProblem(err error) error {
+	switch {
+	case errors.Is(err, crmstore.ErrLastSuperAdmin):
+		return &problem{
+			code: exitRefused, reason: "last-super-admin", message: err.Error(), help: "such as: workflow users grant NAME super-admin",
+		}
+	case errors.Is(err, crmstore.ErrUserName):
+		return &problem{code: exitUsage, message: err.Error()}
+	}
+	return err
+}
