@@ -246,7 +246,10 @@ func checkSet(dst []change, s *Schema, set []Assignment) ([]change, error) {
 
 // sortChanges puts changes in the order of a record's fields and checks their values.
 func sortChanges(dst []change) ([]change, error) {
-	slices.SortStableFunc(dst, func(a, b change) int { return a.property.Number - b.property.Number })
+	byNumber := func(a, b change) int { return a.property.Number - b.property.Number }
+	if !slices.IsSortedFunc(dst, byNumber) {
+		slices.SortStableFunc(dst, byNumber)
+	}
 	kept := dst[:0]
 	for i, c := range dst {
 		if i+1 < len(dst) && dst[i+1].property == c.property {

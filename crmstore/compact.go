@@ -13,6 +13,10 @@ func (s *Store) Compact(ctx context.Context, o ObjectType) error {
 	if err := s.require(ctx, o, CanEdit); err != nil {
 		return err
 	}
+	return s.compact(ctx, o)
+}
+
+func (s *Store) compact(ctx context.Context, o ObjectType) error {
 	partitions, err := s.Partitions(ctx)
 	if err != nil {
 		return err

@@ -22,8 +22,8 @@ type Problem struct {
 // slots, archived-at and property columns, counters, lists' bits of free slots, enrollments of no record, e-mail claims,
 // associations that are half-written (whoever is writing them has a second to finish), and the counter that ids are taken from. It is safe while others write. Records are never changed, but for a
 // record that shares its slot with another: one of the two gets a slot of its own. A record that cannot be decoded, and
-// two live contacts with one e-mail, are reported and left alone. Repairing also drops dead e-mail claims,
-// which are no problem in themselves. Run it with repair after a property has got a column that it did not have.
+// two live contacts with one e-mail, are reported and left alone. Repairing also drops dead e-mail claims
+// and compacts columns, which are no problem in themselves. Run it with repair after a property has got a column that it did not have.
 func (s *Store) Doctor(ctx context.Context, o ObjectType, repair bool, fn func(Problem) error) error {
 	may := CanView
 	if repair {
@@ -58,6 +58,9 @@ func (s *Store) Doctor(ctx context.Context, o ObjectType, repair bool, fn func(P
 	}
 	if err == nil && repair && d.email != nil {
 		err = d.dropDeadClaims(ctx)
+	}
+	if err == nil && repair {
+		err = s.compact(ctx, o)
 	}
 	var own callerError
 	if errors.As(err, &own) {

@@ -57,7 +57,7 @@ const (
 
 // Bounds of Write.
 const (
-	upsertsPerRound = 1 << 15 // so that a claim is never pending for long, and memory stays flat
+	upsertsPerRound = 1 << 16 // so that a partition's share makes large scripts, no claim is pending for long, and memory stays flat
 	recordsPerCall  = 256     // one insert or update script
 
 	// What is contended is refused after so many rounds without any progress. An address that another process is

@@ -15,18 +15,20 @@ const (
 	purgeAtMost       = 50000 // records of one object type in one round, so that other work is not starved
 	trimEvery         = time.Hour
 	trimAtMost        = 200000 // audit events in one round
+	compactEvery      = 24 * time.Hour
 )
 
 // Housekeeper does what nobody asks for and what must be done all the same: it removes records for good whose time in
-// the recycle bin is over, and audit events, runs and mails that are older than the account keeps them; and it finishes
-// permanent deletions that were interrupted. It acts as the program itself. Several may work on one account.
+// the recycle bin is over, and audit events, runs and mails that are older than the account keeps them; it finishes
+// permanent deletions that were interrupted; and once a day it gives back memory that columns need no more. It acts as the program itself. Several may work on one account.
 type Housekeeper struct {
 	Store   *crmstore.Store
 	Metrics *Metrics      // nil = none
 	Log     *slog.Logger  // nil = nothing is logged
 	Every   time.Duration // between two rounds; 0 = five minutes
 
-	trimmed time.Time // when nothing was left to trim; only Round uses it
+	trimmed   time.Time // when nothing was left to trim; only Round uses it
+	compacted time.Time // likewise, when columns were compacted
 }
 
 // Run does a round at once and then at regular intervals, until the context ends, and returns nil. A round that fails
@@ -73,6 +75,7 @@ func (h *Housekeeper) Round(ctx context.Context, now time.Time) error {
 			break
 		}
 	}
+	errs = append(errs, h.compact(ctx, objects, now))
 	return errors.Join(errs...)
 }
 
@@ -94,6 +97,20 @@ func (h *Housekeeper) purge(ctx context.Context, o crmstore.ObjectType, now time
 			slog.Int64("purged", report.Purged), slog.Bool("more", report.More))
 	}
 	return err
+}
+
+// compact has each object type's columns take as much memory as they need, once a day.
+func (h *Housekeeper) compact(ctx context.Context, objects []crmstore.ObjectType, now time.Time) error {
+	if !h.compacted.IsZero() && now.Sub(h.compacted) < compactEvery {
+		return nil
+	}
+	for _, o := range objects {
+		if err := h.Store.AsSystem().Compact(ctx, o); err != nil {
+			return err
+		}
+	}
+	h.compacted = now
+	return nil
 }
 
 // trim removes what is older than the account keeps it, once an hour; more often while there is more.

@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/storetest"
 )
 
 // After 90 days housekeeping removes what a run deleted, and an undo says how much can no longer be restored.
@@ -42,6 +43,50 @@ func TestHousekeeper_PurgesAndUndoTells(t *testing.T) {
 	want := []Unrestored{{ID: 1, Reason: UndoGone}, {ID: 2, Reason: UndoLive}, {ID: 4, Reason: UndoGone}, {ID: 5, Reason: UndoLive}}
 	if d := cmp.Diff(want, report.NotRestored); d != "" || report.Gone != 2 {
 		t.Errorf("%d are gone, want 2; not restored (-want +got):\n%s", report.Gone, d)
+	}
+	w.wantClean()
+}
+
+// Columns that grew in steps are compacted once a day.
+func TestHousekeeper_Compacts(t *testing.T) {
+	t.Parallel()
+	url := "redis://" + storetest.StartServer(t)
+	store, err := crmstore.Open(t.Context(), crmstore.Config{URL: url, Account: "compact", User: "test"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = store.Close() })
+	_, err = store.CreateAccount(t.Context(), crmstore.Professional, 1, crmstore.Cause{}, testPublish)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := worldOn(t, store)
+	made := crmstore.ID(0)
+	grow := func(batches int) int64 {
+		for range batches {
+			var batch []crmstore.Upsert
+			for range 100 {
+				made++
+				batch = append(batch, w.lead(made, 400))
+			}
+			w.write(batch...)
+		}
+		return storetest.TextBytes(t, url)
+	}
+	h := &Housekeeper{Store: store}
+	round := func(at time.Time) int64 {
+		w.must(h.Round(t.Context(), at))
+		return storetest.TextBytes(t, url)
+	}
+	if before, after := grow(11), round(testNow); after >= before*9/10 {
+		t.Errorf("texts took %d bytes, and after the first round %d", before, after)
+	}
+	before := grow(6)
+	if after := round(testNow.Add(time.Hour)); after != before {
+		t.Errorf("texts took %d bytes, and an hour later %d", before, after)
+	}
+	if after := round(testNow.Add(compactEvery)); after >= before*95/100 {
+		t.Errorf("texts took %d bytes, and a day later %d", before, after)
 	}
 	w.wantClean()
 }

@@ -80,7 +80,7 @@ func (r *Runner) Undo(ctx context.Context, id string, at time.Time) (UndoReport,
 
 // restoredTogether is how many records a range of an undo has, about. E-mail claims stand in other partitions than the
 // contacts: only a large range has several claims in each of theirs, and then a script takes them together.
-const restoredTogether = 1 << 15
+const restoredTogether = 1 << 16
 
 // undoPartitions is how many partitions a range has when so many records are to be restored in all partitions.
 func undoPartitions(partitions int, records int64) int {

@@ -15,8 +15,8 @@ import (
 // large enough for few calls, or fewer when they have many values or long texts. At most three batches exist at once: one is
 // being read, one is being planned, one is being written.
 const (
-	batchRecords = 1 << 15
-	batchValues  = 1 << 19
+	batchRecords = 1 << 16
+	batchValues  = 1 << 20
 	batchText    = 32 << 20 // bytes
 )
 

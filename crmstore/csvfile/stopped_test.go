@@ -26,7 +26,7 @@ func numbered(n int) string {
 // An import that is stopped says exactly what went in, and importing the file again brings in the rest.
 func TestImport_stopped(t *testing.T) {
 	t.Parallel()
-	const n = 40_000
+	const n = 70_000
 	file := numbered(n)
 	trouble, end := errors.New("disk on fire"), len(file)*9/10
 	for name, c := range map[string]struct {
@@ -34,7 +34,7 @@ func TestImport_stopped(t *testing.T) {
 		want   error
 		lines  int
 	}{
-		"cancelled":  {func() io.Reader { return strings.NewReader(file) }, context.Canceled, 1 << 15},
+		"cancelled":  {func() io.Reader { return strings.NewReader(file) }, context.Canceled, 1 << 16},
 		"read error": {func() io.Reader { return io.MultiReader(strings.NewReader(file[:end]), broken{trouble}) }, trouble, strings.Count(file[:end], "\n") - 1},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -73,7 +73,7 @@ func (b broken) Read([]byte) (int, error) { return 0, b.err }
 func TestImport_progress(t *testing.T) {
 	t.Parallel()
 	s := storetest.Open(t)
-	file := strings.ReplaceAll(numbered(40_000), "firstname", "Nickname")
+	file := strings.ReplaceAll(numbered(70_000), "firstname", "Nickname")
 	var seen []int64
 	mustImport(t, s, file, options(func(o *csvfile.Options) {
 		o.CreateProperties = true

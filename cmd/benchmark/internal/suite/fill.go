@@ -14,7 +14,7 @@ import (
 )
 
 // fillBatch is how many contacts are made up and written at a time.
-const fillBatch = 1 << 15
+const fillBatch = 1 << 16
 
 // fill makes an account and writes contacts into it. The store's user must close it.
 func (b *bench) fill(ctx context.Context, s *server, account string, crowd people.Crowd, contacts int) (*crmstore.Store, error) {
