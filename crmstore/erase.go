@@ -2,6 +2,7 @@ package crmstore
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -43,17 +44,22 @@ type EraseReport struct {
 	Run      string        `json:"run"`
 	Results  []EraseResult `json:"results"`  // in the order asked
 	Mentions []Mention     `json:"mentions"` // what still names one of the contacts
+
+	Confirmation Confirmation `json:"-"` // zero when nothing was erased
 }
 
 // Mention is something that people wrote and that holds the name, the e-mail address or the phone number of a contact
 // that was deleted permanently. It is left as it is: changing it would change what it does.
 type Mention struct {
-	Kind string `json:"kind"` // workflow, list, run, user or setting
+	Kind string `json:"kind"` // workflow, list, run, user, setting or mail
 	Name string `json:"name"`
 }
 
 // erasedAtOnce is how many contacts are erased together: the logs are looked through once for all of them.
 const erasedAtOnce = 256
+
+// maxErased is how many contacts one order may name: its intents are saved in one command.
+const maxErased = 100000
 
 // Erase deletes contacts permanently, live ones and those in the bin: record, columns, list bits, associations,
 // enrollments, and in the audit log all events about the contact alone; in all other events and in ended runs its name,
@@ -73,27 +79,76 @@ func (s *Store) Erase(ctx context.Context, o EraseOrder, ids []ID) (EraseReport,
 	if _, err := s.FinishErasures(ctx); err != nil {
 		return report, err
 	}
-	intent := erasureIntent{Run: report.Run, At: o.At.UnixMilli(), Actor: s.by(o.Cause).Actor, Reason: o.Cause.Reason}
+	intent := erasureIntent{
+		Run: report.Run, At: o.At.UnixMilli(), Actor: s.by(o.Cause).Actor, Reason: o.Cause.Reason, Order: rand.Text()[:8],
+	}
 	unique := slices.Clone(ids)
 	slices.Sort(unique)
 	unique = slices.Compact(unique)
 	results := make(map[ID]EraseResult, len(unique))
-	done := 0
-	for part := range slices.Chunk(unique, erasedAtOnce) {
-		e := s.newErasure(intent, part)
-		if err := e.all(ctx); err != nil {
-			return report, fmt.Errorf("delete %s permanently: %w", Contact.Plural(), err)
-		}
-		maps.Copy(results, e.results)
-		report.Mentions = addMentions(report.Mentions, e.mentions)
-		if done += len(part); o.Progress != nil {
-			o.Progress(int64(done), int64(len(unique)))
-		}
+	intent, there, err := s.beginErasure(ctx, intent, unique, results)
+	done := int64(len(unique) - len(there))
+	if err == nil {
+		report.Confirmation, err = s.carryOut(ctx, intent, there, func(e *erasure) {
+			maps.Copy(results, e.results)
+			report.Mentions = addMentions(report.Mentions, e.mentions)
+			if done += int64(len(e.ids)); o.Progress != nil {
+				o.Progress(done, int64(len(unique)))
+			}
+		})
+	}
+	if err != nil {
+		return report, fmt.Errorf("delete %s permanently: %w", Contact.Plural(), err)
 	}
 	for i, id := range ids {
 		report.Results[i] = results[id]
 	}
 	return report, nil
+}
+
+// beginErasure saves the intent for all contacts that are there, at once, so that whoever finishes it has all of them;
+// and judges the others. From then on the reason is without what names any of them.
+func (s *Store) beginErasure(ctx context.Context, intent erasureIntent, ids []ID, results map[ID]EraseResult) (erasureIntent, []ID, error) {
+	if len(ids) > maxErased {
+		return intent, nil, fmt.Errorf("%d in one order: at most %d", len(ids), maxErased)
+	}
+	var there []ID
+	for part := range slices.Chunk(ids, erasedAtOnce) {
+		e := s.newErasure(intent, part)
+		found, err := e.look(ctx)
+		if err != nil {
+			return intent, nil, err
+		}
+		if e.schema, err = e.store.Schema(ctx, Contact); err != nil {
+			return intent, nil, err
+		}
+		maps.Copy(results, e.results)
+		intent.Reason, _ = newNeedles(e.schema, found).overwrite(intent.Reason)
+		for _, r := range found {
+			there = append(there, r.ID)
+		}
+	}
+	return intent, there, s.newErasure(intent, there).saveIntents(ctx)
+}
+
+// carryOut erases all contacts of an order, some at a time, queues the confirmation and drops the intent.
+func (s *Store) carryOut(ctx context.Context, intent erasureIntent, ids []ID, each func(*erasure)) (Confirmation, error) {
+	if len(ids) == 0 {
+		return Confirmation{}, nil
+	}
+	for part := range slices.Chunk(ids, erasedAtOnce) {
+		e := s.newErasure(intent, part)
+		if err := e.all(ctx); err != nil {
+			return Confirmation{}, err
+		}
+		each(e)
+	}
+	whole := s.newErasure(intent, ids)
+	c, err := whole.confirm(ctx)
+	if err != nil {
+		return c, err
+	}
+	return c, whole.dropIntents(ctx)
 }
 
 // erasureIntent is what is saved before anything is removed: enough to finish, and nothing about who the contact is.
@@ -102,6 +157,7 @@ type erasureIntent struct {
 	At     int64  `json:"at"` // ms
 	Actor  string `json:"actor"`
 	Reason string `json:"reason,omitempty"`
+	Order  string `json:"order,omitempty"` // tells orders apart that have the same run
 }
 
 // keyErasing is a hash: id (decimal) → intent (JSON).
@@ -132,11 +188,8 @@ func (s *Store) FinishErasures(ctx context.Context) (finished int, err error) {
 	}
 	for intent, ids := range acts {
 		slices.Sort(ids)
-		for part := range slices.Chunk(ids, erasedAtOnce) {
-			if err := s.newErasure(intent, part).all(ctx); err != nil {
-				return finished, fmt.Errorf("finish permanent deletion %s: %w", intent.Run, err)
-			}
-			finished += len(part)
+		if _, err := s.carryOut(ctx, intent, ids, func(e *erasure) { finished += len(e.ids) }); err != nil {
+			return finished, fmt.Errorf("finish permanent deletion %s: %w", intent.Run, err)
 		}
 	}
 	return finished, nil
@@ -173,10 +226,7 @@ func (e *erasure) all(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	e.intent.Reason, _ = newNeedles(e.schema, there).overwrite(e.intent.Reason)
-	if err := e.saveIntents(ctx, there); err != nil {
-		return err
-	}
+	e.intent.Reason, _ = newNeedles(e.schema, there).overwrite(e.intent.Reason) // one may have got another name since
 	for tries := 0; len(there) > 0; tries++ {
 		if tries == eraseTries {
 			return fmt.Errorf("contact %s: %w", there[0].ID, ErrConflict)
@@ -197,10 +247,7 @@ func (e *erasure) all(ctx context.Context) error {
 			return err
 		}
 	}
-	if err := e.confirm(ctx); err != nil {
-		return err
-	}
-	return e.dropIntents(ctx)
+	return nil
 }
 
 // look reads the contacts that are there still, and judges those that are not.
@@ -233,17 +280,17 @@ func (e *erasure) look(ctx context.Context) ([]*Record, error) {
 	return there, nil
 }
 
-func (e *erasure) saveIntents(ctx context.Context, there []*Record) error {
-	if len(there) == 0 {
+func (e *erasure) saveIntents(ctx context.Context) error {
+	if len(e.ids) == 0 {
 		return nil
 	}
 	text, err := json.Marshal(e.intent)
 	if err != nil {
 		return err
 	}
-	args := make([]any, 0, 2*len(there))
-	for _, r := range there {
-		args = append(args, r.ID.String(), text)
+	args := make([]any, 0, 2*len(e.ids))
+	for _, id := range e.ids {
+		args = append(args, id.String(), text)
 	}
 	if err := e.store.rdb.HSet(ctx, e.store.keyErasing(), args...).Err(); err != nil {
 		return fmt.Errorf("save the intent: %w", e.store.trouble(err))

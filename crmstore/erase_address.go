@@ -24,7 +24,3 @@ func (e *erasure) block(ctx context.Context, there []*Record) error {
 	}
 	return nil
 }
-
-// confirm is the last step before the intent is dropped: all of it is done, and ids are those that this act erased. It
-// is carried out again when the process dies between the two.
-func (e *erasure) confirm(ctx context.Context) error { return nil }

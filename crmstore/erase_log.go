@@ -34,6 +34,9 @@ func (e *erasure) clean(ctx context.Context, there []*Record) error {
 	if err := e.cleanRuns(ctx, n); err != nil {
 		return err
 	}
+	if err := e.cleanMails(ctx, n); err != nil {
+		return err
+	}
 	return e.noteMentions(ctx, n)
 }
 

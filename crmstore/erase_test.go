@@ -18,7 +18,7 @@ import (
 
 // personTexts are the texts by which the person of a [scene] could be found.
 func personTexts() []string {
-	return []string{"zebedee", "quillfeather", "zq@example.com", "5550117", "5550118"}
+	return []string{"zebedee", "quillfeather", "zq@example.com", "5550117", "5550118", "zq2@example.com", "5550119", "oldquill"}
 }
 
 // scene is a store on a server of its own: contact 1 is a person, who is named in places of all kinds; 2 and 3 are others.
@@ -54,6 +54,8 @@ func (s *scene) fill() {
 	s.write(crmstore.UpsertAny, noon, person, s.up(2, "email", "b@example.com", "firstname", "Ben"), s.up(3, "email", "c@example.com"))
 	s.write(crmstore.UpsertAny, noon.Add(time.Hour), s.up(1, "city", "Breda"), s.up(2, "city", "Breda"))
 	s.write(crmstore.UpsertAny, noon.Add(2*time.Hour), s.up(1, "city", "Utrecht"))
+	s.write(crmstore.UpsertAny, noon.Add(3*time.Hour), s.up(1, "email", "zq2@example.com", "phone", "5550119", "lastname", "Oldquill"))
+	s.write(crmstore.UpsertAny, noon.Add(4*time.Hour), s.up(1, "email", "Zq@Example.com", "phone", "+1 5550117", "lastname", "Quillfeather"))
 	keep, err := s.CreateList(ctx, crmstore.Contact, "keep", someone, noon)
 	if err == nil {
 		_, _, err = s.SetMembers(ctx, keep, []crmstore.ID{1, 2, 3}, true, crmstore.Cause{Reason: "asked for by zq@example.com"}, noon)
@@ -182,7 +184,8 @@ func TestErase(t *testing.T) {
 				s.archive(byRun("stale@1"), s.targets("Zebedee", 1))
 			}
 			report := s.erase(1, 77, 1)
-			want := crmstore.EraseReport{Run: "erase@1", Mentions: []crmstore.Mention{}, Results: []crmstore.EraseResult{
+			told := crmstore.Confirmation{Why: crmstore.NoMailServer, User: storetest.User}
+			want := crmstore.EraseReport{Run: "erase@1", Confirmation: told, Mentions: []crmstore.Mention{}, Results: []crmstore.EraseResult{
 				{ID: 1, Outcome: crmstore.Erased, Blocked: true}, {ID: 77, Outcome: crmstore.NothingThere}, {ID: 1, Outcome: crmstore.Erased, Blocked: true},
 			}}
 			if d := cmp.Diff(want, report); d != "" {

@@ -12,20 +12,20 @@ type Erasure struct {
 	Run     string // or what else stands for the one act
 	User    string // who deleted
 	To      string // that user's address
+	Order   string // tells acts of one run apart; may be ""
 	IDs     []ID
-	Blocked int // addresses that were put on the block list
 	At      time.Time
 }
 
 // idsInMail is how many ids a mail names; above it the audit log has them.
 const idsInMail = 200
 
-// Mail is the confirmation for the user who deleted. Its id follows from the run and the user, so that an erasure
-// which is finished twice is told once.
+// Mail is the confirmation for the user who deleted. Its id follows from the run, the user and the order, so that
+// an erasure which is finished twice is told once, and two orders of one run are told both.
 func (e Erasure) Mail() Mail {
-	what, them, addresses := "contact "+e.IDs[0].String()+" was", "It", "Its e-mail address"
+	what, them, addresses := "contact "+e.IDs[0].String()+" was", "It", "Its e-mail address, unless another contact has it,"
 	if n := len(e.IDs); n > 1 {
-		what, them, addresses = fmt.Sprintf("%d contacts were", n), "They", "Their e-mail addresses"
+		what, them, addresses = fmt.Sprintf("%d contacts were", n), "They", "Their e-mail addresses, unless other contacts have them,"
 	}
 	var ids []string
 	for _, id := range e.IDs[:min(len(e.IDs), idsInMail)] {
@@ -37,17 +37,16 @@ func (e Erasure) Mail() Mail {
 	}
 	var text strings.Builder
 	fmt.Fprintf(&text, "%s%s permanently deleted on %s.\n\n", strings.ToUpper(what[:1]), what[1:], e.At.UTC().Format("2 January 2006 at 15:04:05 UTC"))
-	for _, line := range [][2]string{
-		{"account", e.Account}, {"deleted by", e.User}, {"run", e.Run}, {"contact ids", listed},
-		{"addresses blocked", fmt.Sprint(e.Blocked)},
-	} {
-		fmt.Fprintf(&text, "%-18s %s\n", line[0]+":", line[1])
+	for _, line := range [][2]string{{"account", e.Account}, {"deleted by", e.User}, {"run", e.Run}, {"contact ids", listed}} {
+		fmt.Fprintf(&text, "%-12s %s\n", line[0]+":", line[1])
 	}
-	fmt.Fprintf(&text, "\n%s cannot be restored.", them)
-	if e.Blocked > 0 {
-		fmt.Fprintf(&text, " %s cannot be imported or entered again\nuntil somebody takes the block away (workflow blocklist remove ADDRESS).", addresses)
-	}
+	fmt.Fprintf(&text, "\n%s cannot be restored. %s\ncannot be imported or entered again until somebody takes the block away\n"+
+		"(workflow blocklist remove ADDRESS).", them, addresses)
 	fmt.Fprintf(&text, "\n\nYou get this mail because it was done under your name. If it was not you, tell whoever keeps the account.\n"+
 		"What happened is in the audit log: workflow audit --run %s\n", e.Run)
-	return Mail{ID: e.Run + "/" + e.User, To: e.To, Subject: strings.ToUpper(what[:1]) + what[1:] + " permanently deleted", Text: text.String()}
+	id := e.Run + "/" + e.User
+	if e.Order != "" {
+		id += "/" + e.Order
+	}
+	return Mail{ID: id, To: e.To, Subject: strings.ToUpper(what[:1]) + what[1:] + " permanently deleted", Text: text.String()}
 }

@@ -107,15 +107,21 @@ func (s *Store) trimMails(ctx context.Context, before time.Time) (int, error) {
 		if !m.State.Over() || !m.EndedAt.Before(before) {
 			return nil
 		}
-		reply, err := s.run(ctx, scriptSaveMail, []string{s.keyOutbox(), s.keyOutboxQueue()},
-			m.ID, strconv.FormatUint(m.Version, 10), "", "")
-		if err != nil {
-			return fmt.Errorf("remove mail %s: %w", m.ID, err)
-		}
-		if reply == int64(1) {
+		gone, err := s.removeMail(ctx, &m)
+		if gone {
 			removed++
 		}
-		return nil
+		return err
 	})
 	return removed, err
+}
+
+// removeMail removes a mail that is still as it was read.
+func (s *Store) removeMail(ctx context.Context, m *Mail) (bool, error) {
+	reply, err := s.run(ctx, scriptSaveMail, []string{s.keyOutbox(), s.keyOutboxQueue()},
+		m.ID, strconv.FormatUint(m.Version, 10), "", "")
+	if err != nil {
+		return false, fmt.Errorf("remove mail %s: %w", m.ID, err)
+	}
+	return reply == int64(1), nil
 }

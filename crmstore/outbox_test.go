@@ -143,19 +143,19 @@ func TestOutbox_OneSenderTakesAMail(t *testing.T) {
 
 func TestErasure_Mail(t *testing.T) {
 	t.Parallel()
-	e := crmstore.Erasure{Account: "acme", Run: "erase@1", User: "ann", To: "ann@example.com", IDs: []crmstore.ID{7}, Blocked: 1, At: noon}
+	e := crmstore.Erasure{Account: "acme", Run: "erase@1", User: "ann", To: "ann@example.com", IDs: []crmstore.ID{7}, Order: "K7", At: noon}
 	want := crmstore.Mail{
-		ID: "erase@1/ann", To: "ann@example.com", Subject: "Contact 7 was permanently deleted",
+		ID: "erase@1/ann/K7", To: "ann@example.com", Subject: "Contact 7 was permanently deleted",
 		Text: "Contact 7 was permanently deleted on " + noon.Format("2 January 2006 at 15:04:05 UTC") + `.
 
-account:           acme
-deleted by:        ann
-run:               erase@1
-contact ids:       7
-addresses blocked: 1
+account:     acme
+deleted by:  ann
+run:         erase@1
+contact ids: 7
 
-It cannot be restored. Its e-mail address cannot be imported or entered again
-until somebody takes the block away (workflow blocklist remove ADDRESS).
+It cannot be restored. Its e-mail address, unless another contact has it,
+cannot be imported or entered again until somebody takes the block away
+(workflow blocklist remove ADDRESS).
 
 You get this mail because it was done under your name. If it was not you, tell whoever keeps the account.
 What happened is in the audit log: workflow audit --run erase@1

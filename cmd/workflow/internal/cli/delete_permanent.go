@@ -65,7 +65,7 @@ func (s *session) deletePermanently(ctx context.Context, store *crmstore.Store, 
 	if err != nil {
 		return err
 	}
-	return s.emitErased(report)
+	return s.emitErased(report, s.confirmByMail(ctx, store, report.Confirmation))
 }
 
 // erasable is the ids if all of them are contacts', live or in the bin; else a refusal that names the others, unless
@@ -121,11 +121,12 @@ func (s *session) erasable(ctx context.Context, store *crmstore.Store, ids []crm
 // erasedDocument is what a permanent deletion did.
 type erasedDocument struct {
 	crmstore.EraseReport
-	Deleted int `json:"deleted"`
+	Deleted int           `json:"deleted"`
+	Mail    *confirmation `json:"confirmation,omitempty"`
 }
 
-func (s *session) emitErased(report crmstore.EraseReport) error {
-	doc := erasedDocument{EraseReport: report}
+func (s *session) emitErased(report crmstore.EraseReport, told *confirmation) error {
+	doc := erasedDocument{EraseReport: report, Mail: told}
 	for _, r := range report.Results {
 		if r.Outcome == crmstore.Erased {
 			doc.Deleted++
@@ -143,6 +144,7 @@ func (s *session) emitErased(report crmstore.EraseReport) error {
 				o.printf("  contact %s: its e-mail address is on the block list\n", r.ID)
 			}
 		}
+		told.show(o)
 		for _, m := range report.Mentions {
 			o.printf("%s %s %s names what identified one of them; change it by hand\n", o.paint(yellow, "note:"), m.Kind, clean(m.Name))
 		}

@@ -95,7 +95,7 @@ func (s *session) outboxSend() *cobra.Command {
 		Long: "send makes one attempt with each mail named, or with all that wait. The mail server is in the account's settings\n" +
 			"(smtp_host and the like), its password in " + mailPassword + ". A mail that was sent is not sent again. The daemon\n" +
 			"sends by itself what is due. For super admins.",
-		Example: "  workflow outbox send\n  workflow outbox send erase@2026-11-23T03:00:00Z/mira",
+		Example: "  workflow outbox send\n  workflow outbox send permanent@2026-11-23T03:00:00.000Z/mira/K7RNB2QD",
 		Args:    args(0, -1, "ids of mails"),
 		RunE: func(cmd *cobra.Command, ids []string) error {
 			ctx := cmd.Context()
