@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"errors"
 	"fmt"
 	"net"
@@ -123,11 +122,21 @@ func TestRun_SecondSignal(t *testing.T) {
 	t.Cleanup(func() { _ = cmd.Process.Kill() }) // it has ended by then unless the test failed
 	d := &runningDaemon{t: t, cmd: cmd, lines: make(chan string, 1000)}
 	d.read(stderr)
-	conn, err := silent.Accept() // it has begun, and waits for an answer
+	conn, err := silent.Accept()
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer conn.Close()
+	greeting, first := make([]byte, 512), make([]byte, 512)
+	if _, err := conn.Read(greeting); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := fmt.Fprint(conn, "-ERR unknown command\r\n"); err != nil { // as a server of before HELLO
+		t.Fatal(err)
+	}
+	if _, err := conn.Read(first); err != nil { // a command that waits for its answer, whatever its context says
+		t.Fatal(err)
+	}
 	d.signal(os.Interrupt)
 	d.says("stopping after the batch in hand")
 	d.signal(os.Interrupt)
@@ -139,16 +148,8 @@ func TestRun_SecondSignal(t *testing.T) {
 // pause keeps a server from answering anybody for an hour.
 func pause(t *testing.T, address string) {
 	t.Helper()
-	conn, err := new(net.Dialer).DialContext(t.Context(), "tcp", address)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
-	if _, err := fmt.Fprint(conn, "CLIENT PAUSE 3600000 ALL\r\n"); err != nil {
-		t.Fatal(err)
-	}
-	if answer, err := bufio.NewReader(conn).ReadString('\n'); err != nil || answer != "+OK\r\n" {
-		t.Fatalf("CLIENT PAUSE: %q, %v", answer, err)
+	if answer := ask(t, "tcp", address, "CLIENT", "PAUSE", "3600000", "ALL"); answer != "+OK" {
+		t.Fatalf("CLIENT PAUSE: %s", answer)
 	}
 }
 

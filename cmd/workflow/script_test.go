@@ -21,10 +21,11 @@ type withServer struct{ m *testing.M }
 func (w withServer) Run() int { return storetest.Main(w.m) }
 
 // TestScript runs testdata/script: each file is a session at a shell, with the program as it is built, in an account of
-// its own that does not exist yet.
+// its own that does not exist yet. The server lets it do what OPERATING.md says that it needs, and nothing else.
 func TestScript(t *testing.T) {
 	t.Parallel()
 	url := storetest.URL(t)
+	restricted := restrictedUser(t, url)
 	examples, err := os.OpenRoot("../../examples")
 	if err != nil {
 		t.Fatal(err)
@@ -36,7 +37,7 @@ func TestScript(t *testing.T) {
 		RequireUniqueNames:  true,
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("WORKFLOW_USER", "mira")
-			e.Setenv("WORKFLOW_STORE", url)
+			e.Setenv("WORKFLOW_STORE", restricted)
 			e.Setenv("STORE", url)
 			e.Setenv("WORKFLOW_ACCOUNT", storetest.NewAccountName(e.T().(testing.TB)))
 			e.Setenv("EXAMPLES", examples.Name())

@@ -1,0 +1,95 @@
+package main
+
+import (
+	"bufio"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// aclLine is the command in OPERATING.md that makes the program's user in Redis, in words.
+func aclLine(t *testing.T) []string {
+	t.Helper()
+	text, err := os.ReadFile("../../OPERATING.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	line := regexp.MustCompile(`(?m)^ACL SETUSER workflow .*$`).FindString(string(text))
+	if line == "" {
+		t.Fatal("OPERATING.md has no line ACL SETUSER workflow")
+	}
+	return strings.Fields(line)
+}
+
+// restrictedUser makes that user at the server on a socket, and returns the address by which it opens the store. At the
+// end of the test it fails it for each command and key that the server refused.
+func restrictedUser(t *testing.T, url string) string {
+	t.Helper()
+	socket := strings.TrimPrefix(url, "unix://")
+	if reply := ask(t, "unix", socket, aclLine(t)...); reply != "+OK" {
+		t.Fatalf("ACL SETUSER: %s", reply)
+	}
+	t.Cleanup(func() {
+		if reply := ask(t, "unix", socket, "ACL", "LOG"); reply != "*0" {
+			t.Errorf("the user in OPERATING.md may not do what the program does: %s", reply)
+		}
+	})
+	return "unix://workflow:SECRET@" + socket
+}
+
+// ask sends one command to a Redis server and returns the first line of the answer, or the text or the list that it announces.
+func ask(t *testing.T, network, address string, words ...string) string {
+	t.Helper()
+	conn, err := new(net.Dialer).Dial(network, address) //nolint:noctx // also at the end, when the test's context is over
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	fmt.Fprintf(conn, "*%d\r\n", len(words))
+	for _, w := range words {
+		fmt.Fprintf(conn, "$%d\r\n%s\r\n", len(w), w)
+	}
+	reply := bufio.NewReader(conn)
+	line, err := reply.ReadString('\n')
+	if err == nil && strings.HasPrefix(line, "$") {
+		line, err = reply.ReadString('\n')
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if list, err := reply.Peek(reply.Buffered()); err == nil && strings.HasPrefix(line, "*") {
+		line += string(list)
+	}
+	return strings.TrimSpace(line)
+}
+
+// Sessions do not reach every branch of every script, so each command that a script names is looked up as well.
+func TestOperating_UserMayCallAllThatScriptsCall(t *testing.T) {
+	t.Parallel()
+	granted := map[string]bool{}
+	for _, word := range aclLine(t) {
+		granted[strings.TrimPrefix(word, "+")] = strings.HasPrefix(word, "+")
+	}
+	found := 0
+	err := filepath.WalkDir("../../crmstore/lua", func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		for _, m := range regexp.MustCompile(`call\(['"]([A-Za-z]+)['"]`).FindAllStringSubmatch(string(text), -1) {
+			found++
+			if name := strings.ToLower(m[1]); !granted[name] {
+				t.Errorf("%s calls %s, which the user in OPERATING.md may not", path, name)
+			}
+		}
+		return err
+	})
+	if err != nil || found < 50 {
+		t.Errorf("found %d calls, %v: the way to find them is broken", found, err)
+	}
+}
