@@ -17,6 +17,7 @@ import (
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
 	"github.com/crm-workflow/crm-workflow/crmstore/storetest"
+	"github.com/crm-workflow/crm-workflow/workflow"
 )
 
 // TestDaemon starts the daemon as a process, lets it run a slot, reads what it serves, and ends it with SIGTERM.
@@ -37,6 +38,10 @@ func TestDaemon(t *testing.T) {
 	d.eventually("/metrics", http.StatusOK, `crmstore_records{object="contact",state="live"} 1`)
 	d.eventually("/nowhere", http.StatusNotFound, "not found")
 
+	wantDaemons(t, store, 1, false)
+	if out := p.must("daemons"); !strings.Contains(out, "working") || !strings.Contains(out, "waits") {
+		t.Errorf("workflow daemons says:\n%s", out)
+	}
 	p.must("publish", "--off", "stale")
 	d.eventually("/metrics", http.StatusOK, `workflow_published{workflow="stale"} 0`)
 
@@ -44,8 +49,45 @@ func TestDaemon(t *testing.T) {
 	if code := d.ended(); code != 0 {
 		t.Errorf("after SIGTERM: exit code %d, want 0", code)
 	}
+	wantDaemons(t, store, 0, false)
 	if log := strings.Join(d.log, "\n"); !strings.Contains(log, `"msg":"stopped"`) {
 		t.Errorf("the log does not say that it stopped:\n%s", log)
+	}
+}
+
+// A daemon that was killed is silent after 15 seconds, and still listed.
+func TestDaemons_Killed(t *testing.T) {
+	t.Parallel()
+	store := storetest.OpenWith(t, storetest.Options{Partitions: 4})
+	p := program{t: t, store: store}
+	d := startDaemon(t, p)
+	d.eventually("/readyz", http.StatusOK, "ready")
+	wantDaemons(t, store, 1, false)
+	d.signal(syscall.SIGKILL)
+	d.ended()
+	wantDaemons(t, store, 1, true)
+}
+
+// wantDaemons waits until so many daemons are listed, all of them silent or none.
+func wantDaemons(t *testing.T, store *crmstore.Store, n int, silent bool) {
+	t.Helper()
+	for deadline := time.Now().Add(30 * time.Second); ; {
+		all, err := store.Daemons(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		as := 0
+		for _, d := range all {
+			if workflow.Silent(d, time.Now()) == silent {
+				as++
+			}
+		}
+		if len(all) == n && as == n {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%d daemons, %d of them silent: %v; want %d", len(all), as, silent, n)
+		}
 	}
 }
 

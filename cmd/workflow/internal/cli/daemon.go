@@ -86,6 +86,7 @@ type daemon struct {
 	scheduler *workflow.Scheduler
 	keeper    *workflow.Housekeeper
 	mails     *outbox.Sender
+	heartbeat *workflow.Heartbeat
 	working   atomic.Bool // the scheduler runs and was not told to stop
 }
 
@@ -94,11 +95,15 @@ func newDaemon(store *crmstore.Store, log *slog.Logger, password string) *daemon
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	metrics := workflow.NewMetrics(registry)
 	runner := &workflow.Runner{Store: store, Metrics: metrics, Log: log, Owner: workflow.NewOwner()}
-	return &daemon{
+	d := &daemon{
 		store: store, log: log, registry: registry, scheduler: &workflow.Scheduler{Runner: runner},
 		keeper: &workflow.Housekeeper{Store: store, Metrics: metrics, Log: log},
 		mails:  mailSender(store.AsSystem(), password, log, metrics.Mail),
 	}
+	d.heartbeat = &workflow.Heartbeat{
+		Store: store.AsSystem(), Log: log, Owner: runner.Owner, Version: buildVersion().Version, Stopping: func() bool { return !d.working.Load() },
+	}
+	return d
 }
 
 // shutdownTime bounds how long requests under way may take once the scheduler has stopped.
@@ -121,8 +126,10 @@ func (d *daemon) run(ctx context.Context, listen string) error {
 	server := d.server()
 	group, ctx := errgroup.WithContext(ctx)
 	d.working.Store(true)
+	beats, gone := context.WithCancel(context.WithoutCancel(ctx)) // it is there until its last batch is over
 	group.Go(func() error {
 		d.log.InfoContext(ctx, "scheduling", slog.String("store", d.store.Describe()), slog.String("account", d.store.AccountName()))
+		defer gone()
 		err := d.scheduler.Run(ctx)
 		d.working.Store(false)
 		d.log.InfoContext(ctx, "stopped")
@@ -132,6 +139,7 @@ func (d *daemon) run(ctx context.Context, listen string) error {
 		return errors.Join(err, server.Shutdown(last))
 	})
 	group.Go(func() error { return d.keeper.Run(ctx) })
+	group.Go(func() error { return d.heartbeat.Run(beats) })
 	group.Go(func() error { return d.mails.Run(ctx) })
 	if listener != nil {
 		group.Go(func() error {

@@ -1,0 +1,80 @@
+package cli
+
+import (
+	"context"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/workflow"
+)
+
+func (s *session) daemonsCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "daemons", Short: "who runs the workflows: since when, and what each is doing",
+		Long: "daemons lists the daemons that work on the account, wherever they are, and the runs that each carries. One without a\n" +
+			"sign of life for 15 seconds is silent: others take its runs over. It is forgotten after an hour.",
+		Example: "  workflow daemons", Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			store, err := s.open(cmd.Context())
+			if err != nil {
+				return err
+			}
+			return s.showDaemons(cmd.Context(), store)
+		},
+	}
+}
+
+// daemonDocument is a daemon with what it is doing.
+type daemonDocument struct {
+	crmstore.Daemon
+	State string   `json:"state"` // working, stopping or silent
+	Runs  []string `json:"runs"`  // that it carries
+}
+
+func (s *session) showDaemons(ctx context.Context, store *crmstore.Store) error {
+	all, err := store.Daemons(ctx)
+	if err != nil {
+		return err
+	}
+	runs, err := store.ActiveRuns(ctx)
+	if err != nil {
+		return err
+	}
+	docs := []daemonDocument{}
+	for _, d := range all {
+		doc := daemonDocument{Daemon: d, State: "working", Runs: []string{}}
+		switch {
+		case workflow.Silent(d, s.now()):
+			doc.State = "silent"
+		case d.Stopping:
+			doc.State = "stopping"
+		}
+		for _, r := range runs {
+			if r.Owner == d.Name {
+				doc.Runs = append(doc.Runs, r.ID)
+			}
+		}
+		docs = append(docs, doc)
+	}
+	s.emit(map[string]any{"daemons": docs}, func(o *output) {
+		if len(docs) == 0 {
+			o.printf("no daemon works on this account; start one with: workflow daemon\n")
+			return
+		}
+		tb := &table{columns: []column{
+			{head: "host"}, {head: "process", right: true}, {head: "state"}, {head: "since"}, {head: "last seen"}, {head: "version"}, {head: "doing", flex: true},
+		}}
+		for _, d := range docs {
+			doing := strings.Join(d.Runs, ", ")
+			if doing == "" {
+				doing = "waits"
+			}
+			tb.add(txt(d.Host), txt(strconv.Itoa(d.Process)), txt(d.State), txt(ago(d.Since, s.now())), txt(ago(d.Beat, s.now())), txt(d.Version), txt(doing))
+		}
+		o.table(tb, 0)
+	})
+	return nil
+}
