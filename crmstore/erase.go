@@ -62,8 +62,8 @@ const erasedAtOnce = 256
 const maxErased = 100000
 
 // Erase deletes contacts permanently, live ones and those in the bin: record, columns, list bits, associations,
-// enrollments, and in the audit log all events about the contact alone; in all other events and in ended runs its name,
-// e-mail address and phone numbers are overwritten. What stays is a tombstone and one audit event, with id, time, user
+// enrollments, and in the audit log all events about the contact alone; in all other events, in the reasons for which
+// records in the bin were deleted, and in ended runs its name, e-mail address and phone numbers are overwritten. What stays is a tombstone and one audit event, with id, time, user
 // and run. The e-mail address goes onto the block list. Results are in the order of ids.
 //
 // The intent is saved first. When the machine fails half-way, or the process dies, the next call, [Store.FinishErasures]
@@ -359,7 +359,8 @@ func (e *erasure) remove(ctx context.Context, there []*Record) error {
 		return nil
 	}
 	_, err := e.store.forget(ctx, Contact, targets, forgetting{
-		event: opErase, facts: appendFacts(nil, e.at(), e.cause()), tombstones: true,
+		event: opErase, facts: appendFacts(nil, e.at(), e.cause()),
+		tombstone: appendFacts(nil, e.at(), Cause{Actor: e.intent.Actor, Run: e.intent.Run}), // why stays in the log, where it can be cleaned
 	})
 	return err
 }

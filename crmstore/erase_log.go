@@ -19,7 +19,7 @@ const eventsPerRewrite = 500
 var scriptRewriteLog = mustScript("rewrite_log")
 
 // clean takes the contacts out of all that is not their own: audit events about one of them alone go, and whatever
-// names them in other events and in ended runs is overwritten.
+// names them in other events, in the reasons for other deletions and in ended runs is overwritten.
 func (e *erasure) clean(ctx context.Context, there []*Record) error {
 	if len(there) == 0 {
 		return nil
@@ -29,6 +29,9 @@ func (e *erasure) clean(ctx context.Context, there []*Record) error {
 		return err
 	}
 	if err := e.cleanLogs(ctx, n); err != nil {
+		return err
+	}
+	if err := e.cleanReasons(ctx, n); err != nil {
 		return err
 	}
 	if err := e.cleanRuns(ctx, n); err != nil {

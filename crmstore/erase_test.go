@@ -88,6 +88,9 @@ func (s *scene) fill() {
 		pairs := []crmstore.Pair{{A: crmstore.Ref{Object: crmstore.Contact, ID: 1}, B: crmstore.Ref{Object: crmstore.Company, ID: 8}}}
 		_, err = s.Associate(ctx, pairs, true, someone, noon)
 	}
+	if err == nil {
+		err = s.fillBin()
+	}
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -58,6 +58,11 @@ func (s *Store) Purge(ctx context.Context, o PurgeOrder) (PurgeReport, error) {
 }
 
 func (s *Store) purge(ctx context.Context, o PurgeOrder) (report PurgeReport, err error) {
+	if o.Object == Contact { // a permanent deletion reads from the record what is to be looked for
+		if _, err := s.FinishErasures(ctx); err != nil {
+			return report, err
+		}
+	}
 	partitions, err := s.Partitions(ctx)
 	if err != nil {
 		return report, err
@@ -213,11 +218,11 @@ func (t *traces) keys(k partitionKeys) []string {
 	return keys
 }
 
-// forgetting is how records are removed: the audit event that stays, who and why, and whether tombstones are put up.
+// forgetting is how records are removed: the audit event that stays, who and why, and what stands on the tombstones.
 type forgetting struct {
-	event      string
-	facts      []byte
-	tombstones bool
+	event     string
+	facts     []byte
+	tombstone []byte // nil = none are put up
 }
 
 // forget removes records in the bin that are still at the version that was read, and says which it removed.
@@ -243,10 +248,6 @@ func (s *Store) forget(ctx context.Context, o ObjectType, targets binTargets, f 
 	}
 	t.workflows = append(t.workflows, targets.runs...) // a deletion by hand enrolls under its own name
 	free := binary.LittleEndian.AppendUint64(nil, FreeCell)
-	tombs := 0
-	if f.tombstones {
-		tombs = 1
-	}
 	g := groupBy(len(targets.list), partitions, func(i int) int { return targets.list[i].ID.Partition(partitions) })
 	var calls []call
 	var parts [][]int
@@ -255,7 +256,7 @@ func (s *Store) forget(ctx context.Context, o ObjectType, targets binTargets, f 
 		keys := append([]string{k.rec(), k.ids(), k.arch(), k.cnt(), k.log(), k.free(), k.tomb(), k.assoc()}, t.keys(k)...)
 		for part := range slices.Chunk(g.of(p), targetsPerCall) {
 			parts = append(parts, part)
-			args := []any{wall(), f.facts, free, len(t.columns), len(t.lists), f.event, tombs, packTargets(targets.list, part)}
+			args := []any{wall(), f.facts, free, len(t.columns), len(t.lists), f.event, f.tombstone, packTargets(targets.list, part)}
 			calls = append(calls, call{scriptPurge, keys, append(args, types...)})
 		}
 	}

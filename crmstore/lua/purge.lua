@@ -1,9 +1,9 @@
 -- purge removes records of one partition that are in the bin, if they are still as they were read: record, cells, list
 -- bits and enrollments. Their slots become free. What stays is one audit event with the ids and, of a permanent deletion,
--- a tombstone for each: the facts. A record whose slot is not its own by the ids column is left to doctor: the slot's
--- cells may be another record's; so is one that still has associations, which must be dissolved at both ends first.
+-- a tombstone for each, with facts of its own. A record whose slot is not its own by the ids column is left to doctor:
+-- the slot's cells may be another record's; so is one that still has associations, which must be dissolved at both ends first.
 -- KEYS: 1 records, 2 ids column, 3 archived-at column, 4 counters, 5 log, 6 free slots, 7 tombstones, 8 associations, 9.. columns, lists, enrollments
--- ARGV: 1 wall (ms), 2 facts, 3 archived-at cell of a free slot, 4 how many columns, 5 how many lists, 6 audit event, 7 tombstones (1: with, 0: without), 8 targets: id and version each, 9.. object types that others may be of
+-- ARGV: 1 wall (ms), 2 facts, 3 archived-at cell of a free slot, 4 how many columns, 5 how many lists, 6 audit event, 7 facts for tombstones (empty: none), 8 targets: id and version each, 9.. object types that others may be of
 -- Returns: a character per target: 1 purged, 0 not in the bin at that version, 2 its slot is not its own, 3 it has associations
 -- Cost: the records, once; one SETRANGE per column and run of neighbouring slots, one SETBIT per list and record
 -- Uses: slots record associations log
@@ -51,9 +51,9 @@ if #gone > 0 then
   redis.call('RPUSH', KEYS[6], unpack(slots))
   redis.call('HINCRBY', KEYS[4], 'archived', -#gone)
   redis.call('HINCRBY', KEYS[4], 'purged', #gone)
-  if ARGV[7] == '1' then
+  if ARGV[7] ~= '' then
     for _, id in ipairs(gone) do
-      redis.call('HSET', KEYS[7], id, ARGV[2])
+      redis.call('HSET', KEYS[7], id, ARGV[7])
     end
   end
   log_event(KEYS[5], ARGV[1], ARGV[6], table.concat(gone), ARGV[2], '')

@@ -1,0 +1,129 @@
+package crmstore
+
+import (
+	"context"
+	"fmt"
+	"slices"
+)
+
+var scriptReword = mustScript("reword")
+
+// cleanReasons overwrites what names the contacts in the reasons for which records in the bin were deleted, of every
+// object type. It costs reading the bins.
+func (e *erasure) cleanReasons(ctx context.Context, n *needles) error {
+	partitions, err := e.store.Partitions(ctx)
+	if err != nil {
+		return err
+	}
+	objects, err := e.store.objectTypes(ctx)
+	if err != nil {
+		return err
+	}
+	ed := &editor{needles: n, clean: map[string]bool{}}
+	for _, o := range objects {
+		for from := 0; from < partitions; from += columnsPerWindow {
+			var bin []ID
+			err := e.store.ReadColumns(ctx, o, from, min(from+columnsPerWindow, partitions), Want{IDs: true}, func(c *Columns) error {
+				bin = appendExpired(bin, c, FreeCell-1)
+				return nil
+			})
+			if err != nil {
+				return err
+			}
+			for part := range slices.Chunk(bin, purgeAtOnce) {
+				if err := e.rewordAll(ctx, o, part, ed); err != nil {
+					return fmt.Errorf("look through reasons for deletions of %s: %w", o.Plural(), err)
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// rewordAll goes over records in the bin until nobody is in the way.
+func (e *erasure) rewordAll(ctx context.Context, o ObjectType, ids []ID, ed *editor) error {
+	for range eraseTries {
+		var err error
+		if ids, err = e.reword(ctx, o, ids, ed); err != nil || len(ids) == 0 {
+			return err
+		}
+	}
+	return ErrConflict
+}
+
+// rewording is a record in the bin with the facts of its deletion as they are, and as they are to be.
+type rewording struct {
+	id      ID
+	was, is string
+}
+
+// reword changes the reasons of records; those that somebody else changed meanwhile it returns.
+func (e *erasure) reword(ctx context.Context, o ObjectType, ids []ID, ed *editor) (again []ID, err error) {
+	partitions, err := e.store.Partitions(ctx)
+	if err != nil {
+		return nil, err
+	}
+	want, _ := byPartition(ids, partitions)
+	var calls []call
+	var parts [][]rewording
+	err = e.store.fetch(ctx, o, want, func(i int, values []any) error {
+		var list []rewording
+		for j, v := range values {
+			text, _ := v.(string)
+			h, err := parseHeader(view(text))
+			if err != nil || h.archived == 0 {
+				continue // it is gone, restored, or damaged, which doctor tells
+			}
+			was := text[headerSize : headerSize+h.factsLen]
+			is, found, err := ed.field("f", was)
+			if err != nil {
+				return fmt.Errorf("%s %s: %w", o, want[i].IDs[j], err)
+			}
+			if found {
+				list = append(list, rewording{want[i].IDs[j], was, is})
+			}
+		}
+		for part := range slices.Chunk(list, targetsPerCall) {
+			parts = append(parts, part)
+			calls = append(calls, e.rewordCall(o, want[i].Partition, part))
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	err = inWindows(ctx, len(calls), callsPerWindow, func(ctx context.Context, from, to int) error {
+		replies, err := e.store.runAll(ctx, calls[from:to])
+		for i := from; i < to && err == nil; i++ {
+			var done string
+			if done, err = outcomes(replies[i-from], len(parts[i])); err == nil {
+				for j := range parts[i] {
+					if done[j] == '1' {
+						parts[i][j].id = 0
+					}
+				}
+			}
+		}
+		return err
+	})
+	for _, part := range parts {
+		for _, one := range part {
+			if one.id != 0 {
+				again = append(again, one.id)
+			}
+		}
+	}
+	return again, err
+}
+
+func (e *erasure) rewordCall(o ObjectType, partition int, part []rewording) call {
+	ids := make([]byte, 0, 8*len(part))
+	args := make([]any, 1, 1+2*len(part))
+	for _, one := range part {
+		b := one.id.Bytes()
+		ids = append(ids, b[:]...)
+		args = append(args, one.was, one.is)
+	}
+	args[0] = ids
+	return call{scriptReword, []string{e.store.partition(o, partition).rec()}, args}
+}
