@@ -12,6 +12,8 @@ BENCHSTAT_VERSION := v0.0.0-20260908200009-22c9c6c9d4da
 BENCH ?= .
 CONTACTS ?= 1000000
 ROUNDS ?= 5
+RECORDS ?= 100000
+SEED ?=
 ONLY ?=
 BENCHFLAGS ?=
 OLD ?= main
@@ -42,6 +44,10 @@ test: ## Run all tests; first installs redis-server where it is missing
 	@.make/setup.sh
 	@if go env CGO_ENABLED | grep -qx 1; then exec go test -race -shuffle=on ./...; \
 	else exec go test -shuffle=on ./...; fi
+
+.PHONY: soak
+soak: ## Records of all types through every operation, with crashes, against a plain model: RECORDS (100,000), SEED (random)
+	@MIXED_RECORDS=$(RECORDS) MIXED_SEED=$(SEED) go test -count=1 -timeout 1h -run '^TestMixed$$' -v ./crmstore
 
 .PHONY: lint
 lint: ## Check style and common mistakes with golangci-lint (the first time builds it: about 2 minutes)

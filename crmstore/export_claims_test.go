@@ -31,6 +31,7 @@ func AgeClaims(ctx context.Context, s *Store, buckets int) error {
 			if err != nil {
 				return err
 			}
+			var aged []any
 			for field, claim := range claims {
 				if isBlock(claim) {
 					continue
@@ -38,9 +39,13 @@ func AgeClaims(ctx context.Context, s *Store, buckets int) error {
 				b := []byte(claim)
 				stamp := binary.LittleEndian.Uint64(b[8:])
 				binary.LittleEndian.PutUint64(b[8:], stamp-3_600_000<<stampMillis)
-				if err := s.rdb.HSet(ctx, key, field, b).Err(); err != nil {
-					return err
-				}
+				aged = append(aged, field, b)
+			}
+			if len(aged) == 0 {
+				continue
+			}
+			if err := s.rdb.HSet(ctx, key, aged...).Err(); err != nil {
+				return err
 			}
 		}
 	}
