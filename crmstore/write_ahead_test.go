@@ -65,6 +65,31 @@ func TestPlanWrite(t *testing.T) {
 	})
 }
 
+// An upsert that is planned again and must wait for another one's address is not taken for refused, as it was at first.
+func TestPlanWriteAgain(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t, storetest.Options{Partitions: 2})
+	plan := func(mode crmstore.WriteMode, batch ...crmstore.Upsert) *crmstore.PlannedWrite {
+		p, err := d.PlanWrite(t.Context(), crmstore.Contact, mode, batch, someone, noon)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return p
+	}
+	first := plan(crmstore.UpsertAny, d.up(3, "firstname", "Ann"), d.up(5, "email", "c2@x.org"))
+	second := plan(crmstore.UpdateOnly, d.up(5, "email", "c1@x.org"), d.up(3, "email", "c2@x.org"))
+	for _, one := range []struct {
+		planned, before *crmstore.PlannedWrite
+		want            []string
+	}{{first, nil, []string{"created 3", "created 5"}}, {second, first, []string{"updated 5", "updated 3"}}} {
+		results, err := one.planned.Write(t.Context(), one.before)
+		if err != nil {
+			t.Fatal(err)
+		}
+		d.wantResults(results, one.want...)
+	}
+}
+
 // drawBatch is a few upserts of the same few contacts and addresses.
 func drawBatch(rt *rapid.T, d *desk) []crmstore.Upsert {
 	var batch []crmstore.Upsert

@@ -118,6 +118,7 @@ func (r *round) load(ctx context.Context, ids []ID) error {
 
 // apply plans one upsert; false: it must wait for the round's writes.
 func (r *round) apply(i int) bool {
+	r.results[i] = WriteResult{} // of an earlier plan that was dropped
 	u := &r.batch[i]
 	if u.ID > MaxID {
 		r.refuse(i, 0, fmt.Errorf("record id %d: want at most %d", u.ID, MaxID))
