@@ -45,11 +45,11 @@ func (w *mixed) purge(o crmstore.ObjectType) {
 	w.do(d)
 }
 
-// untie takes a record's associations out of the model.
+// untie takes a record's associations out of the model. One in doubt stays so: when its process died after the first
+// half was written, the other record keeps that half, until doctor comes, also for a later record of this id.
 func (w *mixed) untie(ref crmstore.Ref) {
 	for p := range w.tied[ref] {
 		w.tie(p, false)
-		delete(w.doubt, p)
 	}
 }
 
