@@ -103,7 +103,8 @@ func (s *session) importFile(ctx context.Context, store *crmstore.Store, path st
 		if report != nil && !s.json() && report.Lines > 0 {
 			showImport(s.err, path, o, report)
 		}
-		if report != nil && ctx.Err() == nil {
+		_, denied := errors.AsType[*crmstore.PermissionError](err)
+		if report != nil && ctx.Err() == nil && !denied {
 			return failedf("lines that are not counted may be in all the same; the same import again leaves them as they are and brings in the rest", "%v", err)
 		}
 		return err

@@ -139,7 +139,8 @@ func (s *session) runWorkflow(ctx context.Context, store *crmstore.Store, name s
 // emitRun says how a run ended and sets the exit code: a run that was held is a refusal, one that failed a failure.
 func (s *session) emitRun(run crmstore.Run, err error) error {
 	var refused *workflow.RefusedError
-	if err != nil && (run.ID == "" || errors.As(err, &refused)) {
+	var denied *crmstore.PermissionError
+	if err != nil && (run.ID == "" || errors.As(err, &refused) || errors.As(err, &denied)) {
 		return err
 	}
 	if err != nil && errors.Is(err, context.Canceled) {
