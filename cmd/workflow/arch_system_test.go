@@ -1,0 +1,42 @@
+package main_test
+
+import (
+	"go/ast"
+	"maps"
+	"testing"
+)
+
+// actAsSystem are the files that may act as the program itself, which may do everything, each with its reason.
+var actAsSystem = map[string]string{
+	"cmd/workflow/internal/cli/daemon.go":      "the daemon carries out what others published, each workflow as its publisher",
+	"cmd/workflow/internal/cli/delete_mail.go": "sends the confirmation of a permanent deletion that was allowed",
+	"workflow/metrics.go":                      "counts the mails that wait",
+	"workflow/housekeeping.go":                 "purges, finishes erasures and trims history",
+	"workflow/publish.go":                      "stops the runs of a workflow that somebody who may has switched off",
+	"workflow/runner.go":                       "keeps the books of runs that somebody who may has started",
+}
+
+// Whoever acts as the system is asked for no permission, so that each place that does is a decision.
+func TestHouse_WhoActsAsTheSystem(t *testing.T) {
+	t.Parallel()
+	unused := maps.Clone(actAsSystem)
+	for _, f := range goFiles(t) {
+		if f.test {
+			continue
+		}
+		ast.Inspect(f.syntax, func(n ast.Node) bool {
+			sel, is := n.(*ast.SelectorExpr)
+			if !is || sel.Sel.Name != "AsSystem" {
+				return true
+			}
+			if actAsSystem[f.path] == "" {
+				t.Errorf("%s acts as the system, past all permissions; use the user's own store, or give the reason here", fileSet.Position(sel.Pos()))
+			}
+			delete(unused, f.path)
+			return true
+		})
+	}
+	for path := range unused {
+		t.Errorf("%s does not act as the system any more; take it off the list", path)
+	}
+}
