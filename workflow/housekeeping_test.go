@@ -125,3 +125,34 @@ func (w *world) counts() crmstore.Counts {
 	w.must(err)
 	return n
 }
+
+// History is trimmed by the account's own retention, and not again within the hour.
+func TestHousekeeper_TrimsOnceAnHour(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	_, err := w.store.SetSetting(w.Context(), crmstore.SettingAuditDays, "30", crmstore.Cause{}, testNow)
+	w.must(err)
+	events := func() (n int) {
+		w.must(w.store.Audit(w.Context(), crmstore.AuditFilter{}, func(crmstore.Event) error { n++; return nil }))
+		return n
+	}
+	h := &Housekeeper{Store: w.store, Metrics: w.metrics}
+	day := 24 * time.Hour
+	now := time.Now().Add(29 * day)
+	w.must(h.Round(w.Context(), now))
+	if events() == 0 {
+		t.Fatal("events of 29 days ago are gone")
+	}
+	h.trimmed = now.Add(2 * day) // as if a round had just been done
+	w.must(h.Round(w.Context(), now.Add(2*day+trimEvery-time.Second)))
+	if events() == 0 {
+		t.Error("trimmed again within the hour")
+	}
+	w.must(h.Round(w.Context(), now.Add(2*day+trimEvery)))
+	if n := events(); n != 0 {
+		t.Errorf("%d events of more than 30 days ago are left", n)
+	}
+	if n := testutil.ToFloat64(w.metrics.history.WithLabelValues("events")); n == 0 {
+		t.Error("nothing was counted")
+	}
+}

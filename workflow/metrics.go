@@ -108,6 +108,9 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		mailsWait: prometheus.NewGauge(prometheus.GaugeOpts{Name: "crmstore_outbox_waiting", Help: "Mails in the outbox that no server has accepted yet."}),
 		oldest:    prometheus.NewGauge(prometheus.GaugeOpts{Name: "crmstore_oldest_bin_record_age_seconds", Help: "How long the oldest record in the recycle bin has been there; 0 when the bin is empty."}),
 	}
+	for _, outcome := range []string{"sent", "retry", "given-up"} {
+		m.mails.WithLabelValues(outcome) // from 0 on, so that the first one is an increase
+	}
 	if reg != nil {
 		reg.MustRegister(m.denied, m.runs, m.duration, m.contacts, m.matches, m.acted, m.deleted, m.held, m.refusals,
 			m.missedSlots, m.success, m.published, m.switchedOn, m.interval, m.records, m.oldest, m.purges, m.history, m.mails, m.mailsWait)

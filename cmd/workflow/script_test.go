@@ -49,6 +49,6 @@ func TestScript(t *testing.T) {
 			}
 			return false, fmt.Errorf("condition %q is not known", name)
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "json": jsonPath, "redis": redis, "user": user},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "json": jsonPath, "redis": redis, "user": user, "smtp": smtpCommand()},
 	})
 }
