@@ -135,11 +135,11 @@ func (g *registry) toBinOrBack(t *rapid.T) {
 func (g *registry) doctor(*rapid.T) {
 	g.problems(true)
 	for p, c := range g.couples {
-		c = couple{first: ' '}
-		if was := g.couples[p]; was.first == 's' || was.first == 'a' {
-			c = couple{first: 's', second: true}
+		repaired := couple{first: ' '}
+		if c.first == 's' || c.first == 'a' {
+			repaired = couple{first: 's', second: true}
 		}
-		g.couples[p] = c
+		g.couples[p] = repaired
 	}
 }
 

@@ -115,7 +115,11 @@ func TestAssociate(t *testing.T) {
 	both(t, func(t *testing.T, o storetest.Options) {
 		d := newTown(t, o, 3)
 		pairs := []crmstore.Pair{
-			{contact(1), company(1)}, {company(2), contact(1)}, {contact(2), company(1)}, {contact(1), device(1)}, {contact(1), contact(3)},
+			{contact(1), company(1)},
+			{company(2), contact(1)},
+			{contact(2), company(1)},
+			{contact(1), device(1)},
+			{contact(1), contact(3)},
 			{company(1), contact(1)}, // again
 		}
 		changed, asItWas := crmstore.PairResult{Outcome: crmstore.PairChanged}, crmstore.PairResult{Outcome: crmstore.PairAsItWas}

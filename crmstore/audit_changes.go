@@ -24,8 +24,8 @@ const maxChangeText = 4096
 // The changes of an event are two runs of fields as a record has them (see codec.go), those before and those after,
 // with the length of the first in front. Only properties whose value changed are there.
 
-// appendChanges appends what is different in the wanted fields to b; the property named skip does not count.
-func appendChanges(b, stored, wanted []byte, skip int) []byte {
+// changesOf is what is different in the wanted fields; the property named skip does not count.
+func changesOf(stored, wanted []byte, skip int) []byte {
 	var room [256]byte
 	before, after := room[:0:128], room[128:128]
 	for len(stored) > 0 || len(wanted) > 0 {
@@ -53,7 +53,7 @@ func appendChanges(b, stored, wanted []byte, skip int) []byte {
 		}
 		stored, wanted = stored[n:], wanted[m:]
 	}
-	b = protowire.AppendVarint(b, uint64(len(before)))
+	b := protowire.AppendVarint(make([]byte, 0, 4+len(before)+len(after)), uint64(len(before)))
 	return append(append(b, before...), after...)
 }
 
@@ -69,7 +69,7 @@ func appendChanged(b, as []byte, f field) []byte {
 
 var errChanges = errors.New("the changes of an event are damaged")
 
-// parseChanges reads what [appendChanges] wrote, in the order of property numbers. A property that is not in the
+// parseChanges reads what [changesOf] wrote, in the order of property numbers. A property that is not in the
 // schema any more is called by its number.
 func parseChanges(s *Schema, text string) ([]Change, error) {
 	b := view(text)

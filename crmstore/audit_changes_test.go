@@ -28,7 +28,7 @@ func TestChanges(t *testing.T) {
 		}
 		stored, before := draw("before")
 		wanted, after := draw("after")
-		got, err := parseChanges(schema, string(appendChanges(nil, stored, wanted, 0)))
+		got, err := parseChanges(schema, string(changesOf(stored, wanted, 0)))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -43,7 +43,7 @@ func TestChanges(t *testing.T) {
 			}
 		}
 	})
-	if got, err := parseChanges(schema, string(appendChanges(nil, appendField(nil, email, StringValue("a")), nil, email.Number))); err != nil || len(got) != 0 {
+	if got, err := parseChanges(schema, string(changesOf(appendField(nil, email, StringValue("a")), nil, email.Number))); err != nil || len(got) != 0 {
 		t.Errorf("a property that does not count: %v, %v", got, err)
 	}
 }
@@ -51,6 +51,6 @@ func TestChanges(t *testing.T) {
 func FuzzChanges(f *testing.F) {
 	schema := NewSchema(Contact, 1, DefaultProperties(Contact))
 	email := schema.Find("email")[0]
-	f.Add(string(appendChanges(nil, appendField(nil, email, StringValue("a")), nil, 0)))
+	f.Add(string(changesOf(appendField(nil, email, StringValue("a")), nil, 0)))
 	f.Fuzz(func(_ *testing.T, text string) { _, _ = parseChanges(schema, text) })
 }

@@ -115,7 +115,8 @@ func eventOf(o ObjectType, fields map[string]any) (Event, error) {
 	for ; len(ids) > 0; ids = ids[8:] {
 		e.IDs = append(e.IDs, IDFromBytes(ids))
 	}
-	return e, e.readPairs()
+	err = e.readPairs()
+	return e, err
 }
 
 // readPairs takes the detail of an event about associations apart: see log_pairs in lua/lib/associations.lua.

@@ -94,7 +94,7 @@ func nextField(b []byte) (field, int) {
 	b = b[size:]
 	switch f.typ {
 	case protowire.VarintType:
-		n := 0
+		var n int
 		if f.bits, n = shortVarint(b); n == 0 {
 			if f.bits, n = protowire.ConsumeVarint(b); n < 0 {
 				return field{}, 0

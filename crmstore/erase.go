@@ -164,8 +164,8 @@ type erasureIntent struct {
 func (s *Store) keyErasing() string { return s.accountKey("erasing") }
 
 // FinishErasures finishes permanent deletions that were interrupted, under the names of those who began them, and says
-// how many contacts that were. It costs one small call when there are none. Whoever may do it began it, so that no
-// permission is asked for.
+// how many contacts that were. It costs one small call when there are none. It needs the permission
+// permanently-delete; of the people who began them it is not asked again.
 func (s *Store) FinishErasures(ctx context.Context) (finished int, err error) {
 	if err := s.require(ctx, "", CanPermanentlyDelete); err != nil {
 		return 0, err

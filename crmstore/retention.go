@@ -121,9 +121,9 @@ func (s *Store) trimStep(ctx context.Context, logs []*auditLog, oldest string, t
 		return more, nil
 	}
 	pipe = s.rdb.Pipeline()
-	steps = steps[:0]
-	for _, l := range rest {
-		steps = append(steps, pipe.XTrimMinID(ctx, l.key, oldest))
+	steps = steps[:len(rest)]
+	for i, l := range rest {
+		steps[i] = pipe.XTrimMinID(ctx, l.key, oldest)
 	}
 	if _, err := pipe.Exec(ctx); err != nil {
 		return nil, s.trouble(err)

@@ -81,7 +81,8 @@ func (s *Store) ReadRows(ctx context.Context, o ObjectType, picks []Pick, number
 	load := func(ctx context.Context, i int) (*rowWindow, error) {
 		w := windows[i%2]
 		w.store, w.object, w.picks = s, o, picks[starts[i]:starts[i+1]]
-		return w, w.load(ctx)
+		err := w.load(ctx)
+		return w, err
 	}
 	rows := Rows{columns: newPicker(schema, numbers)}
 	err = ahead(ctx, len(starts)-1, load, func(w *rowWindow) error {

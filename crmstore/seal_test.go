@@ -96,7 +96,8 @@ func noError(t *testing.T, err error) {
 func contents(t *testing.T, d *desk) (all struct {
 	Matches []crmstore.Matches
 	Counts  crmstore.Counts
-}) {
+},
+) {
 	t.Helper()
 	var err error
 	all.Matches, err = d.Matches(t.Context(), crmstore.Contact, "w@1", 0, 4)

@@ -333,7 +333,7 @@ func (r *round) updateCall(a act) call {
 			cells = binary.LittleEndian.AppendUint16(cells, uint16(place[number]))
 			cells = binary.LittleEndian.AppendUint64(cells, cell)
 		})
-		args = append(args, match, append(record, d.fields...), cells, appendChanges(nil, view(d.stored.fields), d.fields, r.modified.Number))
+		args = append(args, match, append(record, d.fields...), cells, changesOf(view(d.stored.fields), d.fields, r.modified.Number))
 	}
 	return call{scriptUpdate, names, args}
 }

@@ -12,7 +12,7 @@ import (
 )
 
 // each calls fn for every live record with the reference for it.
-func (w world) each(tb testing.TB, fn func(r *crmstore.Record, ref reference)) {
+func (w *world) each(tb testing.TB, fn func(r *crmstore.Record, ref reference)) {
 	tb.Helper()
 	for _, p := range w.store.partitions {
 		for _, s := range p {
@@ -23,7 +23,7 @@ func (w world) each(tb testing.TB, fn func(r *crmstore.Record, ref reference)) {
 	}
 }
 
-func (w world) lists(r *crmstore.Record) map[int][]byte {
+func (w *world) lists(r *crmstore.Record) map[int][]byte {
 	lists := map[int][]byte{}
 	for _, number := range []int{1, 3} {
 		members := make([]byte, r.Slot/8+1)
@@ -101,7 +101,7 @@ func TestRandomPlans(t *testing.T) {
 }
 
 // judged is what the reference says of each live record.
-func (w world) judged(tb testing.TB, trigger *Trigger) map[crmstore.ID]Verdict {
+func (w *world) judged(tb testing.TB, trigger *Trigger) map[crmstore.ID]Verdict {
 	tb.Helper()
 	verdicts := map[crmstore.ID]Verdict{}
 	w.each(tb, func(r *crmstore.Record, ref reference) {
@@ -162,7 +162,7 @@ func TestRandomTogether(t *testing.T) {
 }
 
 // expected is what Evaluate finds when the reference says so.
-func (w world) expected(want map[crmstore.ID]Verdict) []Found {
+func (w *world) expected(want map[crmstore.ID]Verdict) []Found {
 	expected := make([]Found, len(w.store.partitions))
 	for p, slots := range w.store.partitions {
 		f := &expected[p]

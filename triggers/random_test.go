@@ -235,7 +235,7 @@ func (w *world) addActiveLists(t *rapid.T) {
 	}
 }
 
-func (w world) reference(tb testing.TB, r *crmstore.Record) reference {
+func (w *world) reference(tb testing.TB, r *crmstore.Record) reference {
 	tb.Helper()
 	member := func(list int) bool {
 		return w.store.member(r, list)

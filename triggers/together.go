@@ -17,7 +17,6 @@ type Together struct {
 	blind    bool             // columns say nothing to any of them, so none are read
 	numbers  []int            // properties that expressions ask records for
 	values   []crmstore.Value // of the record in hand, by property number
-	ids      []crmstore.ID    // of the survivors of one partition
 }
 
 // NewTogether puts matchers together that are about one object type. It leaves the matchers themselves alone.

@@ -98,7 +98,7 @@ func (l *binLook) flush(ctx context.Context) error {
 	next := 0
 	take := func(recs []*crmstore.Record, verdicts []triggers.Verdict) {
 		for i, r := range recs {
-			if r != nil && l.means(r) && (verdicts == nil || verdicts[i].Enrolls()) {
+			if r != nil && l.means(r) && (i >= len(verdicts) || verdicts[i].Enrolls()) {
 				found = append(found, Deleted{r.ID, l.at[next][i]})
 			}
 		}

@@ -58,7 +58,7 @@ func (p *pass) look(ctx context.Context) (totals crmstore.Totals, err error) {
 }
 
 // matches is what to save of a range: with all, partitions without matches too, so that stale ones go away.
-func (s swept) matches(all bool) []crmstore.Matches {
+func (s *swept) matches(all bool) []crmstore.Matches {
 	var out []crmstore.Matches
 	if !all {
 		for _, part := range s.enroll {

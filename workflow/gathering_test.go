@@ -94,7 +94,7 @@ func TestSweepTogether_OneFails(t *testing.T) {
 		{def: d, now: testNow, ctx: ended, found: func(context.Context, swept) error { t.Error("the run was over"); return nil }},
 	}
 	w.must(sweepTogether(t.Context(), w.store, looks))
-	if looks[0].err != broken || looks[1].err != nil || !errors.Is(looks[2].err, context.Canceled) {
+	if !errors.Is(looks[0].err, broken) || looks[1].err != nil || !errors.Is(looks[2].err, context.Canceled) {
 		t.Errorf("errors %v, %v, %v", looks[0].err, looks[1].err, looks[2].err)
 	}
 	if matched != int64(len(stale)) {
@@ -133,7 +133,7 @@ func TestGathering(t *testing.T) {
 		})
 	}
 	running.Wait()
-	if got := fmt.Sprint(errs); errs[0] != nil || !errors.Is(errs[1], context.Canceled) || errs[2] != errAlone || errs[3] != errAlone {
+	if got := fmt.Sprint(errs); errs[0] != nil || !errors.Is(errs[1], context.Canceled) || !errors.Is(errs[2], errAlone) || !errors.Is(errs[3], errAlone) {
 		t.Errorf("errors %s", got)
 	}
 	if len(turns) != 0 {

@@ -37,13 +37,18 @@ func (h *Heartbeat) Run(ctx context.Context) error {
 		away = err != nil
 		select {
 		case <-ctx.Done():
-			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), endTime)
-			defer cancel()
-			_ = h.Store.DropDaemons(last, h.Owner) // else it is shown as silent for a while
+			h.leave(context.WithoutCancel(ctx))
 			return nil
 		case <-ticker.C:
 		}
 	}
+}
+
+// leave takes this daemon off the list; when that fails, it is shown as silent for a while.
+func (h *Heartbeat) leave(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, endTime)
+	defer cancel()
+	_ = h.Store.DropDaemons(ctx, h.Owner)
 }
 
 func (h *Heartbeat) beat(ctx context.Context, me crmstore.Daemon, now time.Time) error {

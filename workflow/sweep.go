@@ -111,14 +111,14 @@ func anyGoesOn(looks []*look) bool {
 }
 
 // take hands over what was found in a range.
-func (l *look) take(ctx context.Context, found swept, partitions int64) {
+func (l *look) take(ctx context.Context, found swept, partitions int64) { //nolint:contextcheck // the look's own ends with its run
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.err != nil {
 		return
 	}
 	if l.ctx != nil {
-		ctx = l.ctx
+		ctx = l.ctx // ends with the look's run, not with the sweep
 	}
 	if l.err = ctx.Err(); l.err != nil {
 		return

@@ -45,7 +45,7 @@ func restrictedUser(t *testing.T, url string) string {
 // ask sends one command to a Redis server and returns the first line of the answer, or the text or the list that it announces.
 func ask(t *testing.T, network, address string, words ...string) string {
 	t.Helper()
-	conn, err := new(net.Dialer).Dial(network, address) //nolint:noctx // also at the end, when the test's context is over
+	conn, err := new(net.Dialer).Dial(network, address) // without a context: also at the end, when the test's is over
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -26,13 +26,17 @@ func TestRun_FrozenWhileItIsStopped(t *testing.T) {
 		state crmstore.RunState
 		goOn  func(p program, run crmstore.Run)
 	}{
-		{"off", func(p program, _ crmstore.Run) { p.must("publish", "--off", "stale", "--yes") }, crmstore.RunHeld,
+		{
+			"off", func(p program, _ crmstore.Run) { p.must("publish", "--off", "stale", "--yes") }, crmstore.RunHeld,
 			func(p program, run crmstore.Run) {
 				p.must("publish", "stale", "--yes")
 				p.must("approve", run.ID)
-			}},
-		{"cancel", func(p program, run crmstore.Run) { p.must("cancel", run.ID) }, crmstore.RunCancelled,
-			func(p program, _ crmstore.Run) { p.must("run", "stale", "--now", killedNow) }},
+			},
+		},
+		{
+			"cancel", func(p program, run crmstore.Run) { p.must("cancel", run.ID) }, crmstore.RunCancelled,
+			func(p program, _ crmstore.Run) { p.must("run", "stale", "--now", killedNow) },
+		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()

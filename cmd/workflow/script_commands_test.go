@@ -47,7 +47,7 @@ func user(ts *testscript.TestScript, neg bool, args []string) {
 		URL: ts.Getenv("WORKFLOW_STORE"), Account: ts.Getenv("WORKFLOW_ACCOUNT"), User: ts.Getenv("WORKFLOW_USER"),
 	})
 	ts.Check(err)
-	defer store.Close() //nolint:errcheck // the script is over when it fails
+	defer store.Close()
 	_, err = store.AddUser(ctx, args[0], "", false, crmstore.Cause{}, at)
 	ts.Check(err)
 	for _, word := range args[1:] {

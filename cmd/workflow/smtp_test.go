@@ -2,7 +2,6 @@ package main
 
 import (
 	"io"
-	"log"
 	"net"
 	"net/mail"
 	"strings"
@@ -13,6 +12,12 @@ import (
 	"github.com/emersion/go-smtp"
 	"github.com/rogpeppe/go-internal/testscript"
 )
+
+// quiet drops what a mail server has to say.
+type quiet struct{}
+
+func (quiet) Printf(string, ...any) {}
+func (quiet) Println(...any)        {}
 
 // post is a mail server in the test's process that remembers what it accepted.
 type post struct {
@@ -36,7 +41,7 @@ func startPost(mode string) (p *post, stop func(), err error) {
 	p = &post{port: port, mode: mode, over: make(chan struct{})}
 	server := smtp.NewServer(smtp.BackendFunc(func(*smtp.Conn) (smtp.Session, error) { return &letter{post: p}, nil }))
 	server.Domain = "mail.test"
-	server.ErrorLog = log.New(io.Discard, "", 0)
+	server.ErrorLog = quiet{}
 	server.ReadTimeout, server.WriteTimeout = 20*time.Second, 20*time.Second
 	var served sync.WaitGroup
 	served.Go(func() { _ = server.Serve(l) })

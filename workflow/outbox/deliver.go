@@ -103,8 +103,8 @@ func (d *dialer) client(silence time.Duration) (*mail.Client, error) {
 
 // login picks the safest way that the server offers. Without encryption that leaves ways which do not show the
 // password, but a server on this machine may see it.
-func (d Server) login() mail.SMTPAuthType {
-	if d.TLS == NoTLS && isLocal(d.Host) {
+func (s Server) login() mail.SMTPAuthType {
+	if s.TLS == NoTLS && isLocal(s.Host) {
 		return mail.SMTPAuthPlain
 	}
 	return mail.SMTPAuthAutoDiscover

@@ -7,7 +7,6 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"io"
-	"log"
 	"math/big"
 	"net"
 	"strconv"
@@ -25,6 +24,12 @@ const (
 	mailUser = "mailer"
 	password = "s3cret-Pass phrase"
 )
+
+// quiet drops what the mail server has to say.
+type quiet struct{}
+
+func (quiet) Printf(string, ...any) {}
+func (quiet) Println(...any)        {}
 
 // post is a mail server in this process that remembers what it accepted.
 type post struct {
@@ -63,7 +68,7 @@ func (p *post) serve(t *testing.T) outbox.Server {
 		return s, nil
 	}))
 	server.Domain = "mail.test"
-	server.ErrorLog = log.New(io.Discard, "", 0)
+	server.ErrorLog = quiet{}
 	server.AllowInsecureAuth = true
 	server.ReadTimeout, server.WriteTimeout = 20*time.Second, 20*time.Second
 	if p.tune != nil {

@@ -127,20 +127,3 @@ func recordID(ctx context.Context, store *crmstore.Store, o crmstore.ObjectType,
 	}
 	return id, nil
 }
-
-// recordIDs is recordID for several, each once.
-func recordIDs(ctx context.Context, store *crmstore.Store, o crmstore.ObjectType, words []string) ([]crmstore.ID, error) {
-	ids := make([]crmstore.ID, 0, len(words))
-	seen := map[crmstore.ID]bool{}
-	for _, w := range words {
-		id, err := recordID(ctx, store, o, w)
-		if err != nil {
-			return nil, err
-		}
-		if !seen[id] {
-			seen[id] = true
-			ids = append(ids, id)
-		}
-	}
-	return ids, nil
-}

@@ -39,8 +39,13 @@ func (s *session) objectsList() *cobra.Command {
 			}
 			s.emit(map[string]any{"objects": docs}, func(o *output) {
 				tb := &table{columns: []column{
-					{head: "object"}, {head: "label", flex: true}, {head: "plural", flex: true}, {head: "properties", right: true},
-					{head: "live", right: true}, {head: "in the bin", right: true}, {head: "whose"},
+					{head: "object"},
+					{head: "label", flex: true},
+					{head: "plural", flex: true},
+					{head: "properties", right: true},
+					{head: "live", right: true},
+					{head: "in the bin", right: true},
+					{head: "whose"},
 				}}
 				for _, d := range docs {
 					whose := "every account's"

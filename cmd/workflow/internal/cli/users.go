@@ -85,7 +85,7 @@ func (s *session) usersShow() *cobra.Command {
 		Use: "show [NAME]", Short: "one user, what that user may do, and which workflows act as that user",
 		Long:    "show shows one user; without a name, who acts now (--as, WORKFLOW_USER, or your login name).",
 		Example: "  workflow users show\n  workflow users show eve", Args: args(0, 1, "a user's name"),
-		ValidArgsFunction: s.completeUsers(0),
+		ValidArgsFunction: s.completeUsers(),
 		RunE: func(cmd *cobra.Command, words []string) error {
 			ctx := cmd.Context()
 			store, err := s.open(ctx)
@@ -151,7 +151,7 @@ func (s *session) usersEmail() *cobra.Command {
 		Use: "email NAME ADDRESS", Short: "change where a user's confirmations go",
 		Long:    `email changes the address of a user; "" takes it away, and then no mail is sent.`,
 		Example: "  workflow users email eve eve@example.com", Args: args(2, 2, "a user's name and an e-mail address"),
-		ValidArgsFunction: s.completeUsers(0),
+		ValidArgsFunction: s.completeUsers(),
 		RunE: func(cmd *cobra.Command, words []string) error {
 			ctx := cmd.Context()
 			store, err := s.open(ctx)
@@ -181,7 +181,7 @@ func (s *session) usersRemove() *cobra.Command {
 		Long: "remove takes a user off the account. What the user did stays in the audit log under the name. Workflows that the user\n" +
 			"published are refused from then on, until somebody who may publishes them again. The last super admin stays.",
 		Example: "  workflow users remove eve", Args: args(1, 1, "a user's name"),
-		ValidArgsFunction: s.completeUsers(0),
+		ValidArgsFunction: s.completeUsers(),
 	}
 	cmd.Flags().BoolVar(&yes, "yes", false, "remove the user without asking")
 	cmd.RunE = func(cmd *cobra.Command, words []string) error {

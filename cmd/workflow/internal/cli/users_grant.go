@@ -125,11 +125,11 @@ func permissionNames() []string {
 	return names
 }
 
-// completeUsers offers the account's users as argument number at.
-func (s *session) completeUsers(at int) completer {
+// completeUsers offers the account's users as the first argument.
+func (s *session) completeUsers() completer {
 	return func(cmd *cobra.Command, done []string, _ string) ([]string, cobra.ShellCompDirective) {
 		var names []string
-		if len(done) == at {
+		if len(done) == 0 {
 			s.complete(cmd, func(ctx context.Context, store *crmstore.Store) error {
 				all, err := store.Users(ctx)
 				for i := range all {
@@ -144,7 +144,7 @@ func (s *session) completeUsers(at int) completer {
 
 // completeGrant offers a user, then permissions that were not typed yet.
 func (s *session) completeGrant() completer {
-	users := s.completeUsers(0)
+	users := s.completeUsers()
 	return func(cmd *cobra.Command, done []string, typed string) ([]string, cobra.ShellCompDirective) {
 		if len(done) == 0 {
 			return users(cmd, done, typed)
