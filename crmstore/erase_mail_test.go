@@ -130,7 +130,7 @@ func TestErase_InterruptedIsToldOnce(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		crmstore.Raw(victim).AddHook(&breaker{left: after})
+		crmstore.Raw(victim).AddHook(breakAfter(after))
 		_, err = victim.Erase(t.Context(), crmstore.EraseOrder{Cause: crmstore.Cause{Run: "erase@1"}, At: noon}, ids)
 		_ = victim.Close()
 		if err != nil && !errors.Is(err, errBroken) {

@@ -71,7 +71,7 @@ func TestPurgeFinishesErasures(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		crmstore.Raw(victim).AddHook(&breaker{left: left})
+		crmstore.Raw(victim).AddHook(breakAfter(left))
 		_, err = victim.Erase(ctx, crmstore.EraseOrder{Cause: crmstore.Cause{Run: "erase@1"}, At: noon.AddDate(0, 0, 1)}, []crmstore.ID{1})
 		_ = victim.Close()
 		if err == nil {

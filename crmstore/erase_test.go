@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -283,12 +284,18 @@ func TestEraseNeedsPermission(t *testing.T) {
 }
 
 // breaker lets so many commands or pipelines of a client through, and none after them, as if the process had been killed.
-type breaker struct{ left int }
+type breaker struct{ left atomic.Int64 }
+
+func breakAfter(steps int) *breaker {
+	b := &breaker{}
+	b.left.Store(int64(steps))
+	return b
+}
 
 var errBroken = errors.New("the process was killed")
 
 func (b *breaker) step() error {
-	if b.left--; b.left < 0 {
+	if b.left.Add(-1) < 0 {
 		return errBroken
 	}
 	return nil
@@ -330,7 +337,7 @@ func TestEraseInterrupted(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		b := &breaker{left: after}
+		b := breakAfter(after)
 		crmstore.Raw(victim).AddHook(b)
 		_, err = victim.Erase(t.Context(), crmstore.EraseOrder{Cause: crmstore.Cause{Run: "erase@1", Reason: "Zebedee asked for it"}, At: noon.AddDate(0, 0, 1)}, []crmstore.ID{1})
 		_ = victim.Close()

@@ -319,7 +319,7 @@ func (w *mixed) settle(d deed) {
 // may be the first); make soak runs it with 100,000 records.
 func TestMixed(t *testing.T) {
 	t.Parallel()
-	records, seed := 2500, rand.Uint64()
+	records, seed := 1200, rand.Uint64()
 	var err error
 	if text := os.Getenv("MIXED_RECORDS"); text != "" {
 		if records, err = strconv.Atoi(text); err != nil {

@@ -45,11 +45,13 @@ func TestMail_KilledAroundTheAcceptance(t *testing.T) {
 					<-dead
 				}
 			}
+			p.mu.Lock()
 			if recorded {
 				p.leaves = kill
 			} else {
 				p.accepted = kill
 			}
+			p.mu.Unlock()
 			if err := cmd.Start(); err != nil {
 				t.Fatal(err)
 			}

@@ -160,7 +160,8 @@ type program struct {
 
 func (p program) command(args ...string) *exec.Cmd {
 	cmd := exec.Command("workflow", args...)
-	cmd.Env = append(os.Environ(), "WORKFLOW_STORE="+cmp.Or(p.url, storetest.URL(p.t)), "WORKFLOW_USER="+storetest.User)
+	race, atOnce := endAtOnce()
+	cmd.Env = append(os.Environ(), race+"="+atOnce, "WORKFLOW_STORE="+cmp.Or(p.url, storetest.URL(p.t)), "WORKFLOW_USER="+storetest.User)
 	if p.store != nil {
 		cmd.Env = append(cmd.Env, "WORKFLOW_ACCOUNT="+p.store.AccountName())
 	}

@@ -41,6 +41,7 @@ func TestScript(t *testing.T) {
 			e.Setenv("STORE", url)
 			e.Setenv("WORKFLOW_ACCOUNT", storetest.NewAccountName(e.T().(testing.TB)))
 			e.Setenv("EXAMPLES", examples.Name())
+			e.Setenv(endAtOnce())
 			return nil
 		},
 		Condition: func(name string) (bool, error) {
@@ -52,3 +53,6 @@ func TestScript(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "json": jsonPath, "redis": redis, "user": user, "smtp": smtpCommand()},
 	})
 }
+
+// endAtOnce is the variable that keeps the race detector from waiting a second at the end of every process, and its value.
+func endAtOnce() (name, value string) { return "GORACE", "atexit_sleep_ms=0" }

@@ -21,14 +21,14 @@ func (quiet) Println(...any)        {}
 
 // post is a mail server in the test's process that remembers what it accepted.
 type post struct {
-	port     string
-	accepted func() // called when a mail was accepted, before the answer goes out; may be nil
-	leaves   func() // called when a client says goodbye or is gone; may be nil
+	port string
+	over chan struct{} // closed when the server ends
 
-	mu    sync.Mutex
-	mode  string        // accept, hang, 4xx or 5xx
-	over  chan struct{} // closed when the server ends
-	mails []string      // "recipient message-id"
+	mu       sync.Mutex // guards what follows
+	mode     string     // accept, hang, 4xx or 5xx
+	mails    []string   // "recipient message-id"
+	accepted func()     // called when a mail was accepted, before the answer goes out; may be nil
+	leaves   func()     // called when a client says goodbye or is gone; may be nil
 }
 
 // startPost starts a server; stop ends it.
@@ -67,8 +67,11 @@ type letter struct {
 func (l *letter) Reset() {}
 
 func (l *letter) Logout() error {
-	if l.post.leaves != nil {
-		l.post.leaves()
+	l.post.mu.Lock()
+	leaves := l.post.leaves
+	l.post.mu.Unlock()
+	if leaves != nil {
+		leaves()
 	}
 	return nil
 }
@@ -94,6 +97,7 @@ func (l *letter) Data(r io.Reader) error {
 	if mode == "accept" {
 		p.mails = append(p.mails, l.to+" "+m.Header.Get("Message-Id"))
 	}
+	accepted := p.accepted
 	p.mu.Unlock()
 	switch mode {
 	case "hang":
@@ -103,8 +107,8 @@ func (l *letter) Data(r io.Reader) error {
 	case "5xx":
 		return &smtp.SMTPError{Code: 554, Message: "no thanks"}
 	}
-	if p.accepted != nil {
-		p.accepted()
+	if accepted != nil {
+		accepted()
 	}
 	return nil
 }

@@ -187,10 +187,10 @@ func TestLines_duplicateNamesTheEarlierLine(t *testing.T) {
 
 func TestFindings_capped(t *testing.T) {
 	t.Parallel()
-	file := "id,firstname\n" + strings.Repeat("x,y\n", 200_000)
+	file := "id,firstname\n" + strings.Repeat("x,y\n", 400_000)
 	_, im, batches := readFile(t, strings.NewReader(file), testSchema(), Options{MaxFindings: 7})
-	if len(im.found.list) != 7 || im.found.total != 200_000 || im.found.list[6].Line != 8 {
-		t.Errorf("kept %d of %d, the last on line %d; want 7 of 200000, line 8", len(im.found.list), im.found.total, im.found.list[6].Line)
+	if len(im.found.list) != 7 || im.found.total != 400_000 || im.found.list[6].Line != 8 {
+		t.Errorf("kept %d of %d, the last on line %d; want 7 of 400000, line 8", len(im.found.list), im.found.total, im.found.list[6].Line)
 	}
 	if len(batches) < 2 {
 		t.Errorf("%d batch of findings alone; want several, for progress", len(batches))
