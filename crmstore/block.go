@@ -65,16 +65,8 @@ func (s *Store) CheckAddresses(ctx context.Context, emails []string) ([]BlockRes
 			return nil, err
 		}
 	}
-	partitions, err := s.Partitions(ctx)
+	list, err := s.claimsTo(ctx, emails)
 	if err != nil {
-		return nil, err
-	}
-	list, places := make([]*address, len(emails)), s.placer(partitions)
-	for i, email := range emails {
-		list[i] = &address{text: normalAddress(email)}
-		list[i].place = places.place(list[i].text)
-	}
-	if err := s.readClaims(ctx, partitions, list); err != nil {
 		return nil, err
 	}
 	results := make([]BlockResult, len(emails))

@@ -122,11 +122,8 @@ func (s *Store) FindByEmail(ctx context.Context, email string) (ID, error) {
 	return ids[0], nil
 }
 
-// FindByEmails finds the live contacts that hold the addresses (any case), in the order asked; 0 where nobody does.
-func (s *Store) FindByEmails(ctx context.Context, emails []string) ([]ID, error) {
-	if err := s.require(ctx, Contact, CanView); err != nil {
-		return nil, err
-	}
+// claimsTo reads the claims to e-mail addresses (any case), in the order asked.
+func (s *Store) claimsTo(ctx context.Context, emails []string) ([]*address, error) {
 	partitions, err := s.Partitions(ctx)
 	if err != nil {
 		return nil, err
@@ -136,7 +133,16 @@ func (s *Store) FindByEmails(ctx context.Context, emails []string) ([]ID, error)
 		list[i] = &address{text: normalAddress(email)}
 		list[i].place = places.place(list[i].text)
 	}
-	if err := s.readClaims(ctx, partitions, list); err != nil {
+	return list, s.readClaims(ctx, partitions, list)
+}
+
+// FindByEmails finds the live contacts that hold the addresses (any case), in the order asked; 0 where nobody does.
+func (s *Store) FindByEmails(ctx context.Context, emails []string) ([]ID, error) {
+	if err := s.require(ctx, Contact, CanView); err != nil {
+		return nil, err
+	}
+	list, err := s.claimsTo(ctx, emails)
+	if err != nil {
 		return nil, err
 	}
 	claimants := make([]ID, 0, len(list))
