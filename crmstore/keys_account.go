@@ -14,6 +14,7 @@ package crmstore
 //	crm:{account}:rev:<workflow>   hash    revision number → JSON
 //	crm:{account}:run:<run>        string  "<version> <JSON>"
 //	crm:{account}:run:<run>:fence  string  highest fencing number that was taken; none = the run's own
+//	crm:{account}:run:<run>:ranges hash    range of a large run that acts → who is at work on it; see ranges.go
 //	crm:{account}:runs             zset    run → when it started (ms)
 //	crm:{account}:runs:<workflow>  zset    the same, of one workflow
 //	crm:{account}:active           hash    workflow → its run that is not over; a deletion by hand → itself
@@ -37,6 +38,7 @@ func (s *Store) keyWorkflows() string             { return s.accountKey("workflo
 func (s *Store) keyRevisions(wf string) string    { return s.accountKey("rev:" + wf) }
 func (s *Store) keyRun(run string) string         { return s.accountKey("run:" + run) }
 func (s *Store) keyFence(run string) string       { return s.accountKey("run:" + run + ":fence") }
+func (s *Store) keyRanges(run string) string      { return s.accountKey("run:" + run + ":ranges") }
 func (s *Store) keyRuns() string                  { return s.accountKey("runs") }
 func (s *Store) keyRunsOf(workflow string) string { return s.accountKey("runs:" + workflow) }
 func (s *Store) keyActive() string                { return s.accountKey("active") }

@@ -2,6 +2,7 @@ package crmstore
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -138,6 +139,35 @@ func (s *Store) Matches(ctx context.Context, o ObjectType, run string, from, to 
 		return nil
 	})
 	return found, err
+}
+
+// OpenMatches lists the partitions from ≤ p < to in which the run has matches that are not done. It reads a word of each.
+func (s *Store) OpenMatches(ctx context.Context, o ObjectType, run string, from, to int) ([]int, error) {
+	if err := s.require(ctx, o, CanView); err != nil {
+		return nil, err
+	}
+	var open []int
+	err := inChunks(from, to, matchesAtOnce, func(from, to int) error {
+		pipe := s.rdb.Pipeline()
+		replies := make([]*redis.StringCmd, 0, to-from)
+		for p := from; p < to; p++ {
+			replies = append(replies, pipe.HGet(ctx, s.partition(o, p).run(run), matchDone))
+		}
+		if _, err := pipe.Exec(ctx); err != nil && !errors.Is(err, redis.Nil) {
+			return fmt.Errorf("look for open matches of run %s: %w", run, s.trouble(err))
+		}
+		for i, reply := range replies {
+			switch err := reply.Err(); {
+			case errors.Is(err, redis.Nil): // no matches
+			case err != nil:
+				return fmt.Errorf("look for open matches of run %s: %w", run, s.trouble(err))
+			case reply.Val() != "1":
+				open = append(open, from+i)
+			}
+		}
+		return nil
+	})
+	return open, err
 }
 
 func parseMatches(partition int, fields []any) (m Matches, there bool, err error) {

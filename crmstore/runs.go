@@ -196,7 +196,7 @@ func (s *Store) saveRun(ctx context.Context, r Run, seal bool, notes []Event) (R
 		note.Workflow, note.Revision, note.Run = r.Workflow, r.Revision, r.ID
 		args = append(args, note.Op, appendFacts(nil, note.At, s.by(note.Cause)), note.Detail)
 	}
-	keys := []string{s.keyRun(r.ID), s.keyActive(), s.keyAccountLog(), s.keyFence(r.ID)}
+	keys := []string{s.keyRun(r.ID), s.keyActive(), s.keyAccountLog(), s.keyFence(r.ID), s.keyRanges(r.ID)}
 	reply, err := s.run(ctx, scriptSaveRun, keys, args...)
 	if err != nil {
 		return Run{}, 0, fmt.Errorf("save run %s: %w", r.ID, err)
