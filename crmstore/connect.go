@@ -53,6 +53,12 @@ func connect(ctx context.Context, address string) (*Store, error) {
 	return s, nil
 }
 
+// openedBy is a store whose client open makes; it makes another one for [Store.Client].
+func openedBy(b *base, open func() redis.UniversalClient) *Store {
+	b.rdb, b.open = open(), open
+	return &Store{base: b}
+}
+
 // connectServer makes a client for a server, or several, that runs by itself.
 func connectServer(address string) (*Store, error) {
 	scheme, _, ok := strings.Cut(address, "://")
@@ -84,10 +90,8 @@ func connectMemory() (*Store, error) {
 		return nil, fmt.Errorf("start the in-memory store: %w", err)
 	}
 	o := tune(&redis.UniversalOptions{Addrs: []string{m.Addr()}, Password: secret})
-	return &Store{base: &base{
-		rdb: redis.NewClient(o.Simple()), place: "memory", volatile: true,
-		leave: func() error { m.Close(); return nil },
-	}}, nil
+	return openedBy(&base{place: "memory", volatile: true, leave: func() error { m.Close(); return nil }},
+		func() redis.UniversalClient { return redis.NewClient(o.Simple()) }), nil
 }
 
 // loadWithin is how long a new connection to a directory's server may take: if the server died, it starts again
@@ -109,7 +113,7 @@ func connectDir(ctx context.Context, dir string) (*Store, error) {
 	}
 	o := tune(&redis.UniversalOptions{}).Simple()
 	o.Dialer, o.DialTimeout = server.Dial, loadWithin
-	return &Store{base: &base{rdb: redis.NewClient(o), place: "dir:" + dir, leave: server.Close}}, nil
+	return openedBy(&base{place: "dir:" + dir, leave: server.Close}, func() redis.UniversalClient { return redis.NewClient(o) }), nil
 }
 
 // connectSingle opens one server: redis:// or rediss:// (TLS), or unix:// for a socket. Further settings of the
@@ -128,7 +132,7 @@ func connectSingle(address string) (*Store, error) {
 	o.ContextTimeoutEnabled = tuned.ContextTimeoutEnabled
 	o.DisableIdentity = tuned.DisableIdentity
 	o.MaintNotificationsConfig = tuned.MaintNotificationsConfig
-	return &Store{base: &base{rdb: redis.NewClient(o), place: place}}, nil
+	return openedBy(&base{place: place}, func() redis.UniversalClient { return redis.NewClient(o) }), nil
 }
 
 // connectMany opens a primary found through sentinels (redis+sentinel://USER:PASSWORD@HOST:PORT,HOST:PORT/MASTER?db=N),
@@ -146,7 +150,6 @@ func connectMany(address string) (*Store, error) {
 	if strings.HasPrefix(u.Scheme, "rediss") {
 		o.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12, InsecureSkipVerify: query.Get("skip_verify") == "true"}
 	}
-	s := &Store{base: &base{place: place}}
 	path, cluster := strings.Trim(u.Path, "/"), strings.HasSuffix(u.Scheme, "+cluster")
 	for name := range query {
 		if known := name == "skip_verify" || !cluster && (name == "db" || name == "sentinel_user" || name == "sentinel_password"); !known {
@@ -157,8 +160,7 @@ func connectMany(address string) (*Store, error) {
 	case cluster && path != "":
 		return nil, fmt.Errorf("store address %s: a cluster has neither path nor database", place)
 	case cluster:
-		s.rdb = redis.NewClusterClient(o.Cluster())
-		return s, nil
+		return openedBy(&base{place: place}, func() redis.UniversalClient { return redis.NewClusterClient(o.Cluster()) }), nil
 	case path == "":
 		return nil, fmt.Errorf("store address %s: the name of the master is missing, as in redis+sentinel://HOST:26379/mymaster", place)
 	}
@@ -169,8 +171,7 @@ func connectMany(address string) (*Store, error) {
 	}
 	o.MasterName = path
 	o.SentinelUsername, o.SentinelPassword = query.Get("sentinel_user"), query.Get("sentinel_password")
-	s.rdb = redis.NewFailoverClient(o.Failover())
-	return s, nil
+	return openedBy(&base{place: place}, func() redis.UniversalClient { return redis.NewFailoverClient(o.Failover()) }), nil
 }
 
 // parseMany parses an address with several hosts. Errors never hold any part of it that may be a password.

@@ -24,6 +24,7 @@ func asksNobody() map[string]string {
 		"Describe":      "was given by the caller",
 		"Volatile":      "was given by the caller",
 		"Ping":          "says whether the store answers",
+		"Client":        "is a connection, as whoever has the store's address can make",
 		"Close":         "leaves the store",
 		"CreateAccount": "there are no users yet: who creates the account becomes its super admin",
 		"Partitions":    "one number of the account, which says nothing of what is in it",

@@ -39,6 +39,7 @@ type Store struct {
 // base is what all handles of one opened store share.
 type base struct {
 	rdb      redis.UniversalClient
+	open     func() redis.UniversalClient // another client for the same place
 	account  string
 	place    string // for people, without secrets
 	volatile bool

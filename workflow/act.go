@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"sync/atomic"
 
 	"github.com/crm-workflow/crm-workflow/actions"
 	"github.com/crm-workflow/crm-workflow/crmstore"
@@ -25,26 +26,57 @@ type part struct {
 	told             int // matches with an outcome, as progress has them
 }
 
-// actor is a pass at work on one range after the other. It is not safe for concurrent use.
+// actor is a pass at work on one range after the other, or in a large run on one range. It is not safe for concurrent use,
+// but for settled.
 type actor struct {
 	*pass
 	matcher *triggers.Matcher
+	fence   uint64       // the run's, or of a large run the range's
+	again   bool         // somebody may have been at work on it before
+	settled atomic.Int64 // matches that have an outcome
 }
 
-// act carries out all ranges, two at a time, and closes the run.
+func (p *pass) newActor() *actor {
+	return &actor{pass: p, matcher: p.matcher.Clone(), fence: p.fence, again: p.carriedBefore()}
+}
+
+// act carries out all ranges, two at a time, and closes the run when every partition is done. It looks before it closes,
+// since a store that failed over may have lost what it said was done.
 func (p *pass) act(ctx context.Context) error {
 	partitions, err := p.store.Partitions(ctx)
 	if err != nil {
 		return fmt.Errorf("act: %w", err)
 	}
-	p.acted.n = 0
-	err = eachRange(ctx, partitions, rangePartitions, func() func(ctx context.Context, from, to int) error {
-		return (&actor{pass: p, matcher: p.matcher.Clone()}).actRange
-	})
-	if err != nil {
-		return err
+	for range maxTroubles {
+		if err := p.actAll(ctx, partitions); err != nil {
+			return err
+		}
+		open, err := p.store.OpenMatches(ctx, p.def.Object, p.id, 0, partitions)
+		if err != nil {
+			return fmt.Errorf("act: %w", err)
+		}
+		if len(open) == 0 {
+			return p.update(ctx, func(run *crmstore.Run) { run.Stage = stageClose })
+		}
+		p.again = true
+		if p.spreads() {
+			if err := p.spread().reopen(ctx, open); err != nil {
+				return fmt.Errorf("act: %w", err)
+			}
+		}
 	}
-	return p.update(ctx, func(run *crmstore.Run) { run.Stage = stageClose })
+	return fmt.Errorf("the partitions of run %s do not stay done", p.id)
+}
+
+// actAll carries out what is not done: a large run together with others, a small one alone.
+func (p *pass) actAll(ctx context.Context, partitions int) error {
+	p.acted.n, p.acted.others = 0, 0
+	if p.spreads() {
+		return p.spread().carryOut(ctx, partitions)
+	}
+	return eachRange(ctx, partitions, rangePartitions, func() func(ctx context.Context, from, to int) error {
+		return p.newActor().actRange
+	})
 }
 
 // actRange carries out partitions from ≤ p < to. It depends on nothing but the run in the store, may be repeated by
@@ -85,7 +117,7 @@ func (p *pass) mayGoOn(ctx context.Context) (*crmstore.Store, error) {
 
 // openParts reads what is to be done. On a run that was carried before, records that it deleted count as done, also
 // when somebody restored them since.
-func (p *pass) openParts(ctx context.Context, from, to int) ([]*part, error) {
+func (p *actor) openParts(ctx context.Context, from, to int) ([]*part, error) {
 	saved, err := p.store.Matches(ctx, p.def.Object, p.id, from, to)
 	if err != nil {
 		return nil, err
@@ -101,7 +133,7 @@ func (p *pass) openParts(ctx context.Context, from, to int) ([]*part, error) {
 		parts = append(parts, &part{Matches: m, open: slices.Clone(m.IDs), tries: map[crmstore.ID]int{}})
 		want = append(want, crmstore.PartitionIDs{Partition: m.Partition, IDs: m.IDs})
 	}
-	if !p.carriedBefore() {
+	if !p.again {
 		return parts, nil
 	}
 	mine, err := p.r.completed(ctx, p.saved(), want)
@@ -116,7 +148,7 @@ func (p *pass) openParts(ctx context.Context, from, to int) ([]*part, error) {
 }
 
 // settle marks the partitions done that have nothing open any more, and returns the others.
-func (p *pass) settle(ctx context.Context, parts []*part) ([]*part, error) {
+func (p *actor) settle(ctx context.Context, parts []*part) ([]*part, error) {
 	var open []*part
 	var done []crmstore.Matches
 	news := 0
@@ -140,14 +172,38 @@ func (p *pass) settle(ctx context.Context, parts []*part) ([]*part, error) {
 	return open, nil
 }
 
-// tell counts matches that got an outcome, and says how far the run is.
+// mine names the run's matches with the number of whoever carries out the range.
+func (p *actor) mine() crmstore.RunMatches {
+	return crmstore.RunMatches{Object: p.def.Object, Run: p.id, Fence: p.fence}
+}
+
+// tell counts matches that got an outcome.
+func (p *actor) tell(news int) {
+	p.settled.Add(int64(news))
+	p.pass.tell(news)
+}
+
+// tell says how far the run is.
 func (p *pass) tell(news int) {
-	total := enrolling(p.saved().Totals)
 	p.acted.Lock()
 	defer p.acted.Unlock()
 	p.acted.n += int64(news)
+	p.tellProgress()
+}
+
+// tellOthers says how far others are with their ranges of the run.
+func (p *pass) tellOthers(settled int64) {
+	p.acted.Lock()
+	defer p.acted.Unlock()
+	if p.acted.others != settled {
+		p.acted.others = settled
+		p.tellProgress()
+	}
+}
+
+func (p *pass) tellProgress() {
 	if p.r.Progress != nil {
-		p.r.Progress(stageAct, p.acted.n, total)
+		p.r.Progress(stageAct, p.acted.n+p.acted.others, enrolling(p.saved().Totals))
 	}
 }
 
@@ -222,7 +278,7 @@ func (t *part) take(id crmstore.ID, outcome actions.Outcome) {
 }
 
 // do performs the definition's actions in order. A record's outcome is the first that is not done, else done.
-func (p *pass) do(ctx context.Context, acting *crmstore.Store, batches []actions.Batch) ([][]actions.Outcome, error) {
+func (p *actor) do(ctx context.Context, acting *crmstore.Store, batches []actions.Batch) ([][]actions.Outcome, error) {
 	run := p.saved()
 	call := actions.Call{
 		Object: p.def.Object, At: wall(), Fence: p.fence, Batches: batches,

@@ -96,6 +96,9 @@ func (r *Runner) Cancel(ctx context.Context, id string, at time.Time) (crmstore.
 			return run, fmt.Errorf("cancel run %s: %w", id, err)
 		}
 		if !carried {
+			if saved, err = r.recount(ctx, saved); err != nil {
+				return saved, fmt.Errorf("cancel run %s: %w", id, err)
+			}
 			r.newPass(saved).metrics().ended(passEnd{run: saved, counted: counted})
 			if err := r.forgetShown(ctx, saved); err != nil {
 				return saved, fmt.Errorf("cancel run %s: %w", id, err)

@@ -127,6 +127,14 @@ func (p *pass) leave(ctx context.Context) (crmstore.Run, error) {
 			p.r.event(ctx, run, slog.LevelWarn, "run lost to another process", slog.String(keyState, string(run.State)))
 			return run, &lostError{now: run}
 		}
+		if p.spreads() { // others may have a batch on its way, until the run is sealed
+			if run, err = p.store.SealRun(ctx, run); errors.Is(err, crmstore.ErrConflict) {
+				continue
+			}
+			if err != nil {
+				return run, fmt.Errorf("seal run %s: %w", p.id, err)
+			}
+		}
 		if run.Totals, err = p.r.tally(ctx, run); err != nil {
 			return run, fmt.Errorf("sum run %s up: %w", p.id, err)
 		}

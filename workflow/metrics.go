@@ -35,6 +35,7 @@ type Metrics struct {
 	mails       *prometheus.CounterVec
 	mailsWait   prometheus.Gauge
 	denied      *storeRefusals
+	spread      spreadMetrics
 
 	mu    sync.Mutex
 	known map[string]bool // workflows that have series
@@ -69,7 +70,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		return prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: name, Help: help}, labels)
 	}
 	m := &Metrics{
-		known: map[string]bool{}, denied: newStoreRefusals(),
+		known: map[string]bool{}, denied: newStoreRefusals(), spread: newSpreadMetrics(),
 		runs: counter("workflow_runs_total",
 			"Runs by how they ended; a run that is held and then approved counts as held and again as what it ends as.", "state"),
 		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
@@ -112,6 +113,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		m.mails.WithLabelValues(outcome) // from 0 on, so that the first one is an increase
 	}
 	if reg != nil {
+		reg.MustRegister(m.spread.collectors()...)
 		reg.MustRegister(m.denied, m.runs, m.duration, m.contacts, m.matches, m.acted, m.deleted, m.held, m.refusals,
 			m.missedSlots, m.success, m.published, m.switchedOn, m.interval, m.records, m.oldest, m.purges, m.history, m.mails, m.mailsWait)
 	}
@@ -222,6 +224,7 @@ func (m *Metrics) start(name string) {
 	for _, c := range []*prometheus.CounterVec{m.contacts, m.matches, m.deleted, m.missedSlots} {
 		c.WithLabelValues(name)
 	}
+	m.spread.start(name)
 	m.success.WithLabelValues(name)
 	m.duration.WithLabelValues(name)
 }
@@ -229,6 +232,9 @@ func (m *Metrics) start(name string) {
 func (m *Metrics) forget(name string) {
 	labels := prometheus.Labels{"workflow": name}
 	for _, c := range []*prometheus.CounterVec{m.runs, m.refusals, m.acted, m.contacts, m.matches, m.deleted, m.missedSlots} {
+		c.DeletePartialMatch(labels)
+	}
+	for _, c := range m.spread.counters() {
 		c.DeletePartialMatch(labels)
 	}
 	for _, g := range []*prometheus.GaugeVec{m.success, m.published, m.switchedOn, m.interval} {

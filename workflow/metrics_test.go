@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/workflow/queue"
 )
 
 // agreed is what dashboards and alerts rely on: names, and labels in alphabetical order.
@@ -24,16 +25,22 @@ var agreed = []string{
 	"workflow_contacts_deleted_total{workflow}",
 	"workflow_contacts_evaluated_total{workflow}",
 	"workflow_contacts_matched_total{workflow}",
+	"workflow_duplicate_ticks_total{workflow}",
 	"workflow_held_runs{}",
 	"workflow_last_success_timestamp_seconds{workflow}",
 	"workflow_mails_total{outcome}",
 	"workflow_missed_slots_total{workflow}",
 	"workflow_published{workflow}",
+	"workflow_queue_bypassed_total{workflow}",
+	"workflow_queue_oldest_task_age_seconds{queue}",
+	"workflow_queue_tasks{queue,state}",
 	"workflow_refusals_total{reason,workflow}",
+	"workflow_retries_total{workflow}",
 	"workflow_run_duration_seconds{workflow}",
 	"workflow_runs_total{state,workflow}",
 	"workflow_schedule_interval_seconds{workflow}",
 	"workflow_switched_on_timestamp_seconds{workflow}",
+	"workflow_takeovers_total{what,workflow}",
 }
 
 func gathered(t *testing.T, reg *prometheus.Registry) []string {
@@ -65,6 +72,7 @@ func TestMetrics_NamesLabelsAndLint(t *testing.T) {
 	m.purged(crmstore.Contact, 1)
 	m.trimmed(crmstore.Trimmed{Events: 1})
 	m.Mail("sent")
+	m.queueIs(queue.Runs, queue.State{Pending: 1})
 	if d := cmp.Diff(agreed, gathered(t, reg)); d != "" {
 		t.Errorf("metrics (-agreed +found):\n%s", d)
 	}

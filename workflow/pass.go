@@ -49,10 +49,13 @@ type pass struct {
 	began   time.Time
 	counted crmstore.Totals // what earlier passes deleted, and counted in metrics
 	again   bool            // a stage is carried out again after trouble
+	helping bool            // another process carries the run; this one carries out some of its ranges
+	ranges  *spread         // of a large run; see spread
 
 	acted struct { // for progress, which is told by one goroutine at a time
 		sync.Mutex
-		n int64 // matches that have an outcome
+		n      int64 // matches that have an outcome
+		others int64 // the same, of ranges that other processes have
 	}
 
 	mu  sync.Mutex   // guards run, and keeps saves apart
@@ -162,9 +165,9 @@ func (p *pass) update(ctx context.Context, change func(*crmstore.Run)) error {
 	return fmt.Errorf("save run %s: %w", p.id, crmstore.ErrConflict)
 }
 
-// check is a *lostError unless the run as it stands in the store is still this pass's.
+// check is a *lostError unless the run as it stands in the store is still this pass's, or acts and may be helped.
 func (p *pass) check(now crmstore.Run) error {
-	if now.State == crmstore.RunRunning && now.Fence == p.fence {
+	if now.State == crmstore.RunRunning && (now.Fence == p.fence || p.helping && now.Stage == stageAct) {
 		return nil
 	}
 	return &lostError{now: now}
@@ -187,6 +190,7 @@ func (p *pass) stages(ctx context.Context) error {
 			return err
 		}
 		p.again = true
+		p.metrics().triedAgain(p.workflow)
 	}
 }
 

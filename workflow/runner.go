@@ -23,6 +23,11 @@ type Runner struct {
 	// It then tries its stage again, a few times.
 	Patience time.Duration
 
+	// Helpers are asked to carry out ranges of large runs; nil = nobody is asked.
+	Helpers Helpers
+	// SpreadFrom is the number of matches from which a run is large; 0 = 10,000. All processes of an account must agree.
+	SpreadFrom int64
+
 	// Progress is told how far a stage (evaluate, act, undo) is, in partitions or records; nil = nobody is.
 	// Calls do not overlap within one run.
 	Progress func(stage string, done, total int64)
@@ -253,6 +258,9 @@ func (r *Runner) resume(ctx context.Context, run crmstore.Run) (crmstore.Run, er
 		return run, err
 	}
 	p := r.newPass(taken)
+	if run.Owner != "" {
+		p.metrics().tookOver(run.Workflow, takeoverRun)
+	}
 	if refused != nil {
 		return p.end(ctx, refused)
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
 	"github.com/crm-workflow/crm-workflow/triggers"
+	"github.com/crm-workflow/crm-workflow/workflow/queue"
 )
 
 const (
@@ -28,6 +29,10 @@ type Scheduler struct {
 	Runner *Runner
 	Poll   time.Duration // how often the store is asked; 0 = once a second
 	AtOnce int           // runs of different workflows that delete at the same time; 0 = 2. Any number evaluate together
+
+	// Queue shares slots and large runs out among the account's daemons; nil = this daemon starts what is due itself, and
+	// the store sees to it that a slot gets one run.
+	Queue *queue.Queue
 }
 
 // Run schedules until the context ends, then waits for the runs under way to stop (each after its batch in hand) and
@@ -41,6 +46,9 @@ func (s *Scheduler) Run(ctx context.Context) error {
 	ticker := time.NewTicker(poll)
 	defer ticker.Stop()
 	defer l.running.Wait()
+	if l.queue != nil {
+		l.serve(ctx)
+	}
 	for {
 		l.tick(ctx, wall())
 		select {
@@ -60,7 +68,13 @@ type loop struct {
 	loaded      map[string]loaded // by workflow
 	lastActive  time.Time
 	lastRecords time.Time
+	lastQueues  time.Time
 	storeAway   bool
+
+	queue    *queue.Queue     // nil = none
+	offered  map[string]offer // by workflow; the newest slot
+	carried  map[string]bool  // workflows with a run that some process carries
+	arrivals chan *arrival
 
 	mu       sync.Mutex          // guards what follows
 	busy     map[string]bool     // workflows with a run under way in this process
@@ -86,9 +100,14 @@ func newLoop(s *Scheduler) *loop {
 	if atOnce <= 0 {
 		atOnce = defaultAtOnce
 	}
+	r := *s.Runner
+	if s.Queue != nil && r.Helpers == nil {
+		r.Helpers = helpers{s.Queue}
+	}
 	return &loop{
-		r: s.Runner, slots: make(chan struct{}, atOnce),
+		r: &r, slots: make(chan struct{}, atOnce), queue: s.Queue,
 		loaded: map[string]loaded{}, busy: map[string]bool{}, patience: map[string]patience{},
+		offered: map[string]offer{}, carried: map[string]bool{}, arrivals: make(chan *arrival),
 	}
 }
 
@@ -109,7 +128,8 @@ func (l *loop) tick(ctx context.Context, now time.Time) {
 			due = append(due, l.schedule(ctx, now, w)...)
 		}
 	}
-	l.begin(ctx, due)
+	l.begin(ctx, l.offer(ctx, due), nil)
+	l.lookIntoQueues(ctx, now)
 	if now.Sub(l.lastRecords) >= recordsEvery {
 		l.lastRecords = now
 		l.report(ctx, l.r.Metrics.RefreshRecords(ctx, l.r.Store, now))
@@ -146,6 +166,7 @@ func (l *loop) active(ctx context.Context) {
 		return
 	}
 	held := 0
+	clear(l.carried)
 	for _, run := range runs {
 		if run.Kind == crmstore.RunDelete {
 			continue
@@ -155,6 +176,8 @@ func (l *loop) active(ctx context.Context) {
 		}
 		if abandoned(run, wall()) {
 			l.start(ctx, run.Workflow, func(ctx context.Context) (crmstore.Run, error) { return l.r.Resume(ctx, run.ID) })
+		} else if run.State == crmstore.RunRunning {
+			l.carried[run.Workflow] = true
 		}
 	}
 	l.r.Metrics.setHeld(held)
@@ -181,18 +204,26 @@ func (l *loop) schedule(ctx context.Context, now time.Time, w crmstore.Workflow)
 	return []RunRequest{q}
 }
 
-// begin starts the runs that are due: one by itself, several together, so that contacts are read once for all of them.
-func (l *loop) begin(ctx context.Context, due []RunRequest) {
-	if len(due) == 1 {
-		l.start(ctx, due[0].Name, func(ctx context.Context) (crmstore.Run, error) { return l.run(ctx, due[0]) })
+// begin starts the runs that are due: one by itself, several together, so that contacts are read once for all of them. It is
+// false when enough runs are under way: then they stay due. told hears of each run's end; it may be nil.
+func (l *loop) begin(ctx context.Context, due []RunRequest, told func(RunRequest, crmstore.Run, error)) bool {
+	if told == nil {
+		told = func(RunRequest, crmstore.Run, error) {}
 	}
-	if len(due) < 2 {
-		return
+	if len(due) == 0 {
+		return true
+	}
+	if len(due) == 1 {
+		return l.start(ctx, due[0].Name, func(ctx context.Context) (crmstore.Run, error) {
+			run, err := l.run(ctx, due[0])
+			told(due[0], run, err)
+			return run, err
+		})
 	}
 	select {
 	case l.slots <- struct{}{}: // for the evaluation
 	default:
-		return
+		return false
 	}
 	members := gather(ctx, len(due), l.slots, func(evaluate func()) { l.running.Go(evaluate) })
 	l.mu.Lock()
@@ -204,8 +235,10 @@ func (l *loop) begin(ctx context.Context, due []RunRequest) {
 			run, err := l.run(ctx, q)
 			q.member.end()
 			l.stopped(ctx, q.Name, run, err)
+			told(q, run, err)
 		})
 	}
+	return true
 }
 
 // run carries a scheduled run.
@@ -266,18 +299,18 @@ func (l *loop) load(ctx context.Context, now time.Time, w crmstore.Workflow) loa
 	return known
 }
 
-// start runs the work in a goroutine, unless the workflow is busy or resting, or enough runs are under way: then
-// it stays due, and a later tick starts it.
-func (l *loop) start(ctx context.Context, workflow string, work func(context.Context) (crmstore.Run, error)) {
+// start runs the work in a goroutine, unless the workflow is busy or resting, or enough runs are under way: then it is
+// false, the work stays due, and a later tick starts it.
+func (l *loop) start(ctx context.Context, workflow string, work func(context.Context) (crmstore.Run, error)) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.busy[workflow] || wall().Before(l.patience[workflow].until) {
-		return
+		return false
 	}
 	select {
 	case l.slots <- struct{}{}:
 	default:
-		return
+		return false
 	}
 	l.busy[workflow] = true
 	l.running.Go(func() {
@@ -285,6 +318,7 @@ func (l *loop) start(ctx context.Context, workflow string, work func(context.Con
 		l.stopped(ctx, workflow, run, err)
 		<-l.slots
 	})
+	return true
 }
 
 // stopped decides how long the workflow rests after its work: not at all when the slot is dealt with. A run that ended

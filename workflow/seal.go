@@ -57,8 +57,27 @@ func hold(ctx context.Context, store *crmstore.Store, run crmstore.Run, reason s
 		run.State, run.Reason = crmstore.RunHeld, reason
 		askAgain(&run)
 	}
-	_, err := store.SealRun(ctx, run)
+	sealed, err := store.SealRun(ctx, run)
+	if err != nil || sealed.Owner != "" {
+		return err
+	}
+	_, err = (&Runner{Store: store}).recount(ctx, sealed)
 	return err
+}
+
+// recount counts once more what a run did that nobody carries and that is sealed: until then, others may have been at
+// work on its ranges.
+func (r *Runner) recount(ctx context.Context, run crmstore.Run) (crmstore.Run, error) {
+	totals, err := r.tally(ctx, run)
+	if err != nil || totals == run.Totals {
+		return run, err
+	}
+	run.Totals = totals
+	saved, err := r.books().SaveRun(ctx, run)
+	if errors.Is(err, crmstore.ErrConflict) { // somebody took it meanwhile, and counts in the end
+		return run, nil
+	}
+	return saved, err
 }
 
 // askAgain sends a run that is held before anybody was shown a count back to its evaluation, so that an approval does not

@@ -31,10 +31,11 @@ var mayImport = map[string][]string{
 	"workflow/diag":             {},
 	"triggers":                  {"workflow/diag", "crmstore"},
 	"actions":                   {"workflow/diag", "crmstore", "triggers"},
-	"workflow":                  {"workflow/diag", "crmstore", "triggers", "actions"},
+	"workflow":                  {"workflow/diag", "workflow/queue", "crmstore", "triggers", "actions"},
 	"workflow/outbox":           {"crmstore"},
+	"workflow/queue":            {"crmstore"},
 	"examples":                  {},
-	"cmd/workflow/internal/cli": {"workflow/diag", "crmstore", "crmstore/csvfile", "triggers", "actions", "workflow", "workflow/outbox", "examples"},
+	"cmd/workflow/internal/cli": {"workflow/diag", "crmstore", "crmstore/csvfile", "triggers", "actions", "workflow", "workflow/outbox", "workflow/queue", "examples"},
 	"cmd/workflow":              {"cmd/workflow/internal/cli"},
 
 	"cmd/benchmark/internal/people": {"crmstore"},
@@ -56,6 +57,7 @@ var mayImportInTests = map[string][]string{
 	"actions":                   {"crmstore/storetest"},
 	"workflow":                  {"crmstore/storetest"},
 	"workflow/outbox":           {"crmstore/storetest"},
+	"workflow/queue":            {"crmstore/storetest"},
 	"examples":                  {"workflow/diag", "crmstore", "crmstore/csvfile", "triggers", "actions", "workflow", "crmstore/storetest"},
 	"cmd/workflow/internal/cli": {"crmstore/storetest"},
 	"cmd/workflow":              {"workflow/diag", "crmstore", "crmstore/csvfile", "triggers", "actions", "workflow", "examples", "crmstore/storetest"},
@@ -82,6 +84,7 @@ var onlyIn = []struct {
 	{"gopkg.in/yaml.v3", []string{"workflow", "workflow/diag"}, "only workflow reads YAML"},
 	{"github.com/prometheus/", []string{"workflow", "cmd/"}, "metrics belong to the runner and the daemon"},
 	{"github.com/spf13/", []string{"cmd/workflow/internal/cli"}, "only the command line has flags"},
+	{"github.com/hibiken/asynq", []string{"workflow/queue"}, "the rest knows a queue, not whose"},
 	{"github.com/wneessen/go-mail", []string{"workflow/outbox"}, "only the outbox sends mail"},
 }
 

@@ -19,6 +19,7 @@ import (
 	"github.com/crm-workflow/crm-workflow/crmstore"
 	"github.com/crm-workflow/crm-workflow/workflow"
 	"github.com/crm-workflow/crm-workflow/workflow/outbox"
+	"github.com/crm-workflow/crm-workflow/workflow/queue"
 )
 
 const defaultListen = "127.0.0.1:9464"
@@ -35,7 +36,7 @@ func (s *session) daemonCommand() *cobra.Command {
 			"hands the rest of its runs back; it ends within the grace period. A second signal ends it at once.",
 		Example: "  workflow daemon\n  workflow daemon --listen 0.0.0.0:9464 --log-format json\n  workflow daemon --listen none",
 		Args:    noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
+		RunE: func(cmd *cobra.Command, _ []string) (err error) {
 			if grace < 0 {
 				return usagef("", "--grace %s: want 0s or more", grace)
 			}
@@ -52,6 +53,10 @@ func (s *session) daemonCommand() *cobra.Command {
 				return err
 			}
 			d := newDaemon(store, log, s.env(mailPassword))
+			if !store.Volatile() { // nobody else could be there to share with
+				d.scheduler.Queue = queue.Open(store, log)
+				defer func() { err = errors.Join(err, d.scheduler.Queue.Close()) }()
+			}
 			return graceful(cmd.Context(), grace, d.leaving, func(ctx context.Context) error { return d.run(ctx, listen) })
 		},
 	}

@@ -1,0 +1,303 @@
+package workflow
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/crm-workflow/crm-workflow/crmstore"
+)
+
+const (
+	// spreadFrom is the number of matches from which a run's ranges are laid out, so that other processes can help.
+	// Below it the laying out, and the telling of others, would cost more than they save.
+	spreadFrom = 10_000
+	// spreadPause is how long a carrier waits for others before it looks again how far they are.
+	spreadPause = 200 * time.Millisecond
+)
+
+// errRangeLost says that another process has taken the range, or that the run was stopped.
+var errRangeLost = errors.New("the range was taken by another process")
+
+// Helpers asks other processes to help with a run.
+type Helpers interface {
+	// AskForHelp tells everybody that the run has ranges 0 to n-1 to be taken. Nobody has to come: the run's carrier takes
+	// every range that nobody takes.
+	AskForHelp(ctx context.Context, run string, n int) error
+}
+
+// spread is what the processes that carry out one run's ranges are at.
+type spread struct {
+	*pass
+
+	mu      sync.Mutex     // guards what follows
+	mine    map[int]bool   // ranges that this pass has or has done
+	dropped map[int]uint64 // ranges that it let go, by their fence: the store may not have heard of it
+}
+
+// spread is the pass's own, so that after trouble it knows what it had.
+func (p *pass) spread() *spread {
+	if p.ranges == nil {
+		p.ranges = &spread{pass: p, mine: map[int]bool{}, dropped: map[int]uint64{}}
+	}
+	return p.ranges
+}
+
+// spreads reports whether the run is large enough to be laid out. It depends on the run alone, so that whoever carries it
+// on does it in the same way.
+func (p *pass) spreads() bool {
+	from := p.r.SpreadFrom
+	if from == 0 {
+		from = spreadFrom
+	}
+	return enrolling(p.saved().Totals) >= from
+}
+
+// rangesOf is the number of ranges of so many partitions.
+func rangesOf(partitions int) int { return (partitions + rangePartitions - 1) / rangePartitions }
+
+// carryOut takes one range after the other, two at a time, until all are done, by whomever.
+func (s *spread) carryOut(ctx context.Context, partitions int) error {
+	s.mu.Lock()
+	clear(s.mine) // what it did before trouble is counted like others'
+	s.mu.Unlock()
+	if err := s.store.OpenRanges(ctx, s.saved(), rangesOf(partitions)); err != nil {
+		return err
+	}
+	s.askForHelp(ctx, rangesOf(partitions))
+	group, ctx := errgroup.WithContext(ctx)
+	for range min(rangeWorkers, rangesOf(partitions)) {
+		group.Go(func() error { return s.takeAll(ctx, partitions) })
+	}
+	return group.Wait()
+}
+
+// askForHelp tells others. The run is carried through without them too.
+func (s *spread) askForHelp(ctx context.Context, n int) {
+	if s.r.Helpers == nil || n < 2 {
+		return
+	}
+	if err := s.r.Helpers.AskForHelp(ctx, s.id, n); err != nil && ctx.Err() == nil {
+		s.r.event(ctx, s.saved(), slog.LevelWarn, "nobody was asked to help with the run", slog.Any(keyError, err))
+	}
+}
+
+// takeAll carries out ranges that nobody has, and then waits for those that others have: whoever falls silent loses his.
+func (s *spread) takeAll(ctx context.Context, partitions int) error {
+	pause := time.NewTicker(spreadPause)
+	defer pause.Stop()
+	for {
+		list, err := s.list(ctx, partitions)
+		if err != nil {
+			return err
+		}
+		took, over := false, true
+		// From the end: those who help were told of the first ones first.
+		for i := len(list) - 1; i >= 0 && !took; i-- {
+			if over = over && list[i].Done; !s.takeable(list[i], wall()) {
+				continue
+			}
+			if took, err = s.take(ctx, list[i], partitions); err != nil {
+				return err
+			}
+		}
+		switch {
+		case took:
+			continue
+		case over:
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-pause.C:
+		}
+	}
+}
+
+// list reads how far the ranges are. When they are gone, the run was stopped, or the store has lost them.
+func (s *spread) list(ctx context.Context, partitions int) ([]crmstore.Range, error) {
+	for range maxTroubles {
+		list, err := s.store.Ranges(ctx, s.id)
+		if err != nil {
+			return nil, err
+		}
+		if len(list) > 0 {
+			s.count(list)
+			return list, nil
+		}
+		if err := s.owned(ctx); err != nil {
+			return nil, err
+		}
+		if err := s.store.OpenRanges(ctx, s.saved(), rangesOf(partitions)); err != nil {
+			return nil, err
+		}
+	}
+	return nil, fmt.Errorf("the ranges of run %s do not stay laid out", s.id)
+}
+
+// count sums up what others settled.
+func (s *spread) count(list []crmstore.Range) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	others := int64(0)
+	for _, r := range list {
+		if !s.mine[r.Number] {
+			others += r.Settled
+		}
+	}
+	s.tellOthers(others)
+}
+
+// takeable reports whether a range waits for an owner, or has one that is gone.
+func (s *spread) takeable(r crmstore.Range, now time.Time) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return !r.Done && (r.Owner == "" || r.Fence == s.dropped[r.Number] || dead(r.Owner) || now.Sub(r.Beat) > silentAfter)
+}
+
+// take takes a range as it was seen and carries it out. It is false when somebody else was faster.
+func (s *spread) take(ctx context.Context, seen crmstore.Range, partitions int) (bool, error) {
+	taken, err := s.store.TakeRange(ctx, s.saved(), seen, s.r.owner(), wall())
+	if errors.Is(err, crmstore.ErrConflict) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	if seen.Owner != "" && !seen.Done {
+		s.metrics().tookOver(s.workflow, takeoverRange)
+		s.r.event(ctx, s.saved(), slog.LevelWarn, "range taken over", slog.Int("range", seen.Number))
+	}
+	a := s.newActor()
+	a.fence, a.again = taken.Fence, a.again || seen.Fence > 0
+	s.has(taken, true)
+	err = s.work(ctx, a, taken, partitions)
+	if err != nil {
+		s.has(taken, false)
+		s.tell(-int(a.settled.Load()))
+	}
+	if errors.Is(err, errRangeLost) || errors.Is(err, crmstore.ErrFenced) {
+		err = s.owned(ctx) // when it is, somebody else has just this range
+	}
+	return true, err
+}
+
+func (s *spread) has(r crmstore.Range, has bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if has {
+		s.mine[r.Number] = true
+		return
+	}
+	delete(s.mine, r.Number)
+	s.dropped[r.Number] = r.Fence
+}
+
+// work carries a range out and says so in the store; when it cannot, it hands the range back.
+func (s *spread) work(ctx context.Context, a *actor, r crmstore.Range, partitions int) error {
+	work, stop := context.WithCancelCause(ctx)
+	var beating sync.WaitGroup
+	beating.Go(func() { s.beatRange(work, stop, a, r) })
+	from := r.Number * rangePartitions
+	err := a.actRange(work, from, min(from+rangePartitions, partitions))
+	if cause := context.Cause(work); err != nil && cause != nil {
+		err = cause
+	}
+	stop(nil)
+	beating.Wait()
+	r.Settled, r.Beat = a.settled.Load(), wall()
+	if r.Done = err == nil; !r.Done {
+		r.Owner = ""
+	}
+	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), endTime)
+	defer cancel()
+	keepErr := s.store.KeepRange(end, s.saved(), r)
+	if err != nil || errors.Is(keepErr, crmstore.ErrConflict) { // whoever has it now finds that it is done
+		return err
+	}
+	return keepErr
+}
+
+// beatRange gives signs of life for a range until the work is over. It stops the work when the range is lost.
+func (s *spread) beatRange(ctx context.Context, stop context.CancelCauseFunc, a *actor, r crmstore.Range) {
+	ticker := time.NewTicker(beatEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		r.Settled, r.Beat = a.settled.Load(), wall()
+		if errors.Is(s.store.KeepRange(ctx, s.saved(), r), crmstore.ErrConflict) {
+			stop(errRangeLost)
+			return
+		}
+		// Other errors are left to the work: it meets the same store, and reports it.
+	}
+}
+
+// reopen takes ranges that are said to be done, but have partitions that are not, and hands them out again.
+func (s *spread) reopen(ctx context.Context, open []int) error {
+	list, err := s.store.Ranges(ctx, s.id)
+	if err != nil {
+		return err
+	}
+	for _, r := range list {
+		if !r.Done || !slices.ContainsFunc(open, func(partition int) bool { return partition/rangePartitions == r.Number }) {
+			continue
+		}
+		taken, err := s.store.TakeRange(ctx, s.saved(), r, "", wall())
+		if errors.Is(err, crmstore.ErrConflict) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		s.has(taken, false)
+	}
+	return nil
+}
+
+// Help carries out one range of a run that another process carries, if it still is to be done. It returns nil when there is
+// nothing to do (any more); the range's matches are the same whoever deletes them. When the context ends it finishes the
+// batch in hand and hands the range back.
+func (r *Runner) Help(ctx context.Context, id string, number int) error {
+	run, err := r.Store.Run(ctx, id)
+	if errors.Is(err, crmstore.ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("help with run %s: %w", id, err)
+	}
+	s := r.newPass(run).spread()
+	if s.helping = true; s.check(run) != nil {
+		return nil
+	}
+	list, err := s.store.Ranges(ctx, id)
+	if err != nil {
+		return fmt.Errorf("help with run %s: %w", id, err)
+	}
+	partitions, err := s.store.Partitions(ctx)
+	if err != nil {
+		return fmt.Errorf("help with run %s: %w", id, err)
+	}
+	if number >= len(list) || !s.takeable(list[number], wall()) {
+		return nil
+	}
+	if err := s.load(ctx); err != nil {
+		return fmt.Errorf("help with run %s: %w", id, err)
+	}
+	_, err = s.take(ctx, list[number], partitions)
+	if err == nil || errors.As(err, new(*lostError)) || errors.As(err, new(*RefusedError)) {
+		return nil // the run's carrier meets the same, and says so
+	}
+	return fmt.Errorf("help with run %s, range %d: %w", id, number, err)
+}

@@ -1,0 +1,259 @@
+package workflow
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/workflow/queue"
+)
+
+const (
+	// bypassAfter is how long a slot may wait for the queue before a daemon starts it by itself: the queue may have lost it.
+	bypassAfter = silentAfter
+	// runsAtOnce is how many slots one daemon takes from the queue at the same time. They evaluate together, and then wait for
+	// their turn.
+	runsAtOnce = 512
+	// quietTime is how long a daemon waits for further slots, so that runs which are due together evaluate together, and
+	// arriveTime is the longest that it does.
+	quietTime  = 50 * time.Millisecond
+	arriveTime = time.Second
+	queueEvery = 15 * time.Second // how often the queues are looked into for metrics
+)
+
+// slotTask is a slot as it stands in the queue.
+type slotTask struct {
+	Workflow string    `json:"workflow"`
+	Slot     time.Time `json:"slot"`
+	Missed   int       `json:"missed,omitempty"`
+}
+
+// rangeTask is a part of a large run as it stands in the queue.
+type rangeTask struct {
+	Run   string `json:"run"`
+	Range int    `json:"range"`
+}
+
+// offer is a slot that this daemon offered to the queue.
+type offer struct {
+	slot time.Time
+	at   time.Time
+}
+
+// arrival is a slot that the queue handed to this daemon.
+type arrival struct {
+	RunRequest
+	over chan error // gets what the queue is told
+}
+
+// helpers asks the daemons that serve the queue.
+type helpers struct{ queue *queue.Queue }
+
+// AskForHelp offers each range of the run. One that was offered before waits there still.
+func (h helpers) AskForHelp(ctx context.Context, run string, n int) error {
+	for number := range n {
+		payload, err := json.Marshal(rangeTask{Run: run, Range: number})
+		if err != nil {
+			return fmt.Errorf("offer range %d of run %s: %w", number, run, err)
+		}
+		if _, err := h.queue.Offer(ctx, queue.Ranges, run+"/"+strconv.Itoa(number), payload); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// DaemonsHelp asks the account's daemons for help, where there are any. It is for a process that carries a run and serves no
+// queue itself.
+func DaemonsHelp(store *crmstore.Store) Helpers { return daemonsHelp{store} }
+
+type daemonsHelp struct{ store *crmstore.Store }
+
+// AskForHelp offers each range of the run, unless no daemon gave a sign of life lately.
+func (h daemonsHelp) AskForHelp(ctx context.Context, run string, n int) error {
+	daemons, err := h.store.Daemons(ctx)
+	if err != nil || !slices.ContainsFunc(daemons, func(d crmstore.Daemon) bool { return !Silent(d, wall()) && !d.Stopping }) {
+		return err
+	}
+	q := queue.Open(h.store, nil)
+	return errors.Join(helpers{q}.AskForHelp(ctx, run, n), q.Close())
+}
+
+// serve takes what the queue hands out, until the context ends.
+func (l *loop) serve(ctx context.Context) {
+	l.running.Go(func() { l.collect(ctx) })
+	for _, q := range []struct {
+		name   string
+		atOnce int
+		handle func(context.Context, []byte) error
+	}{{queue.Runs, runsAtOnce, l.takeSlot}, {queue.Ranges, rangeWorkers, l.takeRange}} {
+		l.running.Go(func() {
+			if err := l.queue.Serve(ctx, q.name, q.atOnce, q.handle); err != nil {
+				l.r.log().LogAttrs(ctx, slog.LevelError, "the queue cannot be served; this daemon starts runs without it", slog.Any(keyError, err))
+			}
+		})
+	}
+}
+
+// offer offers the slots that are due to the queue, and returns those which this daemon has to start by itself, because
+// nobody got them from there.
+func (l *loop) offer(ctx context.Context, due []RunRequest) []RunRequest {
+	if l.queue == nil {
+		return due
+	}
+	var late []RunRequest
+	for _, q := range due {
+		known := l.offered[q.Name]
+		if !known.slot.Equal(q.Now) {
+			l.offered[q.Name] = offer{slot: q.Now, at: wall()}
+			l.offerSlot(ctx, q)
+			continue
+		}
+		if wall().Sub(known.at) < bypassAfter || l.carried[q.Name] {
+			continue
+		}
+		known.at = wall()
+		l.offered[q.Name] = known
+		l.r.Metrics.bypassed(q.Name)
+		l.r.log().LogAttrs(ctx, slog.LevelWarn, "the queue handed a slot to nobody; it is started without the queue",
+			slog.String(keyWorkflow, q.Name), slog.Time(keySlot, q.Now))
+		late = append(late, q)
+	}
+	return late
+}
+
+func (l *loop) offerSlot(ctx context.Context, q RunRequest) {
+	payload, err := json.Marshal(slotTask{Workflow: q.Name, Slot: q.Now, Missed: q.missed})
+	fresh := false
+	if err == nil {
+		fresh, err = l.queue.Offer(ctx, queue.Runs, slotID(q), payload)
+	}
+	switch {
+	case err != nil:
+		l.report(ctx, err)
+	case !fresh:
+		l.r.Metrics.duplicateTick(q.Name)
+	}
+}
+
+// takeSlot waits until the run of a slot is over, or was found to have another carrier. The run itself does not depend on the
+// task: it ends with the daemon, and when the queue takes the task away, the store still knows who carries it.
+func (l *loop) takeSlot(ctx context.Context, payload []byte) error {
+	var task slotTask
+	if err := json.Unmarshal(payload, &task); err != nil {
+		return nil //nolint:nilerr // another version's: a slot that is due is started without the queue
+	}
+	a := &arrival{
+		RunRequest: RunRequest{Name: task.Workflow, Now: task.Slot, Scheduled: true, missed: task.Missed},
+		over:       make(chan error, 1),
+	}
+	select {
+	case l.arrivals <- a:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	select {
+	case err := <-a.over:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// collect begins what arrives, together what arrives together.
+func (l *loop) collect(ctx context.Context) {
+	for {
+		var batch []*arrival
+		select {
+		case a := <-l.arrivals:
+			batch = append(batch, a)
+		case <-ctx.Done():
+			return
+		}
+		longest := time.NewTimer(arriveTime)
+		for waiting := true; waiting; {
+			silence := time.NewTimer(quietTime)
+			select {
+			case a := <-l.arrivals:
+				batch = append(batch, a)
+			case <-silence.C:
+				waiting = false
+			case <-longest.C:
+				waiting = false
+			case <-ctx.Done():
+				waiting = false
+			}
+			silence.Stop()
+		}
+		longest.Stop()
+		l.beginArrived(ctx, batch)
+	}
+}
+
+// beginArrived begins the runs of slots that the queue handed out. What cannot begin now goes back.
+func (l *loop) beginArrived(ctx context.Context, batch []*arrival) {
+	var due []RunRequest
+	over := map[string]chan error{}
+	for _, a := range batch {
+		if over[a.Name] != nil || !l.free(a.Name) {
+			a.over <- queue.ErrBusy
+			continue
+		}
+		over[a.Name] = a.over
+		due = append(due, a.RunRequest)
+	}
+	begun := l.begin(ctx, due, func(q RunRequest, run crmstore.Run, err error) { over[q.Name] <- forQueue(run, err) })
+	if !begun {
+		for _, told := range over {
+			told <- queue.ErrBusy
+		}
+	}
+}
+
+// forQueue is what the queue is told of a run's end: nil when the slot is dealt with, whatever became of the run.
+func forQueue(run crmstore.Run, err error) error {
+	var refused *RefusedError
+	switch {
+	case err == nil, errors.Is(err, ErrSlotTaken):
+		return nil
+	case errors.As(err, &refused) && refused.Reason == RefusedActive && run.State == crmstore.RunRunning:
+		return queue.ErrBusy // the slot is due until that run is over
+	case errors.As(err, &refused), run.ID != "":
+		return nil // it is in the store, and goes on or was reported from there
+	default:
+		return err
+	}
+}
+
+// takeRange helps with a run. Who carries the run takes every range that nobody carries out, so nothing is tried again.
+func (l *loop) takeRange(ctx context.Context, payload []byte) error {
+	var task rangeTask
+	if err := json.Unmarshal(payload, &task); err != nil {
+		return nil //nolint:nilerr // another version's
+	}
+	if err := l.r.Help(ctx, task.Run, task.Range); err != nil && ctx.Err() == nil {
+		l.r.log().LogAttrs(ctx, slog.LevelWarn, "this daemon could not help with a run", slog.String(keyRun, task.Run), slog.Any(keyError, err))
+	}
+	return ctx.Err()
+}
+
+// lookIntoQueues refreshes the metrics about queues.
+func (l *loop) lookIntoQueues(ctx context.Context, now time.Time) {
+	if l.queue == nil || now.Sub(l.lastQueues) < queueEvery {
+		return
+	}
+	l.lastQueues = now
+	for _, name := range []string{queue.Runs, queue.Ranges} {
+		state, err := l.queue.State(name)
+		l.report(ctx, err)
+		if err == nil {
+			l.r.Metrics.queueIs(name, state)
+		}
+	}
+}
