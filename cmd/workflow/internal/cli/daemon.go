@@ -36,7 +36,7 @@ func (s *session) daemonCommand() *cobra.Command {
 			"hands the rest of its runs back; it ends within the grace period. A second signal ends it at once.",
 		Example: "  workflow daemon\n  workflow daemon --listen 0.0.0.0:9464 --log-format json\n  workflow daemon --listen none",
 		Args:    noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) (err error) {
+		RunE: func(cmd *cobra.Command, _ []string) error {
 			if grace < 0 {
 				return usagef("", "--grace %s: want 0s or more", grace)
 			}
@@ -53,10 +53,6 @@ func (s *session) daemonCommand() *cobra.Command {
 				return err
 			}
 			d := newDaemon(store, log, s.env(mailPassword))
-			if !store.Volatile() { // nobody else could be there to share with
-				d.scheduler.Queue = queue.Open(store, log)
-				defer func() { err = errors.Join(err, d.scheduler.Queue.Close()) }()
-			}
 			return graceful(cmd.Context(), grace, d.leaving, func(ctx context.Context) error { return d.run(ctx, listen) })
 		},
 	}
@@ -135,7 +131,7 @@ func (d *daemon) run(ctx context.Context, listen string) error {
 	group.Go(func() error {
 		d.log.InfoContext(ctx, "scheduling", slog.String("store", d.store.Describe()), slog.String("account", d.store.AccountName()))
 		defer gone()
-		err := d.scheduler.Run(ctx)
+		err := d.schedule(ctx)
 		d.working.Store(false)
 		d.log.InfoContext(ctx, "stopped")
 		// The requests under way get their own time: ctx has ended already.
@@ -155,6 +151,15 @@ func (d *daemon) run(ctx context.Context, listen string) error {
 		})
 	}
 	return group.Wait()
+}
+
+// schedule runs the scheduler, on a queue that other daemons share.
+func (d *daemon) schedule(ctx context.Context) error {
+	if d.store.Volatile() { // nobody else could be there to share with
+		return d.scheduler.Run(ctx)
+	}
+	d.scheduler.Queue = queue.Open(d.store, d.log)
+	return errors.Join(d.scheduler.Run(ctx), d.scheduler.Queue.Close())
 }
 
 // server is closed to slow and to large requests: it is meant for a scraper and a supervisor.
