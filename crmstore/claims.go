@@ -155,6 +155,7 @@ func (s *Store) inParts(list []int, place func(i int) *claimPlace) (keys []strin
 var (
 	scriptFindClaims = mustScript("find_claims")
 	scriptClaims     = mustScript("claims")
+	scriptTakeClaims = mustScript("take_claims")
 )
 
 // readClaims fills in the claims of addresses, pipelined by bucket.
@@ -197,24 +198,39 @@ type swap struct {
 	done     bool
 }
 
+// takes reports whether the swap only takes a claim, where there is none.
+func (s *swap) takes() bool { return s.old == "" && s.new != "" }
+
 // swapClaims carries out the swaps, each on its own, in scripts per bucket. No address stands in swaps twice.
 func (s *Store) swapClaims(ctx context.Context, buckets int, swaps []swap) error {
-	place := func(i int) *claimPlace { return &swaps[i].place }
-	parts := inOneCall(len(swaps), buckets, place)
+	var take, change []int
+	for i := range swaps {
+		if swaps[i].takes() {
+			take = append(take, i)
+		} else {
+			change = append(change, i)
+		}
+	}
+	for _, some := range [][]int{take, change} {
+		if err := s.swapSome(ctx, buckets, swaps, some); err != nil {
+			return fmt.Errorf("change e-mail claims: %w", err)
+		}
+	}
+	return nil
+}
+
+// swapSome carries out some of the swaps, which either all take a claim where there is none, or all do not.
+func (s *Store) swapSome(ctx context.Context, buckets int, swaps []swap, some []int) error {
+	place := func(i int) *claimPlace { return &swaps[some[i]].place }
+	parts := inOneCall(len(some), buckets, place)
 	return inWindows(ctx, len(parts), callsPerWindow, func(ctx context.Context, from, to int) error {
 		calls := make([]call, 0, to-from)
 		for _, part := range parts[from:to] {
-			keys, counts, fields := s.inParts(part, place)
-			var before, after []byte
-			for _, i := range part {
-				before = appendClaim(before, swaps[i].old)
-				after = appendClaim(after, swaps[i].new)
-			}
-			calls = append(calls, call{scriptClaims, keys, []any{counts, fields, before, after}})
+			calls = append(calls, s.swapCall(swaps, some, part, place))
 		}
 		replies, err := s.runAll(ctx, calls)
 		if err != nil {
-			return fmt.Errorf("change e-mail claims: %w", err)
+			return err
 		}
 		for j, reply := range replies {
 			mine := parts[from+j]
@@ -223,11 +239,27 @@ func (s *Store) swapClaims(ctx context.Context, buckets int, swaps []swap) error
 				return err
 			}
 			for k, i := range mine {
-				swaps[i].done = done[k] == '1'
+				swaps[some[i]].done = done[k] == '1'
 			}
 		}
 		return nil
 	})
+}
+
+func (s *Store) swapCall(swaps []swap, some, part []int, place func(i int) *claimPlace) call {
+	keys, counts, fields := s.inParts(part, place)
+	after := make([]byte, 0, claimSize*len(part))
+	for _, i := range part {
+		after = appendClaim(after, swaps[some[i]].new)
+	}
+	if swaps[some[part[0]]].takes() {
+		return call{scriptTakeClaims, keys, []any{counts, fields, after}}
+	}
+	before := make([]byte, 0, claimSize*len(part))
+	for _, i := range part {
+		before = appendClaim(before, swaps[some[i]].old)
+	}
+	return call{scriptClaims, keys, []any{counts, fields, before, after}}
 }
 
 // appendClaim appends a claim of any damaged size as one of the right size that no claim has.

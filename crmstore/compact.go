@@ -29,7 +29,7 @@ func (s *Store) compact(ctx context.Context, o ObjectType) error {
 		calls := make([]call, 0, to-from)
 		for p := from; p < to; p++ {
 			k := s.partition(o, p)
-			keys := []string{k.ids(), k.arch()}
+			keys := []string{k.spare(), k.ids(), k.arch()}
 			for _, number := range t.columns {
 				keys = append(keys, k.col(number))
 			}

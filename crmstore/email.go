@@ -57,17 +57,49 @@ func (w *writer) wantedAddress(changes []change) (wanted string, sets bool) {
 	return "", false
 }
 
-// assignedAddresses are the addresses that upserts assign.
-func (r *round) assignedAddresses(todo []int) []string {
-	texts := make([]string, 0, len(todo))
+// prepareAddresses finds out who holds the addresses that upserts assign. A hopeful round asks for few of them: a record
+// that was read holds its own, and what a new record wants is free.
+func (r *round) prepareAddresses(ctx context.Context, todo []int) error {
+	r.addresses = make(map[string]*address, len(todo))
+	var ask []string
+	var known []assigned
 	for _, i := range todo {
-		for _, a := range r.batch[i].Set {
-			if a.Property == r.email.Number {
-				texts = append(texts, normalAddress(a.Value.Text()))
+		u := &r.batch[i]
+		d := r.byID[u.ID]
+		for _, a := range u.Set {
+			if a.Property != r.email.Number {
+				continue
+			}
+			text := normalAddress(a.Value.Text())
+			if r.hopeful && d != nil && (!d.exists || d.address == text) {
+				known = append(known, assigned{text, d})
+			} else {
+				ask = append(ask, text)
 			}
 		}
 	}
-	return texts
+	if err := r.lookUp(ctx, ask); err != nil {
+		return err
+	}
+	all, places := make([]address, len(known)), r.store.placer(r.partitions)
+	for i, k := range known {
+		if k.text == "" || r.addresses[k.text] != nil {
+			continue
+		}
+		one := &all[i]
+		one.text, one.place = k.text, places.place(k.text)
+		if k.draft.exists {
+			one.holder, one.now = k.draft, k.draft
+		}
+		r.addresses[k.text] = one
+	}
+	return nil
+}
+
+// assigned is an address that an upsert assigns to a record.
+type assigned struct {
+	text  string
+	draft *draft
 }
 
 // lookUp finds out who holds the normalised addresses; empty ones are passed over.

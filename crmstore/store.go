@@ -50,6 +50,7 @@ type base struct {
 	schemas    schemaCache
 	patience   time.Duration // of doctor with associations that look half-written
 	windows    windowPools
+	slots      slotGuesses
 }
 
 var accountName = regexp.MustCompile(`^[a-z0-9-]{1,63}$`)

@@ -103,6 +103,7 @@ type writer struct {
 	batch      []Upsert
 	results    []WriteResult
 	written    func(*round) // told of each round that was written; nil = nobody is
+	careful    bool         // the last round did not write all that it meant to, so the next one is not hopeful
 
 	mu     sync.Mutex  // guards erased while scripts are sent two windows at a time
 	erased map[ID]bool // ids of the batch that were deleted permanently
@@ -152,6 +153,7 @@ func (w *writer) run(ctx context.Context, planned *round) error {
 		if w.written != nil {
 			w.written(r)
 		}
+		w.careful = len(again) > 0
 		rest := slices.Concat(again, todo[r.planned:])
 		limit, pause := contendedTries, contendedPause
 		if r.waits {

@@ -5,14 +5,12 @@ import (
 	"encoding/binary"
 	"fmt"
 	"slices"
-	"strconv"
 	"time"
 )
 
 var (
-	scriptTakeIDs = mustScript("take_ids")
-	scriptInsert  = mustScript("insert")
-	scriptUpdate  = mustScript("update")
+	scriptInsert = mustScript("insert")
+	scriptUpdate = mustScript("update")
 )
 
 // commit writes the round's drafts: ids, then claims, then records. It returns the upserts that must be planned
@@ -106,20 +104,6 @@ func (r *round) takeIDs(ctx context.Context) error {
 	return nil
 }
 
-// takeIDs takes a block of n ids above given and all that were taken or given before; it returns the last one.
-func (s *Store) takeIDs(ctx context.Context, o ObjectType, n int, given ID) (last ID, err error) {
-	reply, err := s.run(ctx, scriptTakeIDs, []string{s.keyNextID(o)}, n, given.String())
-	if err != nil {
-		return 0, fmt.Errorf("take ids of %s: %w", o.Plural(), err)
-	}
-	text, _ := reply.(string)
-	number, err := strconv.ParseUint(text, 10, 64)
-	if err != nil {
-		return 0, fmt.Errorf("take ids of %s: the counter is damaged: %w", o.Plural(), err)
-	}
-	return ID(number), nil
-}
-
 // claimAddresses takes a claim for each draft that changed its address.
 func (r *round) claimAddresses(ctx context.Context) error {
 	drafts := r.claiming()
@@ -199,6 +183,7 @@ func (r *round) swap(ctx context.Context, drafts []*draft, fn func(a *address) (
 type act struct {
 	partition int
 	insert    bool
+	first     uint32 // of an insert: the slot that its first record will most likely get
 	drafts    []*draft
 }
 
@@ -226,7 +211,8 @@ func (r *round) acts(ready []*draft, g *groups) []act {
 // write carries out acts in one pipeline and marks the drafts that were not written as lost.
 func (r *round) write(ctx context.Context, acts []act) error {
 	calls := make([]call, len(acts))
-	for i, a := range acts {
+	for i := range acts {
+		a := &acts[i]
 		if a.insert {
 			calls[i] = r.insertCall(a)
 		} else {
@@ -239,13 +225,8 @@ func (r *round) write(ctx context.Context, acts []act) error {
 	}
 	for i, a := range acts {
 		if a.insert {
-			for _, d := range a.drafts {
-				d.lost = replies[i] != int64(1)
-			}
-			if replies[i] == int64(2) {
-				if err := r.readTombstones(ctx, a); err != nil {
-					return err
-				}
+			if err := r.inserted(ctx, a, replies[i]); err != nil {
+				return err
 			}
 			continue
 		}
@@ -259,6 +240,27 @@ func (r *round) write(ctx context.Context, acts []act) error {
 	}
 	return nil
 }
+
+// inserted takes in what an insert script answered.
+func (r *round) inserted(ctx context.Context, a act, reply any) error {
+	next, ok := reply.(int64)
+	if !ok {
+		return fmt.Errorf("a script answered %T, want a number", reply)
+	}
+	for _, d := range a.drafts {
+		d.lost = next < 0
+	}
+	switch {
+	case next == erasedID:
+		return r.readTombstones(ctx, a)
+	case next >= 0 && uint32(next) != a.first+uint32(len(a.drafts)):
+		r.store.slots.correct(r.object, a.partition, uint32(next))
+	}
+	return nil
+}
+
+// erasedID is how the insert script says that one of the ids has a tombstone.
+const erasedID = -2
 
 // readTombstones finds out which of the new records have an id that was deleted permanently.
 func (r *round) readTombstones(ctx context.Context, a act) error {
@@ -278,17 +280,20 @@ func (r *round) readTombstones(ctx context.Context, a act) error {
 	return err
 }
 
-// insertCall makes the script for new records: their properties, and one run of cells for each column that any of
-// them has a value for.
-func (r *round) insertCall(a act) call {
+// insertCall makes the script for new records: their bytes, with the slots that they will most likely get, and one run
+// of cells for each column that any of them has a value for.
+func (r *round) insertCall(a *act) call {
 	keys := r.store.partition(r.object, a.partition)
+	a.first = r.store.slots.take(r.object, a.partition, len(a.drafts))
 	ids := make([]byte, 0, 8*len(a.drafts))
-	args := make([]any, 3, 3+len(a.drafts)+16)
+	args := make([]any, 4, 4+2*len(a.drafts)+len(r.columns.byNumber))
+	args[0], args[1], args[2], args[3] = wall(), r.facts, len(a.drafts), a.first
 	runs := make([][]byte, len(r.columns.byNumber))
 	for i, d := range a.drafts {
-		one := d.id.Bytes()
-		ids = append(ids, one[:]...)
-		args = append(args, d.fields)
+		id := d.id.Bytes()
+		ids = append(ids, id[:]...)
+		appendHeader(d.record[:0], header{version: 1, slot: a.first + uint32(i)})
+		args = append(args, ids[8*i:], d.record)
 		for rest := d.fields; len(rest) > 0; {
 			f, n := nextField(rest)
 			rest = rest[n:]
@@ -302,7 +307,6 @@ func (r *round) insertCall(a act) call {
 			binary.LittleEndian.PutUint64(runs[p.Number][8*i:], f.cell(p))
 		}
 	}
-	args[0], args[1], args[2] = wall(), r.facts, ids
 	names := []string{keys.rec(), keys.ids(), keys.arch(), keys.cnt(), keys.log(), keys.free(), keys.tomb()}
 	for number, run := range runs {
 		if run != nil {
@@ -314,7 +318,7 @@ func (r *round) insertCall(a act) call {
 }
 
 // updateCall makes the script for changed records: new bytes, the cells that differ, and what the audit log keeps.
-func (r *round) updateCall(a act) call {
+func (r *round) updateCall(a *act) call {
 	keys := r.store.partition(r.object, a.partition)
 	names := []string{keys.rec(), keys.log()}
 	args := append(make([]any, 0, 2+4*len(a.drafts)), wall(), r.facts)
@@ -322,8 +326,7 @@ func (r *round) updateCall(a act) call {
 	for _, d := range a.drafts {
 		one := d.id.Bytes()
 		match := binary.LittleEndian.AppendUint64(one[:], d.stored.Version)
-		record := make([]byte, 0, headerSize+len(d.fields))
-		record = appendHeader(record, header{version: d.stored.Version + 1, slot: d.stored.Slot})
+		appendHeader(d.record[:0], header{version: d.stored.Version + 1, slot: d.stored.Slot})
 		var cells []byte
 		r.columns.differences(view(d.stored.fields), d.fields, func(number int, cell uint64) {
 			if place[number] == 0 {
@@ -333,7 +336,7 @@ func (r *round) updateCall(a act) call {
 			cells = binary.LittleEndian.AppendUint16(cells, uint16(place[number]))
 			cells = binary.LittleEndian.AppendUint64(cells, cell)
 		})
-		args = append(args, match, append(record, d.fields...), cells, changesOf(view(d.stored.fields), d.fields, r.modified.Number))
+		args = append(args, match, d.record, cells, changesOf(view(d.stored.fields), d.fields, r.modified.Number))
 	}
 	return call{scriptUpdate, names, args}
 }

@@ -17,6 +17,7 @@ type draft struct {
 	dirty   bool // to be written
 	lost    bool // another process was faster; its upserts are planned again
 	fields  []byte
+	record  []byte   // of a dirty draft: room for the header, then fields
 	address string   // normalised e-mail of fields
 	claim   *address // to be claimed before it is written
 	items   []int    // upserts that changed it or were judged by it
@@ -42,6 +43,7 @@ func (d *draft) concerns(i int) {
 // round plans upserts in order, in memory, and then writes what came out.
 type round struct {
 	*writer
+	hopeful   bool // new records are taken for new, and their addresses for free, without asking: see plan
 	planned   int  // of the upserts given, those that were planned; the rest must wait for the round's writes
 	waits     bool // the next upsert needs an address that another process is just taking
 	byID      map[ID]*draft
@@ -63,22 +65,29 @@ type takenByMade struct {
 
 // plan reads what the upserts may touch and applies them in order. It stops early at an upsert that needs the
 // round's writes first, or an address that another process is just taking.
+//
+// A hopeful round does not ask for what most likely is not there: records with ids above all that were ever given, and
+// claims to the addresses of records that are not there. The scripts that write them compare all the same, so where the
+// hope was in vain the upserts come back, and then they are planned by a round that asks for everything.
 func (w *writer) plan(ctx context.Context, todo []int) (*round, error) {
-	r := &round{writer: w, byID: make(map[ID]*draft, len(todo)), dirty: make([]*draft, 0, len(todo))}
-	if w.email != nil {
-		r.addresses = make(map[string]*address, len(todo))
-	}
+	r := &round{writer: w, hopeful: !w.careful, byID: make(map[ID]*draft, len(todo)), dirty: make([]*draft, 0, len(todo))}
 	ids := make([]ID, 0, len(todo))
 	for _, i := range todo {
 		if id := w.batch[i].ID; id != 0 && id <= MaxID {
 			ids = append(ids, id)
 		}
 	}
+	if r.hopeful && len(ids) >= manyIDs {
+		var err error
+		if ids, err = r.passNew(ctx, ids); err != nil {
+			return nil, err
+		}
+	}
 	if err := r.load(ctx, ids); err != nil {
 		return nil, err
 	}
 	if w.email != nil {
-		if err := r.lookUp(ctx, r.assignedAddresses(todo)); err != nil {
+		if err := r.prepareAddresses(ctx, todo); err != nil {
 			return nil, err
 		}
 	}
@@ -89,6 +98,28 @@ func (w *writer) plan(ctx context.Context, todo []int) (*round, error) {
 		r.planned++
 	}
 	return r, nil
+}
+
+// manyIDs is how many ids make it worth while to ask for the highest that was ever given, before the records.
+const manyIDs = 1024
+
+// passNew makes drafts of new records for ids above the highest that was ever given, and returns the others.
+func (r *round) passNew(ctx context.Context, ids []ID) (others []ID, err error) {
+	highest, err := r.store.highestID(ctx, r.object)
+	if err != nil {
+		return nil, err
+	}
+	others = ids[:0]
+	drafts := make([]draft, len(ids))
+	for i, id := range ids {
+		if id <= highest {
+			others = append(others, id)
+		} else if r.byID[id] == nil {
+			drafts[i].id = id
+			r.byID[id] = &drafts[i]
+		}
+	}
+	return others, nil
 }
 
 // load reads records into drafts.
@@ -218,8 +249,7 @@ func (r *round) change(i int, d *draft, changes []change) {
 	outcome := Updated
 	if !d.exists {
 		outcome = Created
-		changes = r.withDates(changes)
-		d.fields = r.keep(mergeFields(r.scratch[:0], nil, changes))
+		r.set(d, nil, r.withDates(changes))
 		d.exists = true
 		if d.id == 0 {
 			r.made = append(r.made, d)
@@ -229,7 +259,7 @@ func (r *round) change(i int, d *draft, changes []change) {
 		if bytes.Equal(fields, d.fields) {
 			outcome = Unchanged
 		} else {
-			d.fields = r.keep(mergeFields(r.scratch[:0], fields, []change{{r.modified, r.now}}))
+			r.set(d, fields, []change{{r.modified, r.now}})
 		}
 	}
 	r.results[i] = WriteResult{ID: d.id, Outcome: outcome}
@@ -240,18 +270,26 @@ func (r *round) change(i int, d *draft, changes []change) {
 	}
 }
 
-// blockSize is how many bytes of properties share one allocation.
+// blockSize is how many bytes of records share one allocation.
 const blockSize = 64 << 10
 
-// keep copies a record's properties out of the scratch space, which it was made in, so that they cost no allocation
-// of their own.
-func (r *round) keep(fields []byte) []byte {
-	r.scratch = fields[:0]
-	if cap(r.block)-len(r.block) < len(fields) {
-		r.block = make([]byte, 0, max(blockSize, len(fields)))
+// set gives the draft the fields of old with the changes applied.
+func (r *round) set(d *draft, old []byte, changes []change) {
+	d.record = r.keep(mergeFields(append(r.scratch[:0], noHeader[:]...), old, changes))
+	d.fields = d.record[headerSize:]
+}
+
+// noHeader is room for a header.
+var noHeader [headerSize]byte
+
+// keep copies a record out of the scratch space, which it was made in, so that it costs no allocation of its own.
+func (r *round) keep(record []byte) []byte {
+	r.scratch = record[:0]
+	if cap(r.block)-len(r.block) < len(record) {
+		r.block = make([]byte, 0, max(blockSize, len(record)))
 	}
 	start := len(r.block)
-	r.block = append(r.block, fields...)
+	r.block = append(r.block, record...)
 	return r.block[start:len(r.block):len(r.block)]
 }
 

@@ -1,40 +1,46 @@
 -- insert adds new records of one partition with their column cells: in free slots first, then in new slots at the end.
 -- KEYS: 1 records, 2 ids column, 3 archived-at column, 4 counters, 5 log, 6 free slots, 7 tombstones, 8.. columns
--- ARGV: 1 wall (ms), 2 facts, 3 ids (8 bytes each), 4.. each record's properties, then one run of cells for each column
--- Returns: 1 added, 0 nothing changed since one of the ids is there already, 2 nothing changed since one has a tombstone
--- Cost: the records, twice; one SETRANGE per column and run of neighbouring slots
+-- ARGV: 1 wall (ms), 2 facts, 3 how many records, 4 first slot, from which on the records' bytes have their slots, 5.. id (8 bytes) and bytes of each record, then one run of cells for each column
+-- Returns: the next slot at the end, -1 nothing changed since one of the ids is there already, -2 nothing changed since one has a tombstone
+-- Cost: the records, once when their slots are right and else three times; one SETRANGE per column and run of neighbouring slots
 -- Uses: slots record log
-local ids = {}
-for i = 1, #ARGV[3], 8 do
-  ids[#ids + 1] = string.sub(ARGV[3], i, i + 7)
+local ids, n = {}, tonumber(ARGV[3])
+for i = 1, n do
+  ids[i] = ARGV[3 + 2 * i]
 end
 local there = redis.call('HMGET', KEYS[1], unpack(ids))
-for i = 1, #ids do
+for i = 1, n do
   if there[i] then
-    return 0
+    return -1
   end
 end
 if redis.call('EXISTS', KEYS[7]) == 1 then
   local tombs = redis.call('HMGET', KEYS[7], unpack(ids))
-  for i = 1, #ids do
+  for i = 1, n do
     if tombs[i] then
-      return 2
+      return -2
     end
   end
 end
-local slots = take_slots(KEYS[6], KEYS[2], #ids)
-local fields = {}
-for i, id in ipairs(ids) do
-  fields[2 * i - 1] = id
-  fields[2 * i] = '\1\0\0\0\0\0\0\0' .. slot_bytes(slots[i]) .. '\0\0\0\0\0\0\0\0\0\0' .. ARGV[3 + i]
-end
-redis.call('HSET', KEYS[1], unpack(fields))
+local slots, next_slot = take_slots(KEYS[6], KEYS[2], n)
 local runs = runs_of(slots) -- one, when no slot was free
-set_runs(KEYS[2], runs, ARGV[3])
-set_runs(KEYS[3], runs, string.rep(live_cell, #ids))
-for i = 8, #KEYS do
-  set_runs(KEYS[i], runs, ARGV[i - 4 + #ids])
+if #runs == 1 and slots[1] == tonumber(ARGV[4]) then
+  redis.call('HSET', KEYS[1], unpack(ARGV, 5, 4 + 2 * n))
+else
+  local fields = {}
+  for i, id in ipairs(ids) do
+    local record = ARGV[4 + 2 * i]
+    fields[2 * i - 1] = id
+    fields[2 * i] = string.sub(record, 1, 8) .. slot_bytes(slots[i]) .. string.sub(record, 13)
+  end
+  redis.call('HSET', KEYS[1], unpack(fields))
 end
-redis.call('HINCRBY', KEYS[4], 'live', #ids)
-log_event(KEYS[5], ARGV[1], 'create', ARGV[3], ARGV[2], '')
-return 1
+local packed = table.concat(ids)
+set_runs(KEYS[2], runs, packed)
+set_runs(KEYS[3], runs, string.rep(live_cell, n))
+for i = 8, #KEYS do
+  set_runs(KEYS[i], runs, ARGV[i - 3 + 2 * n])
+end
+redis.call('HINCRBY', KEYS[4], 'live', n)
+log_event(KEYS[5], ARGV[1], 'create', packed, ARGV[2], '')
+return next_slot

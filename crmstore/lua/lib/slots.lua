@@ -1,5 +1,5 @@
 -- take_slots(free, ids, n) is n slots for new records: those on the list of free slots first, then new ones at the end
--- of the ids column. A slot on the list that is in use all the same (doctor reports that) is dropped from it, not given.
+-- of the ids column; and the first slot behind all that are in use then. A slot on the list that is in use all the same (doctor reports that) is dropped from it, not given.
 local function take_slots(free, ids, n)
   local slots, given = {}, {}
   local size = redis.call('STRLEN', ids)
@@ -20,7 +20,7 @@ local function take_slots(free, ids, n)
     slots[i] = next_slot
     next_slot = next_slot + 1
   end
-  return slots
+  return slots, next_slot
 end
 
 -- runs_of(slots) is the stretches of neighbouring slots, so that they are looked for once and not for each column:
@@ -38,6 +38,10 @@ end
 
 -- set_runs(key, runs, cells) sets the column's cells of all slots in runs, one command for each run.
 local function set_runs(key, runs, cells)
+  if #runs == 1 then
+    redis.call('SETRANGE', key, 8 * runs[1][1], cells)
+    return
+  end
   for _, run in ipairs(runs) do
     redis.call('SETRANGE', key, 8 * run[1], string.sub(cells, 8 * run[2] - 7, 8 * run[3]))
   end

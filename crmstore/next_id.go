@@ -1,0 +1,35 @@
+package crmstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+
+	"github.com/redis/go-redis/v9"
+)
+
+var scriptTakeIDs = mustScript("take_ids")
+
+// takeIDs takes a block of n ids above given and all that were taken or given before; it returns the last one.
+func (s *Store) takeIDs(ctx context.Context, o ObjectType, n int, given ID) (last ID, err error) {
+	reply, err := s.run(ctx, scriptTakeIDs, []string{s.keyNextID(o)}, n, given.String())
+	if err != nil {
+		return 0, fmt.Errorf("take ids of %s: %w", o.Plural(), err)
+	}
+	text, _ := reply.(string)
+	number, err := strconv.ParseUint(text, 10, 64)
+	if err != nil {
+		return 0, fmt.Errorf("take ids of %s: the counter is damaged: %w", o.Plural(), err)
+	}
+	return ID(number), nil
+}
+
+// highestID is the highest id that was ever given to a record of the type, or brought along by one.
+func (s *Store) highestID(ctx context.Context, o ObjectType) (ID, error) {
+	highest, err := s.rdb.Get(ctx, s.keyNextID(o)).Uint64()
+	if err != nil && !errors.Is(err, redis.Nil) {
+		return 0, fmt.Errorf("read the highest id of %s: %w", o.Plural(), s.trouble(err))
+	}
+	return ID(highest), nil
+}
