@@ -3,6 +3,7 @@ package crmstore
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -44,12 +45,16 @@ func (w *writer) addressOf(r *Record) string {
 	return normalAddress(r.Value(w.email.Number).Text())
 }
 
-// wantedAddress is the address that the changes assign, and whether they assign one (or clear it) at all.
-func (w *writer) wantedAddress(changes []change) (wanted string, sets bool) {
+// wantedAddress is the address that an upsert assigns, and whether it assigns one (or clears it) at all.
+func (w *writer) wantedAddress(want *wants) (wanted string, sets bool) {
 	if w.email == nil {
 		return "", false
 	}
-	for _, c := range changes {
+	if want.packed != nil {
+		text, sets := want.packed.find(w.email)
+		return normalAddress(text), sets
+	}
+	for _, c := range want.changes {
 		if c.property == w.email {
 			return normalAddress(c.value.Text()), true
 		}
@@ -57,49 +62,53 @@ func (w *writer) wantedAddress(changes []change) (wanted string, sets bool) {
 	return "", false
 }
 
-// prepareAddresses finds out who holds the addresses that upserts assign. A hopeful round asks for few of them: a record
-// that was read holds its own, and what a new record wants is free.
+// assignedAddress is the address that an upsert assigns last, before it is checked; "" = none.
+func (w *writer) assignedAddress(u *Upsert) string {
+	if u.packed.schema != nil {
+		text, _ := u.packed.find(w.email)
+		return normalAddress(text)
+	}
+	for _, a := range slices.Backward(u.Set) {
+		if a.Property == w.email.Number {
+			return normalAddress(a.Value.Text())
+		}
+	}
+	return ""
+}
+
+// prepareAddresses finds out who holds the addresses that upserts assign. A hopeful round asks for few of them: records
+// that were read hold their own, and what a new record wants besides is free.
 func (r *round) prepareAddresses(ctx context.Context, todo []int) error {
 	r.addresses = make(map[string]*address, len(todo))
-	var ask []string
-	var known []assigned
+	var ask, known []string
 	for _, i := range todo {
 		u := &r.batch[i]
-		d := r.byID[u.ID]
-		for _, a := range u.Set {
-			if a.Property != r.email.Number {
-				continue
-			}
-			text := normalAddress(a.Value.Text())
-			if r.hopeful && d != nil && (!d.exists || d.address == text) {
-				known = append(known, assigned{text, d})
-			} else {
-				ask = append(ask, text)
-			}
+		text := r.assignedAddress(u)
+		if text == "" {
+			continue
+		}
+		if d := r.byID[u.ID]; r.hopeful && d != nil && (!d.exists || d.address == text) {
+			known = append(known, text)
+		} else {
+			ask = append(ask, text)
 		}
 	}
 	if err := r.lookUp(ctx, ask); err != nil {
 		return err
 	}
+	holders := make(map[string]*draft, len(r.live))
+	for _, d := range r.live {
+		holders[d.address] = d
+	}
 	all, places := make([]address, len(known)), r.store.placer(r.partitions)
-	for i, k := range known {
-		if k.text == "" || r.addresses[k.text] != nil {
-			continue
+	for i, text := range known {
+		if r.addresses[text] == nil {
+			d := holders[text]
+			all[i] = address{text: text, place: places.place(text), holder: d, now: d}
+			r.addresses[text] = &all[i]
 		}
-		one := &all[i]
-		one.text, one.place = k.text, places.place(k.text)
-		if k.draft.exists {
-			one.holder, one.now = k.draft, k.draft
-		}
-		r.addresses[k.text] = one
 	}
 	return nil
-}
-
-// assigned is an address that an upsert assigns to a record.
-type assigned struct {
-	text  string
-	draft *draft
 }
 
 // lookUp finds out who holds the normalised addresses; empty ones are passed over.

@@ -19,6 +19,8 @@ type Assignment struct {
 type Upsert struct {
 	ID  ID
 	Set []Assignment
+
+	packed packedSet // instead of Set, see Packer
 }
 
 // WriteOutcome says what became of one Upsert.

@@ -73,3 +73,21 @@ func TestWriteHopes(t *testing.T) {
 		}
 	})
 }
+
+// What a later upsert of the same batch sets free was not free for an earlier one.
+func TestWriteHopes_InOrder(t *testing.T) {
+	t.Parallel()
+	both(t, func(t *testing.T, o storetest.Options) {
+		d := newDesk(t, o)
+		d.write(crmstore.UpsertAny, noon, d.up(1, "email", "a@x.org"))
+		d.wantResults(d.write(crmstore.UpsertAny, noon, d.up(5, "email", "a@x.org"), d.up(1, "email", "b@x.org")),
+			"refused 5: e-mail a@x.org belongs to contact 1", "updated 1")
+		d.wantResults(d.write(crmstore.UpsertAny, noon, d.up(6, "email", "b@x.org"), d.up(0, "email", "b@x.org", "firstname", "Ann"), d.up(1, "email", nil)),
+			"refused 6: e-mail b@x.org belongs to contact 1", "updated 1", "updated 1")
+		d.wantResults(d.write(crmstore.UpsertAny, noon, d.up(1, "email", "c@x.org"), d.up(7, "email", "b@x.org"), d.up(1, "email", "b@x.org")),
+			"updated 1", "created 7", "refused 1: e-mail b@x.org belongs to contact 7")
+		if found := d.doctor(false); len(found) != 0 {
+			t.Errorf("doctor finds %v", found)
+		}
+	})
+}

@@ -47,12 +47,12 @@ type round struct {
 	planned   int  // of the upserts given, those that were planned; the rest must wait for the round's writes
 	waits     bool // the next upsert needs an address that another process is just taking
 	byID      map[ID]*draft
+	live      []*draft // those that were read with an address
 	made      []*draft // new records without an id yet
 	dirty     []*draft
 	addresses map[string]*address
-	changes   []change      // scratch space
-	scratch   []byte        // likewise
-	block     []byte        // see keep
+	changes   []change // scratch space
+	records   recordBlock
 	refusals  []takenByMade // refusals in favour of a record that has no id yet
 }
 
@@ -140,7 +140,9 @@ func (r *round) load(ctx context.Context, ids []ID) error {
 			}
 			if d.stored != nil {
 				d.fields = view(d.stored.fields)
-				d.address = r.addressOf(d.stored)
+				if d.address = r.addressOf(d.stored); d.address != "" {
+					r.live = append(r.live, d)
+				}
 			}
 		}
 		return nil
@@ -155,13 +157,12 @@ func (r *round) apply(i int) bool {
 		r.refuse(i, 0, fmt.Errorf("record id %d: want at most %d", u.ID, MaxID))
 		return true
 	}
-	changes, err := checkSet(r.changes, r.schema, u.Set)
+	want, err := r.read(u)
 	if err != nil {
 		r.refuse(i, u.ID, err)
 		return true
 	}
-	r.changes = changes[:0]
-	wanted, sets := r.wantedAddress(changes)
+	wanted, sets := r.wantedAddress(&want)
 	d := r.byID[u.ID]
 	if u.ID == 0 && wanted != "" {
 		a := r.addresses[wanted]
@@ -192,7 +193,7 @@ func (r *round) apply(i int) bool {
 			return r.results[i].Outcome == Refused
 		}
 	}
-	r.change(i, d, changes)
+	r.change(i, d, &want)
 	return true
 }
 
@@ -237,29 +238,29 @@ func (r *round) move(i int, d *draft, wanted string) bool {
 		}
 		a.now = d
 	}
-	if old := r.addresses[d.address]; old != nil && old != a {
+	if old := r.addresses[d.address]; old != nil && old != a && old.now == d {
 		old.now = nil
 	}
 	d.address, d.claim = wanted, a
 	return true
 }
 
-// change applies checked changes to a draft that may be written to.
-func (r *round) change(i int, d *draft, changes []change) {
+// change applies what an upsert wants to a draft that may be written to.
+func (r *round) change(i int, d *draft, want *wants) {
 	outcome := Updated
 	if !d.exists {
 		outcome = Created
-		r.set(d, nil, r.withDates(changes))
+		r.set(d, r.newRecord(r.start(), want))
 		d.exists = true
 		if d.id == 0 {
 			r.made = append(r.made, d)
 		}
 	} else {
-		fields := mergeFields(make([]byte, 0, len(d.fields)+32), d.fields, changes)
+		fields := mergeFields(make([]byte, 0, len(d.fields)+32), d.fields, want.all(r))
 		if bytes.Equal(fields, d.fields) {
 			outcome = Unchanged
 		} else {
-			r.set(d, fields, []change{{r.modified, r.now}})
+			r.set(d, mergeFields(r.start(), fields, []change{{r.modified, r.now}}))
 		}
 	}
 	r.results[i] = WriteResult{ID: d.id, Outcome: outcome}
@@ -270,27 +271,16 @@ func (r *round) change(i int, d *draft, changes []change) {
 	}
 }
 
-// blockSize is how many bytes of records share one allocation.
-const blockSize = 64 << 10
-
-// set gives the draft the fields of old with the changes applied.
-func (r *round) set(d *draft, old []byte, changes []change) {
-	d.record = r.keep(mergeFields(append(r.scratch[:0], noHeader[:]...), old, changes))
-	d.fields = d.record[headerSize:]
-}
-
 // noHeader is room for a header.
 var noHeader [headerSize]byte
 
-// keep copies a record out of the scratch space, which it was made in, so that it costs no allocation of its own.
-func (r *round) keep(record []byte) []byte {
-	r.scratch = record[:0]
-	if cap(r.block)-len(r.block) < len(record) {
-		r.block = make([]byte, 0, max(blockSize, len(record)))
-	}
-	start := len(r.block)
-	r.block = append(r.block, record...)
-	return r.block[start:len(r.block):len(r.block)]
+// start is where a record is made: scratch space with room for a header in it.
+func (r *round) start() []byte { return append(r.records.scratch[:0], noHeader[:]...) }
+
+// set gives the draft a record that was made there.
+func (r *round) set(d *draft, record []byte) {
+	d.record = r.records.keep(record)
+	d.fields = d.record[headerSize:]
 }
 
 // withDates adds the dates that the store sets on a new record.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"unicode/utf8"
+	"unsafe"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
 )
@@ -13,7 +14,7 @@ import (
 type entry struct {
 	upsert crmstore.Upsert
 	line   int
-	email  string // normalised; "" = none
+	email  string // normalised, good until the next row; "" = none
 }
 
 // converter turns rows into entries. It is not safe for concurrent use.
@@ -23,8 +24,10 @@ type converter struct {
 	mode  crmstore.WriteMode
 	utf16 bool // U+FFFD stands for something that was not text
 
-	// Assignments of many entries share one block, so that a record costs no allocation of its own for them.
-	block []crmstore.Assignment
+	// With a packer, entries are packed. Without one, in a dry run, assignments of many entries share one block, so that
+	// a record costs no allocation of its own for them.
+	packer *crmstore.Packer
+	block  []crmstore.Assignment
 }
 
 // blockSize is how many assignments share one allocation.
@@ -100,10 +103,13 @@ func (c *converter) cellAt(r *row, is func(string) bool) int {
 
 // cells reads every cell, so that one look at the report shows all that is wrong with a line.
 func (c *converter) cells(r *row, found *findings) (entry, bool) {
+	if c.packer != nil {
+		c.block = c.block[:0]
+	}
 	if cap(c.block)-len(c.block) < len(c.columns) {
 		c.block = make([]crmstore.Assignment, 0, max(blockSize, len(c.columns)))
 	}
-	start, text, ok := len(c.block), r.text(), true
+	start, text, ok := len(c.block), c.text(r), true
 	e := entry{line: r.line}
 	for i := range c.columns {
 		col := &c.columns[i]
@@ -139,7 +145,23 @@ func (c *converter) cells(r *row, found *findings) (entry, bool) {
 		return e, false
 	}
 	e.upsert.Set = c.block[start:len(c.block):len(c.block)]
+	if c.packer == nil {
+		return e, true
+	}
+	var err error
+	if e.upsert, err = c.packer.Pack(e.upsert); err != nil {
+		found.add(Finding{Code: StoreRefused, Line: r.line, Message: err.Error()})
+		return e, false
+	}
 	return e, true
+}
+
+// text is the text of a row. What is packed is copied anyway, so it may share the memory of the row until the next.
+func (c *converter) text(r *row) string {
+	if c.packer == nil {
+		return r.text()
+	}
+	return unsafe.String(unsafe.SliceData(r.data), len(r.data))
 }
 
 func parseID(s string) (crmstore.ID, *problem) {

@@ -96,6 +96,9 @@ func (im *importer) open(r io.Reader) (*reader, *layout, error) {
 		rows: rows, bytes: bytes, keep: im.o.MaxFindings,
 		conv: converter{layout: l, reading: reading{im.o.DateOrder, im.o.Zone}, mode: im.o.Mode, utf16: utf16},
 	}
+	if !im.o.DryRun {
+		rd.conv.packer = crmstore.NewPacker(im.schema)
+	}
 	if !im.o.AllowDuplicates {
 		rd.seen = newSeen()
 	}
