@@ -14,6 +14,7 @@ CONTACTS ?= 1000000
 ROUNDS ?= 5
 RECORDS ?= 100000
 SEED ?=
+CHAOS_ROUNDS ?= 200
 ONLY ?=
 BENCHFLAGS ?=
 OLD ?= main
@@ -48,6 +49,11 @@ test: ## Run all tests; first installs redis-server where it is missing
 .PHONY: soak
 soak: ## Records of all types through every operation, with crashes, against a plain model: RECORDS (100,000), SEED (random)
 	@MIXED_RECORDS=$(RECORDS) MIXED_SEED=$(SEED) go test -count=1 -timeout 1h -run '^TestMixed$$' -v ./crmstore
+
+.PHONY: chaos
+chaos: ## Daemons that are killed and frozen, with a server that is, for CHAOS_ROUNDS (200) with each of two settings of Redis; SEED (random)
+	@.make/setup.sh
+	@for fsync in always everysec; do CHAOS_FSYNC=$$fsync CHAOS_ROUNDS=$(CHAOS_ROUNDS) CHAOS_SEED=$(SEED) go test -count=1 -timeout 2h -run '^TestChaos$$' -v ./cmd/workflow; done
 
 .PHONY: lint
 lint: ## Check style and common mistakes with golangci-lint (the first time builds it: about 2 minutes)

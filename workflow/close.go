@@ -73,7 +73,12 @@ func (p *pass) end(ctx context.Context, err error) (crmstore.Run, error) {
 
 // finish saves the run in its new state, with exact totals and without an owner.
 func (p *pass) finish(ctx context.Context, e ending) (crmstore.Run, error) {
-	totals, err := p.r.tally(ctx, p.saved())
+	totals, err := crmstore.Totals{}, error(nil)
+	if e.state == crmstore.RunDone && p.sum != nil {
+		totals = *p.sum
+	} else {
+		totals, err = p.r.tally(ctx, p.saved())
+	}
 	if err == nil && e.state == crmstore.RunDone {
 		err = complete(totals)
 	}
@@ -104,6 +109,15 @@ func (p *pass) finish(ctx context.Context, e ending) (crmstore.Run, error) {
 	}
 	p.report(ctx, run, e.cause)
 	return run, e.cause
+}
+
+// sumUp counts what the run did. It is a stage's work, so that trouble with the store is waited for like any other.
+func (p *pass) sumUp(ctx context.Context) error {
+	totals, err := p.r.tally(ctx, p.saved())
+	if err == nil {
+		p.sum = &totals
+	}
+	return err
 }
 
 // complete is an error unless every match has an outcome.

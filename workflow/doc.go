@@ -23,6 +23,9 @@
 //     again before each round of batches.
 //  4. close: totals are summed over the partitions, so that any number of crashes gives the same totals.
 //
+// A large run's third stage is cut into ranges, which other processes help to carry out ([Runner.Help]). Who carries the run
+// takes those that nobody takes or whose owner fell silent, and closes the run.
+//
 // A run is running, then done, held, failed or cancelled. A held run goes on with [Runner.Approve] or ends
 // with [Runner.Cancel]. A failed or interrupted run goes on where it stopped with [Runner.Resume].
 // [Runner.Undo] restores all that an ended run deleted.

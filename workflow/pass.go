@@ -47,10 +47,11 @@ type pass struct {
 	matcher *triggers.Matcher // set by load; actors have clones
 
 	began   time.Time
-	counted crmstore.Totals // what earlier passes deleted, and counted in metrics
-	again   bool            // a stage is carried out again after trouble
-	helping bool            // another process carries the run; this one carries out some of its ranges
-	ranges  *spread         // of a large run; see spread
+	counted crmstore.Totals  // what earlier passes deleted, and counted in metrics
+	again   bool             // a stage is carried out again after trouble
+	helping bool             // another process carries the run; this one carries out some of its ranges
+	ranges  *spread          // of a large run; see spread
+	sum     *crmstore.Totals // what the run did, once it has closed
 
 	acted struct { // for progress, which is told by one goroutine at a time
 		sync.Mutex
@@ -253,7 +254,7 @@ func (p *pass) remaining(ctx context.Context) error {
 		case stageAct:
 			err = p.act(ctx)
 		case stageClose:
-			return nil
+			return p.sumUp(ctx)
 		default:
 			err = fmt.Errorf("run %s is in stage %q, which this program does not know", p.id, stage)
 		}
