@@ -65,9 +65,17 @@ type Run struct {
 	Owner      string     `json:"owner,omitempty"` // the process that carries it
 	Beat       time.Time  `json:"beat"`            // the owner's last sign of life
 	Fence      uint64     `json:"fence"`           // the owner's number; see NextFence
+	Progress   Progress   `json:"progress,omitzero"`
 	Totals
 	Undone  int    `json:"undone,omitempty"` // restored by undo
 	Version uint64 `json:"-"`
+}
+
+// Progress is how far the stage of a run was that is under way, at the owner's last sign of life; zero when it is not
+// known, as in the first seconds, or over.
+type Progress struct {
+	Done int64 `json:"done"` // while it evaluates: partitions; while it acts: matches that have an outcome, by whomever
+	Of   int64 `json:"of"`   // of so many
 }
 
 // Totals count what a run did.

@@ -70,7 +70,9 @@ func (p *pass) act(ctx context.Context) error {
 
 // actAll carries out what is not done: a large run together with others, a small one alone.
 func (p *pass) actAll(ctx context.Context, partitions int) error {
+	p.acted.Lock()
 	p.acted.n, p.acted.others = 0, 0
+	p.acted.Unlock()
 	if p.spreads() {
 		return p.spread().carryOut(ctx, partitions)
 	}
@@ -185,25 +187,28 @@ func (p *actor) tell(news int) {
 
 // tell says how far the run is.
 func (p *pass) tell(news int) {
+	total := enrolling(p.saved().Totals)
 	p.acted.Lock()
 	defer p.acted.Unlock()
 	p.acted.n += int64(news)
-	p.tellProgress()
+	p.tellProgress(total)
 }
 
 // tellOthers says how far others are with their ranges of the run.
 func (p *pass) tellOthers(settled int64) {
+	total := enrolling(p.saved().Totals)
 	p.acted.Lock()
 	defer p.acted.Unlock()
 	if p.acted.others != settled {
 		p.acted.others = settled
-		p.tellProgress()
+		p.tellProgress(total)
 	}
 }
 
-func (p *pass) tellProgress() {
+// tellProgress needs the lock of acted, under which nobody asks for the run: a sign of life takes them the other way round.
+func (p *pass) tellProgress(total int64) {
 	if p.r.Progress != nil {
-		p.r.Progress(stageAct, p.acted.n+p.acted.others, enrolling(p.saved().Totals))
+		p.r.Progress(stageAct, p.acted.n+p.acted.others, total)
 	}
 }
 

@@ -86,7 +86,7 @@ func (p *pass) finish(ctx context.Context, e ending) (crmstore.Run, error) {
 		e = ending{state: crmstore.RunFailed, reason: err.Error(), cause: fmt.Errorf("run %s: %w", p.id, err)}
 	}
 	saveErr := p.update(ctx, func(run *crmstore.Run) {
-		run.State, run.Reason, run.Owner = e.state, e.reason, ""
+		run.State, run.Reason, run.Owner, run.Progress = e.state, e.reason, "", crmstore.Progress{}
 		if err == nil {
 			run.Totals = totals
 		}

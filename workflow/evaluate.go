@@ -45,15 +45,14 @@ func (p *pass) look(ctx context.Context) (totals crmstore.Totals, err error) {
 		}
 		return nil
 	}
-	progress := p.r.stageProgress(stageEvaluate)
 	if p.member != nil && !restarted {
-		err := p.member.evaluate(ctx, p.acting, &look{def: p.def, now: p.saved().Now, progress: progress, found: save})
+		err := p.member.evaluate(ctx, p.acting, &look{def: p.def, now: p.saved().Now, progress: p.looked, found: save})
 		if !errors.Is(err, errAlone) {
 			return totals, err
 		}
 		totals, restarted = crmstore.Totals{}, true // what was saved until then is taken away
 	}
-	err = sweep{store: p.acting, def: p.def, now: p.saved().Now, progress: progress}.run(ctx, save)
+	err = sweep{store: p.acting, def: p.def, now: p.saved().Now, progress: p.looked}.run(ctx, save)
 	return totals, err
 }
 

@@ -57,6 +57,8 @@ type pass struct {
 		sync.Mutex
 		n      int64 // matches that have an outcome
 		others int64 // the same, of ranges that other processes have
+
+		looked, of int64 // partitions of an evaluation
 	}
 
 	mu  sync.Mutex   // guards run, and keeps saves apart
@@ -118,7 +120,7 @@ func (p *pass) beat(ctx context.Context, stop context.CancelCauseFunc) {
 		case <-ticker.C:
 		}
 		var lost *lostError
-		if err := p.update(ctx, func(*crmstore.Run) {}); errors.As(err, &lost) {
+		if err := p.update(ctx, func(run *crmstore.Run) { run.Progress = p.howFar(run.Stage) }); errors.As(err, &lost) {
 			stop(err)
 			return
 		}
@@ -164,6 +166,33 @@ func (p *pass) update(ctx context.Context, change func(*crmstore.Run)) error {
 		p.run = now
 	}
 	return fmt.Errorf("save run %s: %w", p.id, crmstore.ErrConflict)
+}
+
+// howFar is how far the stage is.
+func (p *pass) howFar(stage string) crmstore.Progress {
+	total := int64(0)
+	if stage == stageAct {
+		total = enrolling(p.run.Totals) // update holds the lock
+	}
+	p.acted.Lock()
+	defer p.acted.Unlock()
+	switch stage {
+	case stageEvaluate:
+		return crmstore.Progress{Done: p.acted.looked, Of: p.acted.of}
+	case stageAct:
+		return crmstore.Progress{Done: p.acted.n + p.acted.others, Of: total}
+	}
+	return crmstore.Progress{}
+}
+
+// looked says how far the evaluation is.
+func (p *pass) looked(done, of int64) {
+	p.acted.Lock()
+	p.acted.looked, p.acted.of = done, of
+	p.acted.Unlock()
+	if p.r.Progress != nil {
+		p.r.Progress(stageEvaluate, done, of)
+	}
 }
 
 // check is a *lostError unless the run as it stands in the store is still this pass's, or acts and may be helped.

@@ -32,6 +32,8 @@ type daemonDocument struct {
 	crmstore.Daemon
 	State string   `json:"state"` // working, stopping or silent
 	Runs  []string `json:"runs"`  // that it carries
+
+	doing []string // the same, with how far they are
 }
 
 func (s *session) showDaemons(ctx context.Context, store *crmstore.Store) error {
@@ -55,6 +57,7 @@ func (s *session) showDaemons(ctx context.Context, store *crmstore.Store) error 
 		for _, r := range runs {
 			if r.Owner == d.Name {
 				doc.Runs = append(doc.Runs, r.ID)
+				doc.doing = append(doc.doing, strings.TrimSuffix(r.ID+" "+soFar(r), " "))
 			}
 		}
 		docs = append(docs, doc)
@@ -68,7 +71,7 @@ func (s *session) showDaemons(ctx context.Context, store *crmstore.Store) error 
 			{head: "host"}, {head: "process", right: true}, {head: "state"}, {head: "since"}, {head: "last seen"}, {head: "version"}, {head: "doing", flex: true},
 		}}
 		for _, d := range docs {
-			doing := strings.Join(d.Runs, ", ")
+			doing := strings.Join(d.doing, ", ")
 			if doing == "" {
 				doing = "waits"
 			}

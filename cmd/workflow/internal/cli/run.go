@@ -156,9 +156,16 @@ func (s *session) emitRun(run crmstore.Run, err error) error {
 		return said(exitFailed)
 	case err != nil:
 		return failedf("when the cause is gone, go on where it stopped: workflow resume "+run.ID, "%v", err)
-	case run.State == crmstore.RunFailed:
+	}
+	return endCode(run)
+}
+
+// endCode is the exit code of how a run ended, which was said.
+func endCode(run crmstore.Run) error {
+	switch run.State {
+	case crmstore.RunFailed:
 		return said(exitFailed)
-	case run.State == crmstore.RunHeld, run.State == crmstore.RunCancelled:
+	case crmstore.RunHeld, crmstore.RunCancelled:
 		return said(exitRefused)
 	}
 	return nil

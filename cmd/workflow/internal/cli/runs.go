@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -20,9 +21,10 @@ var runStates = []string{
 func (s *session) runsCommand() *cobra.Command {
 	var filter crmstore.RunFilter
 	var state string
+	var watch bool
 	cmd := &cobra.Command{
-		Use: "runs [RUN] [--workflow NAME] [--by-hand] [--state STATE] [--limit N]", Short: "past and present runs; or all about one",
-		Example:           "  workflow runs --state held\n  workflow runs stale-leads@2026-11-23T03:00:00Z",
+		Use: "runs [RUN] [--watch] [--workflow NAME] [--by-hand] [--state STATE] [--limit N]", Short: "past and present runs; or all about one",
+		Example:           "  workflow runs --state held\n  workflow runs stale-leads@2026-11-23T03:00:00Z\n  workflow runs stale-leads@2026-11-23T03:00:00Z --watch",
 		Args:              args(0, 1, "the id of a run, or nothing"),
 		ValidArgsFunction: s.completeRuns(),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -32,9 +34,15 @@ func (s *session) runsCommand() *cobra.Command {
 			if filter.State = crmstore.RunState(state); state != "" && !slices.Contains(runStates, state) {
 				return usagef("one of: running, held, done, failed, cancelled", "--state %q is not known", state)
 			}
+			if watch && len(args) == 0 {
+				return usagef("name the run, as in: workflow runs RUN --watch", "--watch is for one run")
+			}
 			store, err := s.open(cmd.Context())
 			if err != nil {
 				return err
+			}
+			if len(args) == 1 && watch {
+				return s.watch(cmd.Context(), store, args[0])
 			}
 			if len(args) == 1 {
 				return s.showOneRun(cmd.Context(), store, args[0])
@@ -45,6 +53,7 @@ func (s *session) runsCommand() *cobra.Command {
 	cmd.Flags().StringVar(&filter.Workflow, "workflow", "", "only runs of this workflow")
 	cmd.Flags().BoolVar(&filter.ByHand, "by-hand", false, "only deletions by hand")
 	cmd.Flags().StringVar(&state, "state", "", "only runs in this state: running, held, done, failed or cancelled")
+	cmd.Flags().BoolVar(&watch, "watch", false, "with RUN: show how far it is until it is over; the exit code says how it ended")
 	cmd.Flags().IntVar(&filter.Limit, "limit", 20, "at most so many runs")
 	_ = cmd.RegisterFlagCompletionFunc("workflow", s.completeWorkflows(false))
 	_ = cmd.RegisterFlagCompletionFunc("state", cobra.FixedCompletions(runStates, cobra.ShellCompDirectiveNoFileComp))
@@ -66,12 +75,14 @@ type runDocument struct {
 	FinishedAt *time.Time          `json:"finished_at,omitempty"`
 	LastSeen   time.Time           `json:"last_seen"`
 	Owner      string              `json:"owner,omitempty"`
+	Progress   crmstore.Progress   `json:"progress,omitzero"`
 }
 
 func newRunDocument(r crmstore.Run) runDocument {
 	doc := runDocument{
 		Report: workflow.NewReport(r), Kind: r.Kind, Object: r.Object, Selection: r.Selection, Why: r.Why, Scheduled: r.Scheduled, Stage: r.Stage, StartedBy: r.StartedBy,
 		ApprovedBy: r.ApprovedBy, StartedAt: r.StartedAt, LastSeen: r.Beat, Owner: r.Owner,
+		Progress: r.Progress,
 	}
 	if !r.FinishedAt.IsZero() {
 		doc.FinishedAt = &r.FinishedAt
@@ -97,9 +108,68 @@ func (s *session) showOneRun(ctx context.Context, store *crmstore.Store, id stri
 			[2]string{"approved by", run.ApprovedBy},
 			[2]string{"ended", stamp(run.FinishedAt)},
 			[2]string{"took", took(runTime(run))},
-			[2]string{"stage", run.Stage})...)
+			[2]string{"stage", run.Stage},
+			[2]string{"so far", soFar(run)},
+			[2]string{"carried by", carriedBy(run, s.now())})...)
 	})
 	return nil
+}
+
+// soFar is how far a run was that is under way, at its last sign of life.
+func soFar(run crmstore.Run) string {
+	p := run.Progress
+	if run.State != crmstore.RunRunning || p.Of == 0 {
+		return ""
+	}
+	if run.Stage == "evaluate" {
+		return fmt.Sprintf("looked into %s of %s partitions", count(p.Done), count(p.Of))
+	}
+	return fmt.Sprintf("acted on %s of %s, %s left", count(p.Done), count(p.Of), count(max(p.Of-p.Done, 0)))
+}
+
+// carriedBy is who carries a run that is under way, and whether anything is heard of them.
+func carriedBy(run crmstore.Run, now time.Time) string {
+	switch silent := now.Sub(run.Beat); {
+	case run.State != crmstore.RunRunning:
+		return ""
+	case run.Owner == "":
+		return "nobody; the next daemon goes on with it, or: workflow resume " + run.ID
+	case workflow.Silent(crmstore.Daemon{Beat: run.Beat}, now):
+		return fmt.Sprintf("%s, silent for %s: the next daemon takes it over, or: workflow resume %s", run.Owner, took(silent), run.ID)
+	default:
+		return fmt.Sprintf("%s, last seen %s", run.Owner, ago(run.Beat, now))
+	}
+}
+
+// watchEvery is how often a run that is watched is looked at.
+const watchEvery = time.Second
+
+// watch shows how far a run is, in place on a terminal, until it is over or held, and then all about it. The exit code is
+// what it would have been for whoever carried the run.
+func (s *session) watch(ctx context.Context, store *crmstore.Store, id string) error {
+	bar, pause := s.progress(), time.NewTicker(watchEvery)
+	defer pause.Stop()
+	for {
+		run, err := store.Run(ctx, id)
+		if err != nil {
+			bar.end()
+			return s.unknownRun(id, err)
+		}
+		if run.State != crmstore.RunRunning {
+			bar.end()
+			if err := s.showOneRun(ctx, store, id); err != nil {
+				return err
+			}
+			return endCode(run)
+		}
+		bar.update(run.Stage, run.Progress.Done, run.Progress.Of)
+		select {
+		case <-ctx.Done():
+			bar.end()
+			return ctx.Err()
+		case <-pause.C:
+		}
+	}
 }
 
 // whatFor is what a run carries out: a revision of a workflow, or what a deletion by hand was asked for.
@@ -154,7 +224,7 @@ func (s *session) showRuns(ctx context.Context, store *crmstore.Store, filter cr
 		}}
 		for _, r := range runs {
 			tb.add(ink(bold, r.ID), ink(stateInk(r.State), string(r.State)), txt(ago(r.StartedAt, s.now())), txt(r.StartedBy),
-				txt(count(r.Matched)), txt(count(r.Deleted)), txt(took(runTime(r))), txt(r.Reason))
+				txt(count(r.Matched)), txt(count(r.Deleted)), txt(took(runTime(r))), txt(cmp.Or(r.Reason, soFar(r))))
 		}
 		o.table(tb, 0)
 	})
