@@ -21,6 +21,7 @@ package crmstore
 //	crm:{account}:lists:<object>   hash    list → number, and after a blank an active list's expression; the empty name counts them
 //	crm:{account}:unlisted:<object> set    numbers of deleted lists whose bits are not removed from all partitions yet
 //	crm:{account}:id:<object>      string  highest record id so far
+//	crm:{account}:pace             hash    limit (w:<workflow>, or all) → when what it let through is paid for (ms); see pace.go
 //	crm:{account}:daemons          hash    daemon → its last sign of life (JSON)
 //	crm:{account}:outbox           hash    id of a mail → "<version> <JSON>"
 //	crm:{account}:outbox:queue     zset    mails that are not over → when a sender may take them (ms)
@@ -42,6 +43,7 @@ func (s *Store) keyRanges(run string) string      { return s.accountKey("run:" +
 func (s *Store) keyRuns() string                  { return s.accountKey("runs") }
 func (s *Store) keyRunsOf(workflow string) string { return s.accountKey("runs:" + workflow) }
 func (s *Store) keyActive() string                { return s.accountKey("active") }
+func (s *Store) keyPace() string                  { return s.accountKey("pace") }
 func (s *Store) keyDaemons() string               { return s.accountKey("daemons") }
 func (s *Store) keyOutbox() string                { return s.accountKey("outbox") }
 func (s *Store) keyOutboxQueue() string           { return s.accountKey("outbox:queue") }

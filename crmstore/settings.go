@@ -20,6 +20,7 @@ const (
 	SettingMailTLS   = "smtp_tls"
 	SettingMailUser  = "smtp_user"
 	SettingMailFrom  = "smtp_from"
+	SettingDeletions = "deletions_per_second"
 )
 
 // Setting is one of the account's settings.
@@ -51,6 +52,10 @@ func settingKinds() []settingKind {
 		},
 		{SettingMailUser, "", "login at the SMTP server; its password is in WORKFLOW_SMTP_PASSWORD and never stored", "printable text up to 320 bytes", validLogin},
 		{SettingMailFrom, "", "sender of the mails", "an address such as crm@example.com, or Name <crm@example.com>", validSender},
+		{
+			SettingDeletions, "", "records per second that all runs and deletions by hand together may delete; by default as many as they can",
+			fmt.Sprintf("1 to %d", MostPerSecond), numberUpTo(MostPerSecond),
+		},
 	}
 }
 

@@ -59,6 +59,7 @@ func TestSetSettingRefuses(t *testing.T) {
 		crmstore.SettingAuditDays: {"0", "-1", "36501", "1.5", " 7", "+7", "007", "x"},
 		crmstore.SettingMailPort:  {"0", "65536", "smtp"},
 		crmstore.SettingMailTLS:   {"STARTTLS", "ssl"},
+		crmstore.SettingDeletions: {"0", "-5", "0.5", "1000001", "10/s", "none"},
 		crmstore.SettingMailHost:  {"a b", "a:25", "a\r\nb", "-a", "a..b", strings.Repeat("a", 254), "http://a"},
 		crmstore.SettingMailUser:  {"a\r\nb", " a", "a\x00"},
 		crmstore.SettingMailFrom:  {"nobody", "a@b, c@d", "a@b\r\nBcc: c@d"},

@@ -13,7 +13,7 @@ import (
 func (s *session) accountSet() *cobra.Command {
 	var unset bool
 	cmd := &cobra.Command{
-		Use: "set KEY [VALUE]", Short: "change a setting: how long history is kept, the mail server",
+		Use: "set KEY [VALUE]", Short: "change a setting: how long history is kept, the mail server, how fast records are deleted",
 		Long: "set gives a setting a value; --unset, or an empty value, brings its default back. For super admins; the audit log has\n" +
 			"what was before and after. The settings, and what they are now: workflow account show. The mail server's password is\n" +
 			"not among them: it is in " + mailPassword + " where mail is sent from.",
