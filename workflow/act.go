@@ -89,12 +89,12 @@ func (p *actor) actRange(ctx context.Context, from, to int) error {
 		return fmt.Errorf("act on partitions %d to %d: %w", from, to-1, err)
 	}
 	for len(parts) > 0 {
-		acting, err := p.mayGoOn(ctx)
+		acting, n, err := p.turn(ctx, openMatches(parts))
 		if err != nil {
 			return err
 		}
 		whole := context.WithoutCancel(ctx)
-		if err := p.round(whole, acting, parts); err != nil {
+		if err := p.round(whole, acting, parts, n); err != nil {
 			return fmt.Errorf("act on partitions %d to %d: %w", from, to-1, err)
 		}
 		if parts, err = p.settle(whole, parts); err != nil {
@@ -212,15 +212,18 @@ func (p *pass) tellProgress(total int64) {
 	}
 }
 
-// round reads and tests the next batch of every partition, and hands those that still match to the actions.
-func (p *actor) round(ctx context.Context, acting *crmstore.Store, parts []*part) error {
+// round reads and tests the next batch of every partition, n records in all, and hands those that still match to the actions.
+func (p *actor) round(ctx context.Context, acting *crmstore.Store, parts []*part, n int) error {
 	byNumber := make(map[int]*part, len(parts))
 	want := make([]crmstore.PartitionIDs, 0, len(parts))
 	for _, part := range parts {
+		take := min(len(part.open), batchRecords, n)
+		if n -= take; take == 0 {
+			break
+		}
 		byNumber[part.Partition] = part
-		n := min(len(part.open), batchRecords)
-		want = append(want, crmstore.PartitionIDs{Partition: part.Partition, IDs: part.open[:n:n]})
-		part.open = part.open[n:]
+		want = append(want, crmstore.PartitionIDs{Partition: part.Partition, IDs: part.open[:take:take]})
+		part.open = part.open[take:]
 	}
 	var batches []actions.Batch
 	err := p.matcher.Test(ctx, acting, p.def.Object, want, func(n int, recs []*crmstore.Record, verdicts []triggers.Verdict) error {

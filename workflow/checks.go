@@ -141,6 +141,15 @@ func (l *loader) checkLimits() {
 			l.add(about(v.text, diag.NoLimit, "at 100 percent, every record may be deleted in one run", "write the largest share that you expect"))
 		}
 	}
+	if v, ok := l.values["limits.max_per_second"]; ok {
+		l.def.Limits.MaxPerSecond = int(min(v.number, crmstore.MostPerSecond))
+		switch {
+		case v.number < 1:
+			l.add(about(v.text, diag.BadMaxPerSecond, fmt.Sprintf("max_per_second is %s; it is at least 1", shown(v.text.Value)), "to delete as fast as it goes, leave the key out"))
+		case v.number > crmstore.MostPerSecond:
+			l.add(about(v.text, diag.BadMaxPerSecond, fmt.Sprintf("max_per_second is %s; it is at most 1,000,000", shown(v.text.Value)), ""))
+		}
+	}
 }
 
 // checkObject takes over the object type; "" when it is missing or wrong.

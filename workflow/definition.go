@@ -37,10 +37,11 @@ const (
 	MissedSkip Missed = "skip" // wait for the next slot
 )
 
-// Limits hold a run that would delete more than expected.
+// Limits hold a run that would delete more than expected, and slow it down.
 type Limits struct {
 	MaxDeletions int     // records per run, at least 1
 	MaxPercent   float64 // of the live records, over 0 and at most 100
+	MaxPerSecond int     // records that may be deleted in a second; 0 = as many as can be
 }
 
 // The limits of a file that does not write them.

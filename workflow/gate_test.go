@@ -50,15 +50,15 @@ func TestLimits_OverLimit(t *testing.T) {
 		count, live int64
 		want        string
 	}{
-		{Limits{1000, 10}, 0, 0, ""},
-		{Limits{1000, 10}, 1000, 10000, ""},
-		{Limits{1000, 10}, 1001, 100000, "1,001 contacts match, more than max_deletions 1,000"},
-		{Limits{1000, 10}, 12345, 81000, "12,345 contacts match, more than max_deletions 1,000"},
-		{Limits{1000, 10}, 101, 1000, "101 contacts match, 10.1 % of 1,000 live contacts, more than max_percent 10 %"},
-		{Limits{1000, 10}, 100, 1000, ""},
-		{Limits{1000, 0.5}, 6, 1000, "6 contacts match, 0.6 % of 1,000 live contacts, more than max_percent 0.5 %"},
-		{Limits{1000, 100}, 1000, 1000, ""},
-		{Limits{1000, 100}, 1, 0, "1 contacts match, more than all of 0 live contacts, more than max_percent 100 %"},
+		{Limits{1000, 10, 0}, 0, 0, ""},
+		{Limits{1000, 10, 0}, 1000, 10000, ""},
+		{Limits{1000, 10, 0}, 1001, 100000, "1,001 contacts match, more than max_deletions 1,000"},
+		{Limits{1000, 10, 0}, 12345, 81000, "12,345 contacts match, more than max_deletions 1,000"},
+		{Limits{1000, 10, 0}, 101, 1000, "101 contacts match, 10.1 % of 1,000 live contacts, more than max_percent 10 %"},
+		{Limits{1000, 10, 0}, 100, 1000, ""},
+		{Limits{1000, 0.5, 0}, 6, 1000, "6 contacts match, 0.6 % of 1,000 live contacts, more than max_percent 0.5 %"},
+		{Limits{1000, 100, 0}, 1000, 1000, ""},
+		{Limits{1000, 100, 0}, 1, 0, "1 contacts match, more than all of 0 live contacts, more than max_percent 100 %"},
 	} {
 		if got := tt.limits.OverLimit(crmstore.Contact, tt.count, tt.live); got != tt.want {
 			t.Errorf("%+v, %d of %d: %q, want %q", tt.limits, tt.count, tt.live, got, tt.want)

@@ -167,7 +167,7 @@ func TestLoad_Everything(t *testing.T) {
 	if d.Name != "delete-stale-contacts" || d.Title != "Delete stale contacts" || !strings.HasPrefix(d.Description, "Contacts nobody") {
 		t.Errorf("words: %q %q %q", d.Name, d.Title, d.Description)
 	}
-	if !d.Reenroll || d.Existing || d.Missed != MissedSkip || (d.Limits != Limits{MaxDeletions: 250, MaxPercent: 2.5}) {
+	if !d.Reenroll || d.Existing || d.Missed != MissedSkip || (d.Limits != Limits{MaxDeletions: 250, MaxPercent: 2.5, MaxPerSecond: 40}) {
 		t.Errorf("reenroll %v, existing %v, missed %q, limits %v", d.Reenroll, d.Existing, d.Missed, d.Limits)
 	}
 	if d.Schedule.String() != "0 3 * * * Europe/Amsterdam" || d.Trigger.Vocabulary.Zone.String() != "Europe/Amsterdam" {

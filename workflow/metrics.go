@@ -36,6 +36,7 @@ type Metrics struct {
 	mailsWait   prometheus.Gauge
 	denied      *storeRefusals
 	spread      spreadMetrics
+	paused      *prometheus.CounterVec
 
 	mu    sync.Mutex
 	known map[string]bool // workflows that have series
@@ -70,7 +71,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		return prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: name, Help: help}, labels)
 	}
 	m := &Metrics{
-		known: map[string]bool{}, denied: newStoreRefusals(), spread: newSpreadMetrics(),
+		known: map[string]bool{}, denied: newStoreRefusals(), spread: newSpreadMetrics(), paused: newPaused(),
 		runs: counter("workflow_runs_total",
 			"Runs by how they ended; a run that is held and then approved counts as held and again as what it ends as.", "state"),
 		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
@@ -114,7 +115,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 	}
 	if reg != nil {
 		reg.MustRegister(m.spread.collectors()...)
-		reg.MustRegister(m.denied, m.runs, m.duration, m.contacts, m.matches, m.acted, m.deleted, m.held, m.refusals,
+		reg.MustRegister(m.denied, m.paused, m.runs, m.duration, m.contacts, m.matches, m.acted, m.deleted, m.held, m.refusals,
 			m.missedSlots, m.success, m.published, m.switchedOn, m.interval, m.records, m.oldest, m.purges, m.history, m.mails, m.mailsWait)
 	}
 	return m
@@ -224,6 +225,9 @@ func (m *Metrics) start(name string) {
 	for _, c := range []*prometheus.CounterVec{m.contacts, m.matches, m.deleted, m.missedSlots} {
 		c.WithLabelValues(name)
 	}
+	for _, reason := range pauseReasons() {
+		m.paused.WithLabelValues(name, reason)
+	}
 	m.spread.start(name)
 	m.success.WithLabelValues(name)
 	m.duration.WithLabelValues(name)
@@ -231,7 +235,7 @@ func (m *Metrics) start(name string) {
 
 func (m *Metrics) forget(name string) {
 	labels := prometheus.Labels{"workflow": name}
-	for _, c := range []*prometheus.CounterVec{m.runs, m.refusals, m.acted, m.contacts, m.matches, m.deleted, m.missedSlots} {
+	for _, c := range []*prometheus.CounterVec{m.runs, m.refusals, m.acted, m.contacts, m.matches, m.deleted, m.missedSlots, m.paused} {
 		c.DeletePartialMatch(labels)
 	}
 	for _, c := range m.spread.counters() {

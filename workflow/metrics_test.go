@@ -30,6 +30,7 @@ var agreed = []string{
 	"workflow_last_success_timestamp_seconds{workflow}",
 	"workflow_mails_total{outcome}",
 	"workflow_missed_slots_total{workflow}",
+	"workflow_paused_seconds_total{reason,workflow}",
 	"workflow_published{workflow}",
 	"workflow_queue_bypassed_total{workflow}",
 	"workflow_queue_oldest_task_age_seconds{queue}",

@@ -52,6 +52,7 @@ type pass struct {
 	helping bool             // another process carries the run; this one carries out some of its ranges
 	ranges  *spread          // of a large run; see spread
 	sum     *crmstore.Totals // what the run did, once it has closed
+	pace    pace             // how fast it deletes; see turn
 
 	acted struct { // for progress, which is told by one goroutine at a time
 		sync.Mutex

@@ -28,6 +28,10 @@ type Runner struct {
 	// SpreadFrom is the number of matches from which a run is large; 0 = 10,000. All processes of an account must agree.
 	SpreadFrom int64
 
+	// PauseAbove is how long the store may take to answer a short question before deletions pause, and take fewer records at a
+	// time; 0 = 250 ms, below 0 = they never do.
+	PauseAbove time.Duration
+
 	// Progress is told how far a stage (evaluate, act, undo) is, in partitions or records; nil = nobody is.
 	// Calls do not overlap within one run.
 	Progress func(stage string, done, total int64)

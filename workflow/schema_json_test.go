@@ -143,7 +143,7 @@ func TestLoad_EveryKeyCounts(t *testing.T) {
 	for from, to := range map[string]string{
 		"workflow: delete": "workflow: remove", "title: Delete": "title: Remove", "Contacts nobody": "People nobody",
 		"- inList(\"keep\")": "- unknown(contact.email)", "reenroll: true": "reenroll: false", "existing: false": "existing: true", "0 3 * * *": "0 4 * * *",
-		"Europe/Amsterdam": "Europe/Berlin", "missed: skip": "missed: once", "250": "251", "2.5": "2.6", "> 365": "> 366",
+		"Europe/Amsterdam": "Europe/Berlin", "missed: skip": "missed: once", "250": "251", "2.5": "2.6", "40": "41", "> 365": "> 366",
 	} {
 		changed := strings.Replace(source, from, to, 1)
 		if changed == source {

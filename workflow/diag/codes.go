@@ -34,7 +34,7 @@ func scheduleCodes() []Code {
 }
 
 func stepCodes() []Code {
-	return []Code{BadMaxDeletions, BadMaxPercent, UnknownAction, RepeatedAction, NoActions, WrongObject, NoLimit}
+	return []Code{BadMaxDeletions, BadMaxPercent, UnknownAction, RepeatedAction, NoActions, WrongObject, NoLimit, BadMaxPerSecond}
 }
 
 // The file as text.
@@ -251,5 +251,10 @@ var (
 	NoLimit = Code{
 		"WF407", "the limits limit something", Warning,
 		"At 100 percent one run may delete every record of the account, and only `max_deletions` stands in between.",
+	}
+	BadMaxPerSecond = Code{
+		"WF408", "`max_per_second` is at least 1", Error,
+		"The limit is a whole number of records that the workflow's runs may delete in a second, at most 1,000,000, so that they leave " +
+			"Redis to others. Fewer than one in a second would take a day for 40,000 records and spare nobody anything; zero would never end. Leave it out for no limit.",
 	}
 )

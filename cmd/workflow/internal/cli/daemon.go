@@ -26,9 +26,9 @@ const defaultListen = "127.0.0.1:9464"
 
 func (s *session) daemonCommand() *cobra.Command {
 	var listen, logFormat string
-	var grace time.Duration
+	var grace, pauseAbove time.Duration
 	cmd := &cobra.Command{
-		Use: "daemon [--listen ADDR] [--grace 30s] [--log-format text|json]", Short: "run published workflows on their schedules, until signalled",
+		Use: "daemon [--listen ADDR] [--grace 30s] [--pause-above 250ms] [--log-format text|json]", Short: "run published workflows on their schedules, until signalled",
 		Long: "daemon starts the runs of all published workflows at their times, goes on with runs that were interrupted, and\n" +
 			"serves /metrics for Prometheus, /healthz (the process is alive) and /readyz (the store answers and runs are\n" +
 			"scheduled). It removes records for good that have been in the recycle bin for 90 days. Several daemons may\n" +
@@ -39,6 +39,9 @@ func (s *session) daemonCommand() *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if grace < 0 {
 				return usagef("", "--grace %s: want 0s or more", grace)
+			}
+			if pauseAbove < 0 {
+				return usagef("0s = never", "--pause-above %s: want 0s or more", pauseAbove)
 			}
 			log, err := s.logger(logFormat)
 			if err != nil {
@@ -53,11 +56,15 @@ func (s *session) daemonCommand() *cobra.Command {
 				return err
 			}
 			d := newDaemon(store, log, s.env(mailPassword))
+			if d.scheduler.Runner.PauseAbove = pauseAbove; pauseAbove == 0 {
+				d.scheduler.Runner.PauseAbove = -1
+			}
 			return graceful(cmd.Context(), grace, d.leaving, func(ctx context.Context) error { return d.run(ctx, listen) })
 		},
 	}
 	cmd.Flags().StringVar(&listen, "listen", defaultListen, "address of /metrics, /healthz and /readyz; none = no server")
 	cmd.Flags().DurationVar(&grace, "grace", defaultGrace, "how long it may take to stop, after a first signal")
+	cmd.Flags().DurationVar(&pauseAbove, "pause-above", workflow.DefaultPauseAbove, "deletions pause while the store takes longer than this to answer; 0s = never")
 	cmd.Flags().StringVar(&logFormat, "log-format", "", "text or json (default: text on a terminal, else json)")
 	_ = cmd.RegisterFlagCompletionFunc("log-format", cobra.FixedCompletions([]string{formatText, formatJSON}, cobra.ShellCompDirectiveNoFileComp))
 	return cmd

@@ -129,6 +129,9 @@ func (doc *reviewDocument) show(o *output) {
 	if doc.OverLimit != "" {
 		limits = doc.OverLimit + "; the run would be held until somebody approves it"
 	}
+	if n := d.Limits.MaxPerSecond; n > 0 {
+		limits += fmt.Sprintf("; at most %s per second", count(n))
+	}
 	next := "by hand only (the file has no schedule)"
 	if len(doc.NextRuns) > 0 {
 		next = strings.Join(doc.NextRuns, ", ")

@@ -1,0 +1,167 @@
+package workflow
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/crm-workflow/crm-workflow/crmstore"
+)
+
+const (
+	// roundRecords is how many records a round takes at most, when nothing holds it back.
+	roundRecords = rangePartitions * batchRecords
+	// leastRecords is how small a slow store makes a round.
+	leastRecords = batchRecords
+	// DefaultPauseAbove is how long the store may take to answer a short question before it counts as slow; see OPERATING.md
+	// for what was measured.
+	DefaultPauseAbove = 250 * time.Millisecond
+	// askWithin is how long a pause may be before all is asked again that may have changed meanwhile.
+	askWithin = time.Second
+	// A slow store is asked again after slowFrom, then after twice as long … up to slowTo, and after slowMost in all the
+	// round is carried out all the same, so that every run ends.
+	slowFrom = 250 * time.Millisecond
+	slowTo   = 4 * time.Second
+	slowMost = 10 * time.Second
+)
+
+// pace is how fast a pass deletes: what it knows of the store, for all of its actors. The zero value is full speed.
+type pace struct {
+	mu      sync.Mutex
+	reduced int  // records that a round takes since the store was slow; 0 = roundRecords
+	slow    bool // it was said that the store is slow
+}
+
+// turn waits until the next round may be carried out, and says how many records it may take, at most open of them. It asks
+// before, after and at least once a second while it waits, all that mayGoOn asks; and returns the store in the hands of
+// the user that the run acts as. A limit's records are charged when the turn is promised: a run that is stopped while it
+// waits has taken them in vain, half a second's worth.
+func (p *pass) turn(ctx context.Context, open int) (*crmstore.Store, int, error) {
+	var slow time.Duration // waited for a slow store
+	for pause := slowFrom; ; pause = min(2*pause, slowTo) {
+		acting, err := p.mayGoOn(ctx)
+		if err != nil {
+			return nil, 0, err
+		}
+		began := wall()
+		account, err := p.store.DeletionsPerSecond(ctx)
+		if err != nil {
+			return nil, 0, err
+		}
+		quick := p.answered(ctx, wall().Sub(began))
+		if !quick && slow < slowMost {
+			if _, err := p.wait(ctx, pausedSlow, pause); err != nil {
+				return nil, 0, err
+			}
+			slow += pause
+			continue
+		}
+		rates, n := p.rates(account), min(open, p.roundSize())
+		if len(rates) == 0 {
+			return acting, n, nil
+		}
+		for _, r := range rates {
+			n = min(n, max(r.PerSecond/2, 1))
+		}
+		acting, err = p.promised(ctx, acting, n, rates)
+		return acting, n, err
+	}
+}
+
+// rates are the limits that the run's deletions are under.
+func (p *pass) rates(account int) []crmstore.Rate {
+	var rates []crmstore.Rate
+	if account > 0 {
+		rates = append(rates, crmstore.Rate{PerSecond: account})
+	}
+	if own := p.def.Limits.MaxPerSecond; own > 0 {
+		rates = append(rates, crmstore.Rate{Workflow: p.workflow, PerSecond: own})
+	}
+	return rates
+}
+
+// promised waits for the turn of n records under the rates.
+func (p *pass) promised(ctx context.Context, acting *crmstore.Store, n int, rates []crmstore.Rate) (*crmstore.Store, error) {
+	for {
+		wait, granted, err := p.store.Pace(ctx, n, wall(), rates...)
+		if err != nil {
+			return nil, err
+		}
+		if wait > 0 {
+			if acting, err = p.wait(ctx, pausedRate, wait); err != nil {
+				return nil, err
+			}
+		}
+		if granted {
+			return acting, nil
+		}
+	}
+}
+
+// wait waits, and every second and in the end asks whether the run may still go on.
+func (p *pass) wait(ctx context.Context, reason string, d time.Duration) (acting *crmstore.Store, err error) {
+	until := wall().Add(d)
+	for left := d; left > 0; left = until.Sub(wall()) {
+		began := wall()
+		timer := time.NewTimer(min(left, askWithin))
+		select {
+		case <-ctx.Done():
+		case <-timer.C:
+		}
+		timer.Stop()
+		p.metrics().waited(p.workflow, reason, max(wall().Sub(began), 0))
+		if acting, err = p.mayGoOn(ctx); err != nil {
+			return nil, err
+		}
+	}
+	return acting, nil
+}
+
+// roundSize is how many records a round may take.
+func (p *pass) roundSize() int {
+	p.pace.mu.Lock()
+	defer p.pace.mu.Unlock()
+	if p.pace.reduced == 0 {
+		return roundRecords
+	}
+	return p.pace.reduced
+}
+
+// answered takes note of how long the store took to answer a short question, and reports whether it was quick. Rounds get
+// half as large each time that it was not, since they may be what makes it slow, and grow again when it was.
+func (p *pass) answered(ctx context.Context, took time.Duration) bool {
+	above := p.r.PauseAbove
+	if above == 0 {
+		above = DefaultPauseAbove
+	}
+	if above < 0 {
+		return true
+	}
+	p.pace.mu.Lock()
+	defer p.pace.mu.Unlock()
+	if took > above {
+		if !p.pace.slow {
+			p.r.event(ctx, p.saved(), slog.LevelWarn, "store is slow; deletions pause", slog.Duration("answered_after", took), slog.Duration("pause_above", above))
+			p.pace.slow, p.pace.reduced = true, roundRecords
+		}
+		p.pace.reduced = max(p.pace.reduced/2, leastRecords)
+		return false
+	}
+	if p.pace.slow {
+		if p.pace.reduced *= 2; p.pace.reduced >= roundRecords {
+			p.pace.slow, p.pace.reduced = false, 0
+			p.r.event(ctx, p.saved(), slog.LevelInfo, "store is quick again; deletions at full speed")
+		}
+	}
+	return true
+}
+
+// openMatches is how many matches of the parts have no outcome yet.
+func openMatches(parts []*part) int {
+	n := 0
+	for _, part := range parts {
+		n += len(part.open)
+	}
+	return n
+}
