@@ -12,8 +12,8 @@ import (
 const (
 	// roundRecords is how many records a round takes at most, when nothing holds it back.
 	roundRecords = rangePartitions * batchRecords
-	// leastRecords is how small a slow store makes a round.
-	leastRecords = batchRecords
+	// mostHalved is how often a slow store halves a round: down to one batch.
+	mostHalved = 5
 	// DefaultPauseAbove is how long the store may take to answer a short question before it counts as slow; see OPERATING.md
 	// for what was measured.
 	DefaultPauseAbove = 250 * time.Millisecond
@@ -28,9 +28,9 @@ const (
 
 // pace is how fast a pass deletes: what it knows of the store, for all of its actors. The zero value is full speed.
 type pace struct {
-	mu      sync.Mutex
-	reduced int  // records that a round takes since the store was slow; 0 = roundRecords
-	slow    bool // it was said that the store is slow
+	mu     sync.Mutex
+	halved int  // how often the size of a round was halved
+	said   bool // it was said that the store is slow
 }
 
 // turn waits until the next round may be carried out, and says how many records it may take, at most open of them. It asks
@@ -122,10 +122,7 @@ func (p *pass) wait(ctx context.Context, reason string, d time.Duration) (acting
 func (p *pass) roundSize() int {
 	p.pace.mu.Lock()
 	defer p.pace.mu.Unlock()
-	if p.pace.reduced == 0 {
-		return roundRecords
-	}
-	return p.pace.reduced
+	return roundRecords >> p.pace.halved
 }
 
 // answered takes note of how long the store took to answer a short question, and reports whether it was quick. Rounds get
@@ -140,21 +137,17 @@ func (p *pass) answered(ctx context.Context, took time.Duration) bool {
 	}
 	p.pace.mu.Lock()
 	defer p.pace.mu.Unlock()
-	if took > above {
-		if !p.pace.slow {
-			p.r.event(ctx, p.saved(), slog.LevelWarn, "store is slow; deletions pause", slog.Duration("answered_after", took), slog.Duration("pause_above", above))
-			p.pace.slow, p.pace.reduced = true, roundRecords
-		}
-		p.pace.reduced = max(p.pace.reduced/2, leastRecords)
-		return false
+	if took <= above {
+		p.pace.halved = max(p.pace.halved-1, 0)
+		return true
 	}
-	if p.pace.slow {
-		if p.pace.reduced *= 2; p.pace.reduced >= roundRecords {
-			p.pace.slow, p.pace.reduced = false, 0
-			p.r.event(ctx, p.saved(), slog.LevelInfo, "store is quick again; deletions at full speed")
-		}
+	p.pace.halved = min(p.pace.halved+1, mostHalved)
+	if !p.pace.said { // once: a store that is quick and slow in turn would fill the log
+		p.pace.said = true
+		p.r.event(ctx, p.saved(), slog.LevelWarn, "store is slow; deletions pause",
+			slog.Duration("answered_after", took), slog.Duration("pause_above", above))
 	}
-	return true
+	return false
 }
 
 // openMatches is how many matches of the parts have no outcome yet.
