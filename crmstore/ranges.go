@@ -20,7 +20,7 @@ type Range struct {
 	Done    bool
 }
 
-// A range is text: done (1 or 0), fence, beat (ms), settled, owner, with blanks between.
+// String is the range as it is kept: done (1 or 0), fence, beat (ms), settled, owner, with blanks between.
 func (r Range) String() string {
 	done := 0
 	if r.Done {

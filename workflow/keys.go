@@ -50,7 +50,6 @@ const (
 
 // fileKeys is the table of the whole file.
 func fileKeys() []key {
-	zero, all, most, fastest := 0.0, 100.0, mostDeletions, float64(crmstore.MostPerSecond)
 	objects := make([]string, 0, len(crmstore.StandardObjects()))
 	for _, o := range crmstore.StandardObjects() {
 		objects = append(objects, string(o))
@@ -95,21 +94,27 @@ func fileKeys() []key {
 				doc: "What becomes of runs that passed while no daemon ran: catch up once, or skip.",
 			},
 		}},
-		{name: "limits", kind: mappingKind, doc: "A run that would delete more is held until somebody approves it; and how fast it may delete.", keys: []key{
-			{
-				name: "max_deletions", kind: wholeKind, usual: DefaultMaxDeletions, above: &zero, most: &most,
-				doc: "Records that one run may delete.",
-			},
-			{
-				name: "max_percent", kind: decimalKind, usual: DefaultMaxPercent, above: &zero, most: &all,
-				doc: "Percentage of the live records that one run may delete.",
-			},
-			{
-				name: "max_per_second", kind: wholeKind, above: &zero, most: &fastest,
-				doc: "Records per second that its runs may delete, on however many machines. Without it, as many as they can.",
-			},
-		}},
+		{name: "limits", kind: mappingKind, doc: "A run that would delete more is held until somebody approves it; and how fast it may delete.", keys: limitKeys()},
 		{name: "actions", kind: namesKind, required: true, choices: actions.Names(), doc: actionsDoc()},
+	}
+}
+
+// limitKeys is the table of limits.
+func limitKeys() []key {
+	zero, all, most, fastest := 0.0, 100.0, mostDeletions, float64(crmstore.MostPerSecond)
+	return []key{
+		{
+			name: "max_deletions", kind: wholeKind, usual: DefaultMaxDeletions, above: &zero, most: &most,
+			doc: "Records that one run may delete.",
+		},
+		{
+			name: "max_percent", kind: decimalKind, usual: DefaultMaxPercent, above: &zero, most: &all,
+			doc: "Percentage of the live records that one run may delete.",
+		},
+		{
+			name: "max_per_second", kind: wholeKind, above: &zero, most: &fastest,
+			doc: "Records per second that its runs may delete, on however many machines. Without it, as many as they can.",
+		},
 	}
 }
 

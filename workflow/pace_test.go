@@ -108,7 +108,7 @@ func TestSpread_ProcessesShareALimit(t *testing.T) {
 	w.runner.Helpers = called(func(_ context.Context, run string, _ int) error {
 		for _, number := range []int{0, 1} {
 			helping.Go(func() {
-				if err := helper.Help(context.Background(), run, number); err != nil {
+				if err := helper.Help(t.Context(), run, number); err != nil {
 					t.Error(err)
 				}
 			})
@@ -131,23 +131,23 @@ func TestRun_IsStoppedWhileItWaits(t *testing.T) {
 	}{
 		"cancelled": {
 			func(w *world, run string, _ func()) {
-				_, err := w.runner.Cancel(context.Background(), run, testNow)
+				_, err := w.runner.Cancel(t.Context(), run, testNow)
 				w.must(err)
 			},
 			func(run crmstore.Run, err error) bool { return run.State == crmstore.RunCancelled },
 		},
 		"switched off": {
 			func(w *world, _ string, _ func()) {
-				_, err := Switch(context.Background(), w.store, "stale", false, testNow)
+				_, err := Switch(t.Context(), w.store, "stale", false, testNow)
 				w.must(err)
 			},
 			func(run crmstore.Run, err error) bool { return run.State == crmstore.RunHeld },
 		},
 		"taken over": {
 			func(w *world, id string, _ func()) {
-				run, err := w.store.Run(context.Background(), id)
+				run, err := w.store.Run(t.Context(), id)
 				w.must(err)
-				_, err = (&Runner{Store: w.store, Owner: nobody()}).take(context.Background(), run, func(*crmstore.Run) {})
+				_, err = (&Runner{Store: w.store, Owner: nobody()}).take(t.Context(), run, func(*crmstore.Run) {})
 				w.must(err)
 			},
 			func(run crmstore.Run, err error) bool {
@@ -176,7 +176,7 @@ func TestRun_IsStoppedWhileItWaits(t *testing.T) {
 				first.Do(func() {
 					stopping.Go(func() {
 						<-time.After(300 * time.Millisecond) // it waits by now
-						active, err := w.store.ActiveRuns(context.Background())
+						active, err := w.store.ActiveRuns(t.Context())
 						w.must(err)
 						stopped = time.Now()
 						c.stop(w, active[0].ID, interrupt)
@@ -284,8 +284,8 @@ func TestPace_RoundsShrinkAndGrow(t *testing.T) {
 	if low != batchRecords {
 		t.Errorf("the smallest round takes %d, want a batch", low)
 	}
-	for _, took := range []time.Duration{0, 250, 251, 0, 0, 300, 300, 300, 300, 300, 300, 300, 0, 0, 0, 0, 0, 0} {
-		p.answered(t.Context(), took*time.Millisecond)
+	for _, ms := range []int{0, 250, 251, 0, 0, 300, 300, 300, 300, 300, 300, 300, 0, 0, 0, 0, 0, 0} {
+		p.answered(t.Context(), time.Duration(ms)*time.Millisecond)
 		got = append(got, p.roundSize())
 	}
 	want := []int{2048, 2048, 1024, 2048, 2048, 1024, 512, 256, 128, 64, 64, 64, 128, 256, 512, 1024, 2048, 2048}

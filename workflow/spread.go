@@ -278,7 +278,7 @@ func (r *Runner) Help(ctx context.Context, id string, number int) error {
 		return fmt.Errorf("help with run %s: %w", id, err)
 	}
 	s := r.newPass(run).spread()
-	if s.helping = true; s.check(run) != nil {
+	if s.helping = true; run.State != crmstore.RunRunning || run.Stage != stageAct {
 		return nil
 	}
 	list, err := s.store.Ranges(ctx, id)

@@ -213,7 +213,7 @@ func TestSpread_StoppedWhileHelpersWork(t *testing.T) {
 	t.Parallel()
 	for name, stop := range map[string]func(w *world, run string){
 		"cancel": func(w *world, run string) {
-			_, err := w.runner.Cancel(context.Background(), run, testNow)
+			_, err := w.runner.Cancel(t.Context(), run, testNow)
 			w.must(err)
 		},
 		"off": func(w *world, _ string) { w.switchTo(false) },
@@ -228,7 +228,7 @@ func TestSpread_StoppedWhileHelpersWork(t *testing.T) {
 			helper.Progress = func(_ string, done, _ int64) {
 				if done > 0 {
 					once.Do(func() {
-						runs, err := w.store.ActiveRuns(context.Background())
+						runs, err := w.store.ActiveRuns(t.Context())
 						w.must(err)
 						stop(w, runs[0].ID)
 						after = len(w.deletedBy(runs[0].ID))
@@ -310,14 +310,14 @@ func TestSpread_StoreForgetsWhatWasDone(t *testing.T) {
 				return
 			}
 			once.Do(func() {
-				runs, err := w.store.ActiveRuns(context.Background())
+				runs, err := w.store.ActiveRuns(t.Context())
 				w.must(err)
-				m, err := w.store.Matches(context.Background(), crmstore.Contact, runs[0].ID, 40, 42)
+				m, err := w.store.Matches(t.Context(), crmstore.Contact, runs[0].ID, 40, 42)
 				w.must(err)
 				for i := range m {
 					m[i].Done, m[i].Deleted = false, 0
 				}
-				w.must(w.store.SaveMatches(context.Background(), crmstore.RunMatches{Object: crmstore.Contact, Run: runs[0].ID}, m))
+				w.must(w.store.SaveMatches(t.Context(), crmstore.RunMatches{Object: crmstore.Contact, Run: runs[0].ID}, m))
 			})
 		}
 		run, err := w.runner.Run(t.Context(), w.request())

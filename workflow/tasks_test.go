@@ -123,7 +123,7 @@ func TestQueue_StopsAndHandsBack(t *testing.T) {
 	t.Parallel()
 	w, stale := spreadWorld(t)
 	deleting := func() bool {
-		counts, err := w.store.Count(context.Background(), crmstore.Contact)
+		counts, err := w.store.Count(t.Context(), crmstore.Contact)
 		w.must(err)
 		return counts.Archived > 0
 	}

@@ -194,7 +194,10 @@ func (c *chaos) disturb(round int) {
 		enough = 1 + c.random.Int64N(chaosSmall)
 	}
 	before := c.p.deletedSoon()
-	for deadline := time.Now().Add(8 * time.Second); enough > 0 && c.p.deletedSoon() < before+enough && time.Now().Before(deadline); {
+	for deadline := time.Now().Add(8 * time.Second); enough > 0 && time.Now().Before(deadline); {
+		if c.p.deletedSoon() >= before+enough {
+			break
+		}
 	}
 	kind := []string{"kill a daemon", "freeze a daemon", "kill the server", "kill a daemon", "freeze the server", "kill two daemons"}[c.random.IntN(6)]
 	c.did[kind]++

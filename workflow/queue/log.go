@@ -38,10 +38,11 @@ func (l *quiet) Fatal(words ...any) { l.write(words) }
 func (l *quiet) write(words []any) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	now := time.Now()
+	now := time.Now() //nolint:forbidigo // the library calls this from its loops, and gives no time
 	if l.log == nil || now.Sub(l.last) < quietFor {
 		return
 	}
 	l.last = now
+	//nolint:forbidigo // the library gives no context
 	l.log.LogAttrs(context.Background(), slog.LevelWarn, "queue", slog.String("says", fmt.Sprint(words...)))
 }
