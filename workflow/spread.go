@@ -18,7 +18,9 @@ const (
 	// spreadFrom is the number of matches from which a run's ranges are laid out, so that other processes can help.
 	// Below it the laying out, and the telling of others, would cost more than they save.
 	spreadFrom = 10_000
-	// spreadPause is how long a carrier waits for others before it looks again how far they are.
+	// A carrier that has nothing to take looks again how far others are after spreadFirst, then after twice as long … up to
+	// spreadPause, and at once when another worker of its own is through with a range.
+	spreadFirst = 5 * time.Millisecond
 	spreadPause = 200 * time.Millisecond
 )
 
@@ -39,12 +41,13 @@ type spread struct {
 	mu      sync.Mutex     // guards what follows
 	mine    map[int]bool   // ranges that this pass has or has done
 	dropped map[int]uint64 // ranges that it let go, by their fence: the store may not have heard of it
+	through chan struct{}  // closed, and made anew, when a worker of this pass is through with a range
 }
 
 // spread is the pass's own, so that after trouble it knows what it had.
 func (p *pass) spread() *spread {
 	if p.ranges == nil {
-		p.ranges = &spread{pass: p, mine: map[int]bool{}, dropped: map[int]uint64{}}
+		p.ranges = &spread{pass: p, mine: map[int]bool{}, dropped: map[int]uint64{}, through: make(chan struct{})}
 	}
 	return p.ranges
 }
@@ -90,9 +93,8 @@ func (s *spread) askForHelp(ctx context.Context, n int) {
 
 // takeAll carries out ranges that nobody has, and then waits for those that others have: whoever falls silent loses his.
 func (s *spread) takeAll(ctx context.Context, partitions int) error {
-	pause := time.NewTicker(spreadPause)
-	defer pause.Stop()
-	for {
+	for pause := spreadFirst; ; {
+		news := s.news() // before the list is read: what ends after that is seen
 		list, err := s.list(ctx, partitions)
 		if err != nil {
 			return err
@@ -109,16 +111,39 @@ func (s *spread) takeAll(ctx context.Context, partitions int) error {
 		}
 		switch {
 		case took:
+			s.tellSiblings()
+			pause = spreadFirst
 			continue
 		case over:
 			return nil
 		}
+		timer := time.NewTimer(pause)
 		select {
 		case <-ctx.Done():
-			return ctx.Err()
-		case <-pause.C:
+		case <-news:
+		case <-timer.C:
+			pause = min(2*pause, spreadPause)
+		}
+		timer.Stop()
+		if err := ctx.Err(); err != nil {
+			return err
 		}
 	}
+}
+
+// news is closed when the next worker of this pass is through with a range.
+func (s *spread) news() <-chan struct{} {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.through
+}
+
+// tellSiblings wakes the workers of this pass that wait.
+func (s *spread) tellSiblings() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	close(s.through)
+	s.through = make(chan struct{})
 }
 
 // list reads how far the ranges are. When they are gone, the run was stopped, or the store has lost them.
