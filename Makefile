@@ -15,6 +15,7 @@ ROUNDS ?= 5
 RECORDS ?= 100000
 SEED ?=
 CHAOS_ROUNDS ?= 200
+CHAOS_STAYING ?= 140000
 ONLY ?=
 BENCHFLAGS ?=
 OLD ?= main
@@ -51,9 +52,12 @@ soak: ## Records of all types through every operation, with crashes, against a p
 	@MIXED_RECORDS=$(RECORDS) MIXED_SEED=$(SEED) go test -count=1 -timeout 1h -run '^TestMixed$$' -v ./crmstore
 
 .PHONY: chaos
-chaos: ## Daemons that are killed and frozen, with a server that is, for CHAOS_ROUNDS (200) with each of two settings of Redis; SEED (random)
+chaos: ## Daemons that are killed, frozen and cut off, with servers that are, for CHAOS_ROUNDS (200) with each of four kinds of store; CHAOS_STAYING (140,000 contacts), SEED (random)
 	@.make/setup.sh
-	@for fsync in always everysec; do CHAOS_FSYNC=$$fsync CHAOS_ROUNDS=$(CHAOS_ROUNDS) CHAOS_SEED=$(SEED) go test -count=1 -timeout 2h -run '^TestChaos$$' -v ./cmd/workflow; done
+	@export CHAOS_ROUNDS=$(CHAOS_ROUNDS) CHAOS_STAYING=$(CHAOS_STAYING) CHAOS_SEED=$(SEED); bad=; \
+	for fsync in always everysec; do CHAOS_FSYNC=$$fsync go test -count=1 -timeout 4h -run '^TestChaos$$' -v ./cmd/workflow || bad=yes; done; \
+	for kind in Cluster Sentinel; do go test -count=1 -timeout 4h -run "^TestChaos_$$kind$$" -v ./cmd/workflow || bad=yes; done; \
+	test -z "$$bad"
 
 .PHONY: lint
 lint: ## Check style and common mistakes with golangci-lint (the first time builds it: about 2 minutes)

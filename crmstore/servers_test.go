@@ -2,8 +2,8 @@ package crmstore_test
 
 import (
 	"errors"
+	"math/rand/v2"
 	"net"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -187,72 +187,98 @@ func TestTLS(t *testing.T) {
 	wantError(t, err, "certificate is not trusted")
 }
 
+// Through a sentinel, with a password and a database of its own, the store reaches the master.
 func TestSentinel(t *testing.T) {
 	t.Parallel()
-	primary := storetest.StartServer(t, "--requirepass", "secret")
-	host, port, _ := net.SplitHostPort(primary)
-	config := filepath.Join(t.TempDir(), "sentinel.conf")
-	text := "sentinel monitor main " + host + " " + port + " 1\nsentinel auth-pass main secret\n"
-	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	sentinel := storetest.FreePort(t)
-	at := storetest.StartServerAt(t, sentinel, config, "--port", sentinel, "--sentinel")
-	s, err := openAt(t, "redis+sentinel://:secret@"+at+"/main?db=2")
+	servers := storetest.StartSentinel(t)
+	s, err := openAt(t, servers.URL("")+"?db=2")
 	if err != nil {
 		t.Fatal(err)
 	}
 	use(t, s)
-	direct, err := openAt(t, "redis://:secret@"+primary+"/2")
+	direct, err := openAt(t, "redis://"+servers.Nodes()[0]+"/2")
 	if err != nil {
 		t.Fatal(err)
 	}
 	if a, err := direct.Account(t.Context()); err != nil || a.Tier != crmstore.Enterprise {
 		t.Errorf("account behind the sentinel: %+v, %v", a, err)
 	}
-	_, err = openAt(t, "redis+sentinel://:secret@"+at+"/other")
+	_, err = openAt(t, strings.TrimSuffix(servers.URL(""), "main")+"other")
 	wantError(t, err, "no sentinel")
+	for _, fail := range []func(){servers.FailOver, servers.KillMaster} {
+		servers.Synced()
+		fail()
+		again(t, s)
+	}
 }
 
-// Two nodes share the partitions: scripts reach the right one, and each learns the scripts it needs.
+// Three masters share the partitions: scripts reach the right one, each learns the scripts it needs, and the store is used on
+// after slots have moved and masters were replaced.
 func TestCluster(t *testing.T) {
 	t.Parallel()
-	ctx := t.Context()
-	var nodes []*redis.Client
-	var at []string
-	for range 2 {
-		address := storetest.StartServer(t, "--cluster-enabled", "yes", "--cluster-node-timeout", "5000")
-		at = append(at, address)
-		nodes = append(nodes, redis.NewClient(&redis.Options{Addr: address}))
-		defer nodes[len(nodes)-1].Close()
-	}
-	host, port, _ := net.SplitHostPort(at[0])
-	for i, cmd := range []*redis.StatusCmd{
-		nodes[0].ClusterAddSlotsRange(ctx, 0, 8191),
-		nodes[1].ClusterAddSlotsRange(ctx, 8192, 16383),
-		nodes[1].ClusterMeet(ctx, host, port),
-	} {
-		if err := cmd.Err(); err != nil {
-			t.Fatal(i, err)
-		}
-	}
-	for _, node := range nodes {
-		waitFor(t, func() bool {
-			info, err := node.ClusterInfo(ctx).Result()
-			return err == nil && strings.Contains(info, "cluster_state:ok") && strings.Contains(info, "cluster_known_nodes:2")
-		})
-	}
-	_, err := openAt(t, "redis://"+at[0])
+	random := rand.New(rand.NewPCG(1, 0))
+	cluster := storetest.StartCluster(t)
+	_, err := openAt(t, "redis://"+cluster.Nodes()[0])
 	wantError(t, err, "redis+cluster://")
-	s, err := openAt(t, "redis+cluster://"+strings.Join(at, ","))
+	s, err := openAt(t, cluster.URL(""))
 	if err != nil {
 		t.Fatal(err)
 	}
 	use(t, s)
-	for i, node := range nodes {
-		if n, err := node.DBSize(ctx).Result(); err != nil || n < 10 {
+	for _, change := range []func(){
+		func() {
+			if n := cluster.MoveSlots(random, 20); n < 20 {
+				t.Errorf("%d keys were moved; want at least one for each of 20 slots", n)
+			}
+		},
+		func() { cluster.FailOver(random) },
+		func() { cluster.KillMaster(random) },
+	} {
+		cluster.Synced()
+		change()
+		again(t, s)
+	}
+	for i, node := range cluster.Nodes() {
+		rdb := redis.NewClient(&redis.Options{Addr: node})
+		if n, err := rdb.DBSize(t.Context()).Result(); err != nil || n < 10 {
 			t.Errorf("node %d has %d keys, %v; want its share", i, n, err)
 		}
+		_ = rdb.Close()
+	}
+}
+
+// again reads and writes what use has made.
+func again(t *testing.T, s *crmstore.Store) {
+	t.Helper()
+	if got, err := s.Matches(t.Context(), crmstore.Contact, "w@1", 0, 64); err != nil || len(got) != 64 {
+		t.Fatalf("%d matches, %v; want 64", len(got), err)
+	}
+	schema, err := s.Schema(t.Context(), crmstore.Contact)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := &desk{s, t, schema}
+	var batch []crmstore.Upsert
+	var ids []crmstore.ID
+	for id := range 100 { // those that useRecords restored
+		batch = append(batch, d.up(crmstore.ID(id+1), "num_associated_deals", -1))
+		ids = append(ids, crmstore.ID(id+1))
+	}
+	d.write(crmstore.UpdateOnly, noon, batch...)
+	d.archive(crmstore.ArchiveOrder{Object: crmstore.Contact, Cause: byHand.Cause, At: noon}, d.targets("", ids...))
+	if c, err := s.Count(t.Context(), crmstore.Contact); c != (crmstore.Counts{Archived: 150}) || err != nil {
+		t.Errorf("Count = %+v, %v", c, err)
+	}
+	for _, got := range d.restore(byHand, ids...) {
+		if got.Outcome != crmstore.Restored {
+			t.Errorf("restore: %+v", got)
+		}
+	}
+	if err := s.Doctor(t.Context(), crmstore.Contact, false, func(p crmstore.Problem) error {
+		t.Errorf("doctor: %+v", p)
+		return nil
+	}); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -157,8 +157,13 @@ func (s *Store) Close() error {
 	return nil
 }
 
-// Ping reports whether the store answers.
-func (s *Store) Ping(ctx context.Context) error { return s.trouble(s.rdb.Ping(ctx).Err()) }
+// Ping reports whether the store answers: of a cluster, every master.
+func (s *Store) Ping(ctx context.Context) error {
+	if c, ok := s.rdb.(*redis.ClusterClient); ok {
+		return s.trouble(c.ForEachMaster(ctx, func(ctx context.Context, master *redis.Client) error { return master.Ping(ctx).Err() }))
+	}
+	return s.trouble(s.rdb.Ping(ctx).Err())
+}
 
 // Describe is the store's address for people, without secrets.
 func (s *Store) Describe() string { return s.place }

@@ -26,6 +26,20 @@ func aclLine(t *testing.T) []string {
 	return strings.Fields(line)
 }
 
+// clusterWords are what OPERATING.md adds to it for a cluster.
+func clusterWords(t *testing.T) []string {
+	t.Helper()
+	text, err := os.ReadFile("../../OPERATING.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := regexp.MustCompile("A cluster: add `([^`]*)`").FindSubmatch(text)
+	if m == nil {
+		t.Fatal("OPERATING.md does not say what a cluster needs")
+	}
+	return strings.Fields(string(m[1]))
+}
+
 // restrictedUser makes that user at the server on a socket, and returns the address by which it opens the store. At the
 // end of the test it fails it for each command and key that the server refused.
 func restrictedUser(t *testing.T, url string) string {

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -20,14 +19,17 @@ import (
 	"github.com/crm-workflow/crm-workflow/crmstore/storetest"
 )
 
-// What TestChaos does by default; `make chaos` asks for more.
+// What the chaos tests do by default; `make chaos` asks for more.
 const (
-	chaosRounds  = 15
-	chaosDaemons = 4
-	chaosFrozen  = 20 * time.Second // longer than the 15 s after which others take over
-	chaosLarge   = 12_000           // matches of every third round: enough to be shared out
-	chaosSmall   = 600
-	chaosPatient = 3 * time.Minute // for the end of everything
+	chaosRounds   = 15               // with one server
+	chaosFew      = 6                // with a cluster, and with a sentinel
+	chaosStaying  = 3_000            // contacts that are there from the beginning, and stay
+	chaosDaemons  = 4                // that run at any time
+	chaosFrozen   = 30 * time.Second // twice the 15 s after which others take over
+	chaosLarge    = 12_000           // matches of every third round: enough to be shared out
+	chaosSmall    = 600
+	chaosTogether = 8               // workflows of every fifth round
+	chaosPatient  = 4 * time.Minute // for the end of everything
 )
 
 // chaos is a store with daemons, to all of which something happens.
@@ -35,110 +37,115 @@ type chaos struct {
 	t      *testing.T
 	random *rand.Rand
 	dir    string
-	port   string
-	fsync  string
+	site   site
 	store  *crmstore.Store
 	p      program
 
 	daemons []*exec.Cmd
 	frozen  map[*exec.Cmd]bool
-	thaw    sync.WaitGroup
-	mu      sync.Mutex // guards frozen
+	healing sync.WaitGroup // of what lasts longer than its round
+	mu      sync.Mutex     // guards frozen
 
-	next crmstore.ID
-	want map[crmstore.ID]bool // to be deleted
-	did  map[string]int
+	next  crmstore.ID
+	want  map[crmstore.ID]bool // to be deleted
+	slots int                  // that have to run
+	did   map[string]int
+	lost  int64 // deletions that the servers had said were done
 }
 
-// TestChaos publishes one workflow after the other, each with contacts of its own and a slot that is due, and meanwhile kills and
-// freezes daemons and the server. In the end exactly the right contacts are deleted, with one audit event each, each slot
-// has one run, and doctor finds nothing. CHAOS_ROUNDS, CHAOS_SEED and CHAOS_FSYNC (always, everysec) change it.
+// TestChaos publishes one workflow after the other, or eight at once, each with contacts of its own and a slot that is due, and
+// meanwhile kills and freezes daemons and the server, and cuts and slows the network between them. In the end exactly the right
+// contacts are deleted, with one audit event each, each slot has one run, and doctor finds nothing. CHAOS_ROUNDS,
+// CHAOS_SEED, CHAOS_STAYING and CHAOS_FSYNC (always, everysec) change it.
 func TestChaos(t *testing.T) {
 	t.Parallel()
-	seed := uint64(time.Now().UnixNano())
-	if text := os.Getenv("CHAOS_SEED"); text != "" {
-		var err error
-		if seed, err = strconv.ParseUint(text, 10, 64); err != nil {
-			t.Fatal(err)
-		}
-	}
-	rounds, fsync := chaosRounds, "always"
-	if text := os.Getenv("CHAOS_ROUNDS"); text != "" {
-		var err error
-		if rounds, err = strconv.Atoi(text); err != nil {
-			t.Fatal(err)
-		}
-	}
+	fsync := "always"
 	if text := os.Getenv("CHAOS_FSYNC"); text != "" {
 		fsync = text
 	}
-	t.Logf("seed %d, %d rounds, appendfsync %s", seed, rounds, fsync)
-	c := newChaos(t, seed, fsync)
+	t.Logf("appendfsync %s", fsync)
+	playChaos(t, chaosRounds, func(random *rand.Rand) site { return newOneServer(t, random, fsync) })
+}
+
+// TestChaos_Cluster does the same with three masters and their replicas, of which slots move and which fail over.
+func TestChaos_Cluster(t *testing.T) {
+	t.Parallel()
+	playChaos(t, chaosFew, func(random *rand.Rand) site { return newClusterSite(t, random) })
+}
+
+// TestChaos_Sentinel does the same with a master and a replica, of which a sentinel makes one out of the other.
+func TestChaos_Sentinel(t *testing.T) {
+	t.Parallel()
+	playChaos(t, chaosFew, func(*rand.Rand) site { return newSentinelSite(t) })
+}
+
+// setting is a number in the environment.
+func setting(t *testing.T, name string, otherwise uint64) uint64 {
+	t.Helper()
+	text := os.Getenv(name)
+	if text == "" {
+		return otherwise
+	}
+	n, err := strconv.ParseUint(text, 10, 64)
+	if err != nil {
+		t.Fatal(name, err)
+	}
+	return n
+}
+
+func playChaos(t *testing.T, rounds int, start func(*rand.Rand) site) {
+	t.Helper()
+	seed := setting(t, "CHAOS_SEED", uint64(time.Now().UnixNano()))
+	rounds = int(setting(t, "CHAOS_ROUNDS", uint64(rounds)))
+	staying := int(setting(t, "CHAOS_STAYING", chaosStaying))
+	t.Logf("seed %d, %d rounds, %d contacts that stay", seed, rounds, staying)
+	c := newChaos(t, rand.New(rand.NewPCG(seed, 0)), start)
+	c.fill("staying", staying, 0)
 	for range chaosDaemons {
 		c.startDaemon()
 	}
+	var faults []fault // each as often as any other, in any order
 	for round := range rounds {
+		if len(faults) == 0 {
+			faults = append(c.faults(), c.site.faults()...)
+			c.random.Shuffle(len(faults), func(i, j int) { faults[i], faults[j] = faults[j], faults[i] })
+		}
 		c.work(round)
-		c.disturb(round)
+		c.disturb(round, faults[0])
+		faults = faults[1:]
 	}
-	c.settle(rounds)
-	c.check(rounds)
+	c.settle()
+	c.check()
 }
 
-func newChaos(t *testing.T, seed uint64, fsync string) *chaos {
+func newChaos(t *testing.T, random *rand.Rand, start func(*rand.Rand) site) *chaos {
 	t.Helper()
 	c := &chaos{
-		t: t, random: rand.New(rand.NewPCG(seed, 0)), dir: t.TempDir(), port: storetest.FreePort(t), fsync: fsync,
+		t: t, random: random, dir: t.TempDir(), site: start(random),
 		next: 1, want: map[crmstore.ID]bool{}, did: map[string]int{}, frozen: map[*exec.Cmd]bool{},
 	}
-	c.startServer()
-	url := "redis://127.0.0.1:" + c.port
 	var err error
-	if c.store, err = crmstore.Open(t.Context(), crmstore.Config{URL: url, User: storetest.User}); err != nil {
+	if c.store, err = crmstore.Open(t.Context(), crmstore.Config{URL: c.site.url(), User: storetest.User}); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = c.store.Close() }) // it was only used to look
 	if _, err := c.store.CreateAccount(t.Context(), crmstore.Professional, killPartitions, crmstore.Cause{}, storetest.Time); err != nil {
 		t.Fatal(err)
 	}
-	c.p = program{t: t, url: url}
+	c.p = program{t: t, url: c.site.url()}
 	return c
-}
-
-// startServer starts the server on the files that it had.
-func (c *chaos) startServer() {
-	c.t.Helper()
-	storetest.StartServerAt(c.t, c.port, "--port", c.port, "--dir", c.dir, "--appendonly", "yes", "--appendfsync", c.fsync,
-		"--pidfile", filepath.Join(c.dir, "pid"))
-}
-
-// server is the server's process.
-func (c *chaos) server() *os.Process {
-	c.t.Helper()
-	text, err := os.ReadFile(filepath.Join(c.dir, "pid"))
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	pid, err := strconv.Atoi(strings.TrimSpace(string(text)))
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	process, err := os.FindProcess(pid)
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	return process
 }
 
 // startDaemon starts one more daemon; what it says goes to a file.
 func (c *chaos) startDaemon() {
 	c.t.Helper()
-	log, err := os.Create(filepath.Join(c.dir, fmt.Sprintf("daemon-%d.log", len(c.daemons))))
+	n := len(c.daemons)
+	log, err := os.Create(filepath.Join(c.dir, fmt.Sprintf("daemon-%d.log", n)))
 	if err != nil {
 		c.t.Fatal(err)
 	}
 	defer log.Close()
-	cmd := c.p.command("daemon", "--listen", "none")
+	cmd := program{t: c.t, url: c.site.daemonURL(n)}.command("daemon", "--listen", "none")
 	cmd.Stderr = log
 	if err := cmd.Start(); err != nil {
 		c.t.Fatal(err)
@@ -147,47 +154,66 @@ func (c *chaos) startDaemon() {
 	c.daemons = append(c.daemons, cmd)
 }
 
-// work writes contacts of which two of three are to go, and publishes the workflow that deletes them, its slot being due.
-func (c *chaos) work(round int) {
+// fill writes contacts of a group, of which the first leads are to go.
+func (c *chaos) fill(group string, contacts, leads int) {
 	c.t.Helper()
-	matches := chaosSmall
-	if round%3 == 0 {
-		matches = chaosLarge
-	}
 	schema, err := c.store.Schema(c.t.Context(), crmstore.Contact)
 	if err != nil {
 		c.t.Fatal(err)
 	}
 	name, stage := schema.Find("firstname")[0].Number, schema.Find("lifecyclestage")[0].Number
-	group := fmt.Sprintf("round-%d", round)
-	var batch []crmstore.Upsert
-	for i := range matches * 3 / 2 {
-		is := "lead"
-		if i%3 == 2 {
-			is = "customer"
-		} else {
-			c.want[c.next] = true
+	for left := contacts; left > 0; {
+		var batch []crmstore.Upsert
+		for range min(left, 20_000) {
+			is := "customer"
+			if left--; leads > 0 {
+				leads--
+				is, c.want[c.next] = "lead", true
+			}
+			batch = append(batch, crmstore.Upsert{ID: c.next, Set: []crmstore.Assignment{
+				{Property: name, Value: crmstore.StringValue(group)}, {Property: stage, Value: crmstore.EnumValue(is)},
+			}})
+			c.next++
 		}
-		batch = append(batch, crmstore.Upsert{ID: c.next, Set: []crmstore.Assignment{
-			{Property: name, Value: crmstore.StringValue(group)}, {Property: stage, Value: crmstore.EnumValue(is)},
-		}})
-		c.next++
+		if _, err := c.store.Write(c.t.Context(), crmstore.Contact, crmstore.CreateOnly, batch, crmstore.Cause{}, storetest.Time); err != nil {
+			c.t.Fatalf("%s: %v", group, err)
+		}
 	}
-	if _, err := c.store.Write(c.t.Context(), crmstore.Contact, crmstore.CreateOnly, batch, crmstore.Cause{}, storetest.Time); err != nil {
-		c.t.Fatalf("round %d: %v", round, err)
+}
+
+// work writes contacts of which two of three are to go, and publishes the workflow that deletes them, its slot being due; or
+// eight workflows.
+func (c *chaos) work(round int) {
+	c.t.Helper()
+	workflows, matches := 1, chaosSmall
+	switch {
+	case round%5 == 4:
+		workflows = chaosTogether
+	case round%3 == 0:
+		matches = chaosLarge
 	}
-	file := filepath.Join(c.dir, group+".yaml")
-	text := fmt.Sprintf("workflow: %s\nobject: contact\nenroll:\n  triggers:\n    - contact.firstname == %q && contact.lifecyclestage == \"lead\"\n"+
-		"schedule: {cron: '@yearly'}\nlimits: {max_deletions: 20000, max_percent: 100}\nactions: [delete_contact]\n", group, group)
-	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
-		c.t.Fatal(err)
+	var names []string
+	for i := range workflows {
+		group := fmt.Sprintf("round-%d-%d", round, i)
+		c.fill(group, matches*3/2, matches)
+		file := filepath.Join(c.dir, group+".yaml")
+		text := fmt.Sprintf("workflow: %s\nobject: contact\nenroll:\n  triggers:\n    - contact.firstname == %q && contact.lifecyclestage == \"lead\"\n"+
+			"schedule: {cron: '@yearly'}\nlimits: {max_deletions: 20000, max_percent: 100}\nactions: [delete_contact]\n", group, group)
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			c.t.Fatal(err)
+		}
+		c.p.must("publish", file, "--yes")
+		names = append(names, group)
 	}
-	c.p.must("publish", file, "--yes")
-	longAgo(c.t, c.store, group)
+	for _, name := range names {
+		longAgo(c.t, c.store, name)
+		c.slots++
+	}
+	c.site.synced() // what this test wrote shall not be lost
 }
 
 // disturb lets something happen, at any moment of the round's run.
-func (c *chaos) disturb(round int) {
+func (c *chaos) disturb(round int, f fault) {
 	c.t.Helper()
 	enough := int64(0)
 	if c.random.IntN(3) > 0 { // in the middle of its deletions; else whenever it is
@@ -199,32 +225,14 @@ func (c *chaos) disturb(round int) {
 			break
 		}
 	}
-	kind := []string{"kill a daemon", "freeze a daemon", "kill the server", "kill a daemon", "freeze the server", "kill two daemons"}[c.random.IntN(6)]
-	c.did[kind]++
-	c.t.Logf("%s round %d: %s", time.Now().Format(time.TimeOnly), round, kind)
-	switch kind {
-	case "kill two daemons":
-		c.kill()
-		c.kill()
-	case "kill a daemon":
-		c.kill()
-	case "freeze a daemon":
-		c.freeze()
-	case "kill the server":
-		if err := c.server().Kill(); err != nil {
-			c.t.Fatal(err)
-		}
-		c.untilClosed()
-		c.startServer()
-		c.untilThere()
-	case "freeze the server":
-		server := c.server()
-		if err := server.Signal(syscall.SIGSTOP); err != nil {
-			c.t.Fatal(err)
-		}
-		<-time.After(time.Second)
-		if err := server.Signal(syscall.SIGCONT); err != nil {
-			c.t.Fatal(err)
+	c.did[f.name]++
+	was := c.p.deletedSoon()
+	c.t.Logf("%s round %d: %s", time.Now().Format(time.TimeOnly), round, f.name)
+	f.happen()
+	if f.mayLose {
+		if lost := was - c.p.deletedSoon(); lost > 0 {
+			c.lost += lost
+			c.t.Logf("the servers lost at least %d deletions that they had said were done", lost)
 		}
 	}
 }
@@ -244,85 +252,20 @@ func (p program) deletedSoon() int64 {
 	return n.Archived
 }
 
-// victim is a daemon that runs.
-func (c *chaos) victim() *exec.Cmd {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	running := slices.DeleteFunc(slices.Clone(c.daemons), func(d *exec.Cmd) bool { return c.frozen[d] || d.ProcessState != nil })
-	if len(running) == 0 {
-		return nil
-	}
-	return running[c.random.IntN(len(running))]
-}
-
-func (c *chaos) kill() {
+// settle waits until every slot has its run, and every daemon that was frozen or cut off is back; then it ends the daemons.
+func (c *chaos) settle() {
 	c.t.Helper()
-	if d := c.victim(); d != nil {
-		_ = d.Process.Kill()
-		if err := d.Wait(); err == nil || !strings.Contains(err.Error(), "killed") {
-			c.t.Errorf("a daemon had ended by itself: %v", err)
-		}
-		c.startDaemon()
-	}
-}
-
-func (c *chaos) freeze() {
-	c.t.Helper()
-	d := c.victim()
-	if d == nil {
-		return
-	}
-	c.mu.Lock()
-	c.frozen[d] = true
-	c.mu.Unlock()
-	if err := d.Process.Signal(syscall.SIGSTOP); err != nil {
-		c.t.Fatal(err)
-	}
-	c.startDaemon()
-	c.thaw.Go(func() {
-		<-time.After(chaosFrozen)
-		if err := d.Process.Signal(syscall.SIGCONT); err != nil {
-			c.t.Error(err)
-		}
-		c.mu.Lock()
-		delete(c.frozen, d)
-		c.mu.Unlock()
-	})
-}
-
-func (c *chaos) untilClosed() {
-	for {
-		conn, err := net.Dial("tcp", "127.0.0.1:"+c.port)
-		if err != nil {
-			return
-		}
-		_ = conn.Close()
-	}
-}
-
-func (c *chaos) untilThere() {
-	c.t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); c.store.Ping(c.t.Context()) != nil; {
-		if time.Now().After(deadline) {
-			c.t.Fatal("the server does not come back")
-		}
-	}
-}
-
-// settle waits until every slot has its run, and every daemon that was frozen runs again; then it ends the daemons.
-func (c *chaos) settle(rounds int) {
-	c.t.Helper()
-	c.thaw.Wait()
+	c.healing.Wait()
 	for deadline := time.Now().Add(chaosPatient); ; {
 		runs, err := c.store.Runs(c.t.Context(), crmstore.RunFilter{State: crmstore.RunDone})
 		if err != nil {
 			c.t.Fatal(err)
 		}
-		if len(runs) >= rounds {
+		if len(runs) >= c.slots {
 			break
 		}
 		if time.Now().After(deadline) {
-			c.t.Errorf("%d of %d runs are done", len(runs), rounds)
+			c.t.Errorf("%d of %d runs are done", len(runs), c.slots)
 			break
 		}
 		<-time.After(50 * time.Millisecond)
@@ -339,7 +282,7 @@ func (c *chaos) settle(rounds int) {
 }
 
 // check compares what is there with what had to be done.
-func (c *chaos) check(rounds int) {
+func (c *chaos) check() {
 	c.t.Helper()
 	checkLiveness(c.t, c.store, c.want)
 	events := map[crmstore.ID]int{}
@@ -371,11 +314,14 @@ func (c *chaos) check(rounds int) {
 			c.t.Errorf("run %s is %s (%s), %+v", r.ID, r.State, r.Reason, r.Totals)
 		}
 	}
-	if len(slots) != rounds || deleted != int64(len(c.want)) || len(events) != len(c.want) {
-		c.t.Errorf("%d slots ran, of %d; the runs count %d deletions, the audit log %d, want %d", len(slots), rounds, deleted, len(events), len(c.want))
+	if len(slots) != c.slots || deleted != int64(len(c.want)) || len(events) != len(c.want) {
+		c.t.Errorf("%d slots ran, of %d; the runs count %d deletions, the audit log %d, want %d", len(slots), c.slots, deleted, len(events), len(c.want))
 	}
 	if out := c.p.must("doctor"); !strings.Contains(out, "everything agrees") {
 		c.t.Errorf("doctor says:\n%s", out)
+	}
+	for _, refused := range c.site.refused() {
+		c.t.Errorf("the user in OPERATING.md may not do what the program does: %s", refused)
 	}
 	taken := 0
 	for i := range c.daemons {
@@ -392,5 +338,6 @@ func (c *chaos) check(rounds int) {
 	for _, kind := range slices.Sorted(maps.Keys(c.did)) {
 		c.t.Logf("%3d × %s", c.did[kind], kind)
 	}
-	c.t.Logf("%d daemons, %d runs, %d contacts deleted of %d, %d runs or ranges taken over", len(c.daemons), len(runs), deleted, int64(c.next)-1, taken)
+	c.t.Logf("%d daemons, %d runs, %d contacts deleted of %d, %d runs or ranges taken over, at least %d deletions lost and repeated",
+		len(c.daemons), len(runs), deleted, int64(c.next)-1, taken, c.lost)
 }

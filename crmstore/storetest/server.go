@@ -22,6 +22,26 @@ func StartServer(t testing.TB, args ...string) string {
 // StartServerAt is [StartServer] for arguments that name the port themselves (it is what we wait for).
 func StartServerAt(t testing.TB, port string, args ...string) string {
 	t.Helper()
+	return StartProcess(t, port, args...).Address
+}
+
+// Server is a server process of a test's own.
+type Server struct {
+	Address string      // host:port
+	Process *os.Process // for signals
+
+	ended chan struct{} // closed when the process has ended
+}
+
+// Kill ends the server as a crash would, and waits until it is gone.
+func (s *Server) Kill() {
+	_ = s.Process.Kill() // one that has ended is as good
+	<-s.ended
+}
+
+// StartProcess is [StartServerAt] for tests that need the process too.
+func StartProcess(t testing.TB, port string, args ...string) *Server {
+	t.Helper()
 	program, err := findServer()
 	if err != nil {
 		t.Fatal("storetest: ", err)
@@ -39,30 +59,26 @@ func StartServerAt(t testing.TB, port string, args ...string) string {
 		t.Fatal("storetest: ", err)
 	}
 	var why error // of its end; set before ended is closed
-	ended := make(chan struct{})
+	s := &Server{Address: net.JoinHostPort("127.0.0.1", port), Process: cmd.Process, ended: make(chan struct{})}
 	go func() {
 		why = cmd.Wait()
-		close(ended)
+		close(s.ended)
 	}()
-	t.Cleanup(func() {
-		_ = cmd.Process.Kill()
-		<-ended
-	})
-	address := net.JoinHostPort("127.0.0.1", port)
+	t.Cleanup(s.Kill)
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
 	for {
 		var d net.Dialer
-		if conn, err := d.DialContext(ctx, "tcp", address); err == nil {
+		if conn, err := d.DialContext(ctx, "tcp", s.Address); err == nil {
 			_ = conn.Close()
-			return address
+			return s
 		}
 		select {
-		case <-ended:
+		case <-s.ended:
 			words, _ := os.ReadFile(log)
 			t.Fatalf("storetest: %s ended at once: %v\n%s", program, why, words)
 		case <-ctx.Done():
-			t.Fatalf("storetest: %s does not listen at %s", program, address)
+			t.Fatalf("storetest: %s does not listen at %s", program, s.Address)
 		case <-time.After(5 * time.Millisecond):
 		}
 	}

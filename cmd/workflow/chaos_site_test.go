@@ -1,0 +1,210 @@
+package main
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/Shopify/toxiproxy/v2"
+	"github.com/rs/zerolog"
+
+	"github.com/crm-workflow/crm-workflow/crmstore/storetest"
+)
+
+// site is where a store is.
+type site interface {
+	url() string            // for the test
+	daemonURL(n int) string // for the daemon of that number
+	faults() []fault        // that happen to its servers and its network
+	synced()                // waits until nothing that was written before can be lost any more
+	refused() []string      // what the servers refused to the daemons' user
+}
+
+// oneServer is a server with an append-only file, which each daemon reaches over a network of its own.
+type oneServer struct {
+	t      *testing.T
+	random *rand.Rand
+	port   string
+	args   []string
+	server *storetest.Server
+
+	proxies *toxiproxy.ApiServer
+	nets    []*toxiproxy.Proxy // one for each daemon
+	healing sync.WaitGroup
+}
+
+func newOneServer(t *testing.T, random *rand.Rand, fsync string) *oneServer {
+	t.Helper()
+	s := &oneServer{t: t, random: random, port: storetest.FreePort(t)}
+	s.args = []string{"--port", s.port, "--dir", t.TempDir(), "--appendonly", "yes", "--appendfsync", fsync}
+	s.server = storetest.StartProcess(t, s.port, s.args...)
+	s.proxies = toxiproxy.NewServer(toxiproxy.NewMetricsContainer(nil), zerolog.Nop())
+	t.Cleanup(func() {
+		s.healing.Wait()
+		for _, n := range s.nets {
+			n.Stop()
+		}
+	})
+	return s
+}
+
+func (s *oneServer) url() string { return "redis://" + s.server.Address }
+
+func (s *oneServer) daemonURL(n int) string {
+	s.t.Helper()
+	proxy := toxiproxy.NewProxy(s.proxies, fmt.Sprintf("daemon-%d", n), "127.0.0.1:0", s.server.Address)
+	if err := proxy.Start(); err != nil {
+		s.t.Fatal(err)
+	}
+	s.nets = append(s.nets, proxy)
+	return "redis://" + proxy.Listen
+}
+
+func (*oneServer) synced()           {} // the file is there when the server starts again
+func (*oneServer) refused() []string { return nil }
+
+func (s *oneServer) faults() []fault {
+	last := func() []*toxiproxy.Proxy { return s.nets[max(len(s.nets)-2*chaosDaemons, 0):] }
+	return []fault{
+		{name: "kill the server", happen: s.kill, mayLose: true},
+		{name: "freeze the server", happen: s.freeze},
+		{name: "cut the network", happen: func() { s.cut(s.nets, time.Second) }},
+		{name: "cut one daemon off", happen: func() {
+			one := last()
+			one = one[s.random.IntN(len(one)):][:1]
+			s.healing.Go(func() { s.cut(one, chaosFrozen) })
+		}},
+		{name: "slow the network", happen: func() {
+			s.toxic(s.nets, `{"name": "x", "type": "latency", "attributes": {"latency": 40, "jitter": 30}}`, 4*time.Second)
+		}},
+		{name: "swallow what servers say", happen: func() {
+			one := last()
+			s.toxic(one[s.random.IntN(len(one)):], `{"name": "x", "type": "timeout", "attributes": {"timeout": 0}}`, 2*time.Second)
+		}},
+	}
+}
+
+func (s *oneServer) kill() {
+	s.t.Helper()
+	s.server.Kill()
+	s.server = storetest.StartProcess(s.t, s.port, s.args...)
+	for deadline := time.Now().Add(30 * time.Second); !strings.HasPrefix(ask(s.t, "tcp", s.server.Address, "PING"), "+PONG"); {
+		if time.Now().After(deadline) {
+			s.t.Fatal("the server does not come back")
+		}
+	}
+}
+
+func (s *oneServer) freeze() {
+	s.t.Helper()
+	if err := s.server.Process.Signal(syscall.SIGSTOP); err != nil {
+		s.t.Fatal(err)
+	}
+	<-time.After(time.Second)
+	if err := s.server.Process.Signal(syscall.SIGCONT); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// cut closes all connections, and lets nobody connect for a while.
+func (s *oneServer) cut(nets []*toxiproxy.Proxy, d time.Duration) {
+	s.t.Helper()
+	for _, n := range nets {
+		n.Stop()
+	}
+	<-time.After(d)
+	for _, n := range nets {
+		if err := n.Start(); err != nil && !strings.Contains(err.Error(), "already started") {
+			s.t.Error(err)
+		}
+	}
+}
+
+// toxic does something to what goes to the daemons, for a while.
+func (s *oneServer) toxic(nets []*toxiproxy.Proxy, toxic string, d time.Duration) {
+	s.t.Helper()
+	for _, n := range nets {
+		if _, err := n.Toxics.AddToxicJson(strings.NewReader(toxic)); err != nil {
+			s.t.Fatal(err)
+		}
+	}
+	<-time.After(d)
+	for _, n := range nets {
+		if err := n.Toxics.RemoveToxic(s.t.Context(), "x"); err != nil {
+			s.t.Fatal(err)
+		}
+	}
+}
+
+// asWorkflow gives servers the user that OPERATING.md describes, and the further words for it.
+func asWorkflow(t *testing.T, more ...string) []string {
+	t.Helper()
+	return append(append([]string{"--user"}, aclLine(t)[2:]...), more...)
+}
+
+// refusedBy is what servers refused to that user.
+func refusedBy(t *testing.T, nodes []string) []string {
+	t.Helper()
+	var all []string
+	for _, node := range nodes {
+		if reply := ask(t, "tcp", node, "ACL", "LOG"); reply != "*0" {
+			all = append(all, reply)
+		}
+	}
+	return all
+}
+
+const asUser = "workflow:SECRET@"
+
+// clusterSite is a cluster.
+type clusterSite struct {
+	*storetest.Cluster
+	t      *testing.T
+	random *rand.Rand
+}
+
+func newClusterSite(t *testing.T, random *rand.Rand) *clusterSite {
+	t.Helper()
+	return &clusterSite{storetest.StartCluster(t, asWorkflow(t, clusterWords(t)...)...), t, random}
+}
+
+func (s *clusterSite) url() string          { return s.URL("") }
+func (s *clusterSite) daemonURL(int) string { return s.URL(asUser) }
+func (s *clusterSite) synced()              { s.Synced() }
+func (s *clusterSite) refused() []string    { return refusedBy(s.t, s.Nodes()) }
+
+func (s *clusterSite) faults() []fault {
+	return []fault{
+		{name: "move slots", happen: func() { s.t.Logf("moved %d keys", s.MoveSlots(s.random, 20)) }},
+		{name: "fail over", happen: func() { s.FailOver(s.random) }},
+		{name: "kill a master", happen: func() { s.KillMaster(s.random) }, mayLose: true},
+	}
+}
+
+// sentinelSite is a master and a replica with a sentinel.
+type sentinelSite struct {
+	*storetest.Sentinel
+	t *testing.T
+}
+
+func newSentinelSite(t *testing.T) *sentinelSite {
+	t.Helper()
+	return &sentinelSite{storetest.StartSentinel(t, asWorkflow(t)...), t}
+}
+
+func (s *sentinelSite) url() string          { return s.URL("") }
+func (s *sentinelSite) daemonURL(int) string { return s.URL(asUser) }
+func (s *sentinelSite) synced()              { s.Synced() }
+func (s *sentinelSite) refused() []string    { return refusedBy(s.t, s.Nodes()) }
+
+func (s *sentinelSite) faults() []fault {
+	return []fault{
+		{name: "fail over", happen: s.FailOver},
+		{name: "kill the master", happen: s.KillMaster, mayLose: true},
+		{name: "fail over again", happen: s.FailOver},
+	}
+}
