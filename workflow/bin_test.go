@@ -48,7 +48,8 @@ func TestInBin_Filters(t *testing.T) {
 	w.publish(file())
 	run := w.run(crmstore.RunDone)
 	byHand := w.confirm(w.prepare(DeleteRequest{IDs: []crmstore.ID{3, 6}}, 2))
-	w.must(DeleteRecord(t.Context(), w.store, crmstore.Contact, 9, crmstore.Cause{Reason: "test"}, testNow.AddDate(0, 0, 3)))
+	later := byHand.FinishedAt.AddDate(0, 0, 3).Truncate(time.Second)
+	w.must(DeleteRecord(t.Context(), w.store, crmstore.Contact, 9, crmstore.Cause{Reason: "test"}, later))
 	user := w.store.User()
 	all := slices.Sorted(slices.Values(slices.Concat(stale, []crmstore.ID{3, 6, 9})))
 	for name, c := range map[string]struct {
@@ -62,8 +63,8 @@ func TestInBin_Filters(t *testing.T) {
 		"another":       {BinFilter{Workflow: "stal"}, nil},
 		"a user":        {BinFilter{User: user}, all},
 		"another user":  {BinFilter{User: "nobody"}, nil},
-		"since":         {BinFilter{Since: testNow.AddDate(0, 0, 3)}, []crmstore.ID{9}},
-		"until":         {BinFilter{Until: testNow.AddDate(0, 0, 3)}, without(all, []crmstore.ID{9})},
+		"since":         {BinFilter{Since: later}, []crmstore.ID{9}},
+		"until":         {BinFilter{Until: later}, without(all, []crmstore.ID{9})},
 		"an expression": {BinFilter{Where: w.matcher(`contact.email == "c9@example.com" || contact.email == "c12@example.com"`)}, []crmstore.ID{9}},
 		"a list":        {BinFilter{Where: w.matcher(`inList("half")`)}, stale[:10]},
 		"two of these":  {BinFilter{Workflow: "stale", Where: w.matcher(`contact.email == "c9@example.com"`)}, nil},

@@ -106,9 +106,9 @@ func TestSpread_ProcessesShareALimit(t *testing.T) {
 	helper := w.other(t, "b:1:1")
 	var helping sync.WaitGroup
 	w.runner.Helpers = called(func(_ context.Context, run string, _ int) error {
-		for _, number := range []int{0, 1} {
+		for range 2 {
 			helping.Go(func() {
-				if err := helper.Help(t.Context(), run, number); err != nil {
+				if err := helper.Help(t.Context(), run); err != nil {
 					t.Error(err)
 				}
 			})

@@ -22,6 +22,8 @@ const (
 	// spreadPause, and at once when another worker of its own is through with a range.
 	spreadFirst = 5 * time.Millisecond
 	spreadPause = 200 * time.Millisecond
+	// mostHelpers is how many are asked to help with a run, besides those who carry it: as many as a server can keep busy.
+	mostHelpers = 8
 )
 
 // errRangeLost says that another process has taken the range, or that the run was stopped.
@@ -29,8 +31,8 @@ var errRangeLost = errors.New("the range was taken by another process")
 
 // Helpers asks other processes to help with a run.
 type Helpers interface {
-	// AskForHelp tells everybody that the run has ranges 0 to n-1 to be taken. Nobody has to come: the run's carrier takes
-	// every range that nobody takes.
+	// AskForHelp tells everybody that up to n may come and take ranges of the run, until none is left. Nobody has to come: the
+	// run's carrier takes every range that nobody takes.
 	AskForHelp(ctx context.Context, run string, n int) error
 }
 
@@ -73,7 +75,7 @@ func (s *spread) carryOut(ctx context.Context, partitions int) error {
 	if err := s.store.OpenRanges(ctx, s.saved(), rangesOf(partitions)); err != nil {
 		return err
 	}
-	s.askForHelp(ctx, rangesOf(partitions))
+	s.askForHelp(ctx, min(rangesOf(partitions)-rangeWorkers, mostHelpers))
 	group, ctx := errgroup.WithContext(ctx)
 	for range min(rangeWorkers, rangesOf(partitions)) {
 		group.Go(func() error { return s.takeAll(ctx, partitions) })
@@ -83,7 +85,7 @@ func (s *spread) carryOut(ctx context.Context, partitions int) error {
 
 // askForHelp tells others. The run is carried through without them too.
 func (s *spread) askForHelp(ctx context.Context, n int) {
-	if s.r.Helpers == nil || n < 2 {
+	if s.r.Helpers == nil || n < 1 {
 		return
 	}
 	if err := s.r.Helpers.AskForHelp(ctx, s.id, n); err != nil && ctx.Err() == nil {
@@ -91,7 +93,8 @@ func (s *spread) askForHelp(ctx context.Context, n int) {
 	}
 }
 
-// takeAll carries out ranges that nobody has, and then waits for those that others have: whoever falls silent loses his.
+// takeAll carries out ranges that nobody has, and then waits for those that others have: whoever falls silent loses his. Who
+// helps does not wait.
 func (s *spread) takeAll(ctx context.Context, partitions int) error {
 	for pause := spreadFirst; ; {
 		news := s.news() // before the list is read: what ends after that is seen
@@ -100,12 +103,15 @@ func (s *spread) takeAll(ctx context.Context, partitions int) error {
 			return err
 		}
 		took, over := false, true
-		// From the end: those who help were told of the first ones first.
-		for i := len(list) - 1; i >= 0 && !took; i-- {
-			if over = over && list[i].Done; !s.takeable(list[i], wall()) {
+		for i := range list {
+			next := list[len(list)-1-i] // the carrier from the end, who helps from the beginning: so they seldom want the same
+			if s.helping {
+				next = list[i]
+			}
+			if over = over && next.Done; took || !s.takeable(next, wall()) {
 				continue
 			}
-			if took, err = s.take(ctx, list[i], partitions); err != nil {
+			if took, err = s.take(ctx, next, partitions); err != nil {
 				return err
 			}
 		}
@@ -114,7 +120,7 @@ func (s *spread) takeAll(ctx context.Context, partitions int) error {
 			s.tellSiblings()
 			pause = spreadFirst
 			continue
-		case over:
+		case over, s.helping:
 			return nil
 		}
 		timer := time.NewTimer(pause)
@@ -153,7 +159,7 @@ func (s *spread) list(ctx context.Context, partitions int) ([]crmstore.Range, er
 		if err != nil {
 			return nil, err
 		}
-		if len(list) > 0 {
+		if len(list) > 0 || s.helping {
 			s.count(list)
 			return list, nil
 		}
@@ -291,10 +297,10 @@ func (s *spread) reopen(ctx context.Context, open []int) error {
 	return nil
 }
 
-// Help carries out one range of a run that another process carries, if it still is to be done. It returns nil when there is
-// nothing to do (any more); the range's matches are the same whoever deletes them. When the context ends it finishes the
-// batch in hand and hands the range back.
-func (r *Runner) Help(ctx context.Context, id string, number int) error {
+// Help carries out ranges of a run that another process carries, one after the other, until there is none that waits for
+// somebody. It returns nil when there is nothing to do (any more); a range's matches are the same whoever deletes them. When
+// the context ends it finishes the batch in hand and hands the range back.
+func (r *Runner) Help(ctx context.Context, id string) error {
 	run, err := r.Store.Run(ctx, id)
 	if errors.Is(err, crmstore.ErrNotFound) {
 		return nil
@@ -310,19 +316,18 @@ func (r *Runner) Help(ctx context.Context, id string, number int) error {
 	if err != nil {
 		return fmt.Errorf("help with run %s: %w", id, err)
 	}
-	partitions, err := s.store.Partitions(ctx)
-	if err != nil {
-		return fmt.Errorf("help with run %s: %w", id, err)
-	}
-	if number >= len(list) || !s.takeable(list[number], wall()) {
+	if !slices.ContainsFunc(list, func(r crmstore.Range) bool { return s.takeable(r, wall()) }) {
 		return nil
 	}
-	if err := s.load(ctx); err != nil {
-		return fmt.Errorf("help with run %s: %w", id, err)
+	partitions, err := s.store.Partitions(ctx)
+	if err == nil {
+		err = s.load(ctx)
 	}
-	_, err = s.take(ctx, list[number], partitions)
+	if err == nil {
+		err = s.takeAll(ctx, partitions)
+	}
 	if err == nil || errors.As(err, new(*lostError)) || errors.As(err, new(*RefusedError)) {
 		return nil // the run's carrier meets the same, and says so
 	}
-	return fmt.Errorf("help with run %s, range %d: %w", id, number, err)
+	return fmt.Errorf("help with run %s: %w", id, err)
 }

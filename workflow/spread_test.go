@@ -21,7 +21,7 @@ func spreadWorld(t *testing.T) (w *world, stale []crmstore.ID) {
 		if id.Partition(4*rangePartitions)%rangePartitions >= 4 {
 			continue // few partitions in each range, so that they have several batches each
 		}
-		days := 10
+		days := lately
 		if len(batch)%3 > 0 {
 			days = 400
 			stale = append(stale, id)
@@ -43,6 +43,34 @@ func (c called) AskForHelp(ctx context.Context, run string, n int) error { retur
 func (w *world) other(t *testing.T, owner string) *Runner {
 	t.Helper()
 	return &Runner{Store: storetest.Again(t, w.store), Owner: owner, Metrics: w.metrics, SpreadFrom: 1, Patience: -1}
+}
+
+// help has a helper carry out so many ranges of a run; in one more it stops after its first batch, and hands it back.
+func (w *world) help(helper *Runner, run string, ranges int) {
+	w.Helper()
+	ctx, stop := context.WithCancel(context.Background())
+	defer stop()
+	before := w.rangesDone(run)
+	helper.Progress = func(string, int64, int64) {
+		if w.rangesDone(run)-before >= ranges {
+			stop()
+		}
+	}
+	if err := helper.Help(ctx, run); err != nil && !errors.Is(err, context.Canceled) {
+		w.Error(err)
+	}
+	helper.Progress = nil
+}
+
+func (w *world) rangesDone(run string) (done int) {
+	list, err := w.store.Ranges(context.Background(), run)
+	w.must(err)
+	for _, r := range list {
+		if r.Done {
+			done++
+		}
+	}
+	return done
 }
 
 // wantSpread checks that a run ended as if one process had carried it out.
@@ -69,11 +97,9 @@ func TestSpread_HelpersDoTheirShare(t *testing.T) {
 			t.Parallel()
 			w, stale := spreadWorld(t)
 			helper, done := w.other(t, "b:1:1"), int64(0)
-			w.runner.Helpers = called(func(ctx context.Context, run string, n int) error {
-				for number := range min(helped, n) {
-					w.must(helper.Help(ctx, run, number))
-					w.must(helper.Help(ctx, run, number)) // told twice
-				}
+			w.runner.Helpers = called(func(ctx context.Context, run string, _ int) error {
+				w.help(helper, run, helped/2)
+				w.help(helper, run, helped-helped/2) // asked twice
 				list, err := w.store.Ranges(ctx, run)
 				for _, r := range list {
 					if r.Done {
@@ -108,9 +134,9 @@ func TestSpread_AllAtOnce(t *testing.T) {
 	w.runner.Helpers = called(func(ctx context.Context, run string, n int) error {
 		for i := range 3 {
 			helper := w.other(t, fmt.Sprintf("b%d:1:1", i))
-			for number := range n {
+			for range n {
 				helping.Go(func() {
-					if err := helper.Help(ctx, run, number); err != nil {
+					if err := helper.Help(ctx, run); err != nil {
 						t.Error(err)
 					}
 				})
@@ -138,7 +164,7 @@ func TestSpread_HelperDies(t *testing.T) {
 			}
 		}}
 		w.runner.Helpers = called(func(ctx context.Context, run string, _ int) error {
-			_ = dying.Help(ctx, run, 1) // it has no store any more to say anything to
+			_ = dying.Help(ctx, run) // it has no store any more to say anything to
 			return nil
 		})
 		run, err := w.runner.Run(t.Context(), w.request())
@@ -160,8 +186,8 @@ func TestSpread_CarrierDies(t *testing.T) {
 	killed := storetest.Again(t, w.store)
 	helper := w.other(t, "b:1:1")
 	dying := &Runner{Store: killed, Owner: nobody(), SpreadFrom: 1, Patience: -1}
-	dying.Helpers = called(func(ctx context.Context, run string, _ int) error {
-		w.must(helper.Help(ctx, run, 0))
+	dying.Helpers = called(func(_ context.Context, run string, _ int) error {
+		w.help(helper, run, 1)
 		return killed.Close()
 	})
 	if _, err := dying.Run(t.Context(), w.request()); err == nil {
@@ -169,7 +195,7 @@ func TestSpread_CarrierDies(t *testing.T) {
 	}
 	runs, err := w.store.ActiveRuns(t.Context())
 	w.must(err)
-	w.must(helper.Help(t.Context(), runs[0].ID, 1)) // a task that was still in the queue: nobody carries the run, and all the same
+	w.help(helper, runs[0].ID, 1) // asked by what was still in the queue: nobody carries the run, and all the same
 	before := len(w.deletedBy(runs[0].ID))
 	if before == 0 || before >= len(stale) {
 		t.Fatalf("%d of %d deleted by the helper", before, len(stale))
@@ -194,7 +220,7 @@ func TestSpread_FrozenHelper(t *testing.T) {
 	var helping sync.WaitGroup
 	w.runner.Helpers = called(func(ctx context.Context, run string, _ int) error {
 		helping.Go(func() {
-			if err := sleeper.Help(context.WithoutCancel(ctx), run, 2); err != nil {
+			if err := sleeper.Help(context.WithoutCancel(ctx), run); err != nil {
 				t.Errorf("the sleeper: %v", err)
 			}
 		})
@@ -236,9 +262,9 @@ func TestSpread_StoppedWhileHelpersWork(t *testing.T) {
 				}
 			}
 			w.runner.Helpers = called(func(ctx context.Context, run string, n int) error {
-				for number := range n {
+				for range n {
 					helping.Go(func() {
-						if err := helper.Help(ctx, run, number); err != nil {
+						if err := helper.Help(ctx, run); err != nil {
 							t.Error(err)
 						}
 					})
@@ -251,7 +277,7 @@ func TestSpread_StoppedWhileHelpersWork(t *testing.T) {
 			if n := len(w.deletedBy(run.ID)); n != after || n == 0 || n >= len(stale) || int64(n) != run.Deleted {
 				t.Errorf("%d deleted in the end, %d when it was stopped, of %d; the run is %s and says %d", n, after, len(stale), run.State, run.Deleted)
 			}
-			w.must(helper.Help(t.Context(), run.ID, 3))
+			w.must(helper.Help(t.Context(), run.ID))
 			if n := len(w.deletedBy(run.ID)); n != after {
 				t.Errorf("%d deleted by a late helper", n-after)
 			}

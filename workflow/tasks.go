@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/crm-workflow/crm-workflow/crmstore"
 	"github.com/crm-workflow/crm-workflow/workflow/queue"
 )
@@ -34,10 +36,9 @@ type slotTask struct {
 	Missed   int       `json:"missed,omitempty"`
 }
 
-// rangeTask is a part of a large run as it stands in the queue.
+// rangeTask is an invitation to take ranges of a large run, as it stands in the queue.
 type rangeTask struct {
-	Run   string `json:"run"`
-	Range int    `json:"range"`
+	Run string `json:"run"`
 }
 
 // offer is a slot that this daemon offered to the queue.
@@ -55,18 +56,20 @@ type arrival struct {
 // helpers asks the daemons that serve the queue.
 type helpers struct{ queue *queue.Queue }
 
-// AskForHelp offers each range of the run. One that was offered before waits there still.
+// AskForHelp puts n invitations into the queue. One that was there before waits there still.
 func (h helpers) AskForHelp(ctx context.Context, run string, n int) error {
-	for number := range n {
-		payload, err := json.Marshal(rangeTask{Run: run, Range: number})
-		if err != nil {
-			return fmt.Errorf("offer range %d of run %s: %w", number, run, err)
-		}
-		if _, err := h.queue.Offer(ctx, queue.Ranges, run+"/"+strconv.Itoa(number), payload); err != nil {
-			return err
-		}
+	payload, err := json.Marshal(rangeTask{Run: run})
+	if err != nil {
+		return fmt.Errorf("ask for help with run %s: %w", run, err)
 	}
-	return nil
+	group, ctx := errgroup.WithContext(ctx) // the run waits for it
+	for number := range n {
+		group.Go(func() error {
+			_, err := h.queue.Offer(ctx, queue.Ranges, run+"/"+strconv.Itoa(number), payload)
+			return err
+		})
+	}
+	return group.Wait()
 }
 
 // DaemonsHelp asks the account's daemons for help, where there are any. It is for a process that carries a run and serves no
@@ -75,7 +78,7 @@ func DaemonsHelp(store *crmstore.Store) Helpers { return daemonsHelp{store} }
 
 type daemonsHelp struct{ store *crmstore.Store }
 
-// AskForHelp offers each range of the run, unless no daemon gave a sign of life lately.
+// AskForHelp asks, unless no daemon gave a sign of life lately.
 func (h daemonsHelp) AskForHelp(ctx context.Context, run string, n int) error {
 	daemons, err := h.store.Daemons(ctx)
 	if err != nil || !slices.ContainsFunc(daemons, func(d crmstore.Daemon) bool { return !Silent(d, wall()) && !d.Stopping }) {
@@ -237,7 +240,7 @@ func (l *loop) takeRange(ctx context.Context, payload []byte) error {
 	if err := json.Unmarshal(payload, &task); err != nil {
 		return nil //nolint:nilerr // another version's
 	}
-	if err := l.r.Help(ctx, task.Run, task.Range); err != nil && ctx.Err() == nil {
+	if err := l.r.Help(ctx, task.Run); err != nil && ctx.Err() == nil {
 		l.r.log().LogAttrs(ctx, slog.LevelWarn, "this daemon could not help with a run", slog.String(keyRun, task.Run), slog.Any(keyError, err))
 	}
 	return ctx.Err()

@@ -86,6 +86,26 @@ func resident(pid int) float64 {
 	return 0
 }
 
+// processor is the processor time that processes have used until now, in seconds; 0 where the system does not say.
+func processor(pids ...int) (seconds float64) {
+	const user, system, ticks = 13, 14, 100 // fields of stat, and of a second
+	for _, pid := range pids {
+		stat, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+		fields := strings.Fields(string(stat)) // neither name has a space
+		if err != nil || len(fields) <= system {
+			return 0
+		}
+		for _, field := range []int{user, system} {
+			n, err := strconv.ParseFloat(fields[field], 64)
+			if err != nil {
+				return 0
+			}
+			seconds += n / ticks
+		}
+	}
+	return seconds
+}
+
 // process measures `workflow run` over a small account, as a whole process, against the smallest process that asks
 // Redis anything.
 func (b *bench) process(ctx context.Context) error {

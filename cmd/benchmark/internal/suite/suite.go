@@ -69,6 +69,7 @@ func sections() []section {
 		{"memory", false, (*bench).memories},
 		{"scaling", true, (*bench).scaling},
 		{"process", true, (*bench).process},
+		{"daemons", true, (*bench).daemons},
 	}
 }
 
