@@ -158,7 +158,7 @@ func (s *Store) send(ctx context.Context, calls []call, todo []int, text []bool,
 // notCarriedOut reports whether the error proves that the server did not start the command, and a little
 // patience may help: it is starting up, failing over, or was not reached at all.
 func notCarriedOut(err error) bool {
-	for _, prefix := range []string{"LOADING", "READONLY", "CLUSTERDOWN", "TRYAGAIN", "MASTERDOWN"} {
+	for _, prefix := range []string{"LOADING", "READONLY", "CLUSTERDOWN", "TRYAGAIN", "MASTERDOWN", "BUSY "} {
 		if redis.HasErrorPrefix(err, prefix) {
 			return true
 		}

@@ -3,6 +3,7 @@ package storetest
 import (
 	"context"
 	"fmt"
+	"slices"
 	"testing"
 
 	"github.com/redis/go-redis/v9"
@@ -49,6 +50,11 @@ func value(ctx context.Context, client *redis.Client, key string) (string, error
 		v, err = client.HGetAll(ctx, key).Result()
 	case "list":
 		v, err = client.LRange(ctx, key, 0, -1).Result()
+	case "set":
+		var members []string
+		members, err = client.SMembers(ctx, key).Result()
+		slices.Sort(members)
+		v = members
 	case "zset":
 		v, err = client.ZRangeWithScores(ctx, key, 0, -1).Result()
 	case "stream":
