@@ -32,8 +32,8 @@ type sharing struct {
 	busy     map[int]busy // by number of daemons, in the last round
 }
 
-// busy is how many cores were busy during a run.
-type busy struct{ server, daemons float64 }
+// busy is how many cores were busy during a run, and how much memory a daemon had at most.
+type busy struct{ server, daemons, resident float64 }
 
 // daemons measures a large run in one process, and by daemons that share it.
 func (b *bench) daemons(ctx context.Context) error {
@@ -61,7 +61,8 @@ func (b *bench) daemons(ctx context.Context) error {
 		table.Row{
 			What: "large run: two daemons", Samples: samples[5], Against: []table.Against{{Name: "one daemon", Samples: samples[4], AtLeast: 1.7}},
 			Note: fmt.Sprintf("All on this machine. While one daemon ran, the server kept %.2f cores busy and the daemon %.2f; with two, the server %.2f and the "+
-				"daemons %.2f together.", s.busy[1].server, s.busy[1].daemons, s.busy[2].server, s.busy[2].daemons),
+				"daemons %.2f together. A daemon had %.0f MB resident at the peak.",
+				s.busy[1].server, s.busy[1].daemons, s.busy[2].server, s.busy[2].daemons, s.busy[1].resident/1e6),
 		},
 		table.Row{
 			What: "large run: one daemon, far away", Samples: samples[2],
@@ -170,7 +171,7 @@ func (s *sharing) watch(ctx context.Context, pids []int) (table.Sample, error) {
 	sample, err := s.sample(run)
 	s.busy[len(pids)] = busy{
 		server:  (processor(s.scratch.cmd.Process.Pid) - server) / sample.Amount,
-		daemons: (processor(pids...) - ours) / sample.Amount,
+		daemons: (processor(pids...) - ours) / sample.Amount, resident: resident(pids[0]),
 	}
 	return sample, err
 }

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -24,7 +25,7 @@ func (s *session) runsCommand() *cobra.Command {
 	var watch bool
 	cmd := &cobra.Command{
 		Use: "runs [RUN] [--watch] [--workflow NAME] [--by-hand] [--state STATE] [--limit N]", Short: "past and present runs; or all about one",
-		Example:           "  workflow runs --state held\n  workflow runs stale-leads@2026-11-23T03:00:00Z\n  workflow runs stale-leads@2026-11-23T03:00:00Z --watch",
+		Example:           "  workflow runs --state held\n  workflow runs stale-leads@2026-11-23T03:00:00Z\n  workflow runs stale-leads@2026-11-23T03:00:00Z --watch\n  workflow runs --state running --watch",
 		Args:              args(0, 1, "the id of a run, or nothing"),
 		ValidArgsFunction: s.completeRuns(),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -34,8 +35,8 @@ func (s *session) runsCommand() *cobra.Command {
 			if filter.State = crmstore.RunState(state); state != "" && !slices.Contains(runStates, state) {
 				return usagef("one of: running, held, done, failed, cancelled", "--state %q is not known", state)
 			}
-			if watch && len(args) == 0 {
-				return usagef("name the run, as in: workflow runs RUN --watch", "--watch is for one run")
+			if watch && len(args) == 0 && (s.json() || !s.out.terminal) {
+				return usagef("name a run, as in: workflow runs RUN --watch", "--watch without a run is for a terminal")
 			}
 			store, err := s.open(cmd.Context())
 			if err != nil {
@@ -47,13 +48,16 @@ func (s *session) runsCommand() *cobra.Command {
 			if len(args) == 1 {
 				return s.showOneRun(cmd.Context(), store, args[0])
 			}
+			if watch {
+				return s.watchRuns(cmd.Context(), store, filter)
+			}
 			return s.showRuns(cmd.Context(), store, filter)
 		},
 	}
 	cmd.Flags().StringVar(&filter.Workflow, "workflow", "", "only runs of this workflow")
 	cmd.Flags().BoolVar(&filter.ByHand, "by-hand", false, "only deletions by hand")
 	cmd.Flags().StringVar(&state, "state", "", "only runs in this state: running, held, done, failed or cancelled")
-	cmd.Flags().BoolVar(&watch, "watch", false, "with RUN: show how far it is until it is over; the exit code says how it ended")
+	cmd.Flags().BoolVar(&watch, "watch", false, "with RUN: show how far it is until it is over, the exit code says how it ended; without: show the list anew every second")
 	cmd.Flags().IntVar(&filter.Limit, "limit", 20, "at most so many runs")
 	_ = cmd.RegisterFlagCompletionFunc("workflow", s.completeWorkflows(false))
 	_ = cmd.RegisterFlagCompletionFunc("state", cobra.FixedCompletions(runStates, cobra.ShellCompDirectiveNoFileComp))
@@ -207,28 +211,61 @@ func (s *session) showRuns(ctx context.Context, store *crmstore.Store, filter cr
 	for _, r := range runs {
 		docs = append(docs, newRunDocument(r))
 	}
-	s.emit(map[string]any{"runs": docs}, func(o *output) {
-		if len(runs) == 0 {
-			o.printf("no runs; start one with: workflow run NAME\n")
-			return
-		}
-		tb := &table{columns: []column{
-			{head: "run"}, // whole, since it is what the next command names
-			{head: "state"},
-			{head: "started"},
-			{head: "by"},
-			{head: "matched", right: true},
-			{head: "deleted", right: true},
-			{head: "took", right: true},
-			{head: "why", flex: true},
-		}}
-		for _, r := range runs {
-			tb.add(ink(bold, r.ID), ink(stateInk(r.State), string(r.State)), txt(ago(r.StartedAt, s.now())), txt(r.StartedBy),
-				txt(count(r.Matched)), txt(count(r.Deleted)), txt(took(runTime(r))), txt(cmp.Or(r.Reason, soFar(r))))
-		}
-		o.table(tb, 0)
-	})
+	s.emit(map[string]any{"runs": docs}, func(o *output) { s.tableOfRuns(o, runs) })
 	return nil
+}
+
+func (s *session) tableOfRuns(o *output, runs []crmstore.Run) {
+	if len(runs) == 0 {
+		o.printf("no runs; start one with: workflow run NAME\n")
+		return
+	}
+	tb := &table{columns: []column{
+		{head: "run"}, // whole, since it is what the next command names
+		{head: "state"},
+		{head: "started"},
+		{head: "by"},
+		{head: "matched", right: true},
+		{head: "deleted", right: true},
+		{head: "took", right: true},
+		{head: "why", flex: true},
+	}}
+	for _, r := range runs {
+		tb.add(ink(bold, r.ID), ink(stateInk(r.State), string(r.State)), txt(ago(r.StartedAt, s.now())), txt(r.StartedBy),
+			txt(count(r.Matched)), txt(count(r.Deleted)), txt(took(runTime(r))), txt(cmp.Or(r.Reason, soFar(r))))
+	}
+	o.table(tb, 0)
+}
+
+// watchRuns shows the list in place, until it is interrupted.
+func (s *session) watchRuns(ctx context.Context, store *crmstore.Store, filter crmstore.RunFilter) error {
+	pause := time.NewTicker(watchEvery)
+	defer pause.Stop()
+	for lines := 0; ; {
+		runs, err := store.Runs(ctx, filter)
+		if err != nil {
+			return err
+		}
+		var text bytes.Buffer
+		o := newOutput(&text, true, s.out.colour, s.out.width)
+		s.tableOfRuns(o, runs)
+		if err := o.flush(); err != nil {
+			return err
+		}
+		if lines > 0 {
+			s.out.printf("\x1b[%dA\x1b[J", lines) // up to where the list began, and away with it
+		}
+		s.out.printf("%s", text.Bytes())
+		if err := s.out.flush(); err != nil {
+			return err
+		}
+		lines = bytes.Count(text.Bytes(), []byte("\n"))
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-pause.C:
+		}
+	}
 }
 
 // onRun is a verb that does something to one run.
