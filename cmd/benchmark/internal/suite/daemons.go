@@ -8,6 +8,7 @@ import (
 	"math"
 	"os"
 	"os/exec"
+	"sync"
 	"syscall"
 	"time"
 
@@ -22,6 +23,10 @@ const (
 	farAway     = 10 * time.Millisecond // each way
 	daemonsWait = 2 * time.Minute       // for anything that daemons do
 	askEvery    = 20 * time.Millisecond
+
+	// A slow machine is one on which a process may work for slowWorks, and then not for slowRests.
+	slowWorks = 10 * time.Millisecond
+	slowRests = 40 * time.Millisecond
 )
 
 // sharing is an account in which daemons delete everybody again and again.
@@ -49,7 +54,8 @@ func (b *bench) daemons(ctx context.Context) error {
 	defer far.Close() //nolint:errcheck // only listening ends
 	near, away := b.scratch.url(), "unix://"+b.file("far")
 	samples, err := b.rounds(ctx, fmt.Sprintf("daemons delete %d contacts", s.contacts),
-		s.alone(math.MaxInt64), s.alone(0), s.by(1, away), s.by(2, away), s.by(1, near), s.by(2, near))
+		s.alone(math.MaxInt64), s.alone(0), s.by(1, away, false), s.by(2, away, false), s.by(1, near, true), s.by(2, near, true),
+		s.by(1, near, false), s.by(2, near, false))
 	if err != nil {
 		return err
 	}
@@ -57,12 +63,20 @@ func (b *bench) daemons(ctx context.Context) error {
 	b.add(
 		table.Row{What: "large run: one process, nothing shared", Samples: samples[0]},
 		table.Row{What: "large run: one process, could be shared", Samples: samples[1], Against: one},
-		table.Row{What: "large run: one daemon, from the queue", Samples: samples[4], Against: one},
+		table.Row{What: "large run: one daemon, from the queue", Samples: samples[6], Against: one},
 		table.Row{
-			What: "large run: two daemons", Samples: samples[5], Against: []table.Against{{Name: "one daemon", Samples: samples[4], AtLeast: 1.7}},
+			What: "large run: two daemons", Samples: samples[7], Against: []table.Against{{Name: "one daemon", Samples: samples[6]}},
 			Note: fmt.Sprintf("All on this machine. While one daemon ran, the server kept %.2f cores busy and the daemon %.2f; with two, the server %.2f and the "+
 				"daemons %.2f together. A daemon had %.0f MB resident at the peak.",
 				s.busy[1].server, s.busy[1].daemons, s.busy[2].server, s.busy[2].daemons, s.busy[1].resident/1e6),
+		},
+		table.Row{
+			What: "large run: one daemon, slow machine", Samples: samples[4],
+			Note: fmt.Sprintf("Stopped for %v after each %v, so that the server is not the limit.", slowRests, slowWorks),
+		},
+		table.Row{
+			What: "large run: two daemons, slow machines", Samples: samples[5],
+			Against: []table.Against{{Name: "one daemon", Samples: samples[4], AtLeast: 1.7}},
 		},
 		table.Row{
 			What: "large run: one daemon, far away", Samples: samples[2],
@@ -116,8 +130,8 @@ func (s *sharing) sample(run crmstore.Run) (table.Sample, error) {
 	return table.Sample{Amount: run.FinishedAt.Sub(run.StartedAt).Seconds(), Units: float64(s.contacts)}, nil
 }
 
-// by lets so many daemons find a slot that is due.
-func (s *sharing) by(daemons int, url string) act {
+// by lets so many daemons find a slot that is due, each on a machine that is slow or not.
+func (s *sharing) by(daemons int, url string, slow bool) act {
 	return func(ctx context.Context) (table.Sample, error) {
 		if err := s.scratch.rewind(ctx); err != nil {
 			return table.Sample{}, err
@@ -134,7 +148,7 @@ func (s *sharing) by(daemons int, url string) act {
 		}
 		var sample table.Sample
 		if err == nil {
-			sample, err = s.watch(ctx, pids)
+			sample, err = s.watch(ctx, pids, slow)
 		}
 		for _, stop := range stops {
 			err = errors.Join(err, stop())
@@ -144,7 +158,7 @@ func (s *sharing) by(daemons int, url string) act {
 }
 
 // watch makes the slot due when the daemons are there, and waits until the run is over.
-func (s *sharing) watch(ctx context.Context, pids []int) (table.Sample, error) {
+func (s *sharing) watch(ctx context.Context, pids []int, slow bool) (table.Sample, error) {
 	none := table.Sample{}
 	err := s.until(ctx, "the daemons are there", func() (bool, error) {
 		there, err := s.store.Daemons(ctx)
@@ -155,6 +169,15 @@ func (s *sharing) watch(ctx context.Context, pids []int) (table.Sample, error) {
 	}
 	if err := s.makeDue(ctx); err != nil {
 		return none, err
+	}
+	if slow {
+		ended := make(chan struct{})
+		var slowing sync.WaitGroup
+		defer slowing.Wait()
+		defer close(ended)
+		for _, pid := range pids {
+			slowing.Go(func() { slowDown(pid, ended) })
+		}
 	}
 	server, ours := processor(s.scratch.cmd.Process.Pid), processor(pids...)
 	var run crmstore.Run
@@ -169,11 +192,36 @@ func (s *sharing) watch(ctx context.Context, pids []int) (table.Sample, error) {
 		return none, err
 	}
 	sample, err := s.sample(run)
+	if slow {
+		return sample, err
+	}
 	s.busy[len(pids)] = busy{
 		server:  (processor(s.scratch.cmd.Process.Pid) - server) / sample.Amount,
 		daemons: (processor(pids...) - ours) / sample.Amount, resident: resident(pids[0]),
 	}
 	return sample, err
+}
+
+// slowDown stops a process again and again, and lets it go in the end.
+func slowDown(pid int, ended <-chan struct{}) {
+	for {
+		_ = syscall.Kill(pid, syscall.SIGSTOP) // one that has ended shows elsewhere
+		over := wait(ended, slowRests)
+		_ = syscall.Kill(pid, syscall.SIGCONT)
+		if over || wait(ended, slowWorks) {
+			return
+		}
+	}
+}
+
+// wait waits, and reports whether something ended before.
+func wait(ended <-chan struct{}, d time.Duration) bool {
+	select {
+	case <-ended:
+		return true
+	case <-time.After(d):
+		return false
+	}
 }
 
 // daemon starts a daemon; stop ends it and waits for it.

@@ -40,8 +40,10 @@ func TestRuns_ListIsWatched(t *testing.T) {
 			stop()
 		}
 	}}
-	c := &Command{Args: []string{"runs", "--watch"}, Stdout: screen, StdoutTerminal: true, Width: 150, User: "ann", shared: store,
-		Env: func(name string) string { return map[string]string{"NO_COLOR": "1"}[name] }}
+	c := &Command{
+		Args: []string{"runs", "--watch"}, Stdout: screen, StdoutTerminal: true, Width: 150, User: "ann", shared: store,
+		Env: func(name string) string { return map[string]string{"NO_COLOR": "1"}[name] },
+	}
 	if code := c.Run(ctx); code == 0 {
 		t.Error("an interrupted watch ends with 0")
 	}
