@@ -3,6 +3,8 @@ package main
 import (
 	"fmt"
 	"math/rand/v2"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"syscall"
@@ -32,6 +34,11 @@ type oneServer struct {
 	args   []string
 	server *storetest.Server
 
+	dir     string
+	power   bool // may be cut
+	written fileSizes
+	safe    int64 // of the append-only file that this test does not lose
+
 	proxies *toxiproxy.ApiServer
 	nets    []*toxiproxy.Proxy // one for each daemon
 	healing sync.WaitGroup
@@ -39,9 +46,10 @@ type oneServer struct {
 
 func newOneServer(t *testing.T, random *rand.Rand, fsync string) *oneServer {
 	t.Helper()
-	s := &oneServer{t: t, random: random, port: storetest.FreePort(t)}
-	s.args = []string{"--port", s.port, "--dir", t.TempDir(), "--appendonly", "yes", "--appendfsync", fsync}
+	s := &oneServer{t: t, random: random, port: storetest.FreePort(t), dir: t.TempDir(), power: fsync == "everysec"}
+	s.args = []string{"--port", s.port, "--dir", s.dir, "--appendonly", "yes", "--appendfsync", fsync, "--auto-aof-rewrite-percentage", "0"}
 	s.server = storetest.StartProcess(t, s.port, s.args...)
+	s.written.watch(t, s.appendOnly)
 	s.proxies = toxiproxy.NewServer(toxiproxy.NewMetricsContainer(nil), zerolog.Nop())
 	t.Cleanup(func() {
 		s.healing.Wait()
@@ -64,12 +72,26 @@ func (s *oneServer) daemonURL(n int) string {
 	return "redis://" + proxy.Listen
 }
 
-func (*oneServer) synced()           {} // the file is there when the server starts again
+func (s *oneServer) synced()         { s.safe = sizeOf(s.appendOnly()) }
 func (*oneServer) refused() []string { return nil }
+
+// appendOnly is the file that the server appends to; "" before it is there.
+func (s *oneServer) appendOnly() string {
+	for _, pattern := range []string{"appendonlydir/*.incr.aof", "appendonly.aof"} { // Redis 7, Redis 6
+		if found, err := filepath.Glob(filepath.Join(s.dir, pattern)); err == nil && len(found) > 0 {
+			return found[len(found)-1]
+		}
+	}
+	return ""
+}
 
 func (s *oneServer) faults() []fault {
 	last := func() []*toxiproxy.Proxy { return s.nets[max(len(s.nets)-2*chaosDaemons, 0):] }
-	return []fault{
+	var faults []fault
+	if s.power {
+		faults = append(faults, fault{name: "cut the power", happen: s.cutPower, mayLose: true})
+	}
+	return append(faults, []fault{
 		{name: "kill the server", happen: s.kill, mayLose: true},
 		{name: "freeze the server", happen: s.freeze},
 		{name: "cut the network", happen: func() { s.cut(s.nets, time.Second) }},
@@ -85,12 +107,31 @@ func (s *oneServer) faults() []fault {
 			one := last()
 			s.toxic(one[s.random.IntN(len(one)):], `{"name": "x", "type": "timeout", "attributes": {"timeout": 0}}`, 2*time.Second)
 		}},
-	}
+	}...)
 }
 
 func (s *oneServer) kill() {
 	s.t.Helper()
 	s.server.Kill()
+	s.start()
+}
+
+// cutPower ends the server, and with it what it had not made the disk keep: with everysec, up to a second's worth.
+func (s *oneServer) cutPower() {
+	s.t.Helper()
+	s.server.Kill()
+	file := s.appendOnly()
+	kept := max(s.written.ago(time.Duration(s.random.Int64N(int64(time.Second)))), s.safe)
+	s.t.Logf("lost the last %d bytes", sizeOf(file)-kept)
+	if err := os.Truncate(file, kept); err != nil {
+		s.t.Fatal(err)
+	}
+	s.written.cut(kept)
+	s.start()
+}
+
+func (s *oneServer) start() {
+	s.t.Helper()
 	s.server = storetest.StartProcess(s.t, s.port, s.args...)
 	for deadline := time.Now().Add(30 * time.Second); !strings.HasPrefix(ask(s.t, "tcp", s.server.Address, "PING"), "+PONG"); {
 		if time.Now().After(deadline) {
@@ -138,6 +179,63 @@ func (s *oneServer) toxic(nets []*toxiproxy.Proxy, toxic string, d time.Duration
 			s.t.Fatal(err)
 		}
 	}
+}
+
+// fileSizes knows how large a file was a while ago.
+type fileSizes struct {
+	mu    sync.Mutex
+	sizes []int64 // one each sizeEvery, the newest last
+}
+
+const sizeEvery = 20 * time.Millisecond
+
+func sizeOf(file string) int64 {
+	info, err := os.Stat(file)
+	if err != nil {
+		return 0
+	}
+	return info.Size()
+}
+
+// watch looks at the file until the test ends.
+func (f *fileSizes) watch(t *testing.T, file func() string) {
+	t.Helper()
+	ticker, ended := time.NewTicker(sizeEvery), make(chan struct{})
+	var watching sync.WaitGroup
+	watching.Go(func() {
+		for {
+			select {
+			case <-ended:
+				return
+			case <-ticker.C:
+			}
+			size := sizeOf(file())
+			f.mu.Lock()
+			f.sizes = append(f.sizes, size)
+			f.sizes = f.sizes[max(len(f.sizes)-int(2*time.Second/sizeEvery), 0):]
+			f.mu.Unlock()
+		}
+	})
+	t.Cleanup(func() {
+		ticker.Stop()
+		close(ended)
+		watching.Wait()
+	})
+}
+
+// cut makes it as if the file had never been larger.
+func (f *fileSizes) cut(size int64) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for i := range f.sizes {
+		f.sizes[i] = min(f.sizes[i], size)
+	}
+}
+
+func (f *fileSizes) ago(d time.Duration) int64 {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.sizes[max(len(f.sizes)-1-int(d/sizeEvery), 0)]
 }
 
 // asWorkflow gives servers the user that OPERATING.md describes, and the further words for it.
