@@ -89,8 +89,9 @@ func connectMemory() (*Store, error) {
 	if err := m.Start(); err != nil {
 		return nil, fmt.Errorf("start the in-memory store: %w", err)
 	}
-	o := tune(&redis.UniversalOptions{Addrs: []string{m.Addr()}, Password: secret})
-	return openedBy(&base{place: "memory", volatile: true, leave: func() error { m.Close(); return nil }},
+	b := &base{place: "memory", volatile: true, leave: func() error { m.Close(); return nil }}
+	o := tune(&redis.UniversalOptions{Addrs: []string{m.Addr()}, Password: secret, OnConnect: b.connected})
+	return openedBy(b,
 		func() redis.UniversalClient { return redis.NewClient(o.Simple()) }), nil
 }
 
@@ -111,9 +112,10 @@ func connectDir(ctx context.Context, dir string) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	o := tune(&redis.UniversalOptions{}).Simple()
+	b := &base{place: "dir:" + dir, leave: server.Close}
+	o := tune(&redis.UniversalOptions{OnConnect: b.connected}).Simple()
 	o.Dialer, o.DialTimeout = server.Dial, loadWithin
-	return openedBy(&base{place: "dir:" + dir, leave: server.Close}, func() redis.UniversalClient { return redis.NewClient(o) }), nil
+	return openedBy(b, func() redis.UniversalClient { return redis.NewClient(o) }), nil
 }
 
 // connectSingle opens one server: redis:// or rediss:// (TLS), or unix:// for a socket. Further settings of the
@@ -132,7 +134,9 @@ func connectSingle(address string) (*Store, error) {
 	o.ContextTimeoutEnabled = tuned.ContextTimeoutEnabled
 	o.DisableIdentity = tuned.DisableIdentity
 	o.MaintNotificationsConfig = tuned.MaintNotificationsConfig
-	return openedBy(&base{place: place}, func() redis.UniversalClient { return redis.NewClient(o) }), nil
+	b := &base{place: place}
+	o.OnConnect = b.connected
+	return openedBy(b, func() redis.UniversalClient { return redis.NewClient(o) }), nil
 }
 
 // connectMany opens a primary found through sentinels (redis+sentinel://USER:PASSWORD@HOST:PORT,HOST:PORT/MASTER?db=N),
@@ -156,11 +160,13 @@ func connectMany(address string) (*Store, error) {
 			return nil, fmt.Errorf("store address %s: unknown setting %q", place, name)
 		}
 	}
+	b := &base{place: place}
+	o.OnConnect = b.connected
 	switch {
 	case cluster && path != "":
 		return nil, fmt.Errorf("store address %s: a cluster has neither path nor database", place)
 	case cluster:
-		return openedBy(&base{place: place}, func() redis.UniversalClient { return redis.NewClusterClient(o.Cluster()) }), nil
+		return openedBy(b, func() redis.UniversalClient { return redis.NewClusterClient(o.Cluster()) }), nil
 	case path == "":
 		return nil, fmt.Errorf("store address %s: the name of the master is missing, as in redis+sentinel://HOST:26379/mymaster", place)
 	}
@@ -171,7 +177,7 @@ func connectMany(address string) (*Store, error) {
 	}
 	o.MasterName = path
 	o.SentinelUsername, o.SentinelPassword = query.Get("sentinel_user"), query.Get("sentinel_password")
-	return openedBy(&base{place: place}, func() redis.UniversalClient { return redis.NewFailoverClient(o.Failover()) }), nil
+	return openedBy(b, func() redis.UniversalClient { return redis.NewFailoverClient(o.Failover()) }), nil
 }
 
 // parseMany parses an address with several hosts. Errors never hold any part of it that may be a password.

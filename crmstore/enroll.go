@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
+	"slices"
 
 	"github.com/redis/go-redis/v9"
 )
@@ -106,6 +107,46 @@ func (s *Store) enrollments(ctx context.Context, o ObjectType, workflow string, 
 		}
 	}
 	return nil
+}
+
+// EnrolledBy lists the records of partitions from ≤ p < to whose enrollment under a name is of one run: whom it deleted. It reads all
+// enrollments of that name. Partitions without any are left out.
+func (s *Store) EnrolledBy(ctx context.Context, o ObjectType, name, run string, from, to int) ([]PartitionIDs, error) {
+	if err := s.require(ctx, o, CanView); err != nil {
+		return nil, err
+	}
+	var found []PartitionIDs
+	err := inChunks(from, to, columnsPerWindow, func(from, to int) error {
+		pipe := s.rdb.Pipeline()
+		replies := make([]*redis.MapStringStringCmd, 0, to-from)
+		for p := from; p < to; p++ {
+			replies = append(replies, pipe.HGetAll(ctx, s.partition(o, p).enr(name)))
+		}
+		if _, err := pipe.Exec(ctx); err != nil {
+			return s.trouble(err)
+		}
+		for i, reply := range replies {
+			part := PartitionIDs{Partition: from + i}
+			for field, text := range reply.Val() {
+				e, err := parseEnrollment(text)
+				if err != nil {
+					return err
+				}
+				if e.Run == run && len(field) == 8 {
+					part.IDs = append(part.IDs, ID(binary.LittleEndian.Uint64([]byte(field))))
+				}
+			}
+			if len(part.IDs) > 0 {
+				slices.Sort(part.IDs)
+				found = append(found, part)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read whom run %s deleted: %w", run, err)
+	}
+	return found, nil
 }
 
 // Enrolling are records that may have enrollments in a workflow.

@@ -22,6 +22,7 @@ func asksNobody() map[string]string {
 		"Check":         "asks, and is nothing but that",
 		"AccountName":   "was given by the caller",
 		"Describe":      "was given by the caller",
+		"Connections":   "counts what this process did",
 		"Volatile":      "was given by the caller",
 		"Ping":          "says whether the store answers",
 		"Client":        "is a connection, as whoever has the store's address can make",

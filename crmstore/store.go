@@ -51,6 +51,13 @@ type base struct {
 	patience   time.Duration // of doctor with associations that look half-written
 	windows    windowPools
 	slots      slotGuesses
+	connects   atomic.Int64
+}
+
+// connected counts a new connection.
+func (b *base) connected(context.Context, *redis.Conn) error {
+	b.connects.Add(1)
+	return nil
 }
 
 var accountName = regexp.MustCompile(`^[a-z0-9-]{1,63}$`)
@@ -164,6 +171,11 @@ func (s *Store) Ping(ctx context.Context) error {
 	}
 	return s.trouble(s.rdb.Ping(ctx).Err())
 }
+
+// Connections is how many connections to the server were made since the store was opened. While it stays the same, the server was
+// there all the time, and still has what it said it had; when it grows, the server may have started again meanwhile, or another one
+// may have taken over, with something lost.
+func (s *Store) Connections() int64 { return s.connects.Load() }
 
 // Describe is the store's address for people, without secrets.
 func (s *Store) Describe() string { return s.place }

@@ -82,8 +82,31 @@ func (p *pass) actAll(ctx context.Context, partitions int) error {
 }
 
 // actRange carries out partitions from ≤ p < to. It depends on nothing but the run in the store, may be repeated by
-// any owner of the run, and skips what is done. When the context ends it finishes the batches in hand first.
+// any owner of the run, and skips what is done. When the context ends it finishes the batches in hand first. When the server may
+// have been away, and lost a deletion before it was told that the partition is done, it looks, and begins again.
 func (p *actor) actRange(ctx context.Context, from, to int) error {
+	for range maxTroubles {
+		before := p.store.Connections()
+		if err := p.actOnce(ctx, from, to); err != nil {
+			return err
+		}
+		if p.store.Connections() == before {
+			return nil
+		}
+		reopened, err := p.reopenLost(ctx, from, to)
+		if err != nil {
+			return fmt.Errorf("act on partitions %d to %d: %w", from, to-1, err)
+		}
+		if reopened == 0 {
+			return nil
+		}
+		p.again = true
+	}
+	return fmt.Errorf("act on partitions %d to %d: %w", from, to-1, errRolledBack)
+}
+
+// actOnce does the work of actRange.
+func (p *actor) actOnce(ctx context.Context, from, to int) error {
 	parts, err := p.openParts(ctx, from, to)
 	if err != nil {
 		return fmt.Errorf("act on partitions %d to %d: %w", from, to-1, err)

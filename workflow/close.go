@@ -114,10 +114,15 @@ func (p *pass) finish(ctx context.Context, e ending) (crmstore.Run, error) {
 // sumUp counts what the run did. It is a stage's work, so that trouble with the store is waited for like any other.
 func (p *pass) sumUp(ctx context.Context) error {
 	totals, err := p.r.tally(ctx, p.saved())
-	if err == nil {
-		p.sum = &totals
+	if err != nil {
+		return err
 	}
-	return err
+	if complete(totals) != nil && p.fence < fenceLeap { // once
+		p.forgot = true
+		return errRolledBack
+	}
+	p.sum = &totals
+	return nil
 }
 
 // complete is an error unless every match has an outcome.

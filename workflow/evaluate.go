@@ -15,6 +15,9 @@ func (p *pass) evaluate(ctx context.Context) error {
 	}
 	totals, err := p.look(ctx)
 	if err == nil {
+		err = p.allSaved(ctx, enrolling(totals))
+	}
+	if err == nil {
 		err = p.listsStand(ctx)
 	}
 	if err != nil {
@@ -31,10 +34,37 @@ func (p *pass) evaluate(ctx context.Context) error {
 	return err
 }
 
+// allSaved asks the store whether it has all matches that were saved. One that lost some while others were saved would have them
+// forgotten for good.
+func (p *pass) allSaved(ctx context.Context, want int64) error {
+	partitions, err := p.store.Partitions(ctx)
+	if err != nil {
+		return fmt.Errorf("evaluate: %w", err)
+	}
+	for from := 0; from < partitions; from += rangePartitions * rangeWorkers {
+		saved, err := p.store.Matches(ctx, p.def.Object, p.id, from, min(from+rangePartitions*rangeWorkers, partitions))
+		if err != nil {
+			return fmt.Errorf("evaluate: %w", err)
+		}
+		for _, m := range saved {
+			want -= int64(len(m.IDs))
+		}
+	}
+	if want != 0 {
+		return fmt.Errorf("evaluate: %w", errRolledBack)
+	}
+	return nil
+}
+
 // look saves the matches of all partitions and counts them, together with other runs where it is in a gathering.
 func (p *pass) look(ctx context.Context) (totals crmstore.Totals, err error) {
 	restarted := p.carriedBefore()
 	save := func(ctx context.Context, found swept) error {
+		if p.fence > fenceLeap { // the store went back once
+			if err := p.regain(ctx, &found); err != nil {
+				return err
+			}
+		}
 		add(&totals, found.totals)
 		// Another owner may be acting on its own matches by now: they must not be replaced.
 		if err := p.owned(ctx); err != nil {

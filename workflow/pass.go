@@ -62,8 +62,10 @@ type pass struct {
 		looked, of int64 // partitions of an evaluation
 	}
 
-	mu  sync.Mutex   // guards run, and keeps saves apart
-	run crmstore.Run // as saved last
+	mu     sync.Mutex   // guards what follows, and keeps saves apart
+	run    crmstore.Run // as saved last
+	rolled bool         // the store went back behind what it had saved; see catchUp
+	forgot bool         // the store has lost matches; only the stages use it
 }
 
 func (r *Runner) newPass(run crmstore.Run) *pass {
@@ -107,6 +109,7 @@ func (p *pass) carry(ctx context.Context) (crmstore.Run, error) {
 	beating.Wait()
 	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), endTime)
 	defer cancel()
+	p.onward()
 	return p.end(end, err)
 }
 
@@ -134,6 +137,9 @@ func (p *pass) beat(ctx context.Context, stop context.CancelCauseFunc) {
 func (p *pass) update(ctx context.Context, change func(*crmstore.Run)) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if p.rolled {
+		return errRolledBack // what is under way is about a state that is no more
+	}
 	for range 5 {
 		next := p.run
 		next.Beat = wall()
@@ -164,7 +170,11 @@ func (p *pass) update(ctx context.Context, change func(*crmstore.Run)) error {
 		if err := p.check(now); err != nil {
 			return err
 		}
-		p.run = now
+		before := p.run.Version
+		if p.run = now; now.Version < before {
+			p.rolled = true
+			return errRolledBack
+		}
 	}
 	return fmt.Errorf("save run %s: %w", p.id, crmstore.ErrConflict)
 }
@@ -206,9 +216,13 @@ func (p *pass) check(now crmstore.Run) error {
 
 // owned asks the store whether the run is still this pass's; a *lostError when it is not.
 func (p *pass) owned(ctx context.Context) error {
+	before := p.saved().Version
 	now, err := p.store.Run(ctx, p.id)
 	if err != nil {
 		return fmt.Errorf("read run %s: %w", p.id, err)
+	}
+	if now.Version < before {
+		return errRolledBack
 	}
 	return p.check(now)
 }
@@ -268,8 +282,14 @@ func (p *pass) waitForStore(ctx context.Context, trouble error) bool {
 
 // remaining goes on from the stage that the run is in.
 func (p *pass) remaining(ctx context.Context) error {
+	p.onward()
 	if err := p.load(ctx); err != nil {
 		return err
+	}
+	if p.again {
+		if err := p.catchUp(ctx); err != nil {
+			return err
+		}
 	}
 	for {
 		if err := ctx.Err(); err != nil {

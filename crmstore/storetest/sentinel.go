@@ -21,8 +21,8 @@ type Sentinel struct {
 	asked    *redis.SentinelClient
 }
 
-// StartSentinel starts a master and a replica with the given arguments, and a sentinel that replaces a master which is silent for
-// one second.
+// StartSentinel starts a master and a replica with the given arguments, and a sentinel that replaces a master which is silent for four
+// seconds: not so soon that it takes a busy one for a dead one, and makes a replica the master that is not up to date.
 func StartSentinel(t testing.TB, args ...string) *Sentinel {
 	t.Helper()
 	s := &Sentinel{t: t}
@@ -30,7 +30,7 @@ func StartSentinel(t testing.TB, args ...string) *Sentinel {
 	replica := startNode(t, FreePort(t), append([]string{"--replicaof", "127.0.0.1 " + master.port}, args...)...)
 	s.nodes = []*node{master, replica}
 	config := filepath.Join(t.TempDir(), "sentinel.conf")
-	text := fmt.Sprintf("sentinel monitor %[1]s 127.0.0.1 %[2]s 1\nsentinel down-after-milliseconds %[1]s 1000\nsentinel failover-timeout %[1]s 3000\n",
+	text := fmt.Sprintf("sentinel monitor %[1]s 127.0.0.1 %[2]s 1\nsentinel down-after-milliseconds %[1]s 4000\nsentinel failover-timeout %[1]s 10000\n",
 		sentinelMaster, master.port)
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 		t.Fatal("storetest: ", err)

@@ -1,0 +1,141 @@
+package workflow
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+
+	"github.com/crm-workflow/crm-workflow/crmstore"
+)
+
+// errRolledBack says that the store lost what it had said was saved: the power went off, or a replica took over that did not have
+// it yet. The run goes on from what the store knows of it; see catchUp.
+var errRolledBack = errors.New("the store went back to an earlier state")
+
+// fenceLeap is how far a run's fencing number leaps after the store went back: above all numbers that may have been taken for the run
+// since, which the store has forgotten and would give out again.
+const fenceLeap = 1 << 20
+
+// onward takes the run as the store has it by now.
+func (p *pass) onward() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.rolled = false
+}
+
+// catchUp finds out, after trouble, whether the store went back behind what it had saved of the run. When it did, the pass takes
+// the run anew, with a number above all that were taken, so that nobody who still carries out what was before changes
+// anything; and goes on deleting when the store has all matches, or else evaluates again.
+func (p *pass) catchUp(ctx context.Context) error {
+	mine := p.saved()
+	now, err := p.store.Run(ctx, p.id)
+	if err != nil {
+		return fmt.Errorf("read run %s: %w", p.id, err)
+	}
+	if now.Version >= mine.Version && now.Version > 0 && !p.forgot && now.Stage == mine.Stage {
+		return nil
+	}
+	if now.State != crmstore.RunRunning || now.Fence > p.fence {
+		return &lostError{now: now}
+	}
+	kept := !p.forgot && (mine.Stage == stageAct || mine.Stage == stageClose)
+	if kept {
+		switch err := p.allSaved(ctx, enrolling(mine.Totals)); {
+		case errors.Is(err, errRolledBack):
+			kept = false
+		case err != nil:
+			return err
+		}
+	}
+	floor := now
+	floor.Fence = p.fence + fenceLeap
+	fence, err := p.store.NextFence(ctx, floor)
+	if err != nil {
+		return err
+	}
+	next := now
+	next.Fence, next.Owner, next.Beat = fence, p.r.owner(), wall()
+	if next.Stage, next.Totals = stageEvaluate, (crmstore.Totals{}); kept {
+		next.Stage, next.Totals = stageAct, mine.Totals
+	}
+	saved, err := p.store.SaveRun(ctx, next)
+	if err != nil {
+		return fmt.Errorf("take run %s again: %w", p.id, err)
+	}
+	p.mu.Lock()
+	p.run, p.fence, p.ranges = saved, fence, nil
+	p.mu.Unlock()
+	p.r.event(ctx, saved, slog.LevelWarn, "store went back to an earlier state; the run goes on from there", slog.String(keyStage, saved.Stage))
+	if !kept {
+		return p.forgetMatches(ctx)
+	}
+	return nil
+}
+
+// forgetMatches takes away what is left of the matches, and with it keeps everybody with a lower number from deleting any more.
+func (p *pass) forgetMatches(ctx context.Context) error {
+	partitions, err := p.store.Partitions(ctx)
+	if err != nil {
+		return fmt.Errorf("evaluate again: %w", err)
+	}
+	none := make([]crmstore.Matches, partitions)
+	for i := range none {
+		none[i].Partition = i
+	}
+	if err := p.store.SaveMatches(ctx, p.mine(), none); err != nil {
+		return fmt.Errorf("evaluate again: %w", err)
+	}
+	p.forgot = false
+	return nil
+}
+
+// regain adds to what an evaluation found whom the run has deleted already: they matched when it evaluated before.
+func (p *pass) regain(ctx context.Context, found *swept) error {
+	name := p.saved()
+	deleted, err := p.store.EnrolledBy(ctx, p.def.Object, name.EnrollsIn(), p.id, found.from, found.to)
+	if err != nil {
+		return fmt.Errorf("evaluate again: %w", err)
+	}
+	for _, part := range deleted {
+		n := int64(len(part.IDs))
+		found.totals.Evaluated += n
+		found.totals.Matched += n
+		at, there := slices.BinarySearchFunc(found.enroll, part.Partition, func(e crmstore.PartitionIDs, p int) int { return e.Partition - p })
+		if there {
+			found.enroll[at].IDs = append(found.enroll[at].IDs, part.IDs...)
+			continue
+		}
+		found.enroll = slices.Insert(found.enroll, at, part)
+	}
+	return nil
+}
+
+// reopenLost looks whether whom the partitions' counts call deleted is so, and opens again the partitions that say too much. It
+// returns how many these are.
+func (p *actor) reopenLost(ctx context.Context, from, to int) (int, error) {
+	parts, err := p.store.Matches(ctx, p.def.Object, p.id, from, to)
+	if err != nil {
+		return 0, err
+	}
+	var done []crmstore.PartitionIDs
+	for _, m := range parts {
+		done = append(done, crmstore.PartitionIDs{Partition: m.Partition, IDs: m.IDs})
+	}
+	deleted, err := p.r.completed(ctx, p.saved(), done)
+	if err != nil {
+		return 0, err
+	}
+	var lost []crmstore.Matches
+	for i, m := range parts {
+		if m.Done && int64(len(deleted[i])) < m.Deleted {
+			lost = append(lost, crmstore.Matches{Partition: m.Partition, IDs: m.IDs})
+			p.tell(-len(m.IDs))
+		}
+	}
+	if len(lost) == 0 {
+		return 0, nil
+	}
+	return len(lost), p.store.SaveMatches(ctx, p.mine(), lost)
+}
