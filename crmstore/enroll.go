@@ -133,7 +133,7 @@ func (s *Store) EnrolledBy(ctx context.Context, o ObjectType, name, run string, 
 					return err
 				}
 				if e.Run == run && len(field) == 8 {
-					part.IDs = append(part.IDs, ID(binary.LittleEndian.Uint64([]byte(field))))
+					part.IDs = append(part.IDs, IDFromBytes([]byte(field)))
 				}
 			}
 			if len(part.IDs) > 0 {

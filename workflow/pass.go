@@ -62,10 +62,10 @@ type pass struct {
 		looked, of int64 // partitions of an evaluation
 	}
 
-	mu     sync.Mutex   // guards what follows, and keeps saves apart
-	run    crmstore.Run // as saved last
-	rolled bool         // the store went back behind what it had saved; see catchUp
-	forgot bool         // the store has lost matches; only the stages use it
+	forgot bool // the store has lost matches; see catchUp
+
+	mu  sync.Mutex   // guards run, and keeps saves apart
+	run crmstore.Run // as saved last
 }
 
 func (r *Runner) newPass(run crmstore.Run) *pass {
@@ -109,7 +109,6 @@ func (p *pass) carry(ctx context.Context) (crmstore.Run, error) {
 	beating.Wait()
 	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), endTime)
 	defer cancel()
-	p.onward()
 	return p.end(end, err)
 }
 
@@ -137,9 +136,6 @@ func (p *pass) beat(ctx context.Context, stop context.CancelCauseFunc) {
 func (p *pass) update(ctx context.Context, change func(*crmstore.Run)) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.rolled {
-		return errRolledBack // what is under way is about a state that is no more
-	}
 	for range 5 {
 		next := p.run
 		next.Beat = wall()
@@ -170,11 +166,10 @@ func (p *pass) update(ctx context.Context, change func(*crmstore.Run)) error {
 		if err := p.check(now); err != nil {
 			return err
 		}
-		before := p.run.Version
-		if p.run = now; now.Version < before {
-			p.rolled = true
+		if now.Version < p.run.Version {
 			return errRolledBack
 		}
+		p.run = now
 	}
 	return fmt.Errorf("save run %s: %w", p.id, crmstore.ErrConflict)
 }
@@ -282,7 +277,6 @@ func (p *pass) waitForStore(ctx context.Context, trouble error) bool {
 
 // remaining goes on from the stage that the run is in.
 func (p *pass) remaining(ctx context.Context) error {
-	p.onward()
 	if err := p.load(ctx); err != nil {
 		return err
 	}

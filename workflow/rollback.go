@@ -18,13 +18,6 @@ var errRolledBack = errors.New("the store went back to an earlier state")
 // since, which the store has forgotten and would give out again.
 const fenceLeap = 1 << 20
 
-// onward takes the run as the store has it by now.
-func (p *pass) onward() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.rolled = false
-}
-
 // catchUp finds out, after trouble, whether the store went back behind what it had saved of the run. When it did, the pass takes
 // the run anew, with a number above all that were taken, so that nobody who still carries out what was before changes
 // anything; and goes on deleting when the store has all matches, or else evaluates again.
@@ -34,7 +27,7 @@ func (p *pass) catchUp(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("read run %s: %w", p.id, err)
 	}
-	if now.Version >= mine.Version && now.Version > 0 && !p.forgot && now.Stage == mine.Stage {
+	if now.Version >= mine.Version && !p.forgot && now.Stage == mine.Stage {
 		return nil
 	}
 	if now.State != crmstore.RunRunning || now.Fence > p.fence {
@@ -49,6 +42,7 @@ func (p *pass) catchUp(ctx context.Context) error {
 			return err
 		}
 	}
+	p.forgot = !kept // until forgetMatches has come to its end
 	floor := now
 	floor.Fence = p.fence + fenceLeap
 	fence, err := p.store.NextFence(ctx, floor)
@@ -68,7 +62,7 @@ func (p *pass) catchUp(ctx context.Context) error {
 	p.run, p.fence, p.ranges = saved, fence, nil
 	p.mu.Unlock()
 	p.r.event(ctx, saved, slog.LevelWarn, "store went back to an earlier state; the run goes on from there", slog.String(keyStage, saved.Stage))
-	if !kept {
+	if p.forgot {
 		return p.forgetMatches(ctx)
 	}
 	return nil
