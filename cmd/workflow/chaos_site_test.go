@@ -244,65 +244,49 @@ func asWorkflow(t *testing.T, more ...string) []string {
 	return append(append([]string{"--user"}, aclLine(t)[2:]...), more...)
 }
 
-// refusedBy is what servers refused to that user.
-func refusedBy(t *testing.T, nodes []string) []string {
-	t.Helper()
+// replicatedSite is servers with replicas.
+type replicatedSite struct {
+	t       *testing.T
+	happens []fault
+	servers interface {
+		URL(user string) string
+		Nodes() []string
+		Synced()
+	}
+}
+
+func (s *replicatedSite) url() string          { return s.servers.URL("") }
+func (s *replicatedSite) daemonURL(int) string { return s.servers.URL("workflow:SECRET@") }
+func (s *replicatedSite) faults() []fault      { return s.happens }
+func (s *replicatedSite) synced()              { s.servers.Synced() }
+
+func (s *replicatedSite) refused() []string {
+	s.t.Helper()
 	var all []string
-	for _, node := range nodes {
-		if reply := ask(t, "tcp", node, "ACL", "LOG"); reply != "*0" {
+	for _, node := range s.servers.Nodes() {
+		if reply := ask(s.t, "tcp", node, "ACL", "LOG"); reply != "*0" {
 			all = append(all, reply)
 		}
 	}
 	return all
 }
 
-const asUser = "workflow:SECRET@"
-
-// clusterSite is a cluster.
-type clusterSite struct {
-	*storetest.Cluster
-	t      *testing.T
-	random *rand.Rand
-}
-
-func newClusterSite(t *testing.T, random *rand.Rand) *clusterSite {
+func newClusterSite(t *testing.T, random *rand.Rand) *replicatedSite {
 	t.Helper()
-	return &clusterSite{storetest.StartCluster(t, asWorkflow(t, clusterWords(t)...)...), t, random}
+	c := storetest.StartCluster(t, asWorkflow(t, clusterWords(t)...)...)
+	return &replicatedSite{t: t, servers: c, happens: []fault{
+		{name: "move slots", happen: func() { t.Logf("moved %d keys", c.MoveSlots(random, 20)) }},
+		{name: "fail over", happen: func() { c.FailOver(random) }},
+		{name: "kill a master", happen: func() { c.KillMaster(random) }, mayLose: true},
+	}}
 }
 
-func (s *clusterSite) url() string          { return s.URL("") }
-func (s *clusterSite) daemonURL(int) string { return s.URL(asUser) }
-func (s *clusterSite) synced()              { s.Synced() }
-func (s *clusterSite) refused() []string    { return refusedBy(s.t, s.Nodes()) }
-
-func (s *clusterSite) faults() []fault {
-	return []fault{
-		{name: "move slots", happen: func() { s.t.Logf("moved %d keys", s.MoveSlots(s.random, 20)) }},
-		{name: "fail over", happen: func() { s.FailOver(s.random) }},
-		{name: "kill a master", happen: func() { s.KillMaster(s.random) }, mayLose: true},
-	}
-}
-
-// sentinelSite is a master and a replica with a sentinel.
-type sentinelSite struct {
-	*storetest.Sentinel
-	t *testing.T
-}
-
-func newSentinelSite(t *testing.T) *sentinelSite {
+func newSentinelSite(t *testing.T) *replicatedSite {
 	t.Helper()
-	return &sentinelSite{storetest.StartSentinel(t, asWorkflow(t)...), t}
-}
-
-func (s *sentinelSite) url() string          { return s.URL("") }
-func (s *sentinelSite) daemonURL(int) string { return s.URL(asUser) }
-func (s *sentinelSite) synced()              { s.Synced() }
-func (s *sentinelSite) refused() []string    { return refusedBy(s.t, s.Nodes()) }
-
-func (s *sentinelSite) faults() []fault {
-	return []fault{
+	s := storetest.StartSentinel(t, asWorkflow(t)...)
+	return &replicatedSite{t: t, servers: s, happens: []fault{
 		{name: "fail over", happen: s.FailOver},
 		{name: "kill the master", happen: s.KillMaster, mayLose: true},
 		{name: "fail over again", happen: s.FailOver},
-	}
+	}}
 }

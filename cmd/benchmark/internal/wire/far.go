@@ -11,7 +11,6 @@ import (
 // Far stands between clients and a server as a long way would: what is said arrives after a delay, in both directions.
 type Far struct {
 	listener net.Listener
-	server   string
 	delay    time.Duration
 }
 
@@ -32,29 +31,16 @@ func Away(ctx context.Context, socket, server string, delay time.Duration) (*Far
 	if err != nil {
 		return nil, fmt.Errorf("listen far away: %w", err)
 	}
-	f := &Far{listener: l, server: server, delay: delay}
-	go f.serve(ctx)
+	f := &Far{listener: l, delay: delay}
+	go between(ctx, l, server, func(client, server net.Conn) {
+		go f.pass(server, client)
+		go f.pass(client, server)
+	})
 	return f, nil
 }
 
 // Close stops listening; connections end with their clients.
 func (f *Far) Close() error { return f.listener.Close() }
-
-func (f *Far) serve(ctx context.Context) {
-	for {
-		client, err := f.listener.Accept()
-		if err != nil {
-			return
-		}
-		server, err := new(net.Dialer).DialContext(ctx, "unix", f.server)
-		if err != nil {
-			_ = client.Close()
-			continue
-		}
-		go f.pass(server, client)
-		go f.pass(client, server)
-	}
-}
 
 // pass passes on what from says until it ends, and then ends to.
 func (f *Far) pass(to io.WriteCloser, from io.Reader) {

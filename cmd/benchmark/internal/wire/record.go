@@ -15,7 +15,6 @@ import (
 // the work that made it.
 type Recorder struct {
 	listener net.Listener
-	server   string
 
 	mu      sync.Mutex // guards streams and their bytes
 	streams []*bytes.Buffer
@@ -27,37 +26,43 @@ func Record(ctx context.Context, socket, server string) (*Recorder, error) {
 	if err != nil {
 		return nil, fmt.Errorf("listen for a recording: %w", err)
 	}
-	r := &Recorder{listener: l, server: server}
-	go r.serve(ctx)
+	r := &Recorder{listener: l}
+	go between(ctx, l, server, r.keep)
 	return r, nil
 }
 
 // Close stops listening; connections end with their clients.
 func (r *Recorder) Close() error { return r.listener.Close() }
 
-func (r *Recorder) serve(ctx context.Context) {
+// keep passes on what both sides say, and keeps what the client does.
+func (r *Recorder) keep(client, server net.Conn) {
+	stream := &bytes.Buffer{}
+	r.mu.Lock()
+	r.streams = append(r.streams, stream)
+	r.mu.Unlock()
+	go func() {
+		_, _ = io.Copy(io.MultiWriter(&locked{&r.mu, stream}, server), client)
+		_ = server.Close()
+	}()
+	go func() {
+		_, _ = io.Copy(client, server)
+		_ = client.Close()
+	}()
+}
+
+// between gives each client that comes to the listener a connection of its own to the server's socket, until it is closed.
+func between(ctx context.Context, l net.Listener, socket string, join func(client, server net.Conn)) {
 	for {
-		client, err := r.listener.Accept()
+		client, err := l.Accept()
 		if err != nil {
 			return
 		}
-		server, err := new(net.Dialer).DialContext(ctx, "unix", r.server)
+		server, err := new(net.Dialer).DialContext(ctx, "unix", socket)
 		if err != nil {
 			_ = client.Close()
 			continue
 		}
-		stream := &bytes.Buffer{}
-		r.mu.Lock()
-		r.streams = append(r.streams, stream)
-		r.mu.Unlock()
-		go func() {
-			_, _ = io.Copy(io.MultiWriter(&locked{&r.mu, stream}, server), client)
-			_ = server.Close()
-		}()
-		go func() {
-			_, _ = io.Copy(client, server)
-			_ = client.Close()
-		}()
+		join(client, server)
 	}
 }
 
