@@ -77,19 +77,23 @@ func (w *writer) assignedAddress(u *Upsert) string {
 }
 
 // prepareAddresses finds out who holds the addresses that upserts assign. A hopeful round asks for few of them: records
-// that were read hold their own, and what a new record wants besides is free.
+// that were read hold their own, and what a new record wants besides is free. That it was free shows when it is claimed,
+// which it only is for the last address that a record gets: one that the batch names again is asked for.
 func (r *round) prepareAddresses(ctx context.Context, todo []int) error {
 	r.addresses = make(map[string]*address, len(todo))
 	var ask, known []string
 	for _, i := range todo {
 		u := &r.batch[i]
-		text := r.assignedAddress(u)
-		if text == "" {
-			continue
+		text, d := r.assignedAddress(u), r.byID[u.ID]
+		if r.hopeful && d != nil && d.hoped != "" {
+			ask = append(ask, d.hoped)
 		}
-		if d := r.byID[u.ID]; r.hopeful && d != nil && (!d.exists || d.address == text) {
+		switch {
+		case text == "":
+		case r.hopeful && d != nil && (!d.exists || d.address == text):
 			known = append(known, text)
-		} else {
+			d.hoped = text
+		default:
 			ask = append(ask, text)
 		}
 	}

@@ -86,6 +86,13 @@ func TestWriteHopes_InOrder(t *testing.T) {
 			"refused 6: e-mail b@x.org belongs to contact 1", "updated 1", "updated 1")
 		d.wantResults(d.write(crmstore.UpsertAny, noon, d.up(1, "email", "c@x.org"), d.up(7, "email", "b@x.org"), d.up(1, "email", "b@x.org")),
 			"updated 1", "created 7", "refused 1: e-mail b@x.org belongs to contact 7")
+		d.wantResults(d.write(crmstore.UpsertAny, noon, d.up(8, "email", "c@x.org"), d.up(8, "email", nil)),
+			"refused 8: e-mail c@x.org belongs to contact 1", "created 8")
+		d.wantResults(d.write(crmstore.UpsertAny, noon, d.up(9, "email", "c@x.org", "firstname", "Ann"), d.up(9, "email", "d@x.org"), d.up(10, "email", "c@x.org")),
+			"refused 9: e-mail c@x.org belongs to contact 1", "created 9", "refused 10: e-mail c@x.org belongs to contact 1")
+		if got := d.text(9, "firstname"); got != "" {
+			t.Errorf("contact 9 has the name %q of a change that was refused", got)
+		}
 		if found := d.doctor(false); len(found) != 0 {
 			t.Errorf("doctor finds %v", found)
 		}

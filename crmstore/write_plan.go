@@ -19,6 +19,7 @@ type draft struct {
 	fields  []byte
 	record  []byte   // of a dirty draft: room for the header, then fields
 	address string   // normalised e-mail of fields
+	hoped   string   // the address that a hopeful round took for free, or for its own, without asking
 	claim   *address // to be claimed before it is written
 	items   []int    // upserts that changed it or were judged by it
 	first   [1]int   // where items begins: most drafts have one
