@@ -23,6 +23,7 @@ func TestCatalogue_EveryActionIsHarmlessWhenRepeated(t *testing.T) {
 					Object: object, At: storetest.Time, Fence: 2, Batches: []Batch{batch},
 					Cause: crmstore.Cause{Actor: "workflow", Workflow: "stale", Revision: 1, Run: "stale@1"},
 				}
+				saveMatches(t, store, call)
 				want(t, spec, store, call, Done, Done, Done)
 				events := audit(t, store, call.Cause.Run)
 				if events != len(batch.Records) {
@@ -40,9 +41,27 @@ func TestCatalogue_EveryActionIsHarmlessWhenRepeated(t *testing.T) {
 				old := call
 				old.Batches = []Batch{records(t, store, object)}
 				old.Batches[0].Records[0].Version++
+				saveMatches(t, store, old)
 				want(t, spec, store, old, Stale, Done, Done)
 			})
 		}
+	}
+}
+
+// saveMatches makes the records of a call matches of its run.
+func saveMatches(t *testing.T, store *crmstore.Store, call Call) {
+	t.Helper()
+	var list []crmstore.Matches
+	for _, batch := range call.Batches {
+		matches := crmstore.Matches{Partition: batch.Partition}
+		for _, r := range batch.Records {
+			matches.IDs = append(matches.IDs, r.ID)
+		}
+		list = append(list, matches)
+	}
+	mine := crmstore.RunMatches{Object: call.Object, Run: call.Cause.Run, Fence: call.Fence}
+	if err := store.SaveMatches(t.Context(), mine, list); err != nil {
+		t.Fatal(err)
 	}
 }
 

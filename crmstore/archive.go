@@ -28,7 +28,7 @@ type ArchiveOrder struct {
 	Cause  Cause
 	At     time.Time
 	Enroll string // workflow whose enrollment is finished in the same script; "" = none
-	Fence  uint64 // with Cause.Run: refused with ErrFenced when a higher one has been seen in the partition; 0 = none
+	Fence  uint64 // with Cause.Run: refused with ErrFenced when a higher one has been seen in the partition, or the run has no matches there; 0 = none
 	Total  int64  // of an order by hand that is carried out in several calls: how many records it is about; 0 = this call's
 }
 

@@ -206,10 +206,20 @@ func TestArchiveTwiceInOneBatch(t *testing.T) {
 func TestArchiveFence(t *testing.T) {
 	t.Parallel()
 	both(t, func(t *testing.T, o storetest.Options) {
+		o.Partitions = 4
 		d := newDesk(t, o)
 		d.write(crmstore.UpsertAny, noon, d.up(1))
 		second, first := byRun("stale@1"), byRun("stale@1")
 		first.Fence, second.Fence = 9, 10
+		if _, err := d.Archive(t.Context(), second, d.targets("", 1)); !errors.Is(err, crmstore.ErrFenced) || d.get(1).Deletion != nil {
+			t.Errorf("a run whose matches the store does not know: %v, want ErrFenced", err)
+		}
+		mine := crmstore.RunMatches{Object: crmstore.Contact, Run: "stale@1", Fence: 9, First: true}
+		matches := []crmstore.Matches{{Partition: crmstore.ID(1).Partition(o.Partitions), IDs: []crmstore.ID{1}}}
+		noError(t, d.SaveMatches(t.Context(), mine, matches))
+		if err := d.SaveMatches(t.Context(), mine, matches); !errors.Is(err, crmstore.ErrExists) {
+			t.Errorf("the first matches a second time: %v, want ErrExists", err)
+		}
 		d.archive(second, d.targets("", 1))
 		d.restore(byHand, 1)
 		if _, err := d.Archive(t.Context(), first, d.targets("", 1)); !errors.Is(err, crmstore.ErrFenced) {

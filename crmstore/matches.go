@@ -60,6 +60,7 @@ type RunMatches struct {
 	Object ObjectType
 	Run    string
 	Fence  uint64 // ErrFenced when a higher one has been seen in a partition; 0 = never refused
+	First  bool   // SaveMatches only: nobody has saved any yet, ErrExists where somebody has
 }
 
 // fence is the number as scripts take it.
@@ -71,7 +72,8 @@ func (r RunMatches) fence() string {
 }
 
 // SaveMatches replaces the run's matches in the given partitions (empty IDs: removes them). Each partition is
-// replaced as a whole; what it was counted before starts from zero again. With ErrFenced some may have been replaced.
+// replaced as a whole; what it was counted before starts from zero again. With ErrFenced
+// or ErrExists some may have been replaced.
 func (s *Store) SaveMatches(ctx context.Context, r RunMatches, m []Matches) error {
 	if err := s.require(ctx, r.Object, CanDelete); err != nil {
 		return err
@@ -84,7 +86,7 @@ func (s *Store) SaveMatches(ctx context.Context, r RunMatches, m []Matches) erro
 			packed = append(packed, b[:]...)
 		}
 		return call{scriptSaveMatches, []string{s.partition(r.Object, match.Partition).run(r.Run)}, []any{
-			r.fence(), packed, match.Done, match.Deleted, match.Changed, match.Failed, matchesKeptSeconds,
+			r.fence(), packed, match.Done, match.Deleted, match.Changed, match.Failed, matchesKeptSeconds, r.First,
 		}}
 	})
 	if err != nil {
@@ -106,6 +108,9 @@ func (s *Store) changeMatches(ctx context.Context, n int, change func(i int) cal
 		}
 		if slices.Contains(replies, any(int64(-1))) {
 			return ErrFenced
+		}
+		if slices.Contains(replies, any(int64(-2))) {
+			return ErrExists
 		}
 		return nil
 	})

@@ -60,7 +60,7 @@ func (p *pass) allSaved(ctx context.Context, want int64) error {
 func (p *pass) look(ctx context.Context) (totals crmstore.Totals, err error) {
 	restarted := p.carriedBefore()
 	save := func(ctx context.Context, found swept) error {
-		if p.fence > fenceLeap { // the store went back once
+		if restarted { // whoever evaluated before may have deleted, and the store have gone back behind the saying so
 			if err := p.regain(ctx, &found); err != nil {
 				return err
 			}
@@ -70,8 +70,10 @@ func (p *pass) look(ctx context.Context) (totals crmstore.Totals, err error) {
 		if err := p.owned(ctx); err != nil {
 			return err
 		}
-		if err := p.acting.SaveMatches(ctx, p.mine(), found.matches(restarted)); err != nil {
-			return fmt.Errorf("evaluate: %w", err)
+		mine := p.mine()
+		mine.First = !restarted // where there are some, it is this run that saved them, or one that the store has lost
+		if err := p.acting.SaveMatches(ctx, mine, found.matches(restarted)); err != nil {
+			return fmt.Errorf("evaluate: %w", p.refusedMatches(ctx, err))
 		}
 		return nil
 	}

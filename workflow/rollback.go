@@ -68,6 +68,19 @@ func (p *pass) catchUp(ctx context.Context) error {
 	return nil
 }
 
+// refusedMatches is why matches of an evaluation could not be saved. Numbers above the run's own, though the run is still this
+// pass's, are those of an earlier run of its name that the store has lost, but not all that it did.
+func (p *pass) refusedMatches(ctx context.Context, err error) error {
+	if errors.Is(err, crmstore.ErrFenced) {
+		if err := p.owned(ctx); err != nil {
+			return err
+		}
+		p.forgot = true
+		return errRolledBack
+	}
+	return err
+}
+
 // forgetMatches takes away what is left of the matches, and with it keeps everybody with a lower number from deleting any more.
 func (p *pass) forgetMatches(ctx context.Context) error {
 	partitions, err := p.store.Partitions(ctx)

@@ -1,6 +1,7 @@
 package workflow
 
 import (
+	"context"
 	"fmt"
 	"sync"
 	"testing"
@@ -39,17 +40,7 @@ func TestRun_StoreGoesBack(t *testing.T) {
 func goBack(t *testing.T, spreadFrom int64, keep, rewind int) bool {
 	t.Helper()
 	server := storetest.StartRewindable(t)
-	store, err := crmstore.Open(t.Context(), crmstore.Config{URL: server.URL, User: storetest.User})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer store.Close()
-	if _, err := store.CreateAccount(t.Context(), crmstore.Professional, 4*rangePartitions, crmstore.Cause{}, testPublish); err != nil {
-		t.Fatal(err)
-	}
-	w := worldOn(t, store)
-	stale := w.leads(600)
-	w.publish(file())
+	w, stale := worldToLose(t, server)
 	w.runner.SpreadFrom, w.runner.Patience = spreadFrom, 300*time.Millisecond
 	var mu sync.Mutex
 	calls, done := 0, false
@@ -76,4 +67,52 @@ func goBack(t *testing.T, spreadFrom int64, keep, rewind int) bool {
 	w.wantDeleted(run, stale)
 	w.wantClean()
 	return done
+}
+
+// worldToLose is a world in the store of a server, with leads to delete in several ranges.
+func worldToLose(t *testing.T, server *storetest.Rewindable) (w *world, stale []crmstore.ID) {
+	t.Helper()
+	store, err := crmstore.Open(t.Context(), crmstore.Config{URL: server.URL, User: storetest.User})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = store.Close() })
+	if _, err := store.CreateAccount(t.Context(), crmstore.Professional, 4*rangePartitions, crmstore.Cause{}, testPublish); err != nil {
+		t.Fatal(err)
+	}
+	w = worldOn(t, store)
+	stale = w.leads(600)
+	w.publish(file())
+	return w, stale
+}
+
+// A cluster loses a run that was under way, but not what it did: the slot's run, made anew, counts that too.
+func TestRun_StoreLosesTheRun(t *testing.T) {
+	t.Parallel()
+	for _, from := range []int64{1, 1 << 40} { // with ranges, whose numbers are higher than the new run's, and without
+		t.Run(fmt.Sprint(from), func(t *testing.T) {
+			t.Parallel()
+			server := storetest.StartRewindable(t)
+			w, stale := worldToLose(t, server)
+			w.runner.SpreadFrom, w.runner.Patience = from, 300*time.Millisecond
+			ctx, stop := context.WithCancel(t.Context())
+			w.runner.Progress = func(stage string, done, _ int64) {
+				if stage == stageAct && done > 0 {
+					stop()
+				}
+			}
+			lost, err := w.runner.Run(ctx, w.request())
+			if n := len(w.deletedBy(lost.ID)); err == nil || n == 0 || n == len(stale) {
+				t.Fatalf("%d of %d were deleted, %v: want some", n, len(stale), err)
+			}
+			server.Lose("crm:{default}:run*", "crm:{default}:active")
+			w.runner.Progress = nil
+			run, err := w.runner.Run(t.Context(), w.request())
+			if err != nil || run.ID != lost.ID || run.State != crmstore.RunDone || run.Deleted != int64(len(stale)) || run.Matched != run.Deleted {
+				t.Errorf("run %s is %s (%s), %+v, %v", run.ID, run.State, run.Reason, run.Totals, err)
+			}
+			w.wantDeleted(run, stale)
+			w.wantClean()
+		})
+	}
 }

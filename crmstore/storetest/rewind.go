@@ -53,3 +53,17 @@ func (r *Rewindable) Rewind() {
 		r.t.Fatal("storetest: ", err)
 	}
 }
+
+// Lose takes away the keys that match the patterns, as happens in a cluster when the replica of one master only is behind.
+func (r *Rewindable) Lose(patterns ...string) {
+	r.t.Helper()
+	for _, pattern := range patterns {
+		keys, err := r.client.Keys(context.Background(), pattern).Result()
+		if err == nil && len(keys) > 0 {
+			err = r.client.Del(context.Background(), keys...).Err()
+		}
+		if err != nil {
+			r.t.Fatal("storetest: ", err)
+		}
+	}
+}
