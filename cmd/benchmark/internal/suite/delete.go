@@ -110,7 +110,7 @@ func (d *deleting) prepare(ctx context.Context) error {
 	}
 	d.order = crmstore.ArchiveOrder{
 		Object: crmstore.Contact, At: d.crowd.Now, Enroll: "bench", Fence: 1,
-		Cause: crmstore.Cause{Actor: "workflow", Workflow: "bench", Revision: 1, Run: "bench@2026-06-15T12:00:00Z.1"},
+		Cause: crmstore.Cause{Actor: "workflow", Workflow: "bench", Revision: 1, Run: "bench@2026-06-15T12:00:00Z.0"},
 	}
 	if err := d.everybodyOnAList(ctx); err != nil {
 		return err
@@ -118,10 +118,26 @@ func (d *deleting) prepare(ctx context.Context) error {
 	if err := d.readBatches(ctx, partitions); err != nil { // being put on a list gives a contact a new version
 		return err
 	}
+	if err := d.saveMatches(ctx); err != nil {
+		return err
+	}
 	if err := d.scratch.keep(ctx); err != nil {
 		return err
 	}
 	return d.record(ctx)
+}
+
+// saveMatches makes everybody a match of the order's run: the store deletes nobody else for it.
+func (d *deleting) saveMatches(ctx context.Context) error {
+	var list []crmstore.Matches
+	for _, batch := range d.batches {
+		matches := crmstore.Matches{Partition: batch.Partition}
+		for _, target := range batch.Targets {
+			matches.IDs = append(matches.IDs, target.ID)
+		}
+		list = append(list, matches)
+	}
+	return d.store.SaveMatches(ctx, crmstore.RunMatches{Object: crmstore.Contact, Run: d.order.Cause.Run, Fence: d.order.Fence}, list)
 }
 
 // readBatches makes everybody, as they are now, what is to be deleted.
