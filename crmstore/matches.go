@@ -2,7 +2,6 @@ package crmstore
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -146,33 +145,65 @@ func (s *Store) Matches(ctx context.Context, o ObjectType, run string, from, to 
 	return found, err
 }
 
-// OpenMatches lists the partitions from ≤ p < to in which the run has matches that are not done. It reads a word of each.
-func (s *Store) OpenMatches(ctx context.Context, o ObjectType, run string, from, to int) ([]int, error) {
+// MatchCounts are a run's matches in one partition, in numbers.
+type MatchCounts struct {
+	Partition int
+	IDs       int64 // how many there are
+	Done      bool
+	Deleted   int64 // these three are 0 until it is done
+	Changed   int64
+	Failed    int64
+}
+
+// CountMatches counts the run's matches of partitions from ≤ p < to; partitions without any are left out. It does not read them.
+func (s *Store) CountMatches(ctx context.Context, o ObjectType, run string, from, to int) ([]MatchCounts, error) {
 	if err := s.require(ctx, o, CanView); err != nil {
 		return nil, err
 	}
-	var open []int
-	err := inChunks(from, to, matchesAtOnce, func(from, to int) error {
+	all := make([]MatchCounts, to-from)
+	err := inWindows(ctx, to-from, matchesAtOnce, func(ctx context.Context, first, end int) error {
 		pipe := s.rdb.Pipeline()
-		replies := make([]*redis.StringCmd, 0, to-from)
-		for p := from; p < to; p++ {
-			replies = append(replies, pipe.HGet(ctx, s.partition(o, p).run(run), matchDone))
+		sizes, words := make([]*redis.IntCmd, 0, end-first), make([]*redis.SliceCmd, 0, end-first)
+		for i := first; i < end; i++ {
+			key := s.partition(o, from+i).run(run)
+			sizes = append(sizes, pipe.HStrLen(ctx, key, matchIDs))
+			words = append(words, pipe.HMGet(ctx, key, matchDone, matchDeleted, matchChanged, matchFailed))
 		}
-		if _, err := pipe.Exec(ctx); err != nil && !errors.Is(err, redis.Nil) {
-			return fmt.Errorf("look for open matches of run %s: %w", run, s.trouble(err))
+		if _, err := pipe.Exec(ctx); err != nil {
+			return s.trouble(err)
 		}
-		for i, reply := range replies {
-			switch err := reply.Err(); {
-			case errors.Is(err, redis.Nil): // no matches
-			case err != nil:
-				return fmt.Errorf("look for open matches of run %s: %w", run, s.trouble(err))
-			case reply.Val() != "1":
-				open = append(open, from+i)
+		for i := range words {
+			c, err := parseCounts(from+first+i, sizes[i].Val(), words[i].Val())
+			if err != nil {
+				return err
 			}
+			all[first+i] = c
 		}
 		return nil
 	})
-	return open, err
+	if err != nil {
+		return nil, fmt.Errorf("count matches of run %s: %w", run, err)
+	}
+	return slices.DeleteFunc(all, func(c MatchCounts) bool { return c.IDs == 0 }), nil
+}
+
+func parseCounts(partition int, size int64, words []any) (MatchCounts, error) {
+	c := MatchCounts{Partition: partition, IDs: size / 8}
+	if size%8 != 0 {
+		return c, fmt.Errorf("partition %d: %d bytes of ids, want a multiple of 8", partition, size)
+	}
+	if c.IDs == 0 {
+		return c, nil
+	}
+	c.Done = words[0] == "1"
+	for i, count := range []*int64{&c.Deleted, &c.Changed, &c.Failed} {
+		text, _ := words[1+i].(string)
+		var err error
+		if *count, err = strconv.ParseInt(text, 10, 64); err != nil {
+			return c, fmt.Errorf("partition %d: a count is damaged: %w", partition, err)
+		}
+	}
+	return c, nil
 }
 
 func parseMatches(partition int, fields []any) (m Matches, there bool, err error) {
@@ -180,19 +211,13 @@ func parseMatches(partition int, fields []any) (m Matches, there bool, err error
 	if !there {
 		return Matches{}, false, nil
 	}
-	if len(packed)%8 != 0 {
-		return Matches{}, false, fmt.Errorf("partition %d: %d bytes of ids, want a multiple of 8", partition, len(packed))
+	c, err := parseCounts(partition, int64(len(packed)), fields[1:])
+	if err != nil {
+		return Matches{}, false, err
 	}
-	m = Matches{Partition: partition, IDs: make([]ID, 0, len(packed)/8)}
+	m = Matches{Partition: partition, IDs: make([]ID, 0, c.IDs), Done: c.Done, Deleted: c.Deleted, Changed: c.Changed, Failed: c.Failed}
 	for b := []byte(packed); len(b) > 0; b = b[8:] {
 		m.IDs = append(m.IDs, IDFromBytes(b))
-	}
-	m.Done = fields[1] == "1"
-	for i, count := range []*int64{&m.Deleted, &m.Changed, &m.Failed} {
-		text, _ := fields[2+i].(string)
-		if *count, err = strconv.ParseInt(text, 10, 64); err != nil {
-			return Matches{}, false, fmt.Errorf("partition %d: a count is damaged: %w", partition, err)
-		}
 	}
 	return m, true, nil
 }

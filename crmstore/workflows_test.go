@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
 	"github.com/crm-workflow/crm-workflow/crmstore/storetest"
@@ -270,6 +271,16 @@ func TestMatches(t *testing.T) {
 			}
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Errorf("matches %d to %d (-want +got):\n%s", from, to, diff)
+			}
+			var counts []crmstore.MatchCounts
+			for _, m := range want {
+				counts = append(counts, crmstore.MatchCounts{
+					Partition: m.Partition, IDs: int64(len(m.IDs)), Done: m.Done, Deleted: m.Deleted, Changed: m.Changed, Failed: m.Failed,
+				})
+			}
+			counted, err := s.CountMatches(ctx, crmstore.Contact, "w@1", from, to)
+			if diff := cmp.Diff(counts, counted, cmpopts.EquateEmpty()); err != nil || diff != "" {
+				t.Errorf("counts of matches %d to %d: %v (-want +got):\n%s", from, to, err, diff)
 			}
 		}
 		save := func(m ...crmstore.Matches) {

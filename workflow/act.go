@@ -51,9 +51,15 @@ func (p *pass) act(ctx context.Context) error {
 		if err := p.actAll(ctx, partitions); err != nil {
 			return err
 		}
-		open, err := p.store.OpenMatches(ctx, p.def.Object, p.id, 0, partitions)
+		counts, err := p.store.CountMatches(ctx, p.def.Object, p.id, 0, partitions)
 		if err != nil {
 			return fmt.Errorf("act: %w", err)
+		}
+		var open []int
+		for _, c := range counts {
+			if !c.Done {
+				open = append(open, c.Partition)
+			}
 		}
 		if len(open) == 0 {
 			return p.update(ctx, func(run *crmstore.Run) { run.Stage = stageClose })

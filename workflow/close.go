@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
 	"github.com/crm-workflow/crm-workflow/workflow/diag"
@@ -216,30 +217,50 @@ func (r *Runner) tally(ctx context.Context, run crmstore.Run) (crmstore.Totals, 
 	if err != nil {
 		return totals, fmt.Errorf("sum up: %w", err)
 	}
-	for from := 0; from < partitions; from += rangePartitions {
-		parts, err := r.books().Matches(ctx, run.Object, run.ID, from, min(from+rangePartitions, partitions))
+	counts, err := r.books().CountMatches(ctx, run.Object, run.ID, 0, partitions)
+	if err != nil {
+		return totals, fmt.Errorf("sum up: %w", err)
+	}
+	var open []int
+	for _, c := range counts {
+		if !c.Done {
+			open = append(open, c.Partition)
+			continue
+		}
+		totals.Deleted += c.Deleted
+		totals.Changed += c.Changed
+		totals.Failed += c.Failed
+	}
+	for len(open) > 0 {
+		from := open[0]
+		end, _ := slices.BinarySearch(open, from+rangePartitions)
+		deleted, err := r.deletedIn(ctx, run, open[:end])
 		if err != nil {
 			return totals, fmt.Errorf("sum up: %w", err)
 		}
-		var open []crmstore.PartitionIDs
-		for _, m := range parts {
-			if !m.Done {
-				open = append(open, crmstore.PartitionIDs{Partition: m.Partition, IDs: m.IDs})
-				continue
-			}
-			totals.Deleted += m.Deleted
-			totals.Changed += m.Changed
-			totals.Failed += m.Failed
-		}
-		mine, err := r.completed(ctx, run, open)
-		if err != nil {
-			return totals, fmt.Errorf("sum up: %w", err)
-		}
-		for _, part := range mine {
-			totals.Deleted += int64(len(part))
-		}
+		totals.Deleted += deleted
+		open = open[end:]
 	}
 	return totals, nil
+}
+
+// deletedIn counts whom the run deleted in partitions that are not done; they are in order, and near each other.
+func (r *Runner) deletedIn(ctx context.Context, run crmstore.Run, partitions []int) (deleted int64, err error) {
+	parts, err := r.books().Matches(ctx, run.Object, run.ID, partitions[0], partitions[len(partitions)-1]+1)
+	if err != nil {
+		return 0, err
+	}
+	var open []crmstore.PartitionIDs
+	for _, m := range parts {
+		if slices.Contains(partitions, m.Partition) {
+			open = append(open, crmstore.PartitionIDs{Partition: m.Partition, IDs: m.IDs})
+		}
+	}
+	mine, err := r.completed(ctx, run, open)
+	for _, part := range mine {
+		deleted += int64(len(part))
+	}
+	return deleted, err
 }
 
 // completed is, for each of the given partitions, which of the records this run deleted, wherever they are now.

@@ -41,14 +41,12 @@ func (p *pass) allSaved(ctx context.Context, want int64) error {
 	if err != nil {
 		return fmt.Errorf("evaluate: %w", err)
 	}
-	for from := 0; from < partitions; from += rangePartitions * rangeWorkers {
-		saved, err := p.store.Matches(ctx, p.def.Object, p.id, from, min(from+rangePartitions*rangeWorkers, partitions))
-		if err != nil {
-			return fmt.Errorf("evaluate: %w", err)
-		}
-		for _, m := range saved {
-			want -= int64(len(m.IDs))
-		}
+	counts, err := p.store.CountMatches(ctx, p.def.Object, p.id, 0, partitions)
+	if err != nil {
+		return fmt.Errorf("evaluate: %w", err)
+	}
+	for _, c := range counts {
+		want -= c.IDs
 	}
 	if want != 0 {
 		return fmt.Errorf("evaluate: %w", errRolledBack)
@@ -59,13 +57,12 @@ func (p *pass) allSaved(ctx context.Context, want int64) error {
 // look saves the matches of all partitions and counts them, together with other runs where it is in a gathering.
 func (p *pass) look(ctx context.Context) (totals crmstore.Totals, err error) {
 	restarted := p.carriedBefore()
-	save := func(ctx context.Context, found swept) error {
+	save := func(ctx context.Context, found *swept) error {
 		if restarted { // whoever evaluated before may have deleted, and the store have gone back behind the saying so
-			if err := p.regain(ctx, &found); err != nil {
+			if err := p.regain(ctx, found); err != nil {
 				return err
 			}
 		}
-		add(&totals, found.totals)
 		// Another owner may be acting on its own matches by now: they must not be replaced.
 		if err := p.owned(ctx); err != nil {
 			return err
@@ -77,14 +74,18 @@ func (p *pass) look(ctx context.Context) (totals crmstore.Totals, err error) {
 		}
 		return nil
 	}
+	sum := func(_ context.Context, found swept) error {
+		add(&totals, found.totals)
+		return nil
+	}
 	if p.member != nil && !restarted {
-		err := p.member.evaluate(ctx, p.acting, &look{def: p.def, now: p.saved().Now, progress: p.looked, found: save})
+		err := p.member.evaluate(ctx, p.acting, &look{def: p.def, now: p.saved().Now, progress: p.looked, save: save, found: sum})
 		if !errors.Is(err, errAlone) {
 			return totals, err
 		}
 		totals, restarted = crmstore.Totals{}, true // what was saved until then is taken away
 	}
-	err = sweep{store: p.acting, def: p.def, now: p.saved().Now, progress: p.looked}.run(ctx, save)
+	err = sweep{store: p.acting, def: p.def, now: p.saved().Now, progress: p.looked, save: save}.run(ctx, sum)
 	return totals, err
 }
 

@@ -75,7 +75,9 @@ func (p *pass) refusedMatches(ctx context.Context, err error) error {
 		if err := p.owned(ctx); err != nil {
 			return err
 		}
+		p.mu.Lock() // several ranges may find it at once
 		p.forgot = true
+		p.mu.Unlock()
 		return errRolledBack
 	}
 	return err

@@ -1,6 +1,7 @@
 package workflow
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"sync"
@@ -22,6 +23,7 @@ type sweep struct {
 	def      *Definition
 	now      time.Time
 	progress func(done, total int64) // partitions; may be nil
+	save     func(ctx context.Context, found *swept) error
 }
 
 // swept is what a sweep found in a range of partitions.
@@ -32,9 +34,9 @@ type swept struct {
 	enroll   []crmstore.PartitionIDs // of these, the ones that enroll now
 }
 
-// run calls fn for every range of partitions, one call at a time, in any order.
+// run calls fn for every range of partitions, one call at a time, in any order, after save, if there is one.
 func (s sweep) run(ctx context.Context, fn func(ctx context.Context, found swept) error) error {
-	one := &look{def: s.def, now: s.now, progress: s.progress, found: fn}
+	one := &look{def: s.def, now: s.now, progress: s.progress, save: s.save, found: fn}
 	if err := sweepTogether(ctx, s.store, []*look{one}); err != nil {
 		return err
 	}
@@ -46,7 +48,8 @@ type look struct {
 	ctx      context.Context // of found's own; nil = the sweep's
 	def      *Definition
 	now      time.Time
-	progress func(done, total int64) // partitions; may be nil
+	progress func(done, total int64)                       // partitions; may be nil
+	save     func(ctx context.Context, found *swept) error // puts down what was found, before found hears of it; its calls overlap; may be nil
 	found    func(ctx context.Context, found swept) error
 
 	mu   sync.Mutex // guards what follows, and keeps found's calls apart
@@ -112,15 +115,16 @@ func anyGoesOn(looks []*look) bool {
 
 // take hands over what was found in a range.
 func (l *look) take(ctx context.Context, found swept, partitions int64) { //nolint:contextcheck // the look's own ends with its run
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.err != nil {
-		return
-	}
 	if l.ctx != nil {
 		ctx = l.ctx // ends with the look's run, not with the sweep
 	}
-	if l.err = ctx.Err(); l.err != nil {
+	err := cmp.Or(l.failure(), ctx.Err())
+	if err == nil && l.save != nil {
+		err = l.save(ctx, &found)
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.err = cmp.Or(l.err, err); l.err != nil {
 		return
 	}
 	l.err = l.found(ctx, found)
