@@ -2,6 +2,7 @@ package crmstore
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 type Pick struct {
 	Partition int
 	Whole     bool     // every record there is, archived ones too; Slots and IDs are not looked at
+	Size      int      // of a Whole one, about how many these are; 0 = not known
 	Slots     []uint32 // in ascending order
 	IDs       []ID     // of Slots, by one who has read them; nil = who stands there now
 }
@@ -107,7 +109,7 @@ func pickStarts(picks []Pick) []int {
 	for i := range picks {
 		size := len(picks[i].Slots)
 		if picks[i].Whole {
-			size = recordsPerWindow / wholesPerWindow
+			size = cmp.Or(picks[i].Size, recordsPerWindow/wholesPerWindow)
 		}
 		if commands > 0 && (commands == readsPerWindow || records+size > recordsPerWindow) {
 			starts = append(starts, i)

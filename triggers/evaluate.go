@@ -75,7 +75,7 @@ func (r *search) test(c *crmstore.Columns) int {
 			p.lists = members(r.columns.want, c)
 		}
 		// Reading a whole partition costs less for each record than asking for records one by one.
-		if p.pick.Whole = 2*survivors > c.Slots; !p.pick.Whole {
+		if p.pick.Whole, p.pick.Size = 2*survivors > c.Slots, c.Slots; !p.pick.Whole {
 			p.choose(survivors)
 		}
 	}
