@@ -79,13 +79,8 @@ func (s *Store) SaveMatches(ctx context.Context, r RunMatches, m []Matches) erro
 	}
 	err := s.changeMatches(ctx, len(m), func(i int) call {
 		match := &m[i]
-		packed := make([]byte, 0, 8*len(match.IDs))
-		for _, id := range match.IDs {
-			b := id.Bytes()
-			packed = append(packed, b[:]...)
-		}
 		return call{scriptSaveMatches, []string{s.partition(r.Object, match.Partition).run(r.Run)}, []any{
-			r.fence(), packed, match.Done, match.Deleted, match.Changed, match.Failed, matchesKeptSeconds, r.First,
+			r.fence(), packIDs(match.IDs), match.Done, match.Deleted, match.Changed, match.Failed, matchesKeptSeconds, r.First,
 		}}
 	})
 	if err != nil {

@@ -71,16 +71,16 @@ func (p *pass) catchUp(ctx context.Context) error {
 // refusedMatches is why matches of an evaluation could not be saved. Numbers above the run's own, though the run is still this
 // pass's, are those of an earlier run of its name that the store has lost, but not all that it did.
 func (p *pass) refusedMatches(ctx context.Context, err error) error {
-	if errors.Is(err, crmstore.ErrFenced) {
-		if err := p.owned(ctx); err != nil {
-			return err
-		}
-		p.mu.Lock() // several ranges may find it at once
-		p.forgot = true
-		p.mu.Unlock()
-		return errRolledBack
+	if !errors.Is(err, crmstore.ErrFenced) {
+		return err
 	}
-	return err
+	if err := p.owned(ctx); err != nil {
+		return err
+	}
+	p.mu.Lock() // several ranges may find it at once
+	p.forgot = true
+	p.mu.Unlock()
+	return errRolledBack
 }
 
 // forgetMatches takes away what is left of the matches, and with it keeps everybody with a lower number from deleting any more.
