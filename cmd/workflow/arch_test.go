@@ -1,7 +1,6 @@
 package main_test
 
 import (
-	"bytes"
 	"go/ast"
 	"go/parser"
 	"go/token"
@@ -16,7 +15,7 @@ import (
 	"testing"
 )
 
-// This file holds the house to its plan: who may import whom, and how big things may grow.
+// This file holds the house to its plan: who may import whom.
 // cmd → workflow → actions → triggers → crmstore; nothing points back.
 
 const module = "github.com/crm-workflow/crm-workflow/"
@@ -94,15 +93,6 @@ var testLibraries = []string{
 	"go.uber.org/goleak", "pgregory.net/rapid",
 }
 
-// Sizes that a file of production code and a function in it may have, in lines.
-const (
-	maxFile     = 400
-	maxFunction = 60
-)
-
-// oversize lists what may be longer, as path or path:function, each with its reason.
-var oversize = map[string]string{}
-
 // folders are the folders at the top that may hold Go code.
 var folders = []string{"cmd", "workflow", "actions", "triggers", "crmstore", "examples"}
 
@@ -111,7 +101,6 @@ type goFile struct {
 	path    string // slash-separated, from the top of the module
 	folder  string
 	test    bool
-	lines   int
 	syntax  *ast.File
 	imports []string
 }
@@ -165,7 +154,7 @@ func parse(top, p string) (goFile, error) {
 	}
 	f := goFile{
 		path: rel, folder: path.Dir(rel), test: strings.HasSuffix(rel, "_test.go"),
-		lines: bytes.Count(text, []byte("\n")), syntax: syntax,
+		syntax: syntax,
 	}
 	for _, spec := range syntax.Imports {
 		name, err := strconv.Unquote(spec.Path.Value)
@@ -247,37 +236,6 @@ func TestHouse_OnePackageCommentEach(t *testing.T) {
 	for folder, in := range comments {
 		if len(in) != 1 {
 			t.Errorf("package %s has %d package comments, want one: %v", folder, len(in), in)
-		}
-	}
-}
-
-func TestHouse_Sizes(t *testing.T) {
-	t.Parallel()
-	used := map[string]bool{}
-	check := func(name string, lines, most int) {
-		switch reason, allowed := oversize[name]; {
-		case lines <= most:
-		case allowed && reason != "":
-			used[name] = true
-		default:
-			t.Errorf("%s has %d lines; at most %d, or a reason in oversize", name, lines, most)
-		}
-	}
-	for _, f := range goFiles(t) {
-		if f.test || ast.IsGenerated(f.syntax) {
-			continue
-		}
-		check(f.path, f.lines, maxFile)
-		for _, d := range f.syntax.Decls {
-			if fn, is := d.(*ast.FuncDecl); is {
-				lines := fileSet.Position(fn.End()).Line - fileSet.Position(fn.Pos()).Line + 1
-				check(f.path+":"+fn.Name.Name, lines, maxFunction)
-			}
-		}
-	}
-	for name := range oversize {
-		if !used[name] {
-			t.Errorf("oversize allows %s, which does not need it", name)
 		}
 	}
 }
