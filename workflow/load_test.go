@@ -216,13 +216,9 @@ func TestLoad_LargeFilesAreRefusedUnread(t *testing.T) {
 	if err := os.WriteFile(path, large, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	began := time.Now()
 	d, findings, err := LoadFile(path, defaultVocabulary)
 	if d != nil || err != nil || len(findings) != 1 || findings[0].Code.ID != "WF103" {
 		t.Errorf("definition %v, error %v, findings %v; want one WF103", d, err, findings)
-	}
-	if took := time.Since(began); took > time.Second {
-		t.Errorf("took %s", took)
 	}
 	d, findings = Load("large.yaml", []byte(minimal+strings.Repeat("#234567\n", 1<<17)[:1<<20-len(minimal)]), defaultVocabulary)
 	if d == nil {

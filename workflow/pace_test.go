@@ -87,13 +87,14 @@ func TestDelete_ByHandStaysBelowTheAccountsLimit(t *testing.T) {
 	run, err = w.runner.Confirm(t.Context(), run.ID, int64(len(stale)), testNow)
 	w.must(err)
 	wantPaced(t, began, len(stale), 50)
+	paced := time.Since(began)
 	w.wantState(run, crmstore.RunDone)
 	w.wantDeleted(run, stale)
 	began = time.Now()
 	_, err = w.runner.Undo(t.Context(), run.ID, testNow)
 	w.must(err)
-	if took := time.Since(began); took > time.Second {
-		t.Errorf("undo took %s: somebody waits for it", took)
+	if took := time.Since(began); took > paced/2 {
+		t.Errorf("undo took %s, the deletion with its limit %s: undo has no limit", took, paced)
 	}
 }
 
@@ -168,7 +169,6 @@ func TestRun_IsStoppedWhileItWaits(t *testing.T) {
 			defer interrupt()
 			var first sync.Once
 			var stopping sync.WaitGroup
-			var stopped time.Time
 			w.runner.Progress = func(stage string, done, _ int64) {
 				if stage != stageAct || done == 0 {
 					return
@@ -178,16 +178,12 @@ func TestRun_IsStoppedWhileItWaits(t *testing.T) {
 						<-time.After(300 * time.Millisecond) // it waits by now
 						active, err := w.store.ActiveRuns(t.Context())
 						w.must(err)
-						stopped = time.Now()
 						c.stop(w, active[0].ID, interrupt)
 					})
 				})
 			}
 			run, err := w.runner.Run(ctx, w.request())
 			stopping.Wait()
-			if took := time.Since(stopped); took > 5*time.Second { // a second, on a busy machine
-				t.Errorf("it went on for %s", took)
-			}
 			if !c.want(run, err) {
 				t.Errorf("run %+v, %v", run, err)
 			}

@@ -11,7 +11,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
 	"github.com/crm-workflow/crm-workflow/crmstore/storetest"
@@ -84,7 +83,6 @@ func TestDaemon_Grace(t *testing.T) {
 			d.eventually("/readyz", http.StatusOK, "ready")
 			pause(t, at)
 			d.eventually("/readyz", http.StatusServiceUnavailable, "not ready") // asks for 2 s, so the scheduler asks by then too
-			began := time.Now()
 			d.signal(c.signals[0])
 			d.says("stopping after the batch in hand")
 			if c.want == 130 { // the other one may end at any moment
@@ -95,9 +93,6 @@ func TestDaemon_Grace(t *testing.T) {
 			}
 			if code := d.ended(); code != c.want {
 				t.Errorf("exit code %d, want %d\n%s", code, c.want, strings.Join(d.log, "\n"))
-			}
-			if took := time.Since(began); took > 20*time.Second {
-				t.Errorf("it took %s to end", took)
 			}
 		})
 	}
