@@ -1,6 +1,7 @@
 package crmstore
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"fmt"
@@ -70,7 +71,8 @@ var scriptArchive = mustScript("archive")
 // audit event, counters, enrollment finished. A record that has an enrollment of the very run (Cause.Run) is
 // AlreadyByRun, even when it was restored since: so a run that is repeated after a crash deletes nothing twice.
 // Outcomes are in the order of batches and targets. With an error (ErrFenced or a failed machine) some batches may
-// have been carried out. It needs delete, and manage-workflows for a workflow's order (Cause.Workflow) or bulk-delete
+// have been carried out. So with a *LostError: of a partition whose enrollments in the workflow are not all there,
+// nothing is deleted. It needs delete, and manage-workflows for a workflow's order (Cause.Workflow) or bulk-delete
 // for more than one record by hand.
 func (s *Store) Archive(ctx context.Context, o ArchiveOrder, batches []Archive) ([][]ArchiveOutcome, error) {
 	if err := s.require(ctx, o.Object, o.permissions(batches)...); err != nil {
@@ -131,6 +133,9 @@ func (a *archiver) send(ctx context.Context, parts []archivePart) error {
 	for i, reply := range replies {
 		if reply == int64(-1) {
 			return ErrFenced
+		}
+		if reply == int64(-2) {
+			return cmp.Or(a.store.lost(ctx, a.order.Object, enrollmentCounter(a.order.Enroll)), ErrConflict)
 		}
 		text, err := outcomes(reply, len(parts[i].targets))
 		if err != nil {

@@ -25,7 +25,8 @@ type Columns struct {
 }
 
 // ReadColumns fetches columns of partitions from ≤ p < to, pipelined, in order, and hands each to fn. The columns of
-// a partition come with one command and so agree with each other.
+// a partition come with one command and so agree with each other. A list that does not hold as many members as were put
+// on it is a *LostError.
 func (s *Store) ReadColumns(ctx context.Context, o ObjectType, from, to int, want Want, fn func(*Columns) error) error {
 	if err := s.require(ctx, o, CanView); err != nil {
 		return err
@@ -40,17 +41,30 @@ func (s *Store) ReadColumns(ctx context.Context, o ObjectType, from, to int, wan
 		for p := w.from; p < min(w.from+columnsPerWindow, to); p++ {
 			w.commands = append(w.commands, want.command(s.partition(o, p)))
 		}
+		if w.partitions = len(w.commands); len(want.Lists) > 0 {
+			for p := w.from; p < w.from+w.partitions; p++ {
+				w.commands = append(w.commands, want.counterCommand(s.partition(o, p)))
+			}
+		}
 		return w, s.ask(ctx, w.commands, w.answers[:])
 	}
 	c := Columns{Properties: make([][]byte, len(want.Properties)), Lists: make([][]byte, len(want.Lists))}
 	n := (max(to-from, 0) + columnsPerWindow - 1) / columnsPerWindow
-	var values [][]byte
+	var values, counters [][]byte
 	err := ahead(ctx, n, load, func(w *columnWindow) error {
-		for j := range w.commands {
+		for j := range w.partitions {
 			c.Partition = w.from + j
 			var err error
 			if values, err = w.answers[j].values(values[:0]); err != nil || len(values) != len(w.commands[j])-1 {
 				return fmt.Errorf("columns of partition %d: %w", c.Partition, cmp.Or(err, errOddReply))
+			}
+			if len(want.Lists) > 0 {
+				if counters, err = w.answers[w.partitions+j].values(counters[:0]); err == nil && !want.whole(values, counters) {
+					values, err = s.readSteadily(ctx, o, c.Partition, &want)
+				}
+				if err != nil {
+					return fmt.Errorf("columns of partition %d: %w", c.Partition, err)
+				}
 			}
 			c.fill(want, values)
 			if err := fn(&c); err != nil {
@@ -64,9 +78,10 @@ func (s *Store) ReadColumns(ctx context.Context, o ObjectType, from, to int, wan
 
 // columnWindow is one pipeline of columns, with memory that the next one uses again.
 type columnWindow struct {
-	from     int
-	commands [][]any
-	answers  [columnsPerWindow]answer
+	from       int
+	partitions int
+	commands   [][]any // the columns of each partition, then its counters, if lists are asked for
+	answers    [2 * columnsPerWindow]answer
 }
 
 func (w *Want) command(k partitionKeys) []any {

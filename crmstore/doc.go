@@ -17,7 +17,7 @@
 //	crm:{account/object/p}:enr:<wf>     hash    id (8 bytes) → enrollment in workflow wf
 //	crm:{account/object/p}:run:<run>    hash    the run's matches in this partition and what became of them
 //	crm:{account/object/p}:log          stream  audit events
-//	crm:{account/object/p}:cnt          hash    live, archived; purged: how many were removed for good, ever
+//	crm:{account/object/p}:cnt          hash    live, archived; purged: how many were removed for good, ever; list:<n>, enr:<wf>, log: see counts.go
 //	crm:{account/object/p}:tomb         hash    id (8 bytes) → facts: what stays of a contact that was deleted permanently
 //	crm:{account/object/p}:free         list    slots that no record has; new records take them first
 //
@@ -28,7 +28,8 @@
 // # Promises
 //
 //   - A record, its column cells, its audit event and its enrollment change together or not at all.
-//   - Columns, counts and lists' bits are derived or checked: [Store.Doctor] compares and repairs.
+//   - Columns and counts are derived: [Store.Doctor] compares and repairs. Lists, enrollments and the audit log are counted
+//     in the scripts that change them: what the server lost is noticed, and nothing is deleted that would have asked it.
 //   - A slot belongs to a record until the record is purged. Deleting moves no data, and restoring
 //     gives back exactly what was there. A purged record's slot is emptied in the script that frees it.
 //   - A permanent deletion that was begun is finished, whatever is killed meanwhile: its intent is saved first.

@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/redis/go-redis/v9"
 )
@@ -41,7 +42,7 @@ func parseEnrollment(s string) (Enrollment, error) {
 	return Enrollment{State: EnrollmentState(s[0]), Revision: int(binary.LittleEndian.Uint32(view(s[1:]))), Run: s[5:]}, nil
 }
 
-// Enrollments reads enrollments of a workflow, in the order asked.
+// Enrollments reads enrollments of a workflow, in the order asked. Where the store has lost enrollments, that is a *LostError.
 func (s *Store) Enrollments(ctx context.Context, o ObjectType, workflow string, want []PartitionIDs) ([][]Enrollment, error) {
 	if err := s.require(ctx, o, CanView); err != nil {
 		return nil, err
@@ -74,7 +75,8 @@ func (s *Store) enrollments(ctx context.Context, o ObjectType, workflow string, 
 		for at := 0; at < len(ids); at += 8 {
 			args = append(args, ids[at:at+8])
 		}
-		commands = append(commands, args)
+		k := s.partition(o, want[i].Partition)
+		commands = append(commands, args, []any{"hlen", k.enr(workflow)}, []any{"hmget", k.cnt(), countLive, enrollmentCounter(workflow)})
 	}
 	answers := make([]answer, len(commands))
 	if err := s.ask(ctx, commands, answers); err != nil {
@@ -92,7 +94,14 @@ func (s *Store) enrollments(ctx context.Context, o ObjectType, workflow string, 
 		if values, err = answers[next].values(values[:0]); err != nil || len(values) != len(want[i].IDs) {
 			return cmp.Or(err, errOddReply)
 		}
-		next++
+		if good, err := enrolledWhole(answers[next+1], answers[next+2]); err != nil {
+			return err
+		} else if !good {
+			if values, err = s.enrolledSteadily(ctx, o, workflow, want[i]); err != nil {
+				return err
+			}
+		}
+		next += 3
 		for j, v := range values {
 			if v == nil {
 				continue
@@ -109,8 +118,38 @@ func (s *Store) enrollments(ctx context.Context, o ObjectType, workflow string, 
 	return nil
 }
 
+// enrolledWhole reports whether a partition's enrollments in a workflow are as many as its counters say.
+func enrolledWhole(size, counters answer) (bool, error) {
+	n, ok := size.number()
+	values, err := counters.values(nil)
+	if !ok || err != nil || len(values) != 2 {
+		return false, cmp.Or(err, errOddReply)
+	}
+	return (values[0] != nil || values[1] != nil) && addsUp(values[1], n), nil
+}
+
+// enrolledSteadily reads enrollments of one partition in one transaction; a *LostError when they do not add up even so.
+func (s *Store) enrolledSteadily(ctx context.Context, o ObjectType, workflow string, want PartitionIDs) (values [][]byte, err error) {
+	var found, counters *redis.SliceCmd
+	var size, records *redis.IntCmd
+	k := s.partition(o, want.Partition)
+	name := enrollmentCounter(workflow)
+	err = s.steadily(ctx, o, []string{name}, func(pipe redis.Pipeliner) {
+		found = pipe.HMGet(ctx, k.enr(workflow), idFields(want.IDs)...)
+		size, records = pipe.HLen(ctx, k.enr(workflow)), pipe.HLen(ctx, k.rec())
+		counters = pipe.HMGet(ctx, k.cnt(), countLive, name)
+	}, func() bool {
+		live, count := counters.Val()[0], counters.Val()[1]
+		return (live != nil || count != nil || records.Val() == 0) && addsUp(count, size.Val())
+	})
+	if err != nil {
+		return nil, err
+	}
+	return texts(found.Val()), nil
+}
+
 // EnrolledBy lists the records of partitions from ≤ p < to whose enrollment under a name is of one run: whom it deleted. It reads all
-// enrollments of that name. Partitions without any are left out.
+// enrollments of that name. Partitions without any are left out. Where the store has lost enrollments, that is a *LostError.
 func (s *Store) EnrolledBy(ctx context.Context, o ObjectType, name, run string, from, to int) ([]PartitionIDs, error) {
 	if err := s.require(ctx, o, CanView); err != nil {
 		return nil, err
@@ -118,15 +157,27 @@ func (s *Store) EnrolledBy(ctx context.Context, o ObjectType, name, run string, 
 	var found []PartitionIDs
 	err := inChunks(from, to, columnsPerWindow, func(from, to int) error {
 		pipe := s.rdb.Pipeline()
-		replies := make([]*redis.MapStringStringCmd, 0, to-from)
+		replies, counters := make([]*redis.MapStringStringCmd, 0, to-from), make([]*redis.SliceCmd, 0, to-from)
+		read := func(pipe redis.Pipeliner, p int) (*redis.MapStringStringCmd, *redis.SliceCmd) {
+			k := s.partition(o, p)
+			return pipe.HGetAll(ctx, k.enr(name)), pipe.HMGet(ctx, k.cnt(), enrollmentCounter(name))
+		}
 		for p := from; p < to; p++ {
-			replies = append(replies, pipe.HGetAll(ctx, s.partition(o, p).enr(name)))
+			reply, counter := read(pipe, p)
+			replies, counters = append(replies, reply), append(counters, counter)
 		}
 		if _, err := pipe.Exec(ctx); err != nil {
 			return s.trouble(err)
 		}
 		for i, reply := range replies {
-			part := PartitionIDs{Partition: from + i}
+			part, counter := PartitionIDs{Partition: from + i}, counters[i]
+			good := func() bool { return addsUp(counter.Val()[0], int64(len(reply.Val()))) }
+			if !good() {
+				again := func(pipe redis.Pipeliner) { reply, counter = read(pipe, from+i) }
+				if err := s.steadily(ctx, o, []string{enrollmentCounter(name)}, again, good); err != nil {
+					return err
+				}
+			}
 			for field, text := range reply.Val() {
 				e, err := parseEnrollment(text)
 				if err != nil {
@@ -198,10 +249,16 @@ func (s *Store) anyEnrolled(ctx context.Context, o ObjectType, all []Enrolling) 
 	}
 	used := make(map[int]bool, len(keys))
 	pipe := s.rdb.Pipeline()
-	counts := make(map[int]*redis.IntCmd)
+	counts, counters := make(map[int]*redis.IntCmd), make(map[int]*redis.SliceCmd)
 	for p, list := range keys {
 		if used[p] = true; len(list) > 1 {
 			counts[p] = pipe.Exists(ctx, list...)
+			k := s.partition(o, p)
+			names := make([]string, len(list))
+			for i, key := range list {
+				names[i] = strings.TrimPrefix(key, string(k))
+			}
+			counters[p] = pipe.HMGet(ctx, k.cnt(), names...)
 		}
 	}
 	if len(counts) == 0 {
@@ -211,7 +268,7 @@ func (s *Store) anyEnrolled(ctx context.Context, o ObjectType, all []Enrolling) 
 		return nil, s.trouble(err)
 	}
 	for p, count := range counts {
-		used[p] = count.Val() > 0
+		used[p] = count.Val() > 0 || slices.ContainsFunc(counters[p].Val(), func(v any) bool { return !addsUp(v, 0) })
 	}
 	return used, nil
 }
@@ -239,7 +296,7 @@ func (s *Store) MarkExisting(ctx context.Context, o ObjectType, workflow string,
 		for at := 0; at < len(group.IDs); at += recordsPerCall {
 			part := group.IDs[at:min(at+recordsPerCall, len(group.IDs))]
 			keys := s.partition(o, group.Partition)
-			calls = append(calls, call{scriptEnrollExisting, []string{keys.enr(workflow), keys.rec()}, []any{value, packIDs(part)}})
+			calls = append(calls, call{scriptEnrollExisting, []string{keys.enr(workflow), keys.rec(), keys.cnt()}, []any{value, packIDs(part)}})
 		}
 	}
 	err := inWindows(ctx, len(calls), callsPerWindow, func(ctx context.Context, from, to int) error {

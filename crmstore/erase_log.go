@@ -60,11 +60,12 @@ func (e *erasure) sparesUsers(ctx context.Context, n *needles) error {
 // logPlace is a stream of audit events, with the keys that a rewrite needs.
 type logPlace struct {
 	log, fresh, turn string
+	counters         string
 	own              map[string]bool // contacts (8 bytes of id) whose own events stand there and go; may be nil
 }
 
 func newLogPlace(key string) logPlace {
-	return logPlace{log: key, fresh: key + ":fresh", turn: key + ":turn"}
+	return logPlace{log: key, fresh: key + ":fresh", turn: key + ":turn", counters: countersOf(key)}
 }
 
 // logs are all streams of the account.
@@ -189,7 +190,7 @@ func (e *erasure) rewriteOnce(ctx context.Context, place logPlace, ed *editor) (
 			to = page[len(page)-1].ID
 		}
 		args := append([]any{token, begin, from, to}, edits...)
-		reply, err := e.store.run(ctx, scriptRewriteLog, []string{place.log, place.fresh, place.turn}, args...)
+		reply, err := e.store.run(ctx, scriptRewriteLog, []string{place.log, place.fresh, place.turn, place.counters}, args...)
 		if err != nil {
 			return false, err
 		}

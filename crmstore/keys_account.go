@@ -9,6 +9,7 @@ package crmstore
 //	crm:{account}:refusals         hash    permission → how often it was missing
 //	crm:{account}:objects          hash    object type that the account defined → JSON
 //	crm:{account}:log              stream  audit events of the account
+//	crm:{account}:cnt              hash    log: how many events that stream holds
 //	crm:{account}:erasing          hash    contact → permanent deletion that was begun and is not finished (JSON)
 //	crm:{account}:workflows        hash    name → "<version> <JSON>"
 //	crm:{account}:rev:<workflow>   hash    revision number → JSON

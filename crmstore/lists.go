@@ -148,7 +148,7 @@ func (s *Store) setMembers(ctx context.Context, l List, ids []ID, member bool, f
 			parts = append(parts, part)
 			calls = append(calls, call{
 				scriptMembers,
-				[]string{keys.rec(), keys.list(l.Number), keys.log()},
+				[]string{keys.rec(), keys.list(l.Number), keys.log(), keys.cnt()},
 				[]any{wall(), facts, l.Name, bit, packIDs(part)},
 			})
 		}

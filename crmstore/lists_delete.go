@@ -32,6 +32,8 @@ func (s *Store) DeleteList(ctx context.Context, l List, c Cause, at time.Time) e
 	return s.dropUnlisted(ctx, l.Object, left)
 }
 
+var scriptDropCounted = mustScript("drop_counted")
+
 // unname takes the list's name away, which is the first step of its deletion.
 func (s *Store) unname(ctx context.Context, l List, c Cause, at time.Time) error {
 	reply, err := s.run(ctx, scriptDeleteList, []string{s.keyLists(l.Object), s.keyUnlisted(l.Object), s.keyAccountLog()},
@@ -83,12 +85,12 @@ func (s *Store) dropMembers(ctx context.Context, o ObjectType, number int) error
 		return err
 	}
 	err = inWindows(ctx, partitions, keysPerWindow, func(ctx context.Context, from, to int) error {
-		_, err := s.rdb.Pipelined(ctx, func(pipe redis.Pipeliner) error {
-			for p := from; p < to; p++ {
-				pipe.Unlink(ctx, s.partition(o, p).list(number))
-			}
-			return nil
-		})
+		calls := make([]call, 0, to-from)
+		for p := from; p < to; p++ {
+			keys := s.partition(o, p)
+			calls = append(calls, call{scriptDropCounted, []string{keys.list(number), keys.cnt()}, nil})
+		}
+		_, err := s.runAll(ctx, calls)
 		return err
 	})
 	if err != nil {

@@ -85,6 +85,15 @@ func (a *answer) value() ([]byte, error) {
 	return v, nil
 }
 
+// number is the one whole number of the answer.
+func (a *answer) number() (int64, bool) {
+	if len(a.b) < 4 || a.b[0] != ':' {
+		return 0, false
+	}
+	n, err := strconv.ParseInt(string(a.b[1:len(a.b)-2]), 10, 64)
+	return n, err == nil
+}
+
 // replyHead reads a line such as *12 or $5. Kind 0 says that there is none.
 func replyHead(b []byte) (kind byte, n int, rest []byte) {
 	if len(b) < 3 {
@@ -168,6 +177,8 @@ func appendReply(b []byte, reply any) []byte {
 	case string:
 		b = append(strconv.AppendInt(append(b, '$'), int64(len(v)), 10), "\r\n"...)
 		return append(append(b, v...), "\r\n"...)
+	case int64:
+		return append(strconv.AppendInt(append(b, ':'), v, 10), "\r\n"...)
 	default:
 		return append(b, "$-1\r\n"...)
 	}

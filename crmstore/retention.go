@@ -30,7 +30,10 @@ const (
 	runsPerTrim   = 100  // read at a time
 )
 
-var scriptForgetRun = mustScript("forget_run")
+var (
+	scriptForgetRun = mustScript("forget_run")
+	scriptTrimLog   = mustScript("trim_log")
+)
 
 // TrimHistory removes what is older than the account's audit retention at now: audit events by when they were recorded,
 // runs that are over with their matches (not before 100 days, for undo), and mails that were sent or given up. It stops
@@ -100,17 +103,13 @@ func (s *Store) trimLogs(ctx context.Context, before time.Time, limit int64, t *
 // trimStep takes one bounded step in each stream, and says which have more. Whole nodes of a stream go first, which costs
 // next to nothing; what is left then is less than a node.
 func (s *Store) trimStep(ctx context.Context, logs []*auditLog, oldest string, t *Trimmed) ([]*auditLog, error) {
-	pipe := s.rdb.Pipeline()
-	steps := make([]*redis.IntCmd, len(logs))
-	for i, l := range logs {
-		steps[i] = pipe.XTrimMinIDApprox(ctx, l.key, oldest, eventsPerTrim)
-	}
-	if _, err := pipe.Exec(ctx); err != nil {
-		return nil, s.trouble(err)
+	removed, err := s.trimEach(ctx, logs, oldest, strconv.Itoa(eventsPerTrim))
+	if err != nil {
+		return nil, err
 	}
 	var more, rest []*auditLog
 	for i, l := range logs {
-		if n := steps[i].Val(); n > 0 {
+		if n := removed[i]; n > 0 {
 			t.Events += n
 			more = append(more, l)
 		} else {
@@ -120,18 +119,27 @@ func (s *Store) trimStep(ctx context.Context, logs []*auditLog, oldest string, t
 	if len(rest) == 0 {
 		return more, nil
 	}
-	pipe = s.rdb.Pipeline()
-	steps = steps[:len(rest)]
-	for i, l := range rest {
-		steps[i] = pipe.XTrimMinID(ctx, l.key, oldest)
+	if removed, err = s.trimEach(ctx, rest, oldest, ""); err != nil {
+		return nil, err
 	}
-	if _, err := pipe.Exec(ctx); err != nil {
-		return nil, s.trouble(err)
-	}
-	for _, step := range steps {
-		t.Events += step.Val()
+	for _, n := range removed {
+		t.Events += n
 	}
 	return more, nil
+}
+
+// trimEach trims each stream, whole nodes of at most so many events or else all that is older, and says how many events went.
+func (s *Store) trimEach(ctx context.Context, logs []*auditLog, oldest, most string) ([]int64, error) {
+	calls := make([]call, len(logs))
+	for i, l := range logs {
+		calls[i] = call{scriptTrimLog, []string{l.key, countersOf(l.key)}, []any{oldest, most}}
+	}
+	replies, err := s.runAll(ctx, calls)
+	removed := make([]int64, len(logs))
+	for i, reply := range replies {
+		removed[i], _ = reply.(int64)
+	}
+	return removed, err
 }
 
 // trimRuns removes runs that started before an instant and are over, oldest first.

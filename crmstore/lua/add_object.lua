@@ -3,7 +3,7 @@
 -- ARGV: 1 name, 2 definition (JSON), 3 schema (JSON), 4 wall (ms), 5 facts, 6 detail
 -- Returns: 1 added, 0 the name is taken
 -- Cost: constant
--- Uses: log
+-- Uses: log counts
 if redis.call('HEXISTS', KEYS[2], ARGV[1]) == 1 or redis.call('HSETNX', KEYS[1], ARGV[1], ARGV[2]) == 0 then
   return 0
 end

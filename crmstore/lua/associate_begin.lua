@@ -5,7 +5,7 @@
 -- ARGV: 1 mode, 2 adding mark, 3 removing mark, 4 most entries, 5 name of the other object type, 6 pairs
 -- Returns: a character per pair: 0 nothing to do, 1 being added, 2 being removed, 3 the record is in the bin, 4 it is not there, 5 it has the most entries
 -- Cost: the fields and records, once each; a binary search per pair
--- Uses: associations log
+-- Uses: associations log counts
 local mode, outcome = ARGV[1], {}
 
 -- missing(own, count) is the outcome of adding an entry that is not there.

@@ -3,7 +3,7 @@
 -- ARGV: 1 mark that must be there, 2 settle or drop, 3 name of the other object type, 4 pairs, 5 wall (ms), 6 facts (empty: no audit event)
 -- Returns: a character per pair: 1 done, 0 another mark, or none, is there
 -- Cost: the fields, once; a binary search per pair; one XADD
--- Uses: associations log
+-- Uses: associations log counts
 local outcome, pairs = {}, {}
 edit_entries(KEYS[1], ARGV[3], ARGV[4], function(i, _, mark)
   pairs[i] = string.sub(ARGV[4], 16 * i - 15, 16 * i)

@@ -4,7 +4,7 @@
 -- ARGV: 1 mode, 2 most entries, 3 name of the other object type, 4 pairs, 5 wall (ms), 6 facts (empty: no audit event)
 -- Returns: a character per pair: 1 as it shall be, 3 the record is in the bin, 4 it is not there, 5 it has the most entries
 -- Cost: the fields and records, once each; a binary search per pair; one XADD
--- Uses: associations log
+-- Uses: associations log counts
 local mode, outcome, changed = ARGV[1], {}, {}
 edit_entries(KEYS[2], ARGV[3], ARGV[4], function(i, own, mark, count)
   outcome[i] = '1'

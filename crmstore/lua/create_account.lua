@@ -3,7 +3,7 @@
 -- ARGV: 1 layout version, 2 tier, 3 partitions, 4 created (ms), 5 wall (ms), 6 facts, 7 user's name, 8 user (JSON), 9 key of claims, 10.. pairs of object type and schema (JSON)
 -- Returns: 1 made, 0 exists already
 -- Cost: one field per object type
--- Uses: log
+-- Uses: log counts
 if redis.call('EXISTS', KEYS[1]) == 1 then
   return 0
 end

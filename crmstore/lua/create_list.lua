@@ -3,7 +3,7 @@
 -- ARGV: 1 name, 2 wall (ms), 3 facts, 4 detail, 5 expression of an active list ('' = a static list)
 -- Returns: the list's number, or 0 if the name is taken
 -- Cost: constant
--- Uses: log
+-- Uses: log counts
 if redis.call('HEXISTS', KEYS[1], ARGV[1]) == 1 then
   return 0
 end

@@ -3,7 +3,7 @@
 -- ARGV: 1 name, 2 number, 3 wall (ms), 4 facts, 5 detail
 -- Returns: 1, or 0 if there is no list of that name and number
 -- Cost: constant
--- Uses: log
+-- Uses: log counts
 local value = redis.call('HGET', KEYS[1], ARGV[1])
 if not value or string.match(value, '^%d+') ~= ARGV[2] then
   return 0

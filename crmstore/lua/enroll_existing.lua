@@ -1,8 +1,9 @@
 -- enroll_existing enrolls records that are there and have no enrollment in the workflow yet.
--- KEYS: 1 enrollments, 2 records
+-- KEYS: 1 enrollments, 2 records, 3 counters
 -- ARGV: 1 enrollment, 2 ids (8 bytes each)
 -- Returns: how many were enrolled
 -- Cost: one HEXISTS and one HSETNX for each
+-- Uses: counts
 local n = 0
 for i = 1, #ARGV[2], 8 do
   local id = string.sub(ARGV[2], i, i + 7)
@@ -10,4 +11,5 @@ for i = 1, #ARGV[2], 8 do
     n = n + redis.call('HSETNX', KEYS[1], id, ARGV[1])
   end
 end
+count_change(KEYS[3], KEYS[1], n)
 return n

@@ -3,7 +3,7 @@
 -- ARGV: 1 wall (ms), 2 facts, 3 how many records, 4 first slot, from which on the records' bytes have their slots, 5.. id (8 bytes) and bytes of each record, then one run of cells for each column
 -- Returns: the next slot at the end, -1 nothing changed since one of the ids is there already, -2 nothing changed since one has a tombstone
 -- Cost: the records, once when their slots are right and else three times; one SETRANGE per column and run of neighbouring slots
--- Uses: slots record log
+-- Uses: slots record log counts
 local ids, n = {}, tonumber(ARGV[3])
 for i = 1, n do
   ids[i] = ARGV[3 + 2 * i]

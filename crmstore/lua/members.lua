@@ -1,10 +1,10 @@
 -- members puts records of one partition on a static list or takes them off. A record whose membership changes gets
 -- a new version, so that who tested it before notices.
--- KEYS: 1 records, 2 list (a bit per slot), 3 log
+-- KEYS: 1 records, 2 list (a bit per slot), 3 log, 4 counters
 -- ARGV: 1 wall (ms), 2 facts, 3 detail, 4 bit (1: put on, 0: take off), 5 ids (8 bytes each)
 -- Returns: a character per record: 1 changed, 0 was so already, 2 not there
 -- Cost: the records, twice; one SETBIT for each
--- Uses: record log
+-- Uses: record log counts
 local ids = {}
 for i = 1, #ARGV[5], 8 do
   ids[#ids + 1] = string.sub(ARGV[5], i, i + 7)
@@ -26,10 +26,11 @@ for i, id in ipairs(ids) do
 end
 if #changed > 0 then
   redis.call('HSET', KEYS[1], unpack(fields))
-  local op = 'list-remove'
+  local op, by = 'list-remove', -#changed
   if ARGV[4] == '1' then
-    op = 'list-add'
+    op, by = 'list-add', #changed
   end
+  count_change(KEYS[4], KEYS[2], by)
   log_event(KEYS[3], ARGV[1], op, table.concat(changed), ARGV[2], ARGV[3])
 end
 return table.concat(outcome)

@@ -6,7 +6,7 @@
 -- ARGV: 1 wall (ms), 2 facts, 3 archived-at cell of a free slot, 4 how many columns, 5 how many lists, 6 audit event, 7 facts for tombstones (empty: none), 8 targets: id and version each, 9.. object types that others may be of
 -- Returns: a character per target: 1 purged, 0 not in the bin at that version, 2 its slot is not its own, 3 it has associations
 -- Cost: the records, once; one SETRANGE per column and run of neighbouring slots, one SETBIT per list and record
--- Uses: slots record associations log
+-- Uses: slots record associations log counts
 local ids, keys = {}, {}
 for i = 1, #ARGV[8], 16 do
   ids[#ids + 1] = string.sub(ARGV[8], i, i + 7)
@@ -42,10 +42,10 @@ end
 if #gone > 0 then
   redis.call('HDEL', KEYS[1], unpack(gone))
   for i = columns + lists + 1, #keys do
-    redis.call('HDEL', keys[i], unpack(gone))
+    count_removed(KEYS[4], keys[i], redis.call('HDEL', keys[i], unpack(gone)))
   end
   table.sort(slots)
-  clear_slots(slots, keys, columns, lists)
+  clear_slots(slots, keys, columns, lists, KEYS[4])
   set_cells(KEYS[2], slots, live_cell)
   set_cells(KEYS[3], slots, ARGV[3])
   redis.call('RPUSH', KEYS[6], unpack(slots))

@@ -4,7 +4,7 @@
 -- ARGV: 1 wall (ms), 2 facts, 3 targets: id and version each
 -- Returns: a character per target: 1 restored, 0 not there at that version, or live
 -- Cost: the records, twice; one XADD; one SETRANGE per run of neighbouring slots
--- Uses: record log
+-- Uses: record log counts
 local ids = {}
 for i = 1, #ARGV[3], 16 do
   ids[#ids + 1] = string.sub(ARGV[3], i, i + 7)

@@ -1,9 +1,10 @@
 -- rewrite_log copies a stretch of a stream of audit events, with edits, and puts the copy in its place at the end. Events
 -- keep their ids, and so their order. Only whoever began last may go on.
--- KEYS: 1 log, 2 copy, 3 turn
+-- KEYS: 1 log, 2 copy, 3 turn, 4 counters
 -- ARGV: 1 token of who rewrites, 2 begin (1: this is the first stretch), 3 from, 4 to (ids of events; empty: none), 5.. edits: id of an event, how many fields and values it shall have (0: it is left out), these fields and values
 -- Returns: 1 the copy is in place, 0 there are more events, -1 somebody else has begun since
 -- Cost: one XADD per event
+-- Uses: counts
 if ARGV[2] == '1' then
   redis.call('SET', KEYS[3], ARGV[1])
   redis.call('DEL', KEYS[2])
@@ -38,6 +39,7 @@ end
 if #rest > 0 then
   return 0
 end
+count_removed(KEYS[4], KEYS[1], redis.call('XLEN', KEYS[1]) - redis.call('XLEN', KEYS[2]))
 redis.call('DEL', KEYS[1], KEYS[3])
 if redis.call('EXISTS', KEYS[2]) == 1 then
   redis.call('RENAME', KEYS[2], KEYS[1])

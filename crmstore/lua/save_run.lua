@@ -4,7 +4,7 @@
 -- ARGV: 1 run id, 2 workflow (a deletion by hand: the run id), 3 version read, 4 run (JSON), 5 over (1: frees the workflow for its next run; 0: holds it), 6 wall (ms), 7 the run's own fence, to take a number above it (empty: none), 8.. events: op, facts, detail
 -- Returns: the new version and the number taken (0: none); 0 if another version is there; or the id of another run of the workflow that is not over, when this one should go on
 -- Cost: constant
--- Uses: log fence
+-- Uses: log counts fence
 local now = redis.call('GET', KEYS[1])
 local version = now and string.match(now, '^(%d+) ')
 if version ~= ARGV[3] then

@@ -3,7 +3,7 @@
 -- ARGV: 1 object type, 2 version read, 3 schema (JSON), 4 wall (ms), 5 facts, 6 event, 7 detail
 -- Returns: the new version, or 0 if another version is there
 -- Cost: constant
--- Uses: log
+-- Uses: log counts
 local field = ARGV[1] .. ':v'
 if redis.call('HGET', KEYS[1], field) ~= ARGV[2] then
   return 0

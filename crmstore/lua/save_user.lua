@@ -3,7 +3,7 @@
 -- ARGV: 1 name, 2 version read (0: there is none yet), 3 user (JSON, '' = remove), 4 wall (ms), 5 facts, 6 event, 7 detail
 -- Returns: the new version, 0 if another version is there, -1 if it would take the last super admin
 -- Cost: the number of users when it takes a super admin, else constant
--- Uses: log
+-- Uses: log counts
 local now = redis.call('HGET', KEYS[1], ARGV[1])
 local version = now and string.match(now, '^(%d+) ') or '0'
 if version ~= ARGV[2] then

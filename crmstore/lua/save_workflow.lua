@@ -3,7 +3,7 @@
 -- ARGV: 1 name, 2 version read (0: there is none yet), 3 workflow (JSON), 4 revision number ('' = no new one), 5 revision (JSON), 6 wall (ms), 7 facts, 8 event ('' = none)
 -- Returns: the new version, or 0 if another version is there or the revision's number is taken
 -- Cost: constant
--- Uses: log
+-- Uses: log counts
 local now = redis.call('HGET', KEYS[1], ARGV[1])
 local version = now and string.match(now, '^(%d+) ') or '0'
 if version ~= ARGV[2] then

@@ -3,7 +3,7 @@
 -- ARGV: 1 setting, 2 value ('' = take it away), 3 wall (ms), 4 facts, 5 default, as the log names it
 -- Returns: 1 done or nothing to do, 0 no such account
 -- Cost: constant
--- Uses: log
+-- Uses: log counts
 if redis.call('EXISTS', KEYS[3]) == 0 then
   return 0
 end

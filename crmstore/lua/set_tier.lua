@@ -3,7 +3,7 @@
 -- ARGV: 1 new tier, 2 wall (ms), 3 facts
 -- Returns: 1 done, 0 no such account
 -- Cost: constant
--- Uses: log
+-- Uses: log counts
 local old = redis.call('HGET', KEYS[1], 'tier')
 if not old then
   return 0

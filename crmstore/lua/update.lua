@@ -4,7 +4,7 @@
 -- ARGV: 1 wall (ms), 2 facts, 3.. for each record: id and version read (16 bytes), new bytes, changed cells (2 bytes number of the column in KEYS, from 3, then the cell), values before and after (see audit_changes.go)
 -- Returns: a character per record: 1 written, 0 not there at that version
 -- Cost: the records, twice; one XADD per record; one SETRANGE per changed cell
--- Uses: record log
+-- Uses: record log counts
 local ids = {}
 for i = 3, #ARGV, 4 do
   ids[#ids + 1] = string.sub(ARGV[i], 1, 8)

@@ -1,7 +1,9 @@
 -- log_event(key, wall, op, ids, facts, detail, changes) appends one audit event to the stream at key.
 -- Stream ids must grow, so the id starts from wall (the sender's clock, in ms) and goes past the newest id if need be.
 -- ids: 8 bytes per record; facts: when, who and why; empty texts are left out. changes (may be nil) are the values
--- before and after of one record, which go into an event of that record alone. Fields are short: they are many.
+-- before and after of one record, which go into an event of that record alone. Fields are short: they are many. The
+-- event is counted in the hash cnt beside the stream, whose key has the same hash tag: the partition's counters, or the
+-- account's.
 local newest_event = {}
 local function log_event(key, wall, op, ids, facts, detail, changes)
   local at = newest_event[key]
@@ -30,4 +32,5 @@ local function log_event(key, wall, op, ids, facts, detail, changes)
   else
     redis.call('XADD', key, id, 'o', op, 'f', facts)
   end
+  count_change(string.sub(key, 1, -4) .. 'cnt', key, 1)
 end

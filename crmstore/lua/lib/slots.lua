@@ -47,22 +47,25 @@ local function set_runs(key, runs, cells)
   end
 end
 
--- clear_slots(slots, keys, columns, lists) empties the slots' cells and bits: keys holds so many columns, then so many
--- lists. What a column or list does not reach is empty already, and it is not made longer.
-local function clear_slots(slots, keys, columns, lists)
+-- clear_slots(slots, keys, columns, lists, counters) empties the slots' cells and bits: keys holds so many columns, then so
+-- many lists. What a column or list does not reach is empty already, and it is not made longer.
+local function clear_slots(slots, keys, columns, lists, counters)
   for k = 1, columns + lists do
     local size = redis.call('STRLEN', keys[k])
     if k > columns then
       size = 8 * size -- bits
     end
-    local kept = {}
+    local kept, members = {}, 0
     for _, slot in ipairs(slots) do
       if k > columns and slot < size then
-        redis.call('SETBIT', keys[k], slot, 0)
+        members = members + redis.call('SETBIT', keys[k], slot, 0)
       elseif k <= columns and 8 * slot < size then
         kept[#kept + 1] = slot
       end
     end
     set_cells(keys[k], kept, live_cell)
+    if k > columns then
+      count_removed(counters, keys[k], members)
+    end
   end
 end

@@ -1,0 +1,244 @@
+package crmstore
+
+import (
+	"context"
+	"fmt"
+	"math/bits"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// A partition's counters (cnt) say how many entries each of its counted keys must hold: lists, the enrollments of
+// workflows, and the audit log. Scripts change a counter together with what it counts (lua/lib/counts.lua). The server
+// may lose a key, by eviction or by a hand that deletes it; the counter tells that from a key that never held anything.
+// A key that has no counter is of an older version of this program, or what a run by hand keeps under its own name.
+
+// countersOf is the hash that counts the events of the stream at a log's key.
+func countersOf(log string) string { return strings.TrimSuffix(log, "log") + "cnt" }
+
+// The names of counters: that of a key is what follows its hash tag.
+const (
+	countList       = "list:"
+	countEnrollment = "enr:"
+	countLog        = "log"
+	countLive       = "live"    // there from the first record on
+	countAccepted   = "lost:"   // before the name of a counter: how many entries were lost, and a person said so be it
+	countRecords    = "records" // only after countAccepted
+)
+
+func listCounter(number int) string        { return countList + strconv.Itoa(number) }
+func enrollmentCounter(name string) string { return countEnrollment + name }
+
+// LostError refuses to rely on a list, or on the enrollments in a workflow, since the store does not hold all that was
+// put there. Nothing was changed.
+type LostError struct {
+	Object     ObjectType
+	What       string // such as: list "keep"
+	Entries    string // what it holds: members, enrollments
+	Want       int64  // how many entries there must be, in all partitions
+	Missing    int64  // of these
+	Surplus    int64  // entries that nobody put there
+	Uncounted  int    // partitions that have lost their counters, so that nobody knows
+	Partitions int    // partitions in which something is wrong
+}
+
+// Error says what was lost, how much of it, and what to do.
+func (e *LostError) Error() string {
+	var b strings.Builder
+	switch {
+	case e.Missing > 0:
+		fmt.Fprintf(&b, "%s of %s has lost %d of its %d %s", e.What, e.Object.Plural(), e.Missing, e.Want, e.Entries)
+	case e.Surplus > 0:
+		fmt.Fprintf(&b, "%s of %s holds %d %s that nobody put there", e.What, e.Object.Plural(), e.Surplus, e.Entries)
+	default:
+		fmt.Fprintf(&b, "%s of %s may have lost %s: the counters of %d partitions are lost", e.What, e.Object.Plural(), e.Entries, e.Uncounted)
+	}
+	b.WriteString("; nothing that asks it is carried out. See `workflow doctor`, put back what is missing, and accept the rest with `workflow doctor --repair --accept-loss`")
+	return b.String()
+}
+
+// addsUp reports whether a key with so many entries holds what its counter says; nil is no counter.
+func addsUp(counter any, size int64) bool {
+	switch text := counter.(type) {
+	case nil:
+		return true
+	case string:
+		return text == strconv.FormatInt(size, 10)
+	case []byte:
+		return text == nil || string(text) == strconv.FormatInt(size, 10)
+	}
+	return false
+}
+
+// bitCount is how many bits are set.
+func bitCount(b []byte) int64 {
+	n := 0
+	for ; len(b) >= 8; b = b[8:] {
+		n += bits.OnesCount64(uint64(b[0]) | uint64(b[1])<<8 | uint64(b[2])<<16 | uint64(b[3])<<24 |
+			uint64(b[4])<<32 | uint64(b[5])<<40 | uint64(b[6])<<48 | uint64(b[7])<<56)
+	}
+	for _, one := range b {
+		n += bits.OnesCount8(one)
+	}
+	return int64(n)
+}
+
+// lost looks through all partitions for what is wrong with a counted key, by the name of its counter. It is nil when
+// everything adds up: then somebody was writing a moment ago.
+func (s *Store) lost(ctx context.Context, o ObjectType, name string) error {
+	partitions, err := s.Partitions(ctx)
+	if err != nil {
+		return err
+	}
+	e := LostError{Object: o}
+	err = inChunks(0, partitions, columnsPerWindow, func(from, to int) error {
+		for p := from; p < to; p++ {
+			if err := s.lostIn(ctx, s.partition(o, p), name, &e); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil || e.Partitions == 0 {
+		return err
+	}
+	switch number, isList := strings.CutPrefix(name, countList); {
+	case isList:
+		e.What, e.Entries = "list number "+number, "members"
+		lists, err := s.lists(ctx, o)
+		if err != nil {
+			return err
+		}
+		for _, l := range lists {
+			if strconv.Itoa(l.Number) == number {
+				e.What = fmt.Sprintf("list %q", l.Name)
+			}
+		}
+	default:
+		e.What, e.Entries = "workflow "+strings.TrimPrefix(name, countEnrollment), "enrollments"
+	}
+	return &e
+}
+
+// lostIn adds what is wrong in one partition.
+func (s *Store) lostIn(ctx context.Context, k partitionKeys, name string, e *LostError) error {
+	var counters *redis.SliceCmd
+	var size, records *redis.IntCmd
+	_, err := s.rdb.TxPipelined(ctx, func(pipe redis.Pipeliner) error {
+		counters = pipe.HMGet(ctx, k.cnt(), countLive, name)
+		if records = pipe.HLen(ctx, k.rec()); strings.HasPrefix(name, countList) {
+			size = pipe.BitCount(ctx, string(k)+name, nil)
+		} else {
+			size = pipe.HLen(ctx, string(k)+name)
+		}
+		return nil
+	})
+	if err != nil {
+		return s.trouble(err)
+	}
+	live, text := counters.Val()[0], counters.Val()[1]
+	if live == nil && text == nil && records.Val() > 0 {
+		e.Uncounted++
+		e.Partitions++
+		return nil
+	}
+	if text == nil {
+		return nil
+	}
+	want, err := strconv.ParseInt(text.(string), 10, 64)
+	if err != nil {
+		e.Uncounted++
+		e.Partitions++
+		return nil //nolint:nilerr // it is what was asked for
+	}
+	e.Want += want
+	if missing := want - size.Val(); missing != 0 {
+		e.Partitions++
+		e.Missing += max(missing, 0)
+		e.Surplus += max(-missing, 0)
+	}
+	return nil
+}
+
+// steadyTries is how often a partition is read again that did not add up because somebody was writing.
+const steadyTries = 3
+
+// steadily reads with read, in one transaction, until what it returns adds up, and returns what is lost when it does
+// not.
+func (s *Store) steadily(ctx context.Context, o ObjectType, names []string, read func(pipe redis.Pipeliner), good func() bool) error {
+	for range steadyTries {
+		if _, err := s.rdb.TxPipelined(ctx, func(pipe redis.Pipeliner) error { read(pipe); return nil }); err != nil {
+			return s.trouble(err)
+		}
+		if good() {
+			return nil
+		}
+		for _, name := range names {
+			if err := s.lost(ctx, o, name); err != nil {
+				return err
+			}
+		}
+	}
+	return fmt.Errorf("read %s: %w", strings.Join(names, ", "), ErrConflict)
+}
+
+// counterNames are the counters of the asked lists.
+func (w *Want) counterNames() []string {
+	names := make([]string, len(w.Lists))
+	for i, number := range w.Lists {
+		names[i] = listCounter(number)
+	}
+	return names
+}
+
+// counterCommand asks for the partition's counters of the asked lists, and whether it has counters at all.
+func (w *Want) counterCommand(k partitionKeys) []any {
+	args := append(make([]any, 0, 3+len(w.Lists)), "hmget", k.cnt(), countLive)
+	for _, number := range w.Lists {
+		args = append(args, listCounter(number))
+	}
+	return args
+}
+
+// whole reports whether the lists among values, as command asks for them, hold what the counters say.
+func (w *Want) whole(values, counters [][]byte) bool {
+	if len(counters) != 1+len(w.Lists) || counters[0] == nil && len(values[0]) > 0 {
+		return false
+	}
+	lists := values[len(values)-len(w.Lists):]
+	for i, bits := range lists {
+		if counter := counters[1+i]; counter != nil && !addsUp(counter, bitCount(bits)) {
+			return false
+		}
+	}
+	return true
+}
+
+// readSteadily is what command and counterCommand ask of one partition, read in one transaction; a *LostError when the
+// lists do not add up even so.
+func (s *Store) readSteadily(ctx context.Context, o ObjectType, p int, w *Want) (values [][]byte, err error) {
+	var columns, counters *redis.Cmd
+	k := s.partition(o, p)
+	err = s.steadily(ctx, o, w.counterNames(), func(pipe redis.Pipeliner) {
+		columns, counters = pipe.Do(ctx, w.command(k)...), pipe.Do(ctx, w.counterCommand(k)...)
+	}, func() bool {
+		values = texts(columns.Val())
+		return w.whole(values, texts(counters.Val()))
+	})
+	return values, err
+}
+
+// texts is an array of texts as the client decoded it; nil stands for one that is not there.
+func texts(reply any) [][]byte {
+	list, _ := reply.([]any)
+	all := make([][]byte, len(list))
+	for i, one := range list {
+		if text, ok := one.(string); ok {
+			all[i] = slices.Clone(view(text))
+		}
+	}
+	return all
+}
