@@ -42,7 +42,7 @@ type spread struct {
 
 	mu      sync.Mutex     // guards what follows
 	mine    map[int]bool   // ranges that this pass has or has done
-	dropped map[int]uint64 // ranges that it let go, by their fence: the store may not have heard of it
+	dropped map[int]uint64 // ranges that it is through with, by their fence: the store may not know, or have forgotten it
 	through chan struct{}  // closed, and made anew, when a worker of this pass is through with a range
 }
 
@@ -186,11 +186,14 @@ func (s *spread) count(list []crmstore.Range) {
 	s.tellOthers(others)
 }
 
-// takeable reports whether a range waits for an owner, or has one that is gone.
+// takeable reports whether a range waits for an owner, or has one that is gone. After the store went back, an owner with a
+// number from before can change nothing any more, so nothing is gained by waiting for its silence.
 func (s *spread) takeable(r crmstore.Range, now time.Time) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return !r.Done && (r.Owner == "" || r.Fence == s.dropped[r.Number] || dead(r.Owner) || now.Sub(r.Beat) > silentAfter)
+	before := s.fence > fenceLeap && r.Fence < s.fence
+	through := r.Fence <= s.dropped[r.Number]
+	return !r.Done && (r.Owner == "" || before || through || dead(r.Owner) || now.Sub(r.Beat) > silentAfter)
 }
 
 // take takes a range as it was seen and carries it out. It is false when somebody else was faster.
@@ -208,10 +211,9 @@ func (s *spread) take(ctx context.Context, seen crmstore.Range, partitions int) 
 	}
 	a := s.newActor()
 	a.fence, a.again = taken.Fence, a.again || seen.Fence > 0
-	s.has(taken, true)
+	s.takes(taken)
 	err = s.work(ctx, a, taken, partitions)
-	if err != nil {
-		s.has(taken, false)
+	if s.has(taken, err == nil); err != nil {
 		s.tell(-int(a.settled.Load()))
 	}
 	if errors.Is(err, errRangeLost) || errors.Is(err, crmstore.ErrFenced) {
@@ -220,15 +222,21 @@ func (s *spread) take(ctx context.Context, seen crmstore.Range, partitions int) 
 	return true, err
 }
 
-func (s *spread) has(r crmstore.Range, has bool) {
+// takes says that a worker of this pass has a range.
+func (s *spread) takes(r crmstore.Range) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if has {
-		s.mine[r.Number] = true
-		return
-	}
-	delete(s.mine, r.Number)
+	s.mine[r.Number] = true
+}
+
+// has says that this pass is through with a range, and whether it did it.
+func (s *spread) has(r crmstore.Range, done bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.dropped[r.Number] = r.Fence
+	if !done {
+		delete(s.mine, r.Number)
+	}
 }
 
 // work carries a range out and says so in the store; when it cannot, it hands the range back.
