@@ -23,6 +23,10 @@ package crmstore
 //	crm:{account}:unlisted:<object> set    numbers of deleted lists whose bits are not removed from all partitions yet
 //	crm:{account}:id:<object>      string  highest record id so far
 //	crm:{account}:pace             hash    limit (w:<workflow>, or all) → when what it let through is paid for (ms); see pace.go
+//	crm:{account}:deleted:<object> hash    minute since 1970 → records deleted in it; see lately.go
+//	crm:{account}:deleted:<object>:<workflow> hash the same, of one workflow; without a name, by hand
+//	crm:{account}:aside:<object>   hash    run that acts → "<records> <workflow>": deletions set aside for it
+//	crm:{account}:counted          hash    run that stopped before its end → how many of its deletions are counted
 //	crm:{account}:daemons          hash    daemon → its last sign of life (JSON)
 //	crm:{account}:outbox           hash    id of a mail → "<version> <JSON>"
 //	crm:{account}:outbox:queue     zset    mails that are not over → when a sender may take them (ms)
@@ -45,6 +49,14 @@ func (s *Store) keyRuns() string                  { return s.accountKey("runs") 
 func (s *Store) keyRunsOf(workflow string) string { return s.accountKey("runs:" + workflow) }
 func (s *Store) keyActive() string                { return s.accountKey("active") }
 func (s *Store) keyPace() string                  { return s.accountKey("pace") }
+func (s *Store) keyDeleted(o ObjectType) string   { return s.accountKey("deleted:" + string(o)) }
+func (s *Store) keyAside(o ObjectType) string     { return s.accountKey("aside:" + string(o)) }
+func (s *Store) keyCounted() string               { return s.accountKey("counted") }
 func (s *Store) keyDaemons() string               { return s.accountKey("daemons") }
 func (s *Store) keyOutbox() string                { return s.accountKey("outbox") }
 func (s *Store) keyOutboxQueue() string           { return s.accountKey("outbox:queue") }
+
+// keyDeletedBy is a workflow's; "" = deletions by hand.
+func (s *Store) keyDeletedBy(o ObjectType, workflow string) string {
+	return s.keyDeleted(o) + ":" + workflow
+}

@@ -201,7 +201,7 @@ func (s *Store) forgetRun(ctx context.Context, id string, partitions int) (bool,
 	if err != nil {
 		return false, fmt.Errorf("remove matches of run %s: %w", id, err)
 	}
-	reply, err := s.run(ctx, scriptForgetRun, []string{s.keyRun(id), s.keyRuns(), s.keyRunsLike(&r), s.keyFence(id)},
+	reply, err := s.run(ctx, scriptForgetRun, []string{s.keyRun(id), s.keyRuns(), s.keyRunsLike(&r), s.keyFence(id), s.keyCounted()},
 		id, strconv.FormatUint(r.Version, 10))
 	return reply == int64(1), err
 }

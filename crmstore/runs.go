@@ -60,6 +60,7 @@ type Run struct {
 	Reason     string     `json:"reason,omitempty"` // why held, failed or cancelled
 	StartedBy  string     `json:"started_by"`
 	ApprovedBy string     `json:"approved_by,omitempty"`
+	Lifted     bool       `json:"lifted,omitempty"` // a super admin approved it: the account's ceiling does not hold it
 	StartedAt  time.Time  `json:"started_at"`
 	FinishedAt time.Time  `json:"finished_at"`
 	Owner      string     `json:"owner,omitempty"` // the process that carries it
@@ -87,6 +88,8 @@ type Totals struct {
 	Deleted         int64 `json:"deleted"`
 	Changed         int64 `json:"changed"` // no longer matched when its turn came
 	Failed          int64 `json:"failed"`
+	RestoredBefore  int64 `json:"restored_before,omitempty"` // of those that enroll, how many were in the bin before, and restored
+	DeletedBefore   int64 `json:"deleted_before,omitempty"`  // of the others, those whose address belonged to a contact that was deleted
 }
 
 // EnrollsIn is the name under which records that the run deleted are enrolled: the workflow's, or the run's own id

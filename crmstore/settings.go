@@ -21,6 +21,8 @@ const (
 	SettingMailUser  = "smtp_user"
 	SettingMailFrom  = "smtp_from"
 	SettingDeletions = "deletions_per_second"
+	SettingPerDay    = "deletions_per_day"
+	SettingRepeated  = "repeat_deletions"
 )
 
 // Setting is one of the account's settings.
@@ -55,6 +57,14 @@ func settingKinds() []settingKind {
 		{
 			SettingDeletions, "", "records per second that all runs and deletions by hand together may delete; by default as many as they can",
 			fmt.Sprintf("1 to %d", MostPerSecond), numberUpTo(MostPerSecond),
+		},
+		{
+			SettingPerDay, "", "records of a type that may be deleted in any 24 hours; by default 20 % of the live ones, and at least 1000",
+			fmt.Sprintf("1 to %d", MostPerDay), numberUpTo(MostPerDay),
+		},
+		{
+			SettingRepeated, strconv.Itoa(RepeatedAllowed), "contacts that were restored or deleted before; a run that would delete more of them is held",
+			fmt.Sprintf("0 to %d", MostPerDay), func(v string) bool { return v == "0" || numberUpTo(MostPerDay)(v) },
 		},
 	}
 }

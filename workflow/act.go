@@ -43,6 +43,9 @@ func (p *pass) newActor() *actor {
 // act carries out all ranges, two at a time, and closes the run when every partition is done. It looks before it closes,
 // since a store that failed over may have lost what it said was done.
 func (p *pass) act(ctx context.Context) error {
+	if err := p.reserve(ctx, p.saved().ApprovedBy != ""); err != nil { // unless the guard did, or whoever carried it before
+		return err
+	}
 	partitions, err := p.store.Partitions(ctx)
 	if err != nil {
 		return fmt.Errorf("act: %w", err)

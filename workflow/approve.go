@@ -43,13 +43,17 @@ func (r *Runner) Approve(ctx context.Context, id string, at time.Time) (crmstore
 		}
 		return run, err
 	}
+	if err := r.checkCeiling(ctx, run); err != nil {
+		return run, err
+	}
 	return r.goOn(ctx, run, at)
 }
 
 // goOn carries a held run on from behind its guard.
 func (r *Runner) goOn(ctx context.Context, run crmstore.Run, at time.Time) (crmstore.Run, error) {
+	lifts := r.liftsCeiling(ctx)
 	taken, err := r.take(ctx, run, func(run *crmstore.Run) {
-		run.ApprovedBy = r.Store.User()
+		run.ApprovedBy, run.Lifted = r.Store.User(), lifts
 		if run.Stage == stageGuard {
 			run.Stage = stageAct
 		}
@@ -96,7 +100,7 @@ func (r *Runner) Cancel(ctx context.Context, id string, at time.Time) (crmstore.
 			return run, fmt.Errorf("cancel run %s: %w", id, err)
 		}
 		if !carried {
-			if saved, err = r.recount(ctx, saved); err != nil {
+			if saved, err = r.settleSealed(ctx, saved); err != nil {
 				return saved, fmt.Errorf("cancel run %s: %w", id, err)
 			}
 			r.newPass(saved).metrics().ended(passEnd{run: saved, counted: counted})

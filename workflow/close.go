@@ -1,6 +1,7 @@
 package workflow
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -22,7 +23,10 @@ func (e *lostError) Error() string {
 func (e *lostError) Unwrap() error { return crmstore.ErrFenced }
 
 // limitError holds a run that is over a limit.
-type limitError struct{ reason string }
+type limitError struct {
+	reason string
+	metric string // as the metric of refusals says it
+}
 
 func (e *limitError) Error() string { return e.reason }
 
@@ -49,6 +53,7 @@ type ending struct {
 // end saves how the pass ended, counts it, and writes its line in the log.
 func (p *pass) end(ctx context.Context, err error) (crmstore.Run, error) {
 	var limit *limitError
+	var room *roomError
 	var lost *lostError
 	var refused *RefusedError
 	var interrupted *interruptedError
@@ -57,8 +62,10 @@ func (p *pass) end(ctx context.Context, err error) (crmstore.Run, error) {
 		return p.finish(ctx, ending{state: crmstore.RunDone})
 	case errors.As(err, &interrupted):
 		return p.finish(ctx, ending{state: crmstore.RunRunning, cause: err})
+	case errors.As(err, &room):
+		return p.finish(ctx, ending{state: crmstore.RunRunning, reason: room.reason, cause: err})
 	case errors.As(err, &limit):
-		p.metrics().refused(p.workflow, RefusedLimit)
+		p.metrics().refused(p.workflow, cmp.Or(limit.metric, RefusedLimit))
 		return p.finish(ctx, ending{state: crmstore.RunHeld, reason: limit.reason, asked: true})
 	case errors.As(err, &refused) && p.byHand: // whoever asked for it is there to be told, and may repeat it
 		return p.finish(ctx, ending{state: crmstore.RunFailed, reason: refused.Message, cause: refused})
@@ -86,6 +93,13 @@ func (p *pass) finish(ctx context.Context, e ending) (crmstore.Run, error) {
 	if err != nil && e.state == crmstore.RunDone {
 		e = ending{state: crmstore.RunFailed, reason: err.Error(), cause: fmt.Errorf("run %s: %w", p.id, err)}
 	}
+	if e.state == crmstore.RunDone {
+		done := p.saved()
+		done.Totals = totals
+		if err := p.r.settle(ctx, done, true, wall()); err != nil {
+			return p.saved(), fmt.Errorf("run %s: %w", p.id, err) // it is carried on, and counted, later
+		}
+	}
 	saveErr := p.update(ctx, func(run *crmstore.Run) {
 		run.State, run.Reason, run.Owner, run.Progress = e.state, e.reason, "", crmstore.Progress{}
 		if err == nil {
@@ -107,6 +121,9 @@ func (p *pass) finish(ctx context.Context, e ending) (crmstore.Run, error) {
 	if saveErr != nil {
 		e.cause = errors.Join(e.cause, saveErr)
 		run.State = crmstore.RunFailed
+	} else if run.State == crmstore.RunHeld || run.State == crmstore.RunFailed {
+		run, err = p.r.settleSealed(ctx, run)
+		e.cause = errors.Join(e.cause, err)
 	}
 	p.report(ctx, run, e.cause)
 	return run, e.cause
@@ -166,6 +183,9 @@ func (p *pass) leave(ctx context.Context) (crmstore.Run, error) {
 		if err != nil {
 			return run, fmt.Errorf("save run %s: %w", p.id, err)
 		}
+		if err := p.r.settleStopped(ctx, saved, wall()); err != nil {
+			return saved, err
+		}
 		if saved.State == crmstore.RunHeld {
 			p.metrics().refused(p.workflow, RefusedOff)
 		}
@@ -188,6 +208,9 @@ func (p *pass) report(ctx context.Context, run crmstore.Run, cause error) {
 	switch run.State {
 	case crmstore.RunRunning:
 		what = "run interrupted"
+		if errors.As(cause, new(*roomError)) {
+			what = "run waits for room in its limits"
+		}
 	case crmstore.RunHeld:
 		what, level = "run held", slog.LevelWarn
 	case crmstore.RunFailed:

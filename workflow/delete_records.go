@@ -133,7 +133,7 @@ func DeleteRecord(ctx context.Context, store *crmstore.Store, o crmstore.ObjectT
 			return fmt.Errorf("delete %s %s: %w", o, id, err)
 		}
 		if out[0][0] == crmstore.Archived {
-			return nil
+			return store.Settle(ctx, crmstore.Settlement{Object: o, Deleted: 1}, at)
 		}
 	}
 	return fmt.Errorf("delete %s %s: %w", o, id, crmstore.ErrConflict)

@@ -14,7 +14,9 @@ const (
 	RefusedTier       = "tier"       // the account's subscription does not include workflows
 	RefusedObject     = "object"     // an action does not work on the object type
 	RefusedPermission = "permission" // the user may not do it
-	RefusedLimit      = "limit"      // more matches than the file allows
+	RefusedLimit      = "limit"      // more than the file allows in 24 hours
+	RefusedCeiling    = "ceiling"    // more than the account allows in 24 hours
+	RefusedRepeated   = "repeated"   // too many that were restored or deleted before
 	RefusedOff        = "off"        // the workflow is switched off
 	RefusedActive     = "active"     // another run of the workflow is not over
 	RefusedState      = "state"      // the run is in a state that does not allow it

@@ -49,7 +49,7 @@ func endStates() []crmstore.RunState {
 }
 
 func refusalReasons() []string {
-	return []string{RefusedTier, RefusedObject, RefusedPermission, RefusedLimit, RefusedOff, RefusedActive}
+	return []string{RefusedTier, RefusedObject, RefusedPermission, RefusedLimit, RefusedCeiling, RefusedRepeated, RefusedOff, RefusedActive}
 }
 
 func actionOutcomes() []string { return []string{outcomeDone, outcomeChanged, outcomeFailed} }

@@ -242,7 +242,8 @@ func final(err error) bool {
 		}
 	}
 	switch {
-	case errors.As(err, new(*lostError)), errors.As(err, new(*crmstore.LostError)), errors.As(err, new(*limitError)), errors.As(err, new(*RefusedError)), errors.As(err, new(*FindingsError)):
+	case errors.As(err, new(*lostError)), errors.As(err, new(*crmstore.LostError)), errors.As(err, new(*limitError)),
+		errors.As(err, new(*roomError)), errors.As(err, new(*RefusedError)), errors.As(err, new(*FindingsError)):
 		return true
 	}
 	return false

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
@@ -25,9 +26,15 @@ type Review struct {
 	AlreadyEnrolled int64 // of the rest, enrolled before
 	Existing        int64 // of the rest, matching at publish of a workflow with `existing: false`: they will never be deleted
 	WouldDelete     int64 // what remains
+	RestoredBefore  int64 // of these, how many were in the recycle bin before, and restored
+	DeletedBefore   int64 // of the others, those whose address belonged to a contact that was deleted
 
-	Contacts  []crmstore.ID // whom a run at Now would delete, sorted; WouldDelete of them
-	OverLimit string        // why the run would be held; "" = it would not
+	Contacts    []crmstore.ID   // whom a run at Now would delete, sorted; WouldDelete of them
+	OverLimit   string          // why the run would be held by its file's limits or as a repetition; "" = it would not
+	OverCeiling string          // why it would be held by the account's ceiling, so that only a super admin could approve it; "" = it would not
+	RoomFrom    time.Time       // when there is room for it in both, if nothing else is deleted until then; zero when that is not known
+	Ceiling     int64           // how many records of the type the account may delete in 24 hours
+	Lately      crmstore.Lately // what was deleted in the last 24 hours, which counts towards the limits
 
 	Published crmstore.Workflow // zero when there is none of this name
 	Same      bool              // the file is the current revision, byte for byte, and asks the same lists
@@ -60,7 +67,9 @@ func MakeReview(ctx context.Context, store *crmstore.Store, d *Definition, now t
 		r.Existing, r.Contacts = int64(len(r.Contacts)), nil
 	}
 	r.WouldDelete = int64(len(r.Contacts))
-	r.OverLimit = d.Limits.OverLimit(d.Object, r.WouldDelete, r.Live)
+	if err := r.limit(ctx, store, d); err != nil {
+		return nil, fmt.Errorf("review workflow %s: %w", d.Name, err)
+	}
 	if current != nil {
 		if err := r.compare(ctx, store, current, matched); err != nil {
 			return nil, fmt.Errorf("review workflow %s: %w", d.Name, err)
@@ -72,6 +81,19 @@ func MakeReview(ctx context.Context, store *crmstore.Store, d *Definition, now t
 	r.NextRuns = nextRuns(d, now, 3)
 	r.Warnings = append(r.Warnings, everyone(d, r.Matched)...)
 	return r, nil
+}
+
+// limit says whether a run would be held, by what was deleted until now.
+func (r *Review) limit(ctx context.Context, store *crmstore.Store, d *Definition) error {
+	a, err := readAllowance(ctx, store, d, r.Live, wall())
+	if err != nil {
+		return err
+	}
+	e := a.over(plan{count: r.WouldDelete, restored: r.RestoredBefore, address: r.DeletedBefore})
+	others := slices.DeleteFunc(e.reasons, func(reason string) bool { return reason == e.ceiling })
+	r.OverLimit, r.OverCeiling, r.RoomFrom = strings.Join(others, "; "), e.ceiling, e.room
+	r.Ceiling, r.Lately = a.account.Ceiling(r.Live), a.lately
+	return nil
 }
 
 // findPublished reads the published workflow of the same name, and its definition when that differs from d.

@@ -332,8 +332,11 @@ func (r *Runner) DryRuns(ctx context.Context, defs []*Definition, now time.Time)
 		}
 	}
 	for i, d := range defs {
-		// All live records were evaluated, so their number is known.
-		runs[i].Reason = d.Limits.OverLimit(d.Object, enrolling(runs[i].Totals), runs[i].Evaluated)
+		a, err := readAllowance(ctx, r.Store, d, runs[i].Evaluated, wall())
+		if err != nil {
+			return runs, fmt.Errorf("dry run: %w", err)
+		}
+		runs[i].Reason = a.over(planOf(runs[i].Totals)).text()
 	}
 	return runs, nil
 }

@@ -61,7 +61,7 @@ func hold(ctx context.Context, store *crmstore.Store, run crmstore.Run, reason s
 	if err != nil || sealed.Owner != "" {
 		return err
 	}
-	_, err = (&Runner{Store: store}).recount(ctx, sealed)
+	_, err = (&Runner{Store: store}).settleSealed(ctx, sealed)
 	return err
 }
 

@@ -133,6 +133,7 @@ func newChaos(t *testing.T, random *rand.Rand, start func(*rand.Rand) site) *cha
 	if _, err := c.store.CreateAccount(t.Context(), crmstore.Professional, killPartitions, crmstore.Cause{}, storetest.Time); err != nil {
 		t.Fatal(err)
 	}
+	raiseCeiling(t, c.store)
 	c.p = program{t: t, url: c.site.url()}
 	return c
 }
@@ -318,6 +319,7 @@ func (c *chaos) check() {
 	if len(slots) != c.slots || deleted != int64(len(c.want)) || len(events) != len(c.want) {
 		c.t.Errorf("%d slots ran, of %d; the runs count %d deletions, the audit log %d, want %d", len(slots), c.slots, deleted, len(events), len(c.want))
 	}
+	wantCounted(c.t, c.store, len(c.want))
 	if out := c.p.must("doctor"); !strings.Contains(out, "everything agrees") {
 		c.t.Errorf("doctor says:\n%s", out)
 	}

@@ -75,15 +75,34 @@ func killRound(t *testing.T, random *rand.Rand) (kills, acting int) {
 	}
 	p.must("run", "stale", "--now", killedNow) // finishes what is left, and then finds nobody
 	checkKilledRun(t, store, want)
+	wantCounted(t, store, len(want))
 	if out := p.must("doctor"); !strings.Contains(out, "everything agrees") {
 		t.Errorf("doctor says:\n%s", out)
 	}
 	return kills, acting
 }
 
+// raiseCeiling lets workflows delete more than a fifth of an account in a day.
+func raiseCeiling(t *testing.T, store *crmstore.Store) {
+	t.Helper()
+	if _, err := store.SetSetting(t.Context(), crmstore.SettingPerDay, "1000000000", crmstore.Cause{Actor: "test"}, storetest.Time); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// wantCounted checks that the limits on 24 hours count exactly what was deleted, and that no run has anything set aside any more.
+func wantCounted(t *testing.T, store *crmstore.Store, deleted int) {
+	t.Helper()
+	got, err := store.DeletedLately(t.Context(), crmstore.Contact, time.Now())
+	if err != nil || got.All.Deleted != int64(deleted) || got.All.Aside != 0 {
+		t.Errorf("the limits count %d deletions in 24 hours, and %d about to be, %v; want %d and 0", got.All.Deleted, got.All.Aside, err, deleted)
+	}
+}
+
 // fillForKills makes the contacts and returns those that the workflow must delete.
 func fillForKills(t *testing.T, store *crmstore.Store) map[crmstore.ID]bool {
 	t.Helper()
+	raiseCeiling(t, store)
 	schema, err := store.Schema(t.Context(), crmstore.Contact)
 	if err != nil {
 		t.Fatal(err)

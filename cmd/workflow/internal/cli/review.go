@@ -67,7 +67,14 @@ type reviewDocument struct {
 	AlreadyEnrolled int64               `json:"already_enrolled"`
 	Existing        int64               `json:"existing"`
 	WouldDelete     int64               `json:"would_delete"`
+	RestoredBefore  int64               `json:"restored_before"`
+	DeletedBefore   int64               `json:"deleted_before"`
 	OverLimit       string              `json:"over_limit,omitempty"`
+	OverCeiling     string              `json:"over_ceiling,omitempty"`
+	RoomFrom        string              `json:"room_from,omitempty"`
+	DeletedLately   int64               `json:"deleted_lately"` // by the workflow in 24 hours, with what its run is about to delete
+	AccountLately   int64               `json:"account_lately"` // the same, by all workflows and by hand
+	Ceiling         int64               `json:"ceiling"`        // what the account may delete in 24 hours
 	Contacts        []crmstore.ID       `json:"contacts"`
 	Sample          []sampleEntry       `json:"sample"`
 	Published       *publishedDocument  `json:"published,omitempty"`
@@ -90,8 +97,14 @@ func newReviewDocument(ctx context.Context, store *crmstore.Store, d *workflow.D
 	doc := &reviewDocument{
 		Workflow: r.Workflow, Object: r.Object, Now: stamp(r.Now), State: workflow.RunDryRun,
 		Live: r.Live, Evaluated: r.Evaluated, Matched: r.Matched, Suppressed: r.Suppressed, AlreadyEnrolled: r.AlreadyEnrolled,
-		Existing: r.Existing, WouldDelete: r.WouldDelete, OverLimit: r.OverLimit, Contacts: orEmpty(r.Contacts),
+		Existing: r.Existing, WouldDelete: r.WouldDelete, Contacts: orEmpty(r.Contacts),
+		RestoredBefore: r.RestoredBefore, DeletedBefore: r.DeletedBefore,
+		OverLimit: r.OverLimit, OverCeiling: r.OverCeiling,
+		DeletedLately: r.Lately.By[r.Workflow].Sum(), AccountLately: r.Lately.All.Sum(), Ceiling: r.Ceiling,
 		Lists: []listEntry{}, NextRuns: []string{}, Warnings: r.Warnings, definition: d,
+	}
+	if !r.RoomFrom.IsZero() {
+		doc.RoomFrom = stamp(r.RoomFrom)
 	}
 	if p := r.Published; p.Revision > 0 {
 		doc.Published = &publishedDocument{p.Revision, p.On, r.Same, orEmpty(r.Newly), orEmpty(r.NoLonger)}
@@ -123,15 +136,11 @@ func (doc *reviewDocument) show(o *output) {
 		[2]string{"  a trigger is true", records(doc.Matched, object)},
 		[2]string{"  kept by a suppression", some(doc.Suppressed)},
 		[2]string{"  enrolled before", some(doc.AlreadyEnrolled)},
-		[2]string{"  there already (existing: false)", some(doc.Existing)})
+		[2]string{"  there already (existing: false)", some(doc.Existing)},
+		[2]string{"  restored before", some(doc.RestoredBefore)},
+		[2]string{"  deleted before, same address", some(doc.DeletedBefore)})
 	o.printf("\n")
-	limits := fmt.Sprintf("max_deletions %s, max_percent %g %%: within both", count(d.Limits.MaxDeletions), d.Limits.MaxPercent)
-	if doc.OverLimit != "" {
-		limits = doc.OverLimit + "; the run would be held until somebody approves it"
-	}
-	if n := d.Limits.MaxPerSecond; n > 0 {
-		limits += fmt.Sprintf("; at most %s per second", count(n))
-	}
+	limits, ceiling, room := doc.limits()
 	next := "by hand only (the file has no schedule)"
 	if len(doc.NextRuns) > 0 {
 		next = strings.Join(doc.NextRuns, ", ")
@@ -140,7 +149,7 @@ func (doc *reviewDocument) show(o *output) {
 	for _, l := range doc.Lists {
 		lists = append(lists, fmt.Sprintf("%s (%s, %s)", l.Name, l.Kind, records(l.Members, object)))
 	}
-	o.facts([2]string{"limits", limits}, [2]string{"lists", strings.Join(lists, ", ")}, [2]string{"next runs", next}, [2]string{"published", doc.published()})
+	o.facts([2]string{"limits", limits}, [2]string{"ceiling", ceiling}, [2]string{"room", room}, [2]string{"lists", strings.Join(lists, ", ")}, [2]string{"next runs", next}, [2]string{"published", doc.published()})
 	if len(doc.Sample) > 0 {
 		o.printf("\n")
 		showSample(o, doc.Sample)
@@ -152,6 +161,27 @@ func (doc *reviewDocument) show(o *output) {
 		o.printf("\n")
 		_ = diag.Printer{Color: o.colour}.Print(o, doc.Warnings) // o keeps its error
 	}
+}
+
+// limits says what would hold the run: its own limits, the account's ceiling, and when there is room.
+func (doc *reviewDocument) limits() (limits, ceiling, room string) {
+	own := doc.definition.Limits
+	limits = fmt.Sprintf("max_deletions %s, max_percent %g %%: within both", count(own.MaxDeletions), own.MaxPercent)
+	if doc.OverLimit != "" {
+		limits = doc.OverLimit + "; the run would be held until somebody approves it"
+	} else if doc.DeletedLately > 0 {
+		limits += fmt.Sprintf(", with %s of the last 24 hours", count(doc.DeletedLately))
+	}
+	if n := own.MaxPerSecond; n > 0 {
+		limits += fmt.Sprintf("; at most %s per second", count(n))
+	}
+	if doc.OverCeiling != "" {
+		ceiling = doc.OverCeiling + "; only a super admin can approve it"
+	}
+	if doc.RoomFrom != "" {
+		room = "from " + doc.RoomFrom
+	}
+	return limits, ceiling, room
 }
 
 // published is how the file compares with what is published, in words; "" when nothing is.

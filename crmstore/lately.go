@@ -1,0 +1,258 @@
+package crmstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// Deletions are counted by minute, of each object type: those of each workflow, those by hand, and all. A run sets aside
+// what it may delete before it begins; when it stops, what it deleted is counted in the minute in which it
+// stopped, in place of that. So a deletion is never counted too early, nor forgotten before 24 hours have passed since
+// it was done. Restoring takes nothing away. A minute counts until 24 hours after its end.
+const (
+	// MostPerDay is the highest ceiling on deletions in 24 hours that can be set.
+	MostPerDay = 1_000_000_000
+	// RepeatedAllowed is how many contacts a run may delete that were restored or deleted before, unless the account says otherwise.
+	RepeatedAllowed = 10
+
+	minutesOfDay   = 24 * 60
+	deletedKept    = 2 * minutesOfDay                                      // minutes: clocks that differ find what they look for
+	deletedSeconds = int64((3 * minutesOfDay * time.Minute) / time.Second) // after the last deletion nothing is left
+)
+
+// minuteOf is the minute of an instant, and firstMinute the first one that counts then.
+func minuteOf(at time.Time) int64    { return at.Unix() / 60 }
+func firstMinute(at time.Time) int64 { return minuteOf(at) - minutesOfDay }
+
+var (
+	scriptReserve = mustScript("reserve")
+	scriptSettle  = mustScript("settle")
+)
+
+// Reservation asks to set deletions aside for a run.
+type Reservation struct {
+	Object   ObjectType
+	Run      string
+	Workflow string // "" = a deletion by hand
+	Records  int64  // how many the run deletes at most, with those that it has deleted already
+	Most     int64  // of the workflow in 24 hours; below 0 = any number
+	MostAll  int64  // of all workflows and by hand in 24 hours; below 0 = any number
+}
+
+// Room is the answer to a Reservation.
+type Room struct {
+	Granted   bool
+	Own       int64 // other deletions of the workflow in the last 24 hours, with what its runs have set aside
+	OfAccount int64 // the same of all workflows and by hand
+}
+
+// Reserve sets deletions aside for a run, if they have room in the 24 hours before the instant at: the question and the
+// answer are one step, whoever else asks. What the run had set aside before is replaced; without room it is taken
+// away. Records of a run that are counted already ([Store.Settle]) are not counted twice.
+func (s *Store) Reserve(ctx context.Context, r Reservation, at time.Time) (Room, error) {
+	if err := s.require(ctx, r.Object, CanDelete); err != nil {
+		return Room{}, err
+	}
+	reply, err := s.run(ctx, scriptReserve,
+		[]string{s.keyAside(r.Object), s.keyDeleted(r.Object), s.keyDeletedBy(r.Object, r.Workflow), s.keyCounted()},
+		r.Run, r.Workflow, r.Records, firstMinute(at), r.Most, r.MostAll)
+	if err != nil {
+		return Room{}, fmt.Errorf("set deletions of run %s aside: %w", r.Run, err)
+	}
+	answer, _ := reply.([]any)
+	if len(answer) != 3 {
+		return Room{}, fmt.Errorf("set deletions of run %s aside: %w", r.Run, errOddReply)
+	}
+	granted, _ := answer[0].(int64)
+	room := Room{Granted: granted == 1}
+	room.Own, _ = answer[1].(int64)
+	room.OfAccount, _ = answer[2].(int64)
+	return room, nil
+}
+
+// Settlement is what a run deleted until it stopped, or what was deleted without a run.
+type Settlement struct {
+	Object   ObjectType
+	Run      string // "" = none
+	Workflow string // "" = by hand
+	Deleted  int64  // by the run in all, also before it was settled last
+	Final    bool   // the run never goes on
+	Version  uint64 // of the run as it was read or saved: one that went on since is left to its carrier; 0 = any
+}
+
+// Settle counts deletions in the minute of the instant at, in place of what the run had set aside. It may be
+// repeated, and counts nothing of a run that never set anything aside, or that is carried on.
+func (s *Store) Settle(ctx context.Context, n Settlement, at time.Time) error {
+	if err := s.require(ctx, n.Object, CanDelete); err != nil {
+		return err
+	}
+	final, version := 0, ""
+	if n.Final || n.Run == "" {
+		final = 1
+	}
+	if n.Version > 0 {
+		version = strconv.FormatUint(n.Version, 10)
+	}
+	keys := []string{
+		s.keyAside(n.Object), s.keyDeleted(n.Object), s.keyDeletedBy(n.Object, n.Workflow), s.keyCounted(), s.keyRun(n.Run),
+	}
+	_, err := s.run(ctx, scriptSettle, keys,
+		n.Run, n.Deleted, minuteOf(at), final, minuteOf(at)-deletedKept, deletedSeconds, version)
+	if err != nil {
+		return fmt.Errorf("count %d deletions of run %s: %w", n.Deleted, n.Run, err)
+	}
+	return nil
+}
+
+// Lately is what was deleted of an object type in 24 hours, and what runs have set aside.
+type Lately struct {
+	All  Counted
+	By   map[string]Counted // by workflow, those that deleted something or are about to; "" = by hand
+	Open []Aside            // runs that have set something aside, by name
+}
+
+// Aside is what one run has set aside.
+type Aside struct {
+	Run, Workflow string
+	Records       int64
+}
+
+// Counted are deletions of 24 hours.
+type Counted struct {
+	Deleted int64
+	Aside   int64         // set aside for runs that act
+	Minutes []MinuteCount // what Deleted is made of, oldest first
+}
+
+// MinuteCount is how many were deleted in one minute.
+type MinuteCount struct {
+	Minute time.Time
+	Count  int64
+}
+
+// Sum is what was deleted and what is set aside.
+func (c Counted) Sum() int64 { return c.Deleted + c.Aside }
+
+// RoomFrom is the instant from which n more are within most, when nothing else is deleted until then. Zero when that never is,
+// or depends on what is set aside. It is not after at when there is room at once.
+func (c Counted) RoomFrom(n, most int64, at time.Time) time.Time {
+	left := most - n - c.Sum()
+	if left >= 0 {
+		return at
+	}
+	for _, m := range c.Minutes {
+		if left += m.Count; left >= 0 {
+			return m.Minute.Add((minutesOfDay + 1) * time.Minute)
+		}
+	}
+	return time.Time{}
+}
+
+// DeletedLately reads what was deleted of an object type in the 24 hours before the instant at. Every user of the account may.
+func (s *Store) DeletedLately(ctx context.Context, o ObjectType, at time.Time) (Lately, error) {
+	if err := s.require(ctx, ""); err != nil {
+		return Lately{}, err
+	}
+	names, err := s.rdb.HKeys(ctx, s.keyWorkflows()).Result()
+	if err != nil {
+		return Lately{}, fmt.Errorf("read what was deleted lately: %w", s.trouble(err))
+	}
+	names = append(names, "")
+	pipe := s.rdb.Pipeline()
+	aside, all := pipe.HGetAll(ctx, s.keyAside(o)), pipe.HGetAll(ctx, s.keyDeleted(o))
+	each := make([]*redis.MapStringStringCmd, len(names))
+	for i, name := range names {
+		each[i] = pipe.HGetAll(ctx, s.keyDeletedBy(o, name))
+	}
+	if _, err := pipe.Exec(ctx); err != nil {
+		return Lately{}, fmt.Errorf("read what was deleted lately: %w", s.trouble(err))
+	}
+	lately := Lately{By: map[string]Counted{}}
+	if lately.All, err = counted(all.Val(), at); err != nil {
+		return Lately{}, err
+	}
+	for i, name := range names {
+		c, err := counted(each[i].Val(), at)
+		if err != nil {
+			return Lately{}, err
+		}
+		if c.Deleted > 0 {
+			lately.By[name] = c
+		}
+	}
+	for run, text := range aside.Val() {
+		number, name, _ := strings.Cut(text, " ")
+		n, err := strconv.ParseInt(number, 10, 64)
+		if err != nil {
+			return Lately{}, fmt.Errorf("what run %s has set aside is damaged: %w", run, err)
+		}
+		c := lately.By[name]
+		c.Aside += n
+		lately.By[name] = c
+		lately.All.Aside += n
+		lately.Open = append(lately.Open, Aside{run, name, n})
+	}
+	slices.SortFunc(lately.Open, func(a, b Aside) int { return strings.Compare(a.Run, b.Run) })
+	return lately, nil
+}
+
+// counted sums up the minutes that count at an instant.
+func counted(minutes map[string]string, at time.Time) (c Counted, err error) {
+	first := firstMinute(at)
+	for text, count := range minutes {
+		minute, err := strconv.ParseInt(text, 10, 64)
+		n, err2 := strconv.ParseInt(count, 10, 64)
+		if err := errors.Join(err, err2); err != nil {
+			return c, fmt.Errorf("the count of deletions of a minute is damaged: %w", err)
+		}
+		if minute >= first {
+			c.Deleted += n
+			c.Minutes = append(c.Minutes, MinuteCount{time.Unix(60*minute, 0).UTC(), n})
+		}
+	}
+	slices.SortFunc(c.Minutes, func(a, b MinuteCount) int { return a.Minute.Compare(b.Minute) })
+	return c, nil
+}
+
+// DeletionLimits are the account's settings about how much may be deleted.
+type DeletionLimits struct {
+	PerDay   int64 // deletions_per_day; 0 = it is not set
+	Repeated int64 // repeat_deletions
+}
+
+// DeletionLimits reads them. Every user of the account may.
+func (s *Store) DeletionLimits(ctx context.Context) (DeletionLimits, error) {
+	if err := s.require(ctx, ""); err != nil {
+		return DeletionLimits{}, err
+	}
+	limits := DeletionLimits{Repeated: RepeatedAllowed}
+	values, err := s.rdb.HMGet(ctx, s.keySettings(), SettingPerDay, SettingRepeated).Result()
+	if err != nil {
+		return limits, fmt.Errorf("read the limits on deletions: %w", s.trouble(err))
+	}
+	for i, to := range []*int64{&limits.PerDay, &limits.Repeated} {
+		text, there := values[i].(string)
+		if !there {
+			continue
+		}
+		if *to, err = strconv.ParseInt(text, 10, 64); err != nil || *to < 0 {
+			return limits, fmt.Errorf("a limit on deletions is %q: want a number", text)
+		}
+	}
+	return limits, nil
+}
+
+// Ceiling is how many of live records may be deleted in 24 hours: what is set, or 20 % and at least 1,000.
+func (l DeletionLimits) Ceiling(live int64) int64 {
+	if l.PerDay > 0 {
+		return l.PerDay
+	}
+	return max(live/5, 1000)
+}

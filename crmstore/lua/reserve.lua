@@ -1,0 +1,35 @@
+-- reserve sets deletions aside for a run, if its workflow and all of the account together have room for them in 24
+-- hours. What the run had set aside before is replaced. Room takes what was deleted in the minutes that count, and what other runs have set aside.
+-- KEYS: 1 what runs have set aside, 2 deletions of all by minute, 3 deletions of the workflow by minute, 4 deletions of runs that are counted already
+-- ARGV: 1 run id, 2 workflow (a deletion by hand: empty), 3 records that the run may delete in all, 4 first minute that counts, 5 most of the workflow (-1: any number), 6 most of all (-1: any number)
+-- Returns: whether they are set aside (1, 0), and how many others there are of the workflow and of all
+-- Cost: the minutes of two days in which something was deleted, twice, and the runs that act
+local function sum(key)
+  local total, pairs_of = 0, redis.call('HGETALL', key)
+  for i = 1, #pairs_of, 2 do
+    if tonumber(pairs_of[i]) >= tonumber(ARGV[4]) then
+      total = total + tonumber(pairs_of[i + 1])
+    end
+  end
+  return total
+end
+local counted = tonumber(redis.call('HGET', KEYS[4], ARGV[1]) or '0')
+local want = math.max(tonumber(ARGV[3]) - counted, 0)
+local all, own = sum(KEYS[2]), sum(KEYS[3])
+local open = redis.call('HGETALL', KEYS[1])
+for i = 1, #open, 2 do
+  if open[i] ~= ARGV[1] then
+    local n, workflow = string.match(open[i + 1], '^(%d+) (.*)$')
+    all = all + tonumber(n)
+    if workflow == ARGV[2] then
+      own = own + tonumber(n)
+    end
+  end
+end
+local most, most_of_all = tonumber(ARGV[5]), tonumber(ARGV[6])
+if want > 0 and ((most >= 0 and own + want > most) or (most_of_all >= 0 and all + want > most_of_all)) then
+  redis.call('HDEL', KEYS[1], ARGV[1])
+  return {0, own, all}
+end
+redis.call('HSET', KEYS[1], ARGV[1], string.format('%.0f ', want) .. ARGV[2])
+return {1, own, all}
