@@ -18,6 +18,9 @@ func KeyOf(s *Store, o ObjectType, partition int, name string) string {
 // KeyNextID is the key of the counter that ids are taken from.
 func KeyNextID(s *Store, o ObjectType) string { return s.keyNextID(o) }
 
+// KeyRanges is the key of a run's ranges.
+func KeyRanges(s *Store, run string) string { return s.keyRanges(run) }
+
 // RowIDsOfChanging reads a partition as one that changes while it is read, and returns the ids by slot.
 func RowIDsOfChanging(ctx context.Context, s *Store, o ObjectType, p int) ([]ID, error) {
 	w := rowWindow{store: s, object: o, picks: []Pick{{Partition: p, Whole: true}}}

@@ -109,7 +109,7 @@ func TestRanges_EndWithTheRun(t *testing.T) {
 				return
 			}
 			run.State = crmstore.RunRunning
-			run.Fence, err = d.NextFence(ctx, run)
+			run, err = d.TakeRun(ctx, run)
 			noError(t, err)
 			noError(t, d.OpenRanges(ctx, run, 1)) // whoever takes it up afterwards does
 			wantRanges(t, d, free(0))

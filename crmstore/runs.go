@@ -65,7 +65,7 @@ type Run struct {
 	FinishedAt time.Time  `json:"finished_at"`
 	Owner      string     `json:"owner,omitempty"` // the process that carries it
 	Beat       time.Time  `json:"beat"`            // the owner's last sign of life
-	Fence      uint64     `json:"fence"`           // the owner's number; see NextFence
+	Fence      uint64     `json:"fence"`           // the owner's number; see TakeRun
 	Progress   Progress   `json:"progress,omitzero"`
 	Totals
 	Undone  int    `json:"undone,omitempty"` // restored by undo
@@ -184,25 +184,40 @@ func (s *Store) SaveRun(ctx context.Context, r Run, notes ...Event) (Run, error)
 	if err := s.require(ctx, r.Object, r.Permissions()...); err != nil {
 		return Run{}, err
 	}
-	saved, _, err := s.saveRun(ctx, r, false, notes)
+	saved, _, err := s.saveRun(ctx, r, keepsFence, notes)
 	return saved, err
 }
 
-// saveRun is SaveRun for those who may. With seal it also takes the run's next fencing number, in the same script, and
-// returns it.
-func (s *Store) saveRun(ctx context.Context, r Run, seal bool, notes []Event) (Run, uint64, error) {
+// fencing is what saving a run does with its fencing numbers.
+type fencing int
+
+const (
+	keepsFence fencing = iota // nothing
+	sealsFence                // takes the next one after the write, for nobody
+	takesFence                // takes the run's own
+)
+
+// errFenceTaken says that the run's number, or a higher one, was taken by then.
+var errFenceTaken = errors.New("the fencing number is taken")
+
+// saveRun is SaveRun for those who may. It returns the number that it took to seal the run. errFenceTaken.
+func (s *Store) saveRun(ctx context.Context, r Run, how fencing, notes []Event) (Run, uint64, error) {
 	text, err := json.Marshal(r)
 	if err != nil {
 		return Run{}, 0, fmt.Errorf("save run %s: %w", r.ID, err)
 	}
-	over, floor := 0, ""
+	over, floor, number := 0, "", ""
 	if r.State.Over() {
 		over = 1
 	}
-	if seal {
+	switch how {
+	case sealsFence:
 		floor = strconv.FormatUint(r.Fence, 10)
+	case takesFence:
+		number = strconv.FormatUint(r.Fence, 10)
+	case keepsFence:
 	}
-	args := []any{r.ID, r.EnrollsIn(), strconv.FormatUint(r.Version, 10), text, over, wall(), floor}
+	args := []any{r.ID, r.EnrollsIn(), strconv.FormatUint(r.Version, 10), text, over, wall(), floor, number}
 	for _, note := range notes {
 		note.Workflow, note.Revision, note.Run = r.Workflow, r.Revision, r.ID
 		args = append(args, note.Op, appendFacts(nil, note.At, s.by(note.Cause)), note.Detail)
@@ -214,6 +229,9 @@ func (s *Store) saveRun(ctx context.Context, r Run, seal bool, notes []Event) (R
 	}
 	if active, ok := reply.(string); ok {
 		return Run{}, 0, fmt.Errorf("save run %s: %w", r.ID, &ActiveRunError{Run: active})
+	}
+	if reply == int64(-1) {
+		return Run{}, 0, fmt.Errorf("save run %s: %w", r.ID, errFenceTaken)
 	}
 	answer, _ := reply.([]any)
 	if len(answer) != 2 {
@@ -243,7 +261,7 @@ func (s *Store) SaveUndone(ctx context.Context, id string, undone int, note Even
 			return r, fmt.Errorf("note what was undone of run %s: it is %s", id, r.State)
 		}
 		r.Undone = undone
-		saved, _, err := s.saveRun(ctx, r, false, []Event{note})
+		saved, _, err := s.saveRun(ctx, r, keepsFence, []Event{note})
 		if !errors.Is(err, ErrConflict) {
 			return saved, err
 		}

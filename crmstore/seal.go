@@ -2,27 +2,44 @@ package crmstore
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
+
+	"github.com/redis/go-redis/v9"
 )
 
-var (
-	scriptNextFence = mustScript("next_fence")
-	scriptSeal      = mustScript("seal")
-)
+var scriptSeal = mustScript("seal")
 
-// NextFence takes the run's next fencing number, which is above all that were taken for it before. Whoever is about to
-// take the run over sets it as the run's Fence and saves the run.
-func (s *Store) NextFence(ctx context.Context, r Run) (uint64, error) {
+// takeTries is how often a run is taken whose ranges are taken at the same time: each of them has a number too.
+const takeTries = 20
+
+// TakeRun saves r for its new owner, who carries it from then on, as [Store.SaveRun] does, with the run's next fencing
+// number as its Fence: above r.Fence, and above all that were taken for it before. The number is taken in the same script,
+// so that whoever is too late (ErrConflict) takes none, and the owner is not refused for a number that nobody works with.
+func (s *Store) TakeRun(ctx context.Context, r Run, notes ...Event) (Run, error) {
 	if err := s.require(ctx, r.Object, r.Permissions()...); err != nil {
-		return 0, err
+		return Run{}, err
 	}
-	reply, err := s.run(ctx, scriptNextFence, []string{s.keyFence(r.ID)}, strconv.FormatUint(r.Fence, 10))
-	if err != nil {
-		return 0, fmt.Errorf("take a fencing number of run %s: %w", r.ID, err)
+	floor := r.Fence
+	for range takeTries {
+		last, err := s.rdb.Get(ctx, s.keyFence(r.ID)).Uint64()
+		if err != nil && !errors.Is(err, redis.Nil) {
+			return Run{}, fmt.Errorf("read the fencing number of run %s: %w", r.ID, s.trouble(err))
+		}
+		r.Fence = max(last, floor) + 1
+		saved, _, err := s.saveRun(ctx, r, takesFence, notes)
+		if errors.Is(err, ErrConflict) && r.Owner != "" {
+			now, readErr := s.readRun(ctx, r.ID)
+			if readErr == nil && now.Version == r.Version+1 && now.Fence == r.Fence && now.Owner == r.Owner && now.Beat.Equal(r.Beat) {
+				return now, nil // our own write, whose answer was lost on the way
+			}
+		}
+		if !errors.Is(err, errFenceTaken) {
+			return saved, err
+		}
 	}
-	number, _ := reply.(int64)
-	return uint64(number), nil
+	return Run{}, fmt.Errorf("take run %s: %w", r.ID, ErrConflict)
 }
 
 // SealRun is [Store.SaveRun], and then refuses all fencing numbers that were taken before: when it has returned, nothing
@@ -33,7 +50,7 @@ func (s *Store) SealRun(ctx context.Context, r Run, notes ...Event) (Run, error)
 	if err := s.require(ctx, r.Object, r.Permissions()...); err != nil {
 		return Run{}, err
 	}
-	saved, fence, err := s.saveRun(ctx, r, true, notes)
+	saved, fence, err := s.saveRun(ctx, r, sealsFence, notes)
 	if err != nil {
 		return saved, err
 	}

@@ -2,6 +2,8 @@ package crmstore_test
 
 import (
 	"errors"
+	"slices"
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -59,9 +61,10 @@ func TestSealRun(t *testing.T) {
 		return saveErr
 	}
 	noError(t, by(1))
-	taken, err := d.NextFence(ctx, run) // by somebody who then freezes
-	noError(t, err)
 	stale := run
+	run, err = d.TakeRun(ctx, run) // by a process that then freezes
+	noError(t, err)
+	taken := run.Fence
 	run.State = crmstore.RunHeld
 	run, err = d.SealRun(ctx, run)
 	noError(t, err)
@@ -77,12 +80,48 @@ func TestSealRun(t *testing.T) {
 	if _, err := d.SealRun(ctx, stale); !errors.Is(err, crmstore.ErrConflict) {
 		t.Errorf("sealed at an old version: %v, want ErrConflict", err)
 	}
-	next, err := d.NextFence(ctx, run)
+	run, err = d.TakeRun(ctx, run)
 	noError(t, err)
+	next := run.Fence
 	if next <= taken+1 {
 		t.Errorf("number after the seal: %d, want above the seal's own, which is above %d", next, taken)
 	}
 	noError(t, by(next))
+}
+
+// Of several who take a run at once one gets it. The losers take no number: one above the winner's would keep the winner
+// from laying its work out, and the run would go on with nobody.
+func TestTakeRun_LosersTakeNoNumber(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t, storetest.Options{Partitions: 4})
+	ctx := t.Context()
+	run, err := d.CreateRun(ctx, crmstore.Run{
+		ID: "w@1", Workflow: "w", Object: crmstore.Contact, Revision: 1, State: crmstore.RunRunning, Stage: "act", StartedAt: noon, Fence: 1,
+	})
+	noError(t, err)
+	for range 20 {
+		taken := make([]crmstore.Run, 8)
+		var together sync.WaitGroup
+		for i := range taken {
+			together.Go(func() {
+				if got, err := d.TakeRun(ctx, run); err == nil {
+					taken[i] = got
+				} else if !errors.Is(err, crmstore.ErrConflict) {
+					t.Errorf("take: %v, want ErrConflict", err)
+				}
+			})
+		}
+		together.Wait()
+		taken = slices.DeleteFunc(taken, func(r crmstore.Run) bool { return r.ID == "" })
+		if len(taken) != 1 || taken[0].Fence <= run.Fence {
+			t.Fatalf("%d took the run at fence %d: %+v; want one, with a number above", len(taken), run.Fence, taken)
+		}
+		run = taken[0]
+		noError(t, d.OpenRanges(ctx, run, 2))
+		_, err := d.TakeRange(ctx, run, crmstore.Range{Number: 0}, "anna", noon)
+		noError(t, err)
+		noError(t, crmstore.Raw(d.Store).Del(ctx, crmstore.KeyRanges(d.Store, run.ID)).Err())
+	}
 }
 
 func noError(t *testing.T, err error) {

@@ -58,6 +58,9 @@ func (r *Runner) goOn(ctx context.Context, run crmstore.Run, at time.Time) (crms
 			run.Stage = stageAct
 		}
 	}, crmstore.Event{Op: opApprove, At: at})
+	if errors.Is(err, crmstore.ErrConflict) {
+		return run, r.tooLate(ctx, run.ID)
+	}
 	if err != nil {
 		return run, err
 	}

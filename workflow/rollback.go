@@ -43,23 +43,17 @@ func (p *pass) catchUp(ctx context.Context) error {
 		}
 	}
 	p.forgot = !kept // until forgetMatches has come to its end
-	floor := now
-	floor.Fence = p.fence + fenceLeap
-	fence, err := p.store.NextFence(ctx, floor)
-	if err != nil {
-		return err
-	}
 	next := now
-	next.Fence, next.Owner, next.Beat = fence, p.r.owner(), wall()
+	next.Fence, next.Owner, next.Beat = p.fence+fenceLeap, p.r.owner(), wall()
 	if next.Stage, next.Totals = stageEvaluate, (crmstore.Totals{}); kept {
 		next.Stage, next.Totals = stageAct, mine.Totals
 	}
-	saved, err := p.store.SaveRun(ctx, next)
+	saved, err := p.store.TakeRun(ctx, next)
 	if err != nil {
 		return fmt.Errorf("take run %s again: %w", p.id, err)
 	}
 	p.mu.Lock()
-	p.run, p.fence, p.ranges = saved, fence, nil
+	p.run, p.fence, p.ranges = saved, saved.Fence, nil
 	p.mu.Unlock()
 	p.r.event(ctx, saved, slog.LevelWarn, "store went back to an earlier state; the run goes on from there", slog.String(keyStage, saved.Stage))
 	if p.forgot {

@@ -258,6 +258,9 @@ func (r *Runner) resume(ctx context.Context, run crmstore.Run) (crmstore.Run, er
 			run.ApprovedBy = r.Store.User() // who lets it go on
 		}
 	})
+	if errors.Is(err, crmstore.ErrConflict) {
+		return run, r.tooLate(ctx, run.ID)
+	}
 	if err != nil {
 		return run, err
 	}
@@ -272,21 +275,15 @@ func (r *Runner) resume(ctx context.Context, run crmstore.Run) (crmstore.Run, er
 	return p.carry(ctx)
 }
 
-// take makes this process the run's owner, with a higher fencing number.
+// take makes this process the run's owner, with a higher fencing number. crmstore.ErrConflict when somebody else took or
+// changed the run since it was read.
 func (r *Runner) take(ctx context.Context, run crmstore.Run, change func(*crmstore.Run), notes ...crmstore.Event) (crmstore.Run, error) {
-	fence, err := r.Store.NextFence(ctx, run)
-	if err != nil {
-		return run, err
-	}
 	run.State, run.Reason = crmstore.RunRunning, ""
 	run.Owner, run.Beat, run.FinishedAt = r.owner(), wall(), time.Time{}
-	run.Fence = fence
 	change(&run)
-	taken, err := r.Store.SaveRun(ctx, run, notes...)
+	taken, err := r.Store.TakeRun(ctx, run, notes...)
 	var active *crmstore.ActiveRunError
 	switch {
-	case errors.Is(err, crmstore.ErrConflict):
-		return run, fmt.Errorf("take run %s over: another process was faster: %w", run.ID, err)
 	case errors.As(err, &active):
 		return run, &RefusedError{
 			Reason:  RefusedActive,
@@ -297,6 +294,34 @@ func (r *Runner) take(ctx context.Context, run crmstore.Run, change func(*crmsto
 		return run, fmt.Errorf("take run %s over: %w", run.ID, err)
 	}
 	return taken, nil
+}
+
+// tooLate says to somebody who wanted to carry a run on that somebody else was faster, and what the run is now.
+func (r *Runner) tooLate(ctx context.Context, id string) error {
+	now, err := r.Store.Run(ctx, id)
+	if err != nil {
+		return fmt.Errorf("read run %s: %w", id, err)
+	}
+	refused := &RefusedError{Reason: RefusedActive, Help: "see how far it is: workflow runs " + id}
+	switch now.State {
+	case crmstore.RunRunning:
+		refused.Message = fmt.Sprintf("run %s goes on already: somebody else was faster%s, and %s carries it", id, approvers(now), now.Owner)
+	case crmstore.RunHeld:
+		refused.Message = fmt.Sprintf("run %s was changed at the same time by somebody else; it is held: %s", id, now.Reason)
+		refused.Help = "look again: workflow runs " + id
+	case crmstore.RunDone, crmstore.RunFailed, crmstore.RunCancelled:
+		refused.Message = fmt.Sprintf("run %s is %s already: somebody else was faster%s", id, now.State, approvers(now))
+		refused.Help = "see what it did: workflow runs " + id
+	}
+	return refused
+}
+
+// approvers is who approved a run, for a sentence; "" when nobody did.
+func approvers(run crmstore.Run) string {
+	if run.ApprovedBy == "" {
+		return ""
+	}
+	return " (approved by " + run.ApprovedBy + ")"
 }
 
 // DryRun evaluates a definition at the instant now and writes nothing at all. State is [RunDryRun]; Reason

@@ -1,0 +1,99 @@
+package workflow
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/crm-workflow/crm-workflow/crmstore"
+)
+
+// Several people let one run go on at the same moment, each at a process of their own: one carries it to its end, and the
+// others are told that somebody was faster.
+func TestApprove_ManyAtOnce(t *testing.T) {
+	t.Parallel()
+	w, stale := spreadWorld(t)
+	w.publish(file("limits:\n  max_deletions: 1\n  max_percent: 100", "enroll:\n  reenroll: true\n  triggers:\n    - contact.lifecyclestage == \"lead\" && daysSince(contact.notes_last_updated) > 365"))
+	for range 12 {
+		held := w.run(crmstore.RunHeld)
+		runs, errs := w.atOnce(4, func(r *Runner) (crmstore.Run, error) { return r.Approve(context.Background(), held.ID, testNow) })
+		w.wantOneWinner(runs, errs, "somebody else was faster")
+		run, err := w.store.Run(t.Context(), held.ID)
+		w.must(err)
+		w.wantState(run, crmstore.RunDone)
+		w.wantDeleted(run, stale)
+		_, err = w.runner.Undo(t.Context(), run.ID, testNow)
+		w.must(err)
+	}
+	w.wantClean()
+}
+
+// The same of a run that failed, which several resume at once.
+func TestResume_ManyAtOnce(t *testing.T) {
+	t.Parallel()
+	w, stale := spreadWorld(t)
+	for range 6 {
+		ctx, stop := context.WithCancel(t.Context())
+		w.runner.Progress = func(stage string, _, _ int64) {
+			if stage == stageEvaluate {
+				stop()
+			}
+		}
+		interrupted, err := w.runner.Run(ctx, w.request())
+		if !errors.Is(err, context.Canceled) {
+			t.Fatalf("run: %v, want it interrupted", err)
+		}
+		w.runner.Progress = nil
+		runs, errs := w.atOnce(4, func(r *Runner) (crmstore.Run, error) { return r.Resume(context.Background(), interrupted.ID) })
+		w.wantOneWinner(runs, errs, "")
+		run, err := w.store.Run(t.Context(), interrupted.ID)
+		w.must(err)
+		w.wantState(run, crmstore.RunDone)
+		w.wantDeleted(run, stale)
+		_, err = w.runner.Undo(t.Context(), run.ID, testNow)
+		w.must(err)
+		w.publish(file("title: "+run.ID, "enroll:\n  reenroll: true\n  triggers:\n    - contact.lifecyclestage == \"lead\" && daysSince(contact.notes_last_updated) > 365"))
+	}
+}
+
+// atOnce has n processes do the same at the same moment.
+func (w *world) atOnce(n int, what func(*Runner) (crmstore.Run, error)) ([]crmstore.Run, []error) {
+	runs, errs := make([]crmstore.Run, n), make([]error, n)
+	start := make(chan struct{})
+	var together sync.WaitGroup
+	for i := range n {
+		r := *w.runner
+		together.Go(func() {
+			<-start
+			runs[i], errs[i] = what(&r)
+		})
+	}
+	close(start)
+	together.Wait()
+	return runs, errs
+}
+
+// wantOneWinner wants one run done, and all others refused in clear words.
+func (w *world) wantOneWinner(runs []crmstore.Run, errs []error, words string) {
+	w.Helper()
+	winners := 0
+	for i, err := range errs {
+		var refused *RefusedError
+		switch {
+		case err == nil:
+			winners++
+			if runs[i].State != crmstore.RunDone {
+				w.Errorf("the winner's run is %s (%s)", runs[i].State, runs[i].Reason)
+			}
+		case !errors.As(err, &refused):
+			w.Errorf("a loser: %v, want a refusal", err)
+		case !strings.Contains(refused.Message, words) && !strings.Contains(refused.Message, "there is nothing to approve"):
+			w.Errorf("a loser is told %q, want %q", refused.Message, words)
+		}
+	}
+	if winners != 1 {
+		w.Errorf("%d winners, want 1: %v", winners, errs)
+	}
+}
