@@ -61,6 +61,9 @@ func (s *Store) AddList(ctx context.Context, order ListOrder) (List, error) {
 	if name == "" || len(name) > maxListName || !utf8.ValidString(name) || strings.ContainsFunc(name, unicode.IsControl) {
 		return List{}, fmt.Errorf("list name %q: want 1 to %d bytes of text on one line", name, maxListName)
 	}
+	if err := seenName("list name", name); err != nil {
+		return List{}, err
+	}
 	if len(where) > maxListWhere || !utf8.ValidString(where) || (where == "") != (order.Where == "") {
 		return List{}, fmt.Errorf("expression of list %q: want 1 to %d bytes of text", name, maxListWhere)
 	}

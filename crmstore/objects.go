@@ -207,6 +207,8 @@ func (o *Object) Check() error {
 		return fmt.Errorf("object type %q: the word has a meaning in expressions or commands", o.Name)
 	case len(o.Label) > maxLabel || len(o.PluralLabel) > maxLabel:
 		return fmt.Errorf("object type %s: a label has more than %d bytes", o.Name, maxLabel)
+	case seenName("", o.Label+o.PluralLabel) != nil:
+		return fmt.Errorf("object type %s: %w", o.Name, seenName("label", o.Label+o.PluralLabel))
 	case strings.ContainsAny(o.Label+o.PluralLabel, "\n\r\t\x00"):
 		return errors.New("object type " + string(o.Name) + ": a label is one line of text")
 	}

@@ -187,6 +187,9 @@ func checkNewProperty(p *Property) error {
 	if p.Label = strings.TrimSpace(p.Label); p.Label == "" {
 		p.Label = p.Name
 	}
+	if err := seenName("property label", p.Label); err != nil {
+		return err
+	}
 	switch p.Type {
 	case String, Number, Date, DateTime, Bool:
 		if len(p.Options) > 0 {
@@ -195,6 +198,11 @@ func checkNewProperty(p *Property) error {
 	case Enumeration:
 		seen := make(map[string]bool, len(p.Options))
 		for _, o := range p.Options {
+			for _, text := range []string{o.Value, o.Label} {
+				if err := seenName("property "+p.Name+": option", text); err != nil {
+					return err
+				}
+			}
 			if o.Value == "" || seen[o.Value] {
 				return fmt.Errorf("property %s: option %q is empty or given twice", p.Name, o.Value)
 			}
@@ -270,6 +278,9 @@ func renamed(old *Schema, name, newName, newLabel string) ([]Property, error) {
 		p.Name = newName
 	}
 	if newLabel = strings.TrimSpace(newLabel); newLabel != "" {
+		if err := seenName("property label", newLabel); err != nil {
+			return nil, err
+		}
 		p.Label = newLabel
 	}
 	return properties, nil

@@ -9,6 +9,7 @@ import (
 	"github.com/expr-lang/expr/ast"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/unseen"
 	"github.com/crm-workflow/crm-workflow/workflow/diag"
 )
 
@@ -20,7 +21,8 @@ type checker struct {
 	lists    *listCompiler
 	spans    *spans
 	findings diag.List
-	done     map[ast.Node]*node // expr shares the middle of 1 < x < 5 between two comparisons
+	notIn    map[*ast.BinaryNode]bool // `x not in [...]`
+	done     map[ast.Node]*node       // expr shares the middle of 1 < x < 5 between two comparisons
 }
 
 func (c *checker) check(n ast.Node) *node {
@@ -141,6 +143,8 @@ func (c *checker) identifier(n *ast.IdentifierNode) *node {
 	switch n.Value {
 	case "now", "today":
 		return c.call(n, n.Value, nil)
+	case "null", "NULL", "Null", "Nil", "NIL", "undefined":
+		return &node{op: opConst, kind: kindNil, name: n.Value}
 	case c.object():
 		return c.find(diag.ExprUnknownName, n, fmt.Sprintf("%s is the whole record", n.Value),
 			fmt.Sprintf("name a property, as in %s.%s", n.Value, firstName(c.v)))
@@ -214,13 +218,23 @@ func (c *checker) unknownProperty(n ast.Node, name string) *node {
 		}
 	}
 	help := fmt.Sprintf("`workflow properties list --object %s` shows them all", c.object())
-	if near := diag.Nearest(name, candidates); near != "" {
-		help = fmt.Sprintf("did you mean %s.%s?", c.object(), near)
+	if _, _, r, mixed := unseen.Mixed(name); mixed {
+		return c.find(diag.ExprUnknownProperty, n, fmt.Sprintf("%s has no property %q: its %q is %U, not the letter that it looks like", c.object(), name, r, r), nearHelp(c.object(), name, candidates, help))
 	}
-	return c.find(diag.ExprUnknownProperty, n, fmt.Sprintf("%s has no property %q", c.object(), name), help)
+	return c.find(diag.ExprUnknownProperty, n, fmt.Sprintf("%s has no property %q", c.object(), name), nearHelp(c.object(), name, candidates, help))
+}
+
+func nearHelp(object, name string, candidates []string, otherwise string) string {
+	if near := diag.Nearest(name, candidates); near != "" {
+		return fmt.Sprintf("did you mean %s.%s?", object, near)
+	}
+	return otherwise
 }
 
 func (c *checker) unary(n *ast.UnaryNode) *node {
+	if in, ok := n.Node.(*ast.BinaryNode); ok && in.Operator == "in" && !c.prefix(n) {
+		c.notIn[in] = true
+	}
 	x := c.check(n.Node)
 	switch {
 	case x.kind == kindBad:
@@ -297,7 +311,7 @@ func (c *checker) conditional(n *ast.ConditionalNode) *node {
 	return &node{op: opChoose, kind: a.kind, args: []*node{cond, a, b}}
 }
 
-// nilFinding is about nil; operator and other are what it is compared by and with, if it is.
+// nilFinding is about nil, null and the like; operator and other are what it is compared by and with, if it is.
 func (c *checker) nilFinding(n ast.Node, operator, other string) *node {
 	help := "ask known(...) or unknown(...), or give a stand-in with ??"
 	switch operator {
@@ -306,5 +320,15 @@ func (c *checker) nilFinding(n ast.Node, operator, other string) *node {
 	case "!=":
 		help = fmt.Sprintf("write known(%s)", other)
 	}
-	return c.find(diag.ExprNil, n, "nil is no value here", help)
+	return c.find(diag.ExprNil, n, c.nilWord(n)+" is no value here", help)
+}
+
+// nilWord is how a missing value is written at n or right below it.
+func (c *checker) nilWord(n ast.Node) string {
+	for _, x := range append([]ast.Node{n}, children(n)...) {
+		if checked := c.done[x]; checked != nil && checked.kind == kindNil {
+			return checked.name
+		}
+	}
+	return "nil"
 }

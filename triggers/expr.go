@@ -27,13 +27,20 @@ func Compile(text diag.Text, v Vocabulary) (*Expr, diag.List) {
 }
 
 func compile(text diag.Text, v Vocabulary, lists *listCompiler) (*Expr, diag.List) {
+	if findings := unreadable(text); findings != nil && !text.IsGenerated() {
+		return nil, findings
+	}
 	tree, finding := parse(text)
 	if finding != nil {
 		return nil, diag.List{*finding}
 	}
-	c := checker{text: text, v: v, lists: lists, spans: newSpans(text.Value), done: map[ast.Node]*node{}}
+	c := checker{text: text, v: v, lists: lists, spans: newSpans(text.Value), notIn: map[*ast.BinaryNode]bool{}, done: map[ast.Node]*node{}}
+	if c.brackets(tree, map[ast.Node]bool{}); len(c.findings) > 0 {
+		return nil, c.sorted()
+	}
+	c.tokens()
 	root := c.check(tree)
-	if len(c.findings) == 0 {
+	if !c.findings.HasErrors() {
 		switch {
 		case root.kind == kindNil:
 			c.nilFinding(tree, "", "")
@@ -43,17 +50,22 @@ func compile(text diag.Text, v Vocabulary, lists *listCompiler) (*Expr, diag.Lis
 			c.find(diag.ExprNoProperty, tree, fmt.Sprintf("nothing is asked about the %s", c.object()), "name a property, or write true if every record is meant")
 		}
 	}
-	if len(c.findings) > 0 {
-		slices.SortStableFunc(c.findings, func(a, b diag.Finding) int {
-			return cmp.Or(cmp.Compare(a.Pos.Line, b.Pos.Line), cmp.Compare(a.Pos.Col, b.Pos.Col))
-		})
-		return nil, c.findings
+	if c.findings.HasErrors() {
+		return nil, c.sorted()
 	}
 	normal, made, err := normalize(root)
 	if err != nil {
 		return nil, diag.List{text.Finding(diag.ExprTooLarge, 0, len(text.Value), err.Error(), "join conditions with && and || instead of nesting ? and :")}
 	}
-	return &Expr{source: text.Value, root: root, normal: normal, text: printer{c.object()}.logic(normal), made: made, test: truth(root)}, nil
+	return &Expr{source: text.Value, root: root, normal: normal, text: printer{c.object()}.logic(normal), made: made, test: truth(root)}, c.sorted()
+}
+
+// sorted is the findings in the order of the text.
+func (c *checker) sorted() diag.List {
+	slices.SortStableFunc(c.findings, func(a, b diag.Finding) int {
+		return cmp.Or(cmp.Compare(a.Pos.Line, b.Pos.Line), cmp.Compare(a.Pos.Col, b.Pos.Col))
+	})
+	return c.findings
 }
 
 // Source is the expression as it was written.

@@ -1,6 +1,7 @@
 package triggers
 
 import (
+	"regexp"
 	"strings"
 	"testing"
 
@@ -9,14 +10,14 @@ import (
 	"github.com/crm-workflow/crm-workflow/workflow/diag"
 )
 
-// TestFindings holds, for each kind of finding, its place (the text it points at), message and help.
-func TestFindings(t *testing.T) {
-	t.Parallel()
-	covered := map[string]bool{}
-	for _, test := range []struct {
-		source string
-		want   []string // "CODE marked text | message | help"
-	}{
+// findingCase is an expression and what is found in it: "CODE marked text | message | help".
+type findingCase struct {
+	source string
+	want   []string
+}
+
+func findingCases() []findingCase {
+	return []findingCase{
 		{`contact.email ==`, []string{`WF201  | the expression breaks off here | something is missing: a value, or a closing bracket`}},
 		{`(contact.bounced`, []string{`WF201  | the expression breaks off here | something is missing: a value, or a closing bracket`}},
 		{`   `, []string{`WF201     | the expression is empty | write true if every record is meant`}},
@@ -111,6 +112,52 @@ func TestFindings(t *testing.T) {
 		{`nil != contact.email`, []string{`WF215 nil != contact.email | nil is no value here | write known(contact.email)`}},
 		{`(contact.city ?? nil) == "x"`, []string{`WF215 nil | nil is no value here | ask known(...) or unknown(...), or give a stand-in with ??`}},
 		{`now > date("2026-01-01")`, []string{`WF216 now > date("2026-01-01") | nothing is asked about the contact | name a property, or write true if every record is meant`}},
+		{`contact.city == null`, []string{`WF215 contact.city == null | null is no value here | write unknown(contact.city)`}},
+		{`NULL != contact.city`, []string{`WF215 NULL != contact.city | NULL is no value here | write known(contact.city)`}},
+		{`undefined == contact.city`, []string{`WF215 undefined == contact.city | undefined is no value here | write unknown(contact.city)`}},
+		{`contact.city in [null]`, []string{`WF215 contact.city in [null] | null is no value here | write unknown(contact.city)`}},
+		{`contact.city not in [nil]`, []string{`WF215 contact.city not in [nil] | nil is no value here | write known(contact.city)`}},
+		{`contact.city in ["a", null, "b"]`, []string{`WF215 contact.city in ["a", null, "b"] | null is no value here | write (unknown(contact.city) || contact.city in ["a", "b"])`}},
+		{`contact.city not in ["a", null]`, []string{`WF215 contact.city not in ["a", null] | null is no value here | write (known(contact.city) && contact.city not in ["a"])`}},
+		{`contact.city == ""`, []string{`WF215 contact.city == "" | "" is no value here: a text that is empty is unknown | write unknown(contact.city)`}},
+		{`contact.city is null`, []string{`WF201 is | unexpected "is" | a missing value is asked with unknown(contact.city), one that is there with known(contact.city)`}},
+
+		{`!contact.bounced ?? false`, []string{`WF201 !contact.bounced ?? false | "!" beside ?? can be read in two ways | write !(contact.bounced ?? false), or (!contact.bounced) ?? false`}},
+		{`not contact.bounced ?? false`, []string{`WF201 not contact.bounced ?? false | "not" beside ?? can be read in two ways | write not (contact.bounced ?? false), or (not contact.bounced) ?? false`}},
+		{`-contact.total_revenue ?? 0 < 3`, []string{`WF201 -contact.total_revenue ?? 0 | "-" beside ?? can be read in two ways | write -(contact.total_revenue ?? 0), or ((-contact.total_revenue) ?? 0)`}},
+		{`contact.total_revenue ?? 0 < 3`, []string{`WF201 < | "<" beside ?? can be read in two ways | put brackets around the part with ??, as in (contact.city ?? "none") == "none"`}},
+		{`3 > -contact.total_revenue ?? 0`, []string{`WF201 -contact.total_revenue ?? 0 | "-" beside ?? can be read in two ways | write -(contact.total_revenue ?? 0), or ((-contact.total_revenue) ?? 0)`}},
+		{`(2 * contact.total_revenue ?? 0) > 3`, []string{`WF201 2 * contact.total_revenue ?? 0 | "*" beside ?? can be read in two ways | write 2 * (contact.total_revenue ?? 0), or ((2 * contact.total_revenue) ?? 0)`}},
+		{`3 < 2 + contact.total_revenue ?? 0`, []string{`WF201 2 + contact.total_revenue ?? 0 | "+" beside ?? can be read in two ways | write 2 + (contact.total_revenue ?? 0), or ((2 + contact.total_revenue) ?? 0)`}},
+		{`"a" == contact.city ?? "b"`, []string{`WF201 "a" == contact.city ?? "b" | "==" beside ?? can be read in two ways | write "a" == (contact.city ?? "b"), or ("a" == contact.city) ?? "b"`}},
+		{`contact.bounced && contact.hs_email_optout ?? true`, []string{`WF201 contact.bounced && contact.hs_email_optout ?? true | "&&" beside ?? can be read in two ways | write contact.bounced && (contact.hs_email_optout ?? true), or (contact.bounced && contact.hs_email_optout) ?? true`}},
+		{`contact.bounced or contact.hs_email_optout ?? true`, []string{`WF201 contact.bounced or contact.hs_email_optout ?? true | "or" beside ?? can be read in two ways | write contact.bounced or (contact.hs_email_optout ?? true), or (contact.bounced or contact.hs_email_optout) ?? true`}},
+		{`contact.hs_email_optout ?? true && contact.bounced`, []string{`WF201 && | "&&" beside ?? can be read in two ways | put brackets around the part with ??, as in (contact.city ?? "none") == "none"`}},
+		{`contact.bounced ?? true ? contact.bounced : contact.hs_email_optout`, []string{`WF201 contact.bounced ?? true ? contact.bounced : contact.hs_email_optout | "?" beside ?? can be read in two ways | write (contact.bounced ?? true) ? contact.bounced : contact.hs_email_optout`}},
+		{`contact.bounced ? contact.bounced : contact.hs_email_optout ?? true`, []string{`WF201 contact.bounced ? contact.bounced : contact.hs_email_optout ?? true | ":" beside ?? can be read in two ways | write contact.bounced ? contact.bounced : (contact.hs_email_optout ?? true)`}},
+		{`contact.city ?? "x" in ["x"]`, []string{`WF201 in | "in" beside ?? can be read in two ways | put brackets around the part with ??, as in (contact.city ?? "none") == "none"`}},
+		{`contact.city ?? "x" contains "y"`, []string{`WF201 contains | "contains" beside ?? can be read in two ways | put brackets around the part with ??, as in (contact.city ?? "none") == "none"`}},
+		{`contact.city contains contact.company ?? "y"`, []string{`WF201 contact.city contains contact.company ?? "y" | "contains" beside ?? can be read in two ways | write contact.city contains (contact.company ?? "y"), or (contact.city contains contact.company) ?? "y"`}},
+		{`!contact.city == "x"`, []string{`WF201 !contact.city == "x" | "!" before == can be read in two ways | write !(contact.city == "x")`}},
+		{`not contact.city in ["x"]`, []string{`WF201 not contact.city in ["x"] | "not" before in can be read in two ways | write not (contact.city in ["x"])`}},
+		{`!contact.bounced == true`, []string{`WF201 !contact.bounced == true | "!" before == can be read in two ways | write !(contact.bounced == true)`}},
+
+		{"contact.city not matches \"\\bBerlin\\b\"", []string{`WF222 "\bBerlin\b" | "\b" is a backspace here | write "\\bBerlin\\b"`}},
+		{`contact.city == "\x41\u00e9\U0001F600\101\u{e9}"`, []string{`WF222 "\x41\u00e9\U0001F600\101\u{e9}" | "\x41" is "A" here | write "Aé😀Aé"`}},
+		{`contact.city == "\x22\x5c"`, []string{`WF222 "\x22\x5c" | "\x22" is "\"" here | write "\"\\"`}},
+		{`contact.city contains "\u200b"`, []string{`WF222 "\u200b" | "\u200b" is the character U+200B here, which nobody sees | to find it, write matches "\\x{200B}"`}},
+		{`contact.city matches "\d+"`, []string{`WF222 "\d+" | "\d" means nothing here | write "\\d+"`}},
+		{"contact.city == \"Zu\u0308rich\"", []string{"WF222 \"Zu\u0308rich\" | the accents of this text are characters of their own, and the text is another one than that with accented letters | write \"Zürich\""}},
+		{`contact.total_revenue == 010`, []string{`WF223 010 | 010 is not a number in plain decimal | write 10`}},
+		{`contact.total_revenue == 0x10`, []string{`WF223 0x10 | 0x10 is not a number in plain decimal | write 16`}},
+		{`contact.total_revenue == 1_00`, []string{`WF223 1_00 | 1_00 is not a number in plain decimal | write 100`}},
+		{`contact.total_revenue == 9007199254740993`, []string{`WF223 9007199254740993 | 9007199254740993 is too large to be kept exactly | `}},
+		{"contact.city == \"B\u0435rlin\"", []string{"WF224 \"B\u0435rlin\" | \"B\u0435rlin\" mixes scripts: its 'е' is U+0435, not the letter that it looks like | "}},
+		{"contact.em\u0430il == \"x\"", []string{"WF202 contact.em\u0430il | contact has no property \"em\u0430il\": its 'а' is U+0430, not the letter that it looks like | did you mean contact.email?"}},
+		{"contact.city == \"Ber\u200blin\"", []string{"WF102 \u200b | character U+200B cannot be seen | take it out"}},
+		{"contact.city\u00a0== \"x\u3000\"", []string{"WF102 \u00a0 | character U+00A0 looks like a blank and is none | write a blank", "WF102 \u3000 | character U+3000 looks like a blank and is none | write a blank"}},
+		{`known(contact.city) # note`, []string{`WF201 # | unexpected "#" | a comment stands above the expression, on a line of its own; inside it is // in a text below a |`}},
+
 		{`contact.bounced || true`, []string{`WF217 true | true beside || decides for every record | take it out`}},
 		{`!false`, []string{`WF217 false | false beside ! decides for every record | take it out`}},
 
@@ -121,7 +168,14 @@ func TestFindings(t *testing.T) {
 			`WF214 inList("nope") | there is no list "nope" | the lists are keep, vip`,
 		}},
 		{"contact.city == \"ü\" && contact.statu == 1", []string{"WF202 contact.statu | contact has no property \"statu\" | did you mean contact.status?"}},
-	} {
+	}
+}
+
+// TestFindings holds, for each kind of finding, its place (the text it points at), message and help.
+func TestFindings(t *testing.T) {
+	t.Parallel()
+	covered := map[string]bool{}
+	for _, test := range findingCases() {
 		_, findings := Compile(diag.NewText("f.yaml", test.source, func(offset int) diag.Pos { return diag.Pos{Line: 1, Col: offset + 1} }), testVocabulary())
 		var got []string
 		for _, f := range findings {
@@ -132,12 +186,74 @@ func TestFindings(t *testing.T) {
 			t.Errorf("%s (-want +got):\n%s", test.source, diff)
 		}
 	}
-	for _, elsewhere := range []diag.Code{diag.ExprTooLarge, diag.ExprBrokenList, diag.ExprListCycle, diag.ExprNestedList} {
-		covered[elsewhere.ID] = true // TestTooLarge, TestActiveListFindings
+	for _, elsewhere := range []diag.Code{diag.ExprTooLarge, diag.ExprBrokenList, diag.ExprListCycle, diag.ExprNestedList, diag.ExprComment} {
+		covered[elsewhere.ID] = true // TestTooLarge, TestActiveListFindings, TestComments
 	}
 	for _, c := range diag.Codes() {
 		if strings.HasPrefix(c.ID, "WF2") && !covered[c.ID] {
 			t.Errorf("no test meets %s, %s", c.ID, c.Title)
+		}
+	}
+}
+
+var (
+	instead = regexp.MustCompile(`^(?:did you mean (.+)\?|write (.+ \?\? .+), or (\(.+)|write (.+), (?:in quotes|the internal value|on one line)|write (.+))$`)
+	// notInstead is help that gives an example, or says how to go about it.
+	notInstead = regexp.MustCompile(`^write (true if|== to|&&|a date|a length|a range|contact\.NAME|contact\.name|contact\.lifecyclestage in|condition|it |the (value|condition|number|function|expression)|their|its|date\(|duration\(|true or|in \[)|NAME|, for a text|for a text| or contact\.|\|\| \.\.\.|^did you mean [a-zA-Z]+\(date\)\?`)
+)
+
+// Whoever writes what a help text says gets rid of the finding, and the result can be read.
+func TestFindings_HelpTextsHelp(t *testing.T) {
+	t.Parallel()
+	applied := 0
+	for _, test := range findingCases() {
+		_, findings := Compile(diag.NewText("", test.source, nil), testVocabulary())
+		for _, f := range findings {
+			m := instead.FindStringSubmatch(f.Help)
+			if len(findings) != 1 || m == nil || notInstead.MatchString(f.Help) {
+				continue
+			}
+			at := byteOffsets(test.source)
+			for _, text := range m[1:] {
+				if text == "" {
+					continue
+				}
+				applied++
+				if text == "a blank" {
+					text = " "
+				}
+				changed := test.source[:at(f.Pos.Col-1)] + text + test.source[at(f.End.Col-1):]
+				for _, after := range compileFindings(changed) {
+					if after.Code.ID == f.Code.ID && after.Message == f.Message || after.Code.ID == diag.ExprSyntax.ID {
+						t.Errorf("%s: %q gives %s, which is not better: %s", test.source, f.Help, changed, after)
+					}
+				}
+			}
+		}
+	}
+	if applied < 40 {
+		t.Errorf("only %d help texts were applied", applied)
+	}
+}
+
+func compileFindings(source string) diag.List {
+	_, findings := Compile(diag.NewText("", source, nil), testVocabulary())
+	return findings
+}
+
+// What says which side binds first, and what is read in one way only, is let through.
+func TestBracketsThatNobodyNeeds(t *testing.T) {
+	t.Parallel()
+	for _, source := range []string{
+		`(contact.city ?? "x") == "x"`, `!(contact.bounced ?? false)`, `(!contact.bounced) ?? false`, `contact.bounced ?? contact.hs_email_optout ?? false`,
+		`contact.bounced ?? !contact.hs_email_optout`, `lower(contact.city ?? contact.company) == "x"`, `2 * ((contact.total_revenue ?? 0)) > 3`, `(contact.total_revenue ?? -1) < 0`,
+		`known(contact.email) && !known(contact.city) || contact.bounced`, `contact.city not in ["a"] && contact.city not contains "b"`, `!(contact.city == "x")`, `-contact.total_revenue < 3`,
+		`1 < contact.total_revenue < 5`, `contact.bounced ? contact.hs_email_optout ?? true : false`, `(contact.city ?? "") == ""`, `contact.city != ""`, `contact.total_revenue > 1_000 + .5 + 1e3`,
+		`contact.city matches "\\bBerlin\\b"`, "contact.city contains \"a\\n\\t\\\"\"", "contact.city == 'Zürich' || contact.city == \"москва\"", "contact.city == `a\\b`",
+		"known(contact.email) // note\n&& contact.bounced", "known(contact.email) /* note\n*/ && contact.bounced", `contact.city == "http://x" && contact.city == "/* x */"`,
+	} {
+		if e, findings := Compile(diag.NewText("", source, nil), testVocabulary()); e == nil || len(findings) > 0 {
+			t.Errorf("%s: %v", source, findings)
 		}
 	}
 }

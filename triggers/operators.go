@@ -52,6 +52,12 @@ func (c *checker) compare(n *ast.BinaryNode, a, b *node) *node {
 		return c.nilFinding(n, n.Operator, c.source(n.Right))
 	case b.kind == kindNil:
 		return c.nilFinding(n, n.Operator, c.source(n.Left))
+	case n.Operator == "==" && (neverText(a, b) || neverText(b, a)):
+		other := n.Left
+		if neverText(a, b) {
+			other = n.Right
+		}
+		return c.find(diag.ExprNil, n, `"" is no value here: a text that is empty is unknown`, fmt.Sprintf("write unknown(%s)", c.source(other)))
 	case a.kind != b.kind:
 		return c.find(diag.ExprTypes, n, fmt.Sprintf("%s is %s, and %s is %s", c.source(n.Left), a.kind.word(), c.source(n.Right), b.kind.word()),
 			c.mismatchHelp(n, a, b))
@@ -163,15 +169,18 @@ func (c *checker) in(n *ast.BinaryNode) *node {
 	}
 	good := x.kind != kindBad
 	args := []*node{x}
+	if c.missingIn(n, list, x) {
+		return &node{kind: kindBad}
+	}
 	for _, e := range list.Nodes {
 		item := c.check(e)
 		args = append(args, item)
 		switch {
 		case item.kind == kindBad, x.kind == kindBad:
 			good = false
-		case item.kind == kindNil || x.kind == kindNil:
+		case x.kind == kindNil:
 			good = false
-			c.nilFinding(e, "==", c.source(n.Left))
+			c.nilFinding(n, "", "")
 		case item.kind != x.kind:
 			good = false
 			c.find(diag.ExprTypes, e, fmt.Sprintf("%s is %s, and %s is %s", c.source(n.Left), x.kind.word(), c.source(e), item.kind.word()),
@@ -190,6 +199,40 @@ func (c *checker) in(n *ast.BinaryNode) *node {
 		return &node{kind: kindBad}
 	}
 	return &node{op: opIn, kind: kindBool, args: args}
+}
+
+// missingIn finds nil among the values that a list asks for, and says how to ask for the rest.
+func (c *checker) missingIn(n *ast.BinaryNode, list *ast.ArrayNode, x *node) bool {
+	var rest []string
+	word := ""
+	for _, e := range list.Nodes {
+		switch item := c.check(e); {
+		case item.kind == kindNil:
+			word = item.name
+		default:
+			rest = append(rest, c.source(e))
+		}
+	}
+	if word == "" || x.kind == kindNil {
+		return false
+	}
+	left := c.source(n.Left)
+	help := fmt.Sprintf("write unknown(%s)", left)
+	switch not := c.notIn[n]; {
+	case not && len(rest) > 0:
+		help = fmt.Sprintf("write (known(%s) && %s not in [%s])", left, left, strings.Join(rest, ", "))
+	case not:
+		help = fmt.Sprintf("write known(%s)", left)
+	case len(rest) > 0:
+		help = fmt.Sprintf("write (unknown(%s) || %s in [%s])", left, left, strings.Join(rest, ", "))
+	}
+	c.find(diag.ExprNil, n, word+" is no value here", help)
+	return true
+}
+
+// neverText reports whether constant is the empty text and other a property, whose texts are never empty: it is unknown instead.
+func neverText(constant, other *node) bool {
+	return constant.op == opConst && constant.kind == kindText && constant.text == "" && other.op == opProperty && other.kind == kindText
 }
 
 // maxPattern limits the size of a regular expression after its repetitions are written out.

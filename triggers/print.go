@@ -4,6 +4,8 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+
+	"github.com/crm-workflow/crm-workflow/crmstore/unseen"
 )
 
 // printer writes checked nodes back as source that compiles to the same.
@@ -75,7 +77,7 @@ func (p printer) node(n *node) string {
 		if plainName.MatchString(n.property.Name) {
 			return p.object + "." + n.property.Name
 		}
-		return p.object + "[" + strconv.Quote(n.property.Name) + "]"
+		return p.object + "[" + quotedSource(n.property.Name) + "]"
 	case opNot:
 		if in := n.args[0]; in.op == opIn {
 			return p.in(in, " not in ")
@@ -88,7 +90,7 @@ func (p printer) node(n *node) string {
 	case opChoose:
 		return p.part(n.args[0]) + " ? " + p.part(n.args[1]) + " : " + p.part(n.args[2])
 	case opInList, opActive:
-		return "inList(" + strconv.Quote(n.name) + ")"
+		return "inList(" + quotedSource(n.name) + ")"
 	case opNow:
 		return "now"
 	case opToday:
@@ -136,10 +138,30 @@ func (p printer) constant(n *node) string {
 		}
 		return strconv.FormatFloat(n.number, 'g', -1, 64)
 	case kindText:
-		return strconv.Quote(n.text)
+		return quotedSource(n.text)
 	case kindBool:
 		return strconv.FormatBool(n.truth)
 	default:
 		return n.name
 	}
+}
+
+// quotedSource is a text as an expression has it: characters as they are, and an escape sequence only for what nobody sees.
+func quotedSource(text string) string {
+	var b strings.Builder
+	b.WriteByte('"')
+	for _, r := range text {
+		switch {
+		case r == '"' || r == '\\':
+			b.WriteRune('\\')
+			b.WriteRune(r)
+		case r == '\n' || r == '\t' || unseen.Is(r):
+			quoted := strconv.QuoteRuneToASCII(r)
+			b.WriteString(quoted[1 : len(quoted)-1])
+		default:
+			b.WriteRune(r)
+		}
+	}
+	b.WriteByte('"')
+	return b.String()
 }

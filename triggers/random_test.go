@@ -138,7 +138,7 @@ func (w writer) text(depth int) string {
 	if depth > 0 && w.chance(30) {
 		return w.pick("lower("+w.text(depth-1)+")", "("+w.pick("contact.company", "contact.city")+" ?? "+w.text(depth-1)+")")
 	}
-	return w.pick("contact.email", "contact.company", "contact.company", "contact.city", "lower(contact.status)", `"Acme"`, `"x"`, `"a\"\u00e9\n"`)
+	return w.pick("contact.email", "contact.company", "contact.company", "contact.city", "lower(contact.status)", `"Acme"`, `"x"`, `"a\"é\n"`)
 }
 
 // values draws a value for the property; unknown for one record in four.

@@ -170,6 +170,7 @@ type field struct {
 	set  uint64 // bit per value; Sunday is bit 0
 	star bool   // *, ? or */1: not restricted
 	step int    // of a field that is nothing but */step; else 0
+	open int    // of a field that is nothing but a step up to the field's end, such as */2, 1-31/2 or 5/20; else 0
 }
 
 func (f *field) has(v int) bool { return f.set&(1<<v) != 0 }
@@ -208,7 +209,7 @@ func parseField(kind fieldKind, word diag.Text) (field, diag.List) {
 		at += len(item) + 1
 	}
 	if strings.Contains(word.Value, ",") {
-		f.step = 0
+		f.step, f.open = 0, 0
 	}
 	return f, findings
 }
@@ -262,6 +263,9 @@ func (f *field) add(item diag.Text) *diag.Finding {
 		f.set |= 1 << v
 	}
 	f.star = f.star || (whole && step == 1)
+	if step > 1 && (high == k.max || k.max == 7 && high == 6) {
+		f.open = step
+	}
 	if whole && step > 1 {
 		f.step = step
 	}
@@ -340,19 +344,70 @@ func surprises(words []diag.Text, fields []field) diag.List {
 			fmt.Sprintf("every minute of hour %s: 60 runs an hour", words[hour].Value),
 			fmt.Sprintf("once an hour is %q", "0 "+joined(words[hour:]))))
 	}
-	for _, i := range []int{minute, hour} {
-		f := fields[i]
-		if f.step == 0 || (f.kind.max+1)%f.step == 0 {
-			continue
-		}
-		last := f.values()[len(f.values())-1]
-		findings = append(findings, about(words[i], diag.UnevenStep,
-			fmt.Sprintf("%s %s is not every %d: after %d comes 0, %d later", f.kind.name, words[i].Value, f.step, last, f.kind.max+1-last), ""))
+	for i, f := range fields {
+		findings = append(findings, uneven(words[i], &f)...)
 	}
+	findings = append(findings, missingDays(words, fields)...)
 	if !fields[monthDay].star && !fields[weekDay].star {
 		findings = append(findings, about(words[weekDay], diag.EitherDay,
 			fmt.Sprintf("runs when day of month is %s and also when day of week is %s, not only when both fit", words[monthDay].Value, words[weekDay].Value),
 			"give one of the two, and write * for the other"))
 	}
 	return findings
+}
+
+// uneven warns of a step that seems to go on for ever, and begins anew with each hour, day, week, month or year.
+func uneven(word diag.Text, f *field) diag.List {
+	if f.open == 0 {
+		return nil
+	}
+	values, k := f.values(), f.kind
+	if k.max == 31 {
+		return diag.List{about(word, diag.UnevenStep,
+			fmt.Sprintf("%s %s is not every %d: after the month's last day comes %d, whatever its length", k.name, word.Value, f.open, values[0]), "")}
+	}
+	for i, v := range values {
+		next := values[(i+1)%len(values)]
+		if gap := (next - v + f.period()) % f.period(); gap != f.open && len(values) > 1 {
+			return diag.List{about(word, diag.UnevenStep,
+				fmt.Sprintf("%s %s is not every %d: after %d comes %d, %d later", k.name, word.Value, f.open, v, next, gap), "")}
+		}
+	}
+	return nil
+}
+
+// period is how many values a field has.
+func (f *field) period() int {
+	if f.kind.max == 7 {
+		return 7
+	}
+	return f.kind.max - f.kind.min + 1
+}
+
+// missingDays warns of months that have none of the days that are asked for.
+func missingDays(words []diag.Text, fields []field) diag.List {
+	f := fields[monthDay]
+	if f.star {
+		return nil
+	}
+	first := f.values()[0]
+	lengths := []int{31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31}
+	var without []string
+	for _, m := range fields[month].values() {
+		if lengths[m-1] < first {
+			without = append(without, time.Month(m).String())
+		}
+	}
+	var message string
+	switch {
+	case len(without) == 0:
+		return nil
+	case len(without) == 1 && without[0] == "February" && first == 29:
+		message = "February has a day 29 in leap years only: it does not run in the others"
+	case len(without) == 1:
+		message = fmt.Sprintf("%s has no day %s: it does not run then", without[0], words[monthDay].Value)
+	default:
+		message = fmt.Sprintf("%d months a year (%s) have no day %s: it does not run then", len(without), enumerated(without), words[monthDay].Value)
+	}
+	return diag.List{about(words[monthDay], diag.MissingDay, message, "for the end of each month, write the first day of the next one: `0 0 1 * *`")}
 }

@@ -4,6 +4,7 @@ import (
 	"archive/zip"
 	"math/bits"
 	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -67,6 +68,25 @@ func TestParseSchedule_Findings(t *testing.T) {
 		{"* 3 * * *", "WF310 1-2 every minute of hour 3: 60 runs an hour", `once an hour is "0 3 * * *"`},
 		{"*/45 * * * *", "WF311 1-5 minute */45 is not every 45: after 45 comes 0, 15 later", ""},
 		{"0 */5 * * *", "WF311 3-6 hour */5 is not every 5: after 20 comes 0, 4 later", ""},
+		{"0 0-23/5 * * *", "WF311 3-9 hour 0-23/5 is not every 5: after 20 comes 0, 4 later", ""},
+		{"5/25 * * * *", "WF311 1-5 minute 5/25 is not every 25: after 55 comes 5, 10 later", ""},
+		{"5/20 * * * *", "", ""},
+		{"10-40/7 * * * *", "", ""},
+		{"0 3 */2 * *", "WF311 5-8 day of month */2 is not every 2: after the month's last day comes 1, whatever its length", ""},
+		{"0 3 2-31/3 * *", "WF311 5-11 day of month 2-31/3 is not every 3: after the month's last day comes 2, whatever its length", ""},
+		{"0 3 1-15/2 * *", "", ""},
+		{"0 3 1 */5 *", "WF311 7-10 month */5 is not every 5: after 11 comes 1, 2 later", ""},
+		{"0 3 1 */3 *", "", ""},
+		{"0 3 * * */2", "WF311 9-12 day of week */2 is not every 2: after 6 comes 0, 1 later", ""},
+		{"0 3 * * 1-7/2", "WF311 9-14 day of week 1-7/2 is not every 2: after 0 comes 1, 1 later", ""},
+		{"0 3 31 * *", "WF313 5-7 5 months a year (February, April, June, September and November) have no day 31: it does not run then", endOfMonth},
+		{"0 3 30 * *", "WF313 5-7 February has no day 30: it does not run then", endOfMonth},
+		{"0 3 30,31 feb-mar *", "WF313 5-10 February has no day 30,31: it does not run then", endOfMonth},
+		{"0 3 29 * *", "WF313 5-7 February has a day 29 in leap years only: it does not run in the others", endOfMonth},
+		{"0 3 29 2 *", "WF313 5-7 February has a day 29 in leap years only: it does not run in the others", endOfMonth},
+		{"0 3 31 1,3,12 *", "", ""},
+		{"0 3 28-31 * *", "", ""},
+		{"0 3 28 * *", "", ""},
 		{"*/15 */6 * * 1-5", "", ""},
 		{"59/1 3 * * *", "", ""},
 		{"0 3 * * 7", "", ""},
@@ -85,6 +105,45 @@ func TestParseSchedule_Findings(t *testing.T) {
 		}
 		if diff := cmp.Diff(c.help, strings.Join(help, "; ")); diff != "" {
 			t.Errorf("%q, help:\n%s", c.spec, diff)
+		}
+	}
+}
+
+const endOfMonth = "for the end of each month, write the first day of the next one: `0 0 1 * *`"
+
+func TestParseSchedule_FixedOffsets(t *testing.T) {
+	t.Parallel()
+	for zone, want := range map[string]string{
+		"EST":             "EST has no summer time: New York is an hour ahead of it in summer | write America/New_York, or UTC if no place is meant",
+		"GMT":             "GMT has no summer time: London is an hour ahead of it in summer | write Europe/London, or UTC if no place is meant",
+		"Etc/GMT+5":       "Etc/GMT+5 is 5 hours behind UTC, and has no summer time | write a city's zone, such as Europe/Amsterdam; the other side of UTC is Etc/GMT-5",
+		"Etc/GMT-1":       "Etc/GMT-1 is 1 hour ahead of UTC, and has no summer time | write a city's zone, such as Europe/Amsterdam; the other side of UTC is Etc/GMT+1",
+		"America/Phoenix": "", "UTC": "", "Etc/UTC": "", "Zulu": "", "CET": "", "EST5EDT": "", "Singapore": "",
+	} {
+		s, findings := parseSchedule("0 3 * * *", zone)
+		got := ""
+		for _, f := range findings {
+			got += f.Message + " | " + f.Help
+		}
+		if s == nil || got != want || want != "" && findings[0].Code.ID != "WF312" {
+			t.Errorf("%s: schedule %v, got %q, want %q", zone, s, got, want)
+		}
+	}
+}
+
+// Each zone that is no place and has no summer time is warned of, or says outright that it is UTC.
+func TestParseSchedule_EveryZoneWithoutAPlaceIsKnown(t *testing.T) {
+	t.Parallel()
+	places := strings.Fields("Hongkong Iceland Israel Jamaica Japan Kwajalein Libya Navajo PRC ROC ROK Singapore Turkey W-SU Iran UCT UTC Universal Zulu Etc/UCT Etc/UTC Etc/Universal Etc/Zulu")
+	for _, zone := range strings.Fields(zoneList) {
+		if strings.Contains(zone, "/") && !strings.HasPrefix(zone, "Etc/") || slices.Contains(places, zone) {
+			continue
+		}
+		location, findings := parseZone(diag.NewText("", zone, nil))
+		_, winter := time.Date(2035, 1, 1, 0, 0, 0, 0, location).Zone()
+		_, summer := time.Date(2035, 7, 1, 0, 0, 0, 0, location).Zone()
+		if winter == summer && len(findings) == 0 {
+			t.Errorf("%s has no summer time and is no place, and nobody says so", zone)
 		}
 	}
 }

@@ -37,7 +37,7 @@ func parseZone(text diag.Text) (*time.Location, diag.List) {
 			return nil, diag.List{about(text, diag.UnknownZone, fmt.Sprintf("time zone %q cannot be read on this machine", name),
 				"repair the system's time zone data (tzdata)")}
 		}
-		return location, nil
+		return location, fixedOffset(text, name)
 	}
 	return nil, diag.List{about(text, diag.UnknownZone, fmt.Sprintf("unknown time zone %q", name), zoneHelp(name, zones))}
 }
@@ -79,4 +79,35 @@ func nearestZone(name string, zones []string) string {
 		}
 	}
 	return cities[diag.Nearest(spelled, names)]
+}
+
+// abbreviations are the zones of the IANA list that are named after nothing but an offset, each with the place whose
+// clock is usually meant. UTC under its many names says outright that no place is.
+func abbreviations() map[string]struct{ city, place string } {
+	gmt := struct{ city, place string }{"Europe/London", "London is an hour ahead of it in summer"}
+	return map[string]struct{ city, place string }{
+		"EST": {"America/New_York", "New York is an hour ahead of it in summer"},
+		"MST": {"America/Denver", "Denver is an hour ahead of it in summer"},
+		"HST": {"Pacific/Honolulu", "the clock in Honolulu, which has none either, is the same"},
+		"GMT": gmt, "GMT0": gmt, "GMT+0": gmt, "GMT-0": gmt, "Greenwich": gmt, "Etc/GMT": gmt, "Etc/GMT0": gmt, "Etc/GMT+0": gmt, "Etc/GMT-0": gmt, "Etc/Greenwich": gmt,
+	}
+}
+
+// fixedOffset warns of a zone that is no place: it has no summer time, and those of Etc have their sign the other way round.
+func fixedOffset(text diag.Text, name string) diag.List {
+	if zone, ok := abbreviations()[name]; ok {
+		return diag.List{about(text, diag.FixedOffset, fmt.Sprintf("%s has no summer time: %s", name, zone.place),
+			fmt.Sprintf("write %s, or UTC if no place is meant", zone.city))}
+	}
+	offset, etc := strings.CutPrefix(name, "Etc/GMT")
+	if !etc {
+		return nil
+	}
+	hours := counted(digits(offset[1:]), "hour")
+	side, turned := "behind", "-"
+	if offset[0] == '-' {
+		side, turned = "ahead of", "+"
+	}
+	return diag.List{about(text, diag.FixedOffset, fmt.Sprintf("%s is %s %s UTC, and has no summer time", name, hours, side),
+		fmt.Sprintf("write a city's zone, such as Europe/Amsterdam; the other side of UTC is Etc/GMT%s%s", turned, offset[1:]))}
 }

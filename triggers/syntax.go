@@ -153,7 +153,11 @@ func syntaxHelp(token string) string {
 		return "write == to compare"
 	case "and", "or", "not", "&", "|":
 		return "write &&, || and !, or and, or and not in lower case"
-	case "is", "like", "between", "<>":
+	case "#":
+		return "a comment stands above the expression, on a line of its own; inside it is // in a text below a |"
+	case "is":
+		return "a missing value is asked with unknown(contact.city), one that is there with known(contact.city)"
+	case "like", "between", "<>":
 		return "write ==, !=, <, <=, >, >=, in, contains, startsWith, endsWith or matches"
 	default:
 		return "something is missing before it, such as && or ||"

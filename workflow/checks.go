@@ -4,11 +4,11 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"unicode"
 	"unicode/utf8"
 
 	"github.com/crm-workflow/crm-workflow/actions"
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/unseen"
 	"github.com/crm-workflow/crm-workflow/triggers"
 	"github.com/crm-workflow/crm-workflow/workflow/diag"
 )
@@ -47,16 +47,16 @@ func (l *loader) checkText(t diag.Text, name string, longest int, lines bool) {
 		l.add(about(t, diag.BadText, fmt.Sprintf("%q has %d characters, more than %d", name, n, longest), ""))
 		return
 	}
-	for i, r := range strings.TrimRight(t.Value, "\n") {
-		switch {
-		case lines && (r == '\n' || r == '\t'):
-		case r == '\n':
-			l.add(t.Finding(diag.BadText, i, i+1, fmt.Sprintf("%q has more than one line", name), "put the rest into description"))
-			return
-		case unicode.IsControl(r) || unseen(r):
-			l.add(t.Finding(diag.BadText, i, i+utf8.RuneLen(r), fmt.Sprintf("%q holds the control character %U", name, r), "take it out"))
-			return
-		}
+	text := strings.TrimRight(t.Value, "\n")
+	at, r, hidden := unseen.InProse(text)
+	if i := strings.IndexAny(text, "\n\t"); !lines && i >= 0 && (!hidden || i < at) {
+		at, r, hidden = i, rune(text[i]), true
+	}
+	switch {
+	case hidden && r == '\n':
+		l.add(t.Finding(diag.BadText, at, at+1, fmt.Sprintf("%q has more than one line", name), "put the rest into description"))
+	case hidden:
+		l.add(t.Finding(diag.BadText, at, at+utf8.RuneLen(r), fmt.Sprintf("%q holds the control character %U", name, r), "take it out"))
 	}
 }
 

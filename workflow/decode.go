@@ -6,9 +6,11 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"gopkg.in/yaml.v3"
 
+	"github.com/crm-workflow/crm-workflow/crmstore/unseen"
 	"github.com/crm-workflow/crm-workflow/workflow/diag"
 )
 
@@ -39,18 +41,31 @@ func about(t diag.Text, code diag.Code, message, help string) diag.Finding {
 }
 
 func (d *decoder) text(n *yaml.Node) diag.Text {
-	style := diag.Plain
+	return d.source.Scalar(diag.Pos{Line: n.Line, Col: n.Column}, styleOf(n), n.Value)
+}
+
+func styleOf(n *yaml.Node) diag.ScalarStyle {
 	switch {
 	case n.Style&yaml.SingleQuotedStyle != 0:
-		style = diag.SingleQuoted
+		return diag.SingleQuoted
 	case n.Style&yaml.DoubleQuotedStyle != 0:
-		style = diag.DoubleQuoted
+		return diag.DoubleQuoted
 	case n.Style&yaml.LiteralStyle != 0:
-		style = diag.Literal
+		return diag.Literal
 	case n.Style&yaml.FoldedStyle != 0:
-		style = diag.Folded
+		return diag.Folded
 	}
-	return d.source.Scalar(diag.Pos{Line: n.Line, Col: n.Column}, style, n.Value)
+	return diag.Plain
+}
+
+// tagged reports whether a tag stands before a value, which was found before.
+func (d *decoder) tagged(n *yaml.Node) bool { return (&plainness{source: d.source}).tagged(n) }
+
+// decides refuses characters in a text that decides something, also those that may stand in titles.
+func (d *decoder) decides(t diag.Text) {
+	if at, r, found := unseen.In(t.Value); found {
+		d.add(t.Finding(diag.Invisible, at, at+utf8.RuneLen(r), fmt.Sprintf("character %U %s", r, unseen.Word(r)), unseen.Help(r)))
+	}
 }
 
 // mapping walks over the keys of one level. In is the text of the key above them.
@@ -142,7 +157,7 @@ func (d *decoder) read(n *yaml.Node, name diag.Text, path string, k key) {
 	v := value{key: name}
 	ok := false
 	switch {
-	case n.Kind == yaml.AliasNode || n.Style&yaml.TaggedStyle != 0: // found before
+	case n.Kind == yaml.AliasNode || d.tagged(n): // found before
 		return
 	case isNull(n):
 		d.empty(name, path, k)
@@ -158,6 +173,9 @@ func (d *decoder) read(n *yaml.Node, name diag.Text, path string, k key) {
 		d.add(about(name, diag.WrongType, fmt.Sprintf("%q wants %s, found %s", k.name, k.wants(), found(n)), ""))
 	default:
 		v.text = d.text(n)
+		if k.name != "title" && k.name != "description" {
+			d.decides(v.text)
+		}
 		ok = d.scalar(n, &v, k)
 	}
 	if ok {
@@ -183,7 +201,7 @@ func (d *decoder) items(n *yaml.Node, k key) []diag.Text {
 	items := make([]diag.Text, 0, len(n.Content))
 	for _, item := range n.Content[:min(len(n.Content), longestList)] {
 		switch {
-		case item.Kind == yaml.AliasNode || item.Style&yaml.TaggedStyle != 0:
+		case item.Kind == yaml.AliasNode || d.tagged(item):
 		case isNull(item) || (item.Kind == yaml.ScalarNode && strings.TrimSpace(item.Value) == ""):
 			d.add(about(d.start(item), diag.NoValue, fmt.Sprintf("an entry of %q is empty", k.name), "take out the dash, or write something behind it"))
 		case item.Kind != yaml.ScalarNode && k.kind == namesKind:
@@ -192,7 +210,11 @@ func (d *decoder) items(n *yaml.Node, k key) []diag.Text {
 			d.add(about(d.start(item), diag.WrongType, fmt.Sprintf("an entry of %q is an expression, found %s", k.name, found(item)),
 				"an expression that holds a colon and a space, or begins with [ or {, needs quotes, or a | with the expression on the next line"))
 		default:
-			items = append(items, d.text(item))
+			text := d.text(item)
+			if k.kind == namesKind {
+				d.decides(text)
+			}
+			items = append(items, text)
 		}
 	}
 	return items

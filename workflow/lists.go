@@ -76,7 +76,7 @@ func countLists(ctx context.Context, store *crmstore.Store, v triggers.Vocabular
 
 // askList is the expression that is true for who is on a list.
 func askList(name string) diag.Text {
-	return diag.NewText("", "inList("+strconv.Quote(name)+")", nil)
+	return diag.Generated("inList(" + strconv.Quote(name) + ")")
 }
 
 // ListUses says who asks a list: deleting it would stop them.

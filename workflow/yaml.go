@@ -12,6 +12,7 @@ import (
 
 	"gopkg.in/yaml.v3"
 
+	"github.com/crm-workflow/crm-workflow/crmstore/unseen"
 	"github.com/crm-workflow/crm-workflow/workflow/diag"
 )
 
@@ -45,7 +46,7 @@ func parseYAML(source *diag.Source) (*yaml.Node, diag.List) {
 		return nil, append(findings, diag.Whole(diag.Empty, source.File, "the file holds no workflow", "begin with `workflow: its-name`; `workflow schema` lists the keys"))
 	}
 	plain := plainness{source: source}
-	plain.check(documents[0].Content[0], 1)
+	plain.check(documents[0].Content[0], 1, "")
 	return documents[0].Content[0], append(findings, plain.findings...)
 }
 
@@ -82,24 +83,29 @@ func checkCharacters(source *diag.Source) diag.List {
 		case r == utf8.RuneError && n == 1:
 			findings = append(findings, source.Range(diag.NotText, i, i, fmt.Sprintf("byte %#02x is not UTF-8", b[i]), "save the file as UTF-8"))
 			return findings
-		case unseen(r) && (r != '\r' || i+1 >= len(b) || b[i+1] != '\n'):
-			findings = append(findings, source.Range(diag.Invisible, i, i+n, fmt.Sprintf("character %U cannot be seen", r), "take it out"))
 		}
 		i += n
 	}
-	return findings
+	return append(findings, checkSeen(source)...)
 }
 
-// unseen reports whether a character is not for files that people review: control characters but tab
-// and line end, marks that turn the direction of writing, and line ends that editors do not show.
-func unseen(r rune) bool {
-	switch {
-	case r == '\t' || r == '\n':
-		return false
-	case r < ' ' || (r >= 0x7f && r < 0xa0):
-		return true
+// checkSeen refuses characters that nobody can see, line by line. What joins emoji, or the letters of Persian, may stand
+// in titles and comments; where it decides something, [decoder.decides] and the compiler of expressions refuse it.
+func checkSeen(source *diag.Source) diag.List {
+	var findings diag.List
+	for n := 1; n <= source.Lines() && len(findings) <= diag.MaxPerFile; n++ {
+		line, begin := string(source.Line(n)), source.Offset(diag.Pos{Line: n, Col: 1})
+		for from := 0; len(findings) <= diag.MaxPerFile; {
+			at, r, found := unseen.InProse(line[from:])
+			if !found {
+				break
+			}
+			at += from
+			from = at + utf8.RuneLen(r)
+			findings = append(findings, source.Range(diag.Invisible, begin+at, begin+from, fmt.Sprintf("character %U cannot be seen", r), "take it out"))
+		}
 	}
-	return r == 0x2028 || r == 0x2029 || r == 0xfeff || (r >= 0x202a && r <= 0x202e) || (r >= 0x2066 && r <= 0x2069) || r == 0x200e || r == 0x200f
+	return findings
 }
 
 // checkLines refuses lines that are too long, and lines that begin with %: those change what the rest
@@ -268,7 +274,8 @@ type plainness struct {
 // deepest is the deepest nesting of a file that is walked; a workflow needs four levels.
 const deepest = 8
 
-func (p *plainness) check(n *yaml.Node, depth int) {
+// check goes through the nodes below n; under is the key that n stands under.
+func (p *plainness) check(n *yaml.Node, depth int, under string) {
 	if len(p.findings) > diag.MaxPerFile {
 		return
 	}
@@ -282,15 +289,104 @@ func (p *plainness) check(n *yaml.Node, depth int) {
 		return
 	case n.Anchor != "":
 		p.add(diag.NotPlain, n, 1+len([]rune(n.Anchor)), fmt.Sprintf("anchor &%s", shown(n.Anchor)), "take it out, and write values where they are used")
-	case n.Style&yaml.TaggedStyle != 0:
-		p.add(diag.NotPlain, n, len([]rune(n.Tag)), fmt.Sprintf("tag %s", shown(n.Tag)),
-			"an expression that begins with ! needs quotes around all of it; other tags are not used")
+	case p.tagged(n):
+		p.tag(n, under)
 	case n.Tag == "!!merge":
 		p.add(diag.NotPlain, n, 2, "merge key <<", "write the keys where they are used")
+	case n.Kind == yaml.ScalarNode && (n.Value != "" || n.Style != 0):
+		p.differences(n, under == "description") // in which line breaks and tabs may be escape sequences
 	}
-	for _, c := range n.Content {
-		p.check(c, depth+1)
+	for i, c := range n.Content {
+		switch {
+		case n.Kind == yaml.SequenceNode:
+			p.check(c, depth+1, under)
+		case i%2 == 1:
+			p.check(c, depth+1, n.Content[i-1].Value)
+		default:
+			p.check(c, depth+1, "")
+		}
 	}
+}
+
+// tagged reports whether a tag stands before the value. The reader says nothing of a ! that stands alone, so the file is asked.
+func (p *plainness) tagged(n *yaml.Node) bool {
+	at := p.source.Offset(diag.Pos{Line: n.Line, Col: n.Column})
+	return n.Style&yaml.TaggedStyle != 0 || bytes.HasPrefix(p.source.Text()[at:], []byte("!"))
+}
+
+// tag notes a tag. Most authors who write one meant an expression that begins with !.
+func (p *plainness) tag(n *yaml.Node, under string) {
+	line := p.source.Line(n.Line)
+	from := p.source.Offset(diag.Pos{Line: n.Line, Col: n.Column}) - p.source.Offset(diag.Pos{Line: n.Line, Col: 1})
+	text := bytes.TrimRight(line[min(from, len(line)):], " \t")
+	if comment := bytes.Index(text, []byte(" #")); comment > 0 {
+		text = bytes.TrimRight(text[:comment], " \t")
+	}
+	tag, rest, _ := strings.Cut(string(text), " ")
+	rest = strings.TrimSpace(rest)
+	message := fmt.Sprintf("YAML takes %s for a tag, and drops it", shown(tag))
+	negates := !strings.HasPrefix(tag, "!!") && !strings.HasPrefix(tag, "!<")
+	switch {
+	case !negates:
+		p.add(diag.NotPlain, n, len([]rune(tag)), message, "take it out; quotes make a text of a value, and nothing else is converted")
+	case under != "triggers" && under != "suppress":
+		p.add(diag.NotPlain, n, len([]rune(tag)), message, "take it out")
+	case n.Kind != yaml.ScalarNode || rest != "" && strings.ContainsAny(rest[:1], "\"'|>[{") || strings.ContainsAny(string(text), ",]}"):
+		p.add(diag.NotPlain, n, len([]rune(tag)), message, "if the ! means not, it stands inside the quotes: - '! known(contact.email)'")
+	default:
+		p.add(diag.NotPlain, n, len([]rune(string(text))), message, "write "+singleQuoted(string(text)))
+	}
+}
+
+func singleQuoted(s string) string { return "'" + strings.ReplaceAll(s, "'", "''") + "'" }
+
+// differences notes where the value is something else than what stands in the file.
+func (p *plainness) differences(n *yaml.Node, prose bool) {
+	for _, d := range p.source.Differences(diag.Pos{Line: n.Line, Col: n.Column}, styleOf(n), n.Value) {
+		written := string(p.source.Text()[d.From:d.To])
+		var message, help string
+		switch {
+		case d.Comment && n.Tag != "!!str":
+			continue
+		case d.Comment:
+			message, help = fmt.Sprintf("YAML takes %s for a comment, and drops it", shown(written)), "put the value in quotes if this belongs to it; a comment has a blank after #"
+		case d.Escape && prose && (d.Means == "\n" || d.Means == "\t") && len(written) == 2:
+			continue
+		case d.Escape && written == "\\":
+			message, help = "a backslash at the end of a line joins it with the next one", "take it out, or write the text below a |"
+		case d.Escape:
+			message, help = fmt.Sprintf("%s in double quotes is %s here", written, escapeWord(d.Means)), escapeHelp(written, d.Means)
+		default:
+			message, help = "YAML makes something else of this than what stands here", "put it in single quotes, or write it below a |"
+		}
+		p.findings = append(p.findings, p.source.Range(diag.Altered, d.From, d.To, message, help))
+	}
+}
+
+// escapeWord names the character that an escape sequence stands for.
+func escapeWord(means string) string {
+	switch means {
+	case "\b":
+		return "a backspace"
+	case "\n":
+		return "a line break"
+	case "\t":
+		return "a tab"
+	case " ":
+		return "a blank"
+	}
+	r, _ := utf8.DecodeRuneInString(means)
+	if _, _, hidden := unseen.In(means); hidden {
+		return fmt.Sprintf("the character %U", r)
+	}
+	return strconv.Quote(means)
+}
+
+func escapeHelp(written, means string) string {
+	if _, _, hidden := unseen.In(means); !hidden && strings.TrimSpace(means) != "" && means != `\` && means != `"` {
+		return "write " + means
+	}
+	return fmt.Sprintf(`in single quotes a backslash is a backslash; in double quotes that is \%s`, written)
 }
 
 func (p *plainness) add(code diag.Code, n *yaml.Node, length int, message, help string) {

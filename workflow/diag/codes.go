@@ -22,14 +22,14 @@ func fileCodes() []Code {
 	return []Code{
 		More, NotText, Invisible, TooLarge, Syntax, Tab, Empty, SecondDocument, NotPlain, TooDeep,
 		UnknownKey, DuplicateKey, MissingKey, WrongType, NotBoolean, NotDecimal, NotAllowed, BadName,
-		UnknownObject, NotList, NoTriggers, AlwaysTrue, NoValue, BadText, Repeated, NeverEnrolls, TooMany, ListReplaced,
+		UnknownObject, NotList, NoTriggers, AlwaysTrue, NoValue, BadText, Repeated, NeverEnrolls, TooMany, ListReplaced, Altered,
 	}
 }
 
 func scheduleCodes() []Code {
 	return []Code{
 		BadCron, ZoneInCron, NoFixedSlots, SecondsInCron, StepTooLarge, NeverFires, UnknownZone,
-		NoSchedule, EitherDay, EveryMinute, UnevenStep,
+		NoSchedule, EitherDay, EveryMinute, UnevenStep, FixedOffset, MissingDay,
 	}
 }
 
@@ -50,9 +50,11 @@ var (
 			"a byte order mark at the start and Windows line ends are fine.",
 	}
 	Invisible = Code{
-		"WF102", "a workflow file holds no characters that cannot be seen", Error,
-		"Control characters, and characters that change the direction of writing, can make a file look different " +
-			"from what it does. A file that decides who is deleted must read the same for everybody who reviews it.",
+		"WF102", "no characters that cannot be seen", Error,
+		"Control characters, characters that take no room (zero-width spaces, soft hyphens, fillers, tags) and characters that change the direction " +
+			"of writing can make a file look different from what it does; a no-break space looks like a blank. A file or an expression that decides " +
+			"who is deleted must read the same for everybody who reviews it. Emoji and the joiners of Persian or Hindi are fine in titles and comments. " +
+			"To find records that hold such a character, write matches \"\\\\x{200B}\".",
 	}
 	TooLarge = Code{
 		"WF103", "a workflow file is at most 1 MiB, and a line 10,000 bytes", Error,
@@ -166,6 +168,12 @@ var (
 		"A list that the published revision asks was deleted, and perhaps another one made under its name since. It has other members than those " +
 			"that were reviewed; an empty list that was meant to keep records safe would keep nobody. Review the workflow and publish it again.",
 	}
+	Altered = Code{
+		"WF128", "every value is what stands in the file", Error,
+		"YAML makes another text of some values than their readers see: escape sequences in double quotes (\"\\b\" is a backspace), a backslash that " +
+			"joins two lines, a # that ends a value. Such a text is refused, since those who review a file read what stands there. Escaped quotes and backslashes are " +
+			"fine, and so are \\n and \\t in a description.",
+	}
 )
 
 // The schedule.
@@ -216,7 +224,17 @@ var (
 	}
 	UnevenStep = Code{
 		"WF311", "a step divides its field evenly", Warning,
-		"Fields start afresh: */45 in minutes runs at :00 and :45 of each hour, so the gaps are 45 and 15 minutes in turn.",
+		"Fields start afresh: */45 in minutes runs at :00 and :45 of each hour, so the gaps are 45 and 15 minutes in turn. Months have 28 to 31 days and a week 7, " +
+			"so no step of days is even: */2 as day of month runs on the 31st and on the 1st.",
+	}
+	FixedOffset = Code{
+		"WF312", "the time zone is a place", Warning,
+		"EST, MST, HST and GMT have no summer time: 03:00 EST is 04:00 in New York from March to November. Etc/GMT+5 is five hours *behind* UTC, since POSIX counts " +
+			"west of Greenwich as positive. A city's zone, such as America/New_York, follows the clock that people there read; UTC says that none is meant.",
+	}
+	MissingDay = Code{
+		"WF313", "every month has the day", Warning,
+		"Five months have no 31st, and February has no 30th and seldom a 29th. The schedule passes them over. For the end of each month, write the first day of the next.",
 	}
 )
 

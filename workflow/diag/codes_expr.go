@@ -6,7 +6,7 @@ func exprCodes() []Code {
 		ExprSyntax, ExprUnknownProperty, ExprSharedLabel, ExprUnknownName, ExprUnknownFunction, ExprArguments,
 		ExprTypes, ExprUnknownOption, ExprNotCondition, ExprNotAllowed, ExprBadLiteral, ExprBadRegexp,
 		ExprTooLarge, ExprUnknownList, ExprNil, ExprNoProperty, ExprPointless,
-		ExprBrokenList, ExprListCycle, ExprNestedList,
+		ExprBrokenList, ExprListCycle, ExprNestedList, ExprComment, ExprEscape, ExprNumber, ExprMixedScripts,
 	}
 }
 
@@ -15,7 +15,7 @@ var (
 	ExprSyntax = Code{
 		"WF201", "an expression can be read", Error,
 		"The text of the expression breaks off or goes on where it should not: a bracket that is not closed, two values with nothing between them, " +
-			"= where == is meant, AND where && or and is meant.",
+			"= where == is meant, AND where && or and is meant. What can be read in two ways wants brackets: ?? beside any other operator, and ! before a comparison.",
 	}
 	ExprUnknownProperty = Code{
 		"WF202", "every property is in the schema", Error,
@@ -102,5 +102,23 @@ var (
 	ExprNestedList = Code{
 		"WF220", "active lists do not ask each other without end", Error,
 		"A chain of active lists that ask each other has at most 8 of them: nobody can review more, and each one costs time for every record.",
+	}
+	ExprComment = Code{
+		"WF221", "comments in expressions stand in texts that keep their lines", Error,
+		"A // comment goes on to the end of its line. YAML joins the lines of plain, quoted and folded (>) texts, so that such a comment swallows all that follows: " +
+			"conditions that a reader sees, and the program does not. Below a | lines stay lines. A YAML comment (#) above the expression is always fine.",
+	}
+	ExprEscape = Code{
+		"WF222", "texts in expressions are what they look like", Error,
+		"A backslash in a text begins an escape sequence: \"\\b\" is a backspace, not the end of a word, and \"\\x41\" is an A that nobody sees. Only \\\\, the quotes, \\n, \\r " +
+			"and \\t are taken. A text does not go over the end of a line either, where YAML would make one blank of it, and its accents are part of their letters.",
+	}
+	ExprNumber = Code{
+		"WF223", "numbers in expressions are written in plain decimal", Error,
+		"A leading zero means octal to some readers, and 0x10 is 16. Numbers are counted in 64-bit floating point: whole numbers beyond 9,007,199,254,740,992 would become others.",
+	}
+	ExprMixedScripts = Code{
+		"WF224", "a word keeps to one script", Warning,
+		"A Cyrillic or Greek letter among Latin ones looks like its Latin twin and is another character, so the comparison is true of nobody. Copied texts bring them along.",
 	}
 )

@@ -11,6 +11,8 @@ import (
 	"unicode/utf8"
 
 	"golang.org/x/text/width"
+
+	"github.com/crm-workflow/crm-workflow/crmstore/unseen"
 )
 
 // Printer writes findings for people.
@@ -187,10 +189,10 @@ func newCell(r rune, column int) cell {
 	case r == '\t':
 		n := tabStop - column%tabStop
 		return cell{strings.Repeat(" ", n), n}
-	case unicode.In(r, unicode.Mn, unicode.Me) || r == joiner:
-		return cell{string(r), 0}
 	case hidden(r):
 		return cell{string(utf8.RuneError), 1}
+	case unicode.In(r, unicode.Mn, unicode.Me) || r == joiner:
+		return cell{string(r), 0}
 	}
 	switch width.LookupRune(r).Kind() {
 	case width.EastAsianWide, width.EastAsianFullwidth:
@@ -205,7 +207,7 @@ const joiner = '\u200d' // joins two emoji into one
 // hidden reports whether a character must not reach a terminal: it could move the cursor, change the
 // direction of writing, or stand there unseen.
 func hidden(r rune) bool {
-	return r == utf8.RuneError || unicode.IsControl(r) || r == '\u2028' || r == '\u2029' || (unicode.Is(unicode.Cf, r) && r != joiner)
+	return r == utf8.RuneError || r == '\n' || r == '\t' || unseen.Is(r) && r != joiner && !unicode.Is(unicode.Variation_Selector, r)
 }
 
 // visible is s with everything hidden replaced, so that a file cannot rewrite the reader's screen.

@@ -24,28 +24,54 @@ const (
 //
 // The scalar is read again, side by side with its value. When the two do not agree to the end (the
 // place is wrong, or YAML has a corner that the reader here does not know), every byte stands at the
-// scalar's start: a place is exact or coarse, never wrong.
+// scalar's start: a place is exact or coarse, never wrong. [Source.Differences] makes a finding of it.
 func (s *Source) Scalar(at Pos, style ScalarStyle, value string) Text {
 	r := scalarReader{text: s.text, at: s.Offset(at), value: value}
 	var offsets []int
 	if r.read(style) {
 		offsets = r.offsets
 	}
-	return NewText(s.File, value, func(offset int) Pos {
+	text := NewText(s.File, value, func(offset int) Pos {
 		if offsets == nil {
 			return at
 		}
 		return s.Pos(offsets[offset])
 	})
+	text.joined = style != Literal
+	return text
+}
+
+// Difference is a place at which the value of a scalar is something else than what stands in the file.
+type Difference struct {
+	From, To int    // bytes of the file
+	Means    string // what an escape sequence stands for; "" for a break that is escaped
+	Escape   bool   // false: file and value do not agree, and nobody knows why
+	Comment  bool   // a # right before a word, which ends the value: a comment, or a part of it that is lost
+}
+
+// Differences compares a scalar in the file with the value that YAML made of it: all that differs, other than by
+// quoting (quotes around a text, doubled or after a backslash inside) and by folding (lines joined with a blank).
+func (s *Source) Differences(at Pos, style ScalarStyle, value string) []Difference {
+	r := scalarReader{text: s.text, at: s.Offset(at), value: value}
+	from := r.at
+	if !r.read(style) {
+		end := bytes.IndexByte(s.text[from:], '\n')
+		if end < 0 {
+			end = len(s.text) - from
+		}
+		return []Difference{{From: from, To: from + len(bytes.TrimRight(s.text[from:from+end], " \t\r"))}}
+	}
+	return r.differences
 }
 
 // scalarReader walks through a scalar in the file and its value side by side. Its methods report
 // false when the two differ.
 type scalarReader struct {
-	text    []byte
-	at      int // in text
-	value   string
-	offsets []int // of each byte of value that was met
+	text        []byte
+	at          int // in text
+	value       string
+	offsets     []int        // of each byte of value that was met
+	differences []Difference // that are known and told
 }
 
 func (r *scalarReader) read(style ScalarStyle) bool {
@@ -58,9 +84,9 @@ func (r *scalarReader) read(style ScalarStyle) bool {
 	case DoubleQuoted:
 		ok = r.open('"') && r.flow('"')
 	case Literal:
-		ok = r.block(false)
+		ok = r.open('|') && r.block(false)
 	case Folded:
-		ok = r.block(true)
+		ok = r.open('>') && r.block(true)
 	}
 	if ok && len(r.offsets) == len(r.value) {
 		r.offsets = append(r.offsets, r.at)
@@ -90,9 +116,9 @@ func (r *scalarReader) take(part string, from int) bool {
 	return true
 }
 
-// flow reads a plain or quoted scalar; quote is 0 for a plain one.
+// flow reads a plain or quoted scalar to its end; quote is 0 for a plain one.
 func (r *scalarReader) flow(quote byte) bool {
-	for !r.done() {
+	for quote != 0 || !r.done() {
 		if r.at >= len(r.text) {
 			return false
 		}
@@ -104,9 +130,11 @@ func (r *scalarReader) flow(quote byte) bool {
 		}
 		var ok bool
 		switch c := r.text[r.at]; {
-		case c == '\'' && quote == '\'':
-			ok = bytes.HasPrefix(r.text[r.at:], []byte("''")) && r.take("'", r.at)
+		case c == '\'' && quote == '\'' && bytes.HasPrefix(r.text[r.at:], []byte("''")):
+			ok = r.take("'", r.at)
 			r.at += 2
+		case c == quote: // plain texts hold no zero byte
+			return r.done()
 		case c == '\\' && quote == '"':
 			ok = r.escape()
 		default:
@@ -118,7 +146,32 @@ func (r *scalarReader) flow(quote byte) bool {
 			return false
 		}
 	}
-	return true
+	return r.plainEnds()
+}
+
+// plainEnds reports whether a plain scalar can end here, and notes a comment that begins without a blank after its #.
+func (r *scalarReader) plainEnds() bool {
+	rest := r.text[r.at:]
+	blanks := len(rest) - len(bytes.TrimLeft(rest, " \t"))
+	rest = rest[blanks:]
+	if len(rest) == 0 {
+		return true
+	}
+	line := rest
+	if end := bytes.IndexByte(line, '\n'); end >= 0 {
+		line = line[:end]
+	}
+	line = bytes.TrimRight(line, " \t\r")
+	switch rest[0] {
+	case '#':
+		if len(line) > 1 && blanks > 0 && line[1] != ' ' && line[1] != '\t' && line[1] != '#' && r.value != "" {
+			r.differences = append(r.differences, Difference{From: r.at + blanks, To: r.at + blanks + len(line), Comment: true})
+		}
+		return blanks > 0 || r.value == ""
+	case '\n', '\r', ':', ',', ']', '}':
+		return true
+	}
+	return r.value == "" // what is not there ends anywhere
 }
 
 // fold measures the white space here when it holds a line break: how many bytes to the next line's
@@ -147,8 +200,8 @@ func (r *scalarReader) space(n, breaks int) bool {
 		r.at += n
 		return r.take(fold, from)
 	}
-	for range min(n, len(r.value)-len(r.offsets)) {
-		if !r.take(string(r.text[r.at:r.at+1]), r.at) {
+	for range n {
+		if r.done() || !r.take(string(r.text[r.at:r.at+1]), r.at) {
 			return false
 		}
 		r.at++
@@ -158,12 +211,13 @@ func (r *scalarReader) space(n, breaks int) bool {
 
 var escapes = map[byte]string{
 	'0': "\x00", 'a': "\a", 'b': "\b", 't': "\t", '\t': "\t", 'n': "\n", 'v': "\v", 'f': "\f", 'r': "\r", 'e': "\x1b",
-	' ': " ", '"': "\"", '/': "/", '\\': "\\", 'N': "\u0085", '_': "\u00a0", 'L': "\u2028", 'P': "\u2029",
+	' ': " ", '"': "\"", '\'': "'", '/': "/", '\\': "\\", 'N': "\u0085", '_': "\u00a0", 'L': "\u2028", 'P': "\u2029",
 }
 
 var escapeDigits = map[byte]int{'x': 2, 'u': 4, 'U': 8}
 
-// escape reads one escape sequence of a double-quoted scalar.
+// escape reads one escape sequence of a double-quoted scalar. All but those of the quote and of the backslash itself
+// make the value differ from what a reader sees.
 func (r *scalarReader) escape() bool {
 	from := r.at
 	if r.at+1 >= len(r.text) {
@@ -171,25 +225,36 @@ func (r *scalarReader) escape() bool {
 	}
 	kind := r.text[r.at+1]
 	r.at += 2
-	if kind == '\n' || kind == '\r' {
+	means := ""
+	switch digits := escapeDigits[kind]; {
+	case kind == '\n' || kind == '\r':
 		r.at--
 		n, breaks := r.fold()
 		r.at += n
-		return breaks == 0 || r.take(strings.Repeat("\n", breaks-1), from)
-	}
-	if s, ok := escapes[kind]; ok {
-		return r.take(s, from)
-	}
-	digits := escapeDigits[kind]
-	if digits == 0 || r.at+digits > len(r.text) {
+		if breaks == 0 {
+			return false
+		}
+		means = strings.Repeat("\n", breaks-1)
+	case escapes[kind] != "":
+		means = escapes[kind]
+	case digits == 0 || r.at+digits > len(r.text):
 		return false
+	default:
+		code, err := strconv.ParseUint(string(r.text[r.at:r.at+digits]), 16, 32)
+		if err != nil {
+			return false
+		}
+		r.at += digits
+		means = string(rune(code))
 	}
-	code, err := strconv.ParseUint(string(r.text[r.at:r.at+digits]), 16, 32)
-	if err != nil {
-		return false
+	if kind != '"' && kind != '\'' && kind != '\\' && kind != '/' {
+		to := r.at
+		if kind == '\n' || kind == '\r' {
+			to = from + 1
+		}
+		r.differences = append(r.differences, Difference{From: from, To: to, Means: means, Escape: true})
 	}
-	r.at += digits
-	return r.take(string(rune(code)), from)
+	return r.take(means, from)
 }
 
 // block reads a literal or folded block, from its indicator on.
@@ -199,6 +264,9 @@ func (r *scalarReader) block(fold bool) bool {
 		return r.value == ""
 	}
 	r.at += header + 1
+	if r.done() {
+		return true
+	}
 	indent := r.indent()
 	for !r.done() {
 		if r.at >= len(r.text) {

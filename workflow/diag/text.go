@@ -5,7 +5,21 @@ type Text struct {
 	Value string
 	File  string
 	place func(offset int) Pos
+	// joined: the value's lines are not those of the file, since YAML folded them.
+	joined    bool
+	generated bool
 }
+
+// Generated is a text that the program wrote, and nobody reads: it may hold what an author may not write, such as
+// the name of a list from before names were held to characters that are seen.
+func Generated(value string) Text { return Text{Value: value, generated: true} }
+
+// IsGenerated reports whether the program wrote the text.
+func (t Text) IsGenerated() bool { return t.generated }
+
+// KeepsLines reports whether the text has the lines that its author wrote. YAML keeps them below a | only; in plain,
+// quoted and folded (>) texts it joins them.
+func (t Text) KeepsLines() bool { return !t.joined }
 
 // NewText is a text whose byte at an offset stands at place(offset); offsets run from 0 to len(value).
 // A nil place means that the text is a file of its own, such as a flag's value.

@@ -86,7 +86,7 @@ func (s *session) showList(ctx context.Context, f *showFlags, name string) error
 		return err
 	}
 	if doc.Trouble == "" {
-		expr, _ := triggers.Compile(diag.NewText("", "inList("+strconv.Quote(l.Name)+")", nil), v)
+		expr, _ := triggers.Compile(diag.Generated("inList("+strconv.Quote(l.Name)+")"), v)
 		t := triggers.Trigger{Object: o, Any: []*triggers.Expr{expr}, Vocabulary: v}
 		sel := &selection{store: store, object: o, schema: v.Schema}
 		if sel.matcher, err = t.At(at); err != nil {
