@@ -15,6 +15,8 @@
 //	crm:{account/object/p}:list:<n>     string  1 bit per slot: member of static list n
 //	crm:{account/object/p}:assoc        hash    id (8 bytes) and another object type → the associated records; see associations.go
 //	crm:{account/object/p}:enr:<wf>     hash    id (8 bytes) → enrollment in workflow wf
+//	crm:{account/object/p}:back         hash    id (8 bytes) → when the record was restored; see repeated.go
+//	crm:{account/object/p}:heir         hash    id (8 bytes) → when the contact was deleted whose address it took over
 //	crm:{account/object/p}:run:<run>    hash    the run's matches in this partition and what became of them
 //	crm:{account/object/p}:log          stream  audit events
 //	crm:{account/object/p}:cnt          hash    live, archived; purged: how many were removed for good, ever; list:<n>, enr:<wf>, log: see counts.go

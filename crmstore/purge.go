@@ -276,6 +276,9 @@ func (s *Store) forget(ctx context.Context, o ObjectType, targets binTargets, f 
 			}
 		}
 	}
+	if err == nil {
+		err = s.forgetRepeated(ctx, o, partitions, gone)
+	}
 	return gone, err
 }
 

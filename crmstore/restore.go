@@ -189,6 +189,14 @@ func (r *restoring) wantAddresses(ctx context.Context) error {
 // restored as lost.
 func (r *restoring) bringBack(ctx context.Context, claimed int64) error {
 	ready := slices.DeleteFunc(slices.Clone(r.dirty), func(d *draft) bool { return d.lost })
+	back := make(map[ID]time.Time, len(ready))
+	for _, d := range ready {
+		back[d.id] = r.order.At
+	}
+	key := func(p int) string { return r.store.partition(r.object, p).back() }
+	if err := r.store.remember(ctx, r.partitions, key, back); err != nil {
+		return err
+	}
 	g := groupBy(len(ready), r.partitions, func(i int) int { return ready[i].id.Partition(r.partitions) })
 	var acts []act
 	for _, p := range g.used() {

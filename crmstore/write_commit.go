@@ -120,7 +120,7 @@ func (r *round) claimAddresses(ctx context.Context) error {
 			d.lost, d.claim.taken = true, ""
 		}
 	}
-	return nil
+	return r.store.remember(ctx, r.partitions, func(p int) string { return r.store.partition(r.object, p).heir() }, r.inherited(drafts))
 }
 
 // endClaims gives up the claims of drafts that were not written. When the claims (taken at the moment claimed, in ms) got

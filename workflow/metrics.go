@@ -19,6 +19,7 @@ type Metrics struct {
 	duration    *prometheus.HistogramVec
 	contacts    *prometheus.CounterVec
 	matches     *prometheus.CounterVec
+	repeated    *prometheus.CounterVec
 	acted       *prometheus.CounterVec
 	deleted     *prometheus.CounterVec
 	held        prometheus.Gauge
@@ -61,6 +62,12 @@ const (
 	outcomeFailed  = "failed"
 )
 
+// What a deletion repeats, as the metric label has it.
+const (
+	repeatedRestored = "restored"
+	repeatedAddress  = "address"
+)
+
 // NewMetrics makes the metrics and registers them; with a nil registerer they count but nobody sees them.
 func NewMetrics(reg prometheus.Registerer) *Metrics {
 	byWorkflow := []string{"workflow"}
@@ -81,6 +88,8 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		}, byWorkflow),
 		contacts: counter("workflow_contacts_evaluated_total", "Live records that runs looked at."),
 		matches:  counter("workflow_contacts_matched_total", "Records for which a trigger was true, before suppression and earlier enrollments."),
+		repeated: counter("workflow_contacts_repeated_total",
+			"Records that runs found to enroll though they had been restored (restored), or had the address of one that was deleted (address).", "kind"),
 		acted: counter("workflow_actions_total",
 			"Records that runs acted on, by outcome: done, changed (no longer matched when its turn came), failed (kept changing).", "action", "outcome"),
 		deleted:  counter("workflow_contacts_deleted_total", "Records that runs moved to the recycle bin."),
@@ -115,7 +124,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 	}
 	if reg != nil {
 		reg.MustRegister(m.spread.collectors()...)
-		reg.MustRegister(m.denied, m.paused, m.runs, m.duration, m.contacts, m.matches, m.acted, m.deleted, m.held, m.refusals,
+		reg.MustRegister(m.denied, m.paused, m.runs, m.duration, m.contacts, m.matches, m.repeated, m.acted, m.deleted, m.held, m.refusals,
 			m.missedSlots, m.success, m.published, m.switchedOn, m.interval, m.records, m.oldest, m.purges, m.history, m.mails, m.mailsWait)
 	}
 	return m
@@ -128,6 +137,8 @@ func (m *Metrics) evaluated(workflow string, t crmstore.Totals) {
 	}
 	m.contacts.WithLabelValues(workflow).Add(float64(t.Evaluated))
 	m.matches.WithLabelValues(workflow).Add(float64(t.Matched))
+	m.repeated.WithLabelValues(workflow, repeatedRestored).Add(float64(t.RestoredBefore))
+	m.repeated.WithLabelValues(workflow, repeatedAddress).Add(float64(t.DeletedBefore))
 }
 
 // refused counts a refusal.
@@ -217,6 +228,9 @@ func (m *Metrics) start(name string) {
 	for _, reason := range refusalReasons() {
 		m.refusals.WithLabelValues(name, reason)
 	}
+	for _, kind := range []string{repeatedRestored, repeatedAddress} {
+		m.repeated.WithLabelValues(name, kind)
+	}
 	for _, action := range actions.Names() {
 		for _, outcome := range actionOutcomes() {
 			m.acted.WithLabelValues(name, action, outcome)
@@ -235,7 +249,7 @@ func (m *Metrics) start(name string) {
 
 func (m *Metrics) forget(name string) {
 	labels := prometheus.Labels{"workflow": name}
-	for _, c := range []*prometheus.CounterVec{m.runs, m.refusals, m.acted, m.contacts, m.matches, m.deleted, m.missedSlots, m.paused} {
+	for _, c := range []*prometheus.CounterVec{m.runs, m.refusals, m.acted, m.contacts, m.matches, m.repeated, m.deleted, m.missedSlots, m.paused} {
 		c.DeletePartialMatch(labels)
 	}
 	for _, c := range m.spread.counters() {

@@ -93,6 +93,7 @@ func TestProperty_ReviewRunUndo(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(rt *rapid.T) {
 		w := newWorld(t)
+		w.setting(crmstore.SettingRepeated, "1000") // with reenroll, whoever was restored goes again
 		w.randomContacts(rt)
 		reenroll := rapid.Bool().Draw(rt, "reenroll")
 		enroll := fmt.Sprintf("enroll:\n  reenroll: %v\n", reenroll) +

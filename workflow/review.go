@@ -65,6 +65,7 @@ func MakeReview(ctx context.Context, store *crmstore.Store, d *Definition, now t
 	}
 	if marksExisting(d, r.Published, r.Same) {
 		r.Existing, r.Contacts = int64(len(r.Contacts)), nil
+		r.RestoredBefore, r.DeletedBefore = 0, 0
 	}
 	r.WouldDelete = int64(len(r.Contacts))
 	if err := r.limit(ctx, store, d); err != nil {
@@ -134,6 +135,7 @@ func (r *Review) evaluate(ctx context.Context, store *crmstore.Store, d *Definit
 	})
 	r.Evaluated, r.Matched = totals.Evaluated, totals.Matched
 	r.Suppressed, r.AlreadyEnrolled = totals.Suppressed, totals.AlreadyEnrolled
+	r.RestoredBefore, r.DeletedBefore = totals.RestoredBefore, totals.DeletedBefore
 	slices.Sort(matched)
 	slices.Sort(r.Contacts)
 	return matched, err

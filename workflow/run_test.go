@@ -57,8 +57,9 @@ func TestRun_DeletesExactlyTheStaleOnes(t *testing.T) {
 		t.Errorf("after undo a run deleted %d and found %d enrolled, want 0 and 200", after.Deleted, after.AlreadyEnrolled)
 	}
 	w.publish(file("enroll:\n  reenroll: true\n  triggers:\n    - contact.lifecyclestage == \"lead\" && daysSince(contact.notes_last_updated) > 365"))
-	if after := w.run(crmstore.RunDone); after.Deleted != 200 {
-		t.Errorf("with reenroll a run deleted %d, want 200", after.Deleted)
+	held := w.run(crmstore.RunHeld) // all of them were restored before
+	if after, err := w.runner.Approve(t.Context(), held.ID, testNow); err != nil || after.Deleted != 200 {
+		t.Errorf("with reenroll a run deleted %d, %v; want 200", after.Deleted, err)
 	}
 	w.wantClean()
 }

@@ -164,6 +164,9 @@ func sweepRange(ctx context.Context, store *crmstore.Store, t *triggers.Together
 	}
 	for i, l := range looks {
 		found[i].leaveOut(l.def, enrolled[i])
+		if err := found[i].countRepeated(ctx, store, object); err != nil {
+			return found, err
+		}
 	}
 	return found, nil
 }
@@ -185,6 +188,22 @@ func (s *swept) leaveOut(def *Definition, enrolled [][]crmstore.Enrollment) {
 	}
 }
 
+// countRepeated counts which of those that enroll were restored before, and which of the others have a deleted contact's address.
+func (s *swept) countRepeated(ctx context.Context, store *crmstore.Store, o crmstore.ObjectType) error {
+	all, err := store.Repeated(ctx, o, s.enroll, wall())
+	for _, part := range all {
+		for _, r := range part {
+			switch {
+			case !r.Restored.IsZero():
+				s.totals.RestoredBefore++
+			case !r.Heir.IsZero():
+				s.totals.DeletedBefore++
+			}
+		}
+	}
+	return err
+}
+
 // stays reports whether a record with that enrollment does not enroll again.
 func stays(def *Definition, e crmstore.Enrollment) bool {
 	switch e.State {
@@ -203,6 +222,8 @@ func add(to *crmstore.Totals, t crmstore.Totals) {
 	to.Matched += t.Matched
 	to.Suppressed += t.Suppressed
 	to.AlreadyEnrolled += t.AlreadyEnrolled
+	to.RestoredBefore += t.RestoredBefore
+	to.DeletedBefore += t.DeletedBefore
 }
 
 // enrolling is how many records an evaluation with these totals enrolls.

@@ -217,6 +217,8 @@ func showTotals(o *output, run crmstore.Run) {
 	line("matched", run.Matched, true, matchedNote(run))
 	line("suppressed", run.Suppressed, false, "kept by a suppression")
 	line("enrolled before", run.AlreadyEnrolled, false, "left alone")
+	line("restored before", run.RestoredBefore, false, "were in the recycle bin before")
+	line("deleted before", run.DeletedBefore, false, "under the same address")
 	if run.State != workflow.RunDryRun {
 		line("deleted", run.Deleted, true, "to the recycle bin")
 	}

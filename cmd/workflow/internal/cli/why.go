@@ -1,10 +1,12 @@
 package cli
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -51,6 +53,9 @@ func (s *session) whyCommand() *cobra.Command {
 				return err
 			}
 			doc := whyDocument{Workflow: d.Name, Object: d.Object, Why: why, Enrollment: before}
+			if err := doc.repeats(ctx, store, id, s.now()); err != nil {
+				return err
+			}
 			doc.decide(d.Reenroll)
 			s.emit(doc, func(o *output) { doc.show(o) })
 			return nil
@@ -88,6 +93,30 @@ type whyDocument struct {
 	Enrolls    bool                `json:"enrolls"`
 	Because    string              `json:"because"`
 	Enrollment crmstore.Enrollment `json:"-"`
+
+	RestoredBefore string `json:"restored_before,omitempty"` // when it was restored from the recycle bin
+	DeletedBefore  string `json:"deleted_before,omitempty"`  // when the contact was deleted whose address it has
+}
+
+// repeats finds out what a deletion of the record would repeat.
+func (doc *whyDocument) repeats(ctx context.Context, store *crmstore.Store, id crmstore.ID, at time.Time) error {
+	partitions, err := store.Partitions(ctx)
+	if err != nil {
+		return err
+	}
+	found, err := store.Repeated(ctx, doc.Object, byPartition([]crmstore.ID{id}, partitions), at)
+	if err != nil {
+		return err
+	}
+	for _, r := range slices.Concat(found...) {
+		if !r.Restored.IsZero() {
+			doc.RestoredBefore = stamp(r.Restored)
+		}
+		if !r.Heir.IsZero() {
+			doc.DeletedBefore = stamp(r.Heir)
+		}
+	}
+	return nil
 }
 
 // decide puts trigger, suppression and earlier enrollment together.
@@ -118,6 +147,12 @@ func (doc *whyDocument) show(o *output) {
 		verdict = o.paint(yellow, "would enroll")
 	}
 	o.printf("%s %s %s in %s as of %s: %s\n", doc.Object, doc.ID, verdict, doc.Workflow, stamp(doc.Now), clean(doc.Because))
+	if doc.RestoredBefore != "" {
+		o.printf("it was restored from the recycle bin on %s\n", doc.RestoredBefore)
+	}
+	if doc.DeletedBefore != "" {
+		o.printf("a contact with its e-mail address was deleted on %s\n", doc.DeletedBefore)
+	}
 	for _, x := range slices.Concat(doc.Expressions, doc.ActiveLists) {
 		o.printf("\n%s is %s\n  %s\n", expressionTitle(x.List, x.Suppress, x.Number), o.paint(answerInk[x.Answer], x.Answer.String()),
 			o.paint(dim, clean(strings.Join(strings.Fields(x.Source), " "))))
