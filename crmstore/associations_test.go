@@ -211,8 +211,12 @@ func TestDoctorAssociations(t *testing.T) {
 	}
 	gone := func(r crmstore.Ref) func(*desk) error {
 		return func(d *desk) error {
+			raw := crmstore.Raw(d.Store)
 			id := r.ID.Bytes()
-			return crmstore.Raw(d.Store).HDel(d.t.Context(), crmstore.KeyOf(d.Store, r.Object, 0, "rec"), string(id[:])).Err()
+			if err := raw.HIncrBy(d.t.Context(), crmstore.KeyOf(d.Store, r.Object, 0, "cnt"), "live", -1).Err(); err != nil { // else it would be lost
+				return err
+			}
+			return raw.HDel(d.t.Context(), crmstore.KeyOf(d.Store, r.Object, 0, "rec"), string(id[:])).Err()
 		}
 	}
 	until := func(add bool, steps int) func(*desk) error {

@@ -5,17 +5,33 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 )
 
 // Problem is one thing Doctor found. Cells of one column that differ in one partition are one Problem.
 type Problem struct {
-	Code     string     `json:"code"` // column, slot, free, count, archived, email, list, enrollment, erasure, record, association
+	Code     string     `json:"code"` // column, slot, free, count, archived, email, list, enrollment, erasure, record, association, type, lost, accepted, quarantined
 	Object   ObjectType `json:"object"`
 	ID       ID         `json:"id,omitempty"` // the record, or the first of several; 0 when it is about none
 	Detail   string     `json:"detail"`       // no property values
 	Repaired bool       `json:"repaired"`
+	Lost     int64      `json:"lost,omitempty"`     // of lost and accepted: how many entries are not there any more
+	Accepted bool       `json:"accepted,omitempty"` // of lost: a person said so be it, with DoctorOrder.AcceptLoss; it is not back
+}
+
+// Known reports whether this is no news: a loss that was accepted earlier, or a record that was moved aside earlier.
+func (p *Problem) Known() bool { return p.Code == problemAccepted || p.Code == problemQuarantined }
+
+// DoctorOrder says what Examine does beside looking. The zero order only looks.
+type DoctorOrder struct {
+	Repair     bool // put right what can be derived from records
+	AcceptLoss bool // count lists, enrollments, records and the log anew, as they are; audited
+	Quarantine bool // move records that cannot be read, and keys of a wrong type, aside; audited
+	Cause      Cause
+	At         time.Time
 }
 
 // Doctor compares derived data with records over all partitions, one at a time, and repairs it when asked: ids, free
@@ -24,18 +40,29 @@ type Problem struct {
 // record that shares its slot with another: one of the two gets a slot of its own. A record that cannot be decoded, and
 // two live contacts with one e-mail, are reported and left alone. Repairing also drops dead e-mail claims
 // and compacts columns, which are no problem in themselves. Run it with repair after a property has got a column that it did not have.
+//
+// What the server has lost is reported and stays lost: see [Store.Examine].
 func (s *Store) Doctor(ctx context.Context, o ObjectType, repair bool, fn func(Problem) error) error {
+	return s.Examine(ctx, o, DoctorOrder{Repair: repair}, fn)
+}
+
+// Examine is [Store.Doctor], and what a person orders beside. Records, members of lists, enrollments and audit events that
+// the server has lost are a problem "lost", which no repair ends: with AcceptLoss they are counted anew as they are, their
+// loss is audited, and every later examination says so (accepted). With Quarantine, a record that cannot be read is moved out of
+// the way of everything else; [Store.PutBack] puts it back. Anything but looking needs super-admin.
+func (s *Store) Examine(ctx context.Context, o ObjectType, order DoctorOrder, fn func(Problem) error) error {
 	may := CanView
-	if repair {
+	if order.Repair || order.AcceptLoss || order.Quarantine {
 		may = IsSuperAdmin
 	}
 	if err := s.require(ctx, o, may); err != nil {
 		return err
 	}
-	d, err := s.newDoctor(ctx, o, repair)
+	d, err := s.newDoctor(ctx, o, order)
 	if err != nil {
 		return err
 	}
+	repair := d.repair
 	d.report = func(p Problem) error {
 		p.Object = o
 		if err := fn(p); err != nil {
@@ -45,10 +72,16 @@ func (s *Store) Doctor(ctx context.Context, o ObjectType, repair bool, fn func(P
 	}
 	err = d.examineErasures(ctx)
 	if err == nil {
+		err = d.examineAccount(ctx)
+	}
+	if err == nil {
 		err = ahead(ctx, d.partitions, d.read, func(b *body) error { return d.examine(ctx, b) })
 	}
 	if err == nil {
 		err = d.examineSuspects(ctx)
+	}
+	if err == nil {
+		err = d.reportLosses(ctx)
 	}
 	if err == nil {
 		err = d.examineIDs(ctx)
@@ -56,7 +89,7 @@ func (s *Store) Doctor(ctx context.Context, o ObjectType, repair bool, fn func(P
 	if err == nil {
 		err = d.examineUnlisted(ctx)
 	}
-	if err == nil && repair && d.email != nil {
+	if err == nil && repair && d.email != nil && !d.noClaims {
 		err = d.dropDeadClaims(ctx)
 	}
 	if err == nil && repair {
@@ -80,16 +113,23 @@ type doctor struct {
 	partitions int
 	email      *Property // nil when the object type has no unique e-mail
 	repair     bool
+	order      DoctorOrder
 	columns    []*Property
 	lists      []List
 	workflows  []string
 	types      []ObjectType // of the account
 	suspects   []*tie       // halves of associations that may be wrong
-	highest    ID           // seen in any partition
+	extra      []string     // counters of lists and enrollments that are known by no other name
+	losses     map[string]*loss
+	lostIDs    map[ID]bool
+	wrong      []wrongKey // keys of the account of a wrong type
+	acts       []string   // for the audit log
+	noClaims   bool       // e-mail claims, or contacts, cannot be read since keys have a wrong type
+	highest    ID         // seen in any partition
 	report     func(Problem) error
 }
 
-func (s *Store) newDoctor(ctx context.Context, o ObjectType, repair bool) (*doctor, error) {
+func (s *Store) newDoctor(ctx context.Context, o ObjectType, order DoctorOrder) (*doctor, error) {
 	partitions, err := s.Partitions(ctx)
 	if err != nil {
 		return nil, err
@@ -98,7 +138,18 @@ func (s *Store) newDoctor(ctx context.Context, o ObjectType, repair bool) (*doct
 	if err != nil {
 		return nil, err
 	}
-	d := &doctor{store: s, object: o, schema: schema, partitions: partitions, email: emailProperty(schema), repair: repair}
+	d := &doctor{
+		store: s, object: o, schema: schema, partitions: partitions, email: emailProperty(schema), repair: order.Repair || order.AcceptLoss,
+		order: order, losses: map[string]*loss{}, lostIDs: map[ID]bool{},
+	}
+	if d.wrong, err = d.ofWrongType(ctx, d.accountKeys()); err != nil {
+		return nil, err
+	}
+	for i := range d.wrong {
+		if w := &d.wrong[i]; w.moved == "" && (w.key == s.keyLists(o) || w.key == s.keyUnlisted(o) || w.key == s.keyWorkflows()) {
+			return nil, fmt.Errorf("examine %s: %s", o.Plural(), w)
+		}
+	}
 	for i := range schema.Properties {
 		if p := &schema.Properties[i]; !p.Removed && p.Columnar() {
 			d.columns = append(d.columns, p)
@@ -125,7 +176,7 @@ func (s *Store) newDoctor(ctx context.Context, o ObjectType, repair bool) (*doct
 			d.workflows = append(d.workflows, w.Name)
 		}
 	}
-	return d, nil
+	return d, d.findExtra(ctx)
 }
 
 // body is all that a partition holds at one instant, the log aside.
@@ -141,7 +192,11 @@ type body struct {
 	tombs        []string   // ids
 	counts       Counts
 	associations map[string]string
-	uncounted    bool // the counters cannot be read
+	uncounted    bool              // the counters of records cannot be read
+	counters     map[string]string // all of them
+	sizes        map[string]int64  // of what is counted, by the name of its counter
+	aside        map[string]string // records in quarantine
+	wrong        []wrongKey        // keys of a wrong type
 }
 
 func (d *doctor) stringKeys(k partitionKeys) []string {
@@ -158,6 +213,14 @@ func (d *doctor) stringKeys(k partitionKeys) []string {
 // read reads a partition in one transaction.
 func (d *doctor) read(ctx context.Context, partition int) (*body, error) {
 	b, err := d.readWith(ctx, partition, d.store.rdb.TxPipelined)
+	if err == nil && len(b.wrong) > 0 && d.order.Quarantine {
+		if err = d.moveAside(ctx, b.wrong); err == nil {
+			moved := b.wrong
+			if b, err = d.readWith(ctx, partition, d.store.rdb.TxPipelined); err == nil {
+				b.wrong = append(moved, b.wrong...)
+			}
+		}
+	}
 	if err != nil {
 		return nil, fmt.Errorf("read partition %d: %w", partition, d.store.trouble(err))
 	}
@@ -170,13 +233,27 @@ type sender func(context.Context, func(redis.Pipeliner) error) ([]redis.Cmder, e
 func (d *doctor) readWith(ctx context.Context, partition int, send sender) (*body, error) {
 	k := d.store.partition(d.object, partition)
 	var records, associations *redis.MapStringStringCmd
-	var texts, counts *redis.SliceCmd
+	var counters, aside *redis.MapStringStringCmd
+	var texts *redis.SliceCmd
 	var free, tombs *redis.StringSliceCmd
+	var events *redis.IntCmd
 	enrolled := make([]*redis.StringSliceCmd, len(d.workflows))
+	extra := make([]*redis.IntCmd, len(d.extra))
+	keys := d.typedKeys(k)
+	types := make([]*redis.StatusCmd, len(keys))
 	_, err := send(ctx, func(pipe redis.Pipeliner) error {
+		for i := range keys {
+			types[i] = pipe.Type(ctx, keys[i].key)
+		}
 		records, associations = pipe.HGetAll(ctx, k.rec()), pipe.HGetAll(ctx, k.assoc())
 		texts = pipe.MGet(ctx, d.stringKeys(k)...)
-		counts = pipe.HMGet(ctx, k.cnt(), "live", "archived")
+		counters, aside = pipe.HGetAll(ctx, k.cnt()), pipe.HGetAll(ctx, k.bad())
+		events = pipe.XLen(ctx, k.log())
+		for i, name := range d.extra {
+			if extra[i] = pipe.HLen(ctx, string(k)+name); strings.HasPrefix(name, countList) {
+				extra[i] = pipe.BitCount(ctx, string(k)+name, nil)
+			}
+		}
 		free = pipe.LRange(ctx, k.free(), 0, -1)
 		tombs = pipe.HKeys(ctx, k.tomb())
 		for i, name := range d.workflows {
@@ -184,13 +261,25 @@ func (d *doctor) readWith(ctx context.Context, partition int, send sender) (*bod
 		}
 		return nil
 	})
-	if err != nil {
+	if err != nil && !redis.HasErrorPrefix(err, "WRONGTYPE") {
 		if why := texts.Err(); why != nil {
 			err = why // the transaction says only that it was given up
 		}
 		return nil, err
 	}
-	b := &body{partition: partition, records: records.Val(), free: free.Val(), tombs: tombs.Val(), associations: associations.Val()}
+	b := &body{
+		partition: partition, records: records.Val(), free: free.Val(), tombs: tombs.Val(), associations: associations.Val(),
+		counters: counters.Val(), aside: aside.Val(), sizes: map[string]int64{countLog: events.Val()},
+	}
+	for i, name := range d.extra {
+		b.sizes[name] = extra[i].Val()
+	}
+	for i, t := range types {
+		if is := t.Val(); is != "none" && is != keys[i].want {
+			keys[i].is = is
+			b.wrong = append(b.wrong, keys[i])
+		}
+	}
 	values := texts.Val()
 	next := func() []byte {
 		text, _ := values[0].(string)
@@ -201,21 +290,27 @@ func (d *doctor) readWith(ctx context.Context, partition int, send sender) (*bod
 	for range d.columns {
 		b.columns = append(b.columns, next())
 	}
-	for range d.lists {
+	for _, l := range d.lists {
 		b.lists = append(b.lists, next())
+		b.sizes[listCounter(l.Number)] = bitCount(b.lists[len(b.lists)-1])
 	}
-	for _, e := range enrolled {
+	for i, e := range enrolled {
 		b.enrolled = append(b.enrolled, e.Val())
+		b.sizes[enrollmentCounter(d.workflows[i])] = int64(len(e.Val()))
 	}
-	b.counts, err = readCounts(counts.Val())
+	b.counts, err = countsOf(b.counters)
 	b.uncounted = err != nil
 	return b, nil
 }
 
 // examine reports what is wrong in a partition, repaired or not.
 func (d *doctor) examine(ctx context.Context, b *body) error {
+	if err := d.reportTypes(b.wrong); err != nil {
+		return err
+	}
+	d.noClaims = d.noClaims || b.blocked() // contacts that cannot be read may have some
 	x := d.diagnose(b)
-	if d.repair && len(x.cures) > 0 {
+	if len(x.cures) > 0 {
 		var err error
 		if x, err = d.cure(ctx, b.partition); err != nil {
 			return err
@@ -226,11 +321,18 @@ func (d *doctor) examine(ctx context.Context, b *body) error {
 			return err
 		}
 	}
+	if d.order.Quarantine {
+		d.noteQuarantined(x)
+	}
+	d.sumUp(x)
 	d.highest = max(d.highest, x.highest)
+	if b.blocked() {
+		return nil
+	}
 	if err := d.suspectAssociations(ctx, x); err != nil {
 		return err
 	}
-	if d.email != nil {
+	if d.email != nil && !d.noClaims {
 		return d.examineEmails(ctx, x.records)
 	}
 	return nil
@@ -242,7 +344,7 @@ const cureTries = 50
 // cure repairs a partition in one transaction that only happens if nobody writes to the partition meanwhile.
 func (d *doctor) cure(ctx context.Context, partition int) (x *examination, err error) {
 	k := d.store.partition(d.object, partition)
-	keys := append(d.stringKeys(k), k.rec(), k.cnt(), k.free(), k.assoc())
+	keys := append(d.stringKeys(k), k.rec(), k.cnt(), k.free(), k.assoc(), k.log(), k.bad())
 	for _, name := range d.workflows {
 		keys = append(keys, k.enr(name))
 	}
@@ -263,7 +365,7 @@ func (d *doctor) cure(ctx context.Context, partition int) (x *examination, err e
 		}, keys...)
 		if err == nil {
 			for i := range x.problems {
-				x.problems[i].Repaired = x.problems[i].Code != problemRecord
+				x.problems[i].Repaired = x.problems[i].Repaired || d.repair && x.problems[i].curable()
 			}
 			return x, nil
 		}
@@ -276,6 +378,9 @@ func (d *doctor) cure(ctx context.Context, partition int) (x *examination, err e
 
 // examineIDs makes sure that ids are taken above the highest one there is.
 func (d *doctor) examineIDs(ctx context.Context) error {
+	if d.isWrong(d.store.keyNextID(d.object)) {
+		return nil // it was reported
+	}
 	text, err := d.store.rdb.Get(ctx, d.store.keyNextID(d.object)).Result()
 	if err != nil && !errors.Is(err, redis.Nil) {
 		return d.store.trouble(err)

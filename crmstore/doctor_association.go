@@ -101,7 +101,7 @@ func (d *doctor) suspectAssociations(ctx context.Context, x *examination) error 
 	for _, t := range x.halves {
 		id := t.first.ID.Bytes()
 		t.states[0] = stateLive
-		if _, there := x.body.records[string(id[:])]; !there {
+		if _, there := x.body.records[string(id[:])]; !there && !x.lost[t.first.ID] {
 			t.states[0] = stateGone
 		}
 		if t.wrong() != "" {
@@ -110,6 +110,9 @@ func (d *doctor) suspectAssociations(ctx context.Context, x *examination) error 
 	}
 	return nil
 }
+
+// isLost reports whether a record is missing and may be put back: its associations are kept until its loss is accepted.
+func (d *doctor) isLost(r Ref) bool { return r.Object == d.object && d.lostIDs[r.ID] }
 
 // examineSuspects looks again at the associations that looked half-written, and repairs those that still look the same.
 func (d *doctor) examineSuspects(ctx context.Context) error {
@@ -131,7 +134,7 @@ func (d *doctor) examineSuspects(ctx context.Context) error {
 	}
 	for _, t := range d.suspects {
 		words := t.wrong()
-		if words == "" || t.marks != before[t] {
+		if words == "" || t.marks != before[t] || d.isLost(t.first) || d.isLost(t.second) {
 			continue
 		}
 		p := Problem{Code: problemAssociation, ID: t.first.ID, Detail: "its association with " + t.second.String() + " " + words}

@@ -24,6 +24,11 @@ const (
 	problemEnrollment = "enrollment" // an enrollment of no record
 	problemErasure    = "erasure"    // a permanent deletion that is not finished
 	problemRecord     = "record"     // a record cannot be decoded
+	problemType       = "type"       // a key has a wrong type
+	problemLost       = "lost"       // records, members, enrollments or events are not there any more
+	problemAccepted   = "accepted"   // the same, earlier, and a person accepted it
+
+	problemQuarantined = "quarantined" // a record stands aside, since it could not be read
 
 	problemAssociation = "association" // one half of an association is missing or half-written
 )
@@ -40,12 +45,24 @@ type examination struct {
 	sick     []ID   // records that cannot be decoded
 	halves   []*tie // of associations
 	highest  ID
+
+	short     []shortfall      // of what is counted
+	lost      map[ID]bool      // records that are not there and keep their slots
+	lostCount int64            // how many records are lost, named or not
+	strangers map[string]int64 // entries of no record, which a repair takes away, by the name of the counter
+}
+
+// curable reports whether a repair that was carried out puts it right.
+func (p *Problem) curable() bool {
+	return p.Code != problemRecord && p.Code != problemLost && !p.Known()
 }
 
 // diagnose compares all that is derived from the records with them.
 func (d *doctor) diagnose(b *body) *examination {
-	x := &examination{body: b, doctor: d, headers: make(map[ID]header, len(b.records))}
+	x := &examination{body: b, doctor: d, headers: make(map[ID]header, len(b.records)), strangers: map[string]int64{}}
 	x.readRecords()
+	x.findLostRecords()
+	x.keepAside()
 	x.giveSlots()
 	x.compareIDs()
 	x.compareFree()
@@ -61,6 +78,13 @@ func (d *doctor) diagnose(b *body) *examination {
 	x.compareTombs()
 	for i, workflow := range d.workflows {
 		x.compareEnrollments(workflow, b.enrolled[i])
+	}
+	x.compareSizes()
+	if !d.repair || b.blocked() {
+		x.cures = nil
+	}
+	if d.order.Quarantine {
+		x.quarantine()
 	}
 	return x
 }
@@ -107,7 +131,7 @@ func (x *examination) giveSlots() {
 	x.owners = make([]ID, slots)
 	for at := 0; at+8 <= len(x.ids); at += 8 {
 		id := IDFromBytes(x.ids[at:])
-		if h, ok := x.headers[id]; ok && int(h.slot) == at/8 || slices.Contains(x.sick, id) {
+		if h, ok := x.headers[id]; ok && int(h.slot) == at/8 || slices.Contains(x.sick, id) || x.lost[id] {
 			x.owners[at/8] = id
 		}
 	}
@@ -269,6 +293,7 @@ func (x *examination) compareList(l List, is []byte) {
 		return
 	}
 	x.foundf(problemList, 0, "partition %d: %d free slots are on list %q", x.partition, wrong, l.Name)
+	x.strangers[listCounter(l.Number)] = int64(wrong)
 	x.cures = append(x.cures, func(ctx context.Context, pipe redis.Pipeliner, k partitionKeys) {
 		pipe.Set(ctx, k.list(l.Number), want, 0)
 	})
@@ -277,6 +302,9 @@ func (x *examination) compareList(l List, is []byte) {
 // compareCounts compares the counters. A record that cannot be decoded was counted somewhere; if its bytes do not
 // tell where, it may stand on either side.
 func (x *examination) compareCounts() {
+	if x.noCounters() && !x.doctor.order.AcceptLoss {
+		return // that is a loss
+	}
 	var want Counts
 	for _, r := range x.records {
 		if r.Deletion == nil {
@@ -285,7 +313,7 @@ func (x *examination) compareCounts() {
 			want.Archived++
 		}
 	}
-	for range x.sick {
+	for range int64(len(x.sick)) + x.lostCount {
 		if x.counts.Live > want.Live {
 			want.Live++
 		} else {
@@ -306,7 +334,7 @@ func (x *examination) compareEnrollments(workflow string, ids []string) {
 	var strangers []string
 	first := ID(math.MaxUint64)
 	for _, name := range ids {
-		if _, ok := x.body.records[name]; ok {
+		if _, ok := x.body.records[name]; ok || len(name) == 8 && x.lost[IDFromBytes(view(name))] {
 			continue
 		}
 		strangers = append(strangers, name)
@@ -321,6 +349,7 @@ func (x *examination) compareEnrollments(workflow string, ids []string) {
 		first = 0
 	}
 	x.foundf(problemEnrollment, first, "partition %d: %d enrollments in workflow %s are of no record", x.partition, len(strangers), workflow)
+	x.strangers[enrollmentCounter(workflow)] = int64(len(strangers))
 	x.cures = append(x.cures, func(ctx context.Context, pipe redis.Pipeliner, k partitionKeys) {
 		pipe.HDel(ctx, k.enr(workflow), strangers...)
 	})

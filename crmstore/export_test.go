@@ -80,3 +80,9 @@ func Dissolve(ctx context.Context, s *Store, o ObjectType, ids []ID) error {
 
 // KeyErasing is the hash of permanent deletions that are not finished.
 func KeyErasing(s *Store) string { return s.keyErasing() }
+
+// KeyAccountLog is the stream of the account's own audit events.
+func KeyAccountLog(s *Store) string { return s.keyAccountLog() }
+
+// KeyLists is the hash of an object type's lists.
+func KeyLists(s *Store, o ObjectType) string { return s.keyLists(o) }

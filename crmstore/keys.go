@@ -20,6 +20,7 @@ func (k partitionKeys) assoc() string           { return string(k) + "assoc" }
 func (k partitionKeys) free() string            { return string(k) + "free" }
 func (k partitionKeys) tomb() string            { return string(k) + "tomb" }
 func (k partitionKeys) spare() string           { return string(k) + "spare" }
+func (k partitionKeys) bad() string             { return string(k) + "bad" }
 func (k partitionKeys) col(property int) string { return string(k) + "col:" + strconv.Itoa(property) }
 
 func (k partitionKeys) list(number int) string     { return string(k) + "list:" + strconv.Itoa(number) }

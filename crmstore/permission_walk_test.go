@@ -30,6 +30,7 @@ func asksNobody() map[string]string {
 		"CreateAccount": "there are no users yet: who creates the account becomes its super admin",
 		"Partitions":    "one number of the account, which says nothing of what is in it",
 		"FindByEmail":   "is FindByEmails for one address",
+		"Doctor":        "is Examine",
 		"CreateList":    "is AddList without an expression",
 		"Object":        "knows the standard object types by itself, and asks Objects for others",
 	}

@@ -291,6 +291,17 @@ func (s *Store) Count(ctx context.Context, o ObjectType) (Counts, error) {
 	return sum, nil
 }
 
+// countsOf reads them from all counters of a partition.
+func countsOf(counters map[string]string) (Counts, error) {
+	values := make([]any, 2)
+	for i, name := range []string{"live", "archived"} {
+		if text, ok := counters[name]; ok {
+			values[i] = text
+		}
+	}
+	return readCounts(values)
+}
+
 // readCounts reads the fields live and archived of a partition's counters; one that is not there is 0.
 func readCounts(values []any) (Counts, error) {
 	var n [2]int64

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/workflow/diag"
 )
 
 // UndoReport says what an undo restored and what it could not.
@@ -82,6 +83,15 @@ func (r *Runner) Undo(ctx context.Context, id string, at time.Time) (UndoReport,
 // contacts: only a large range has several claims in each of theirs, and then a script takes them together.
 const restoredTogether = 1 << 16
 
+// undoRemembers is how long the store keeps whom a run deleted, from its end on, less a day for clocks that differ.
+const undoRemembers = 99 * 24 * time.Hour
+
+// forgottenError says that the store has lost whom a run deleted, so that an undo would leave them out in silence.
+func forgottenError(run crmstore.Run, missing int64) error {
+	return fmt.Errorf("the store has lost which %s contacts the run deleted; the recycle bin knows: workflow restore --run %s (and see workflow doctor)",
+		diag.Thousands(missing), run.ID)
+}
+
 // undoPartitions is how many partitions a range has when so many records are to be restored in all partitions.
 func undoPartitions(partitions int, records int64) int {
 	n := int64(partitions) * restoredTogether / max(records, 1)
@@ -91,19 +101,21 @@ func undoPartitions(partitions int, records int64) int {
 // undoAll restores what the run deleted, two ranges of partitions at a time. A range that was begun is finished when
 // the context ends.
 func (r *Runner) undoAll(ctx context.Context, report *UndoReport, order crmstore.RestoreOrder, partitions int) error {
+	at := order.At
 	var mu sync.Mutex // guards left and report, and keeps calls of Progress apart
 	left := make([][]Unrestored, partitions)
 	done := int64(0)
-	known := 0
+	known, accounted := 0, int64(0)
 	err := eachRange(ctx, partitions, undoPartitions(partitions, report.Run.Deleted), func() func(ctx context.Context, from, to int) error {
 		return func(ctx context.Context, from, to int) error {
-			results, matches, err := r.undoRange(context.WithoutCancel(ctx), report.Run, order, from, to)
+			results, matches, deleted, err := r.undoRange(context.WithoutCancel(ctx), report.Run, order, from, to)
 			if err != nil {
 				return err
 			}
 			mu.Lock()
 			defer mu.Unlock()
 			known += matches
+			accounted += deleted
 			for _, res := range results {
 				if res.Outcome == crmstore.Restored {
 					report.Restored++
@@ -123,6 +135,9 @@ func (r *Runner) undoAll(ctx context.Context, report *UndoReport, order crmstore
 			report.Gone++
 		}
 	}
+	if err == nil && accounted < report.Run.Deleted && at.Before(report.Run.FinishedAt.Add(undoRemembers)) {
+		return forgottenError(report.Run, report.Run.Deleted-accounted)
+	}
 	if known == 0 {
 		report.Gone = report.Run.Deleted // it is so long ago that even what the run matched is no longer kept
 	}
@@ -130,13 +145,13 @@ func (r *Runner) undoAll(ctx context.Context, report *UndoReport, order crmstore
 }
 
 // undoRange restores what the run deleted in partitions from ≤ p < to, and says how many partitions the run's matches
-// are known of. What was purged since is among the results, as not there.
+// are known of, and whom it had deleted there at most. What was purged since is among the results, as not there.
 func (r *Runner) undoRange(
 	ctx context.Context, run crmstore.Run, order crmstore.RestoreOrder, from, to int,
-) (results []crmstore.RestoreResult, known int, err error) {
+) (results []crmstore.RestoreResult, known int, deleted int64, err error) {
 	saved, err := r.books().Matches(ctx, order.Object, order.OnlyRun, from, to)
 	if err != nil {
-		return nil, 0, err
+		return nil, 0, 0, err
 	}
 	var parts []crmstore.PartitionIDs
 	for _, m := range saved {
@@ -144,7 +159,7 @@ func (r *Runner) undoRange(
 	}
 	mine, err := r.completed(ctx, run, parts)
 	if err != nil {
-		return nil, 0, err
+		return nil, 0, 0, err
 	}
 	var ids []crmstore.ID
 	for i, part := range parts {
@@ -155,15 +170,23 @@ func (r *Runner) undoRange(
 		}
 		gone, err := r.purgedSince(ctx, run.Object, saved[i], mine[i])
 		if err != nil {
-			return nil, 0, err
+			return nil, 0, 0, err
+		}
+		if saved[i].Done {
+			deleted += saved[i].Deleted
+		} else {
+			deleted += int64(len(part.IDs))
+		}
+		if missing := saved[i].Deleted - int64(len(mine[i])+len(gone)); run.Kind == crmstore.RunDelete && missing > 0 {
+			return nil, 0, 0, forgottenError(run, missing)
 		}
 		results = append(results, gone...)
 	}
 	if len(ids) == 0 {
-		return results, len(saved), nil
+		return results, len(saved), deleted, nil
 	}
 	restored, err := r.Store.Restore(ctx, order, ids)
-	return append(results, restored...), len(saved), err
+	return append(results, restored...), len(saved), deleted, err
 }
 
 // purgedSince are the records of one partition that the run deleted and that are gone for good: a purge takes a record's
