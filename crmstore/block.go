@@ -3,7 +3,6 @@ package crmstore
 import (
 	"context"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -40,9 +39,6 @@ type BlockResult struct {
 	Holder  ID        `json:"holder,omitempty"` // the live contact that has it, and keeps it from being blocked
 }
 
-// ErrNoAddress says that something is no e-mail address.
-var ErrNoAddress = errors.New("not an e-mail address")
-
 // BlockAddresses puts e-mail addresses (in any case) onto the block list, whether or not a contact ever had them: no
 // contact can have them from then on. An address that a live contact has is not blocked: see Holder. It needs the
 // permission permanently-delete. The audit log learns how many, never which.
@@ -55,7 +51,7 @@ func (s *Store) UnblockAddresses(ctx context.Context, emails []string, c Cause, 
 	return s.changeBlocks(ctx, emails, blockChange{cause: c, at: at})
 }
 
-// CheckAddresses says which addresses are on the block list. Whoever may edit contacts may ask, and whoever may delete
+// CheckAddresses says which addresses are on the block list; the empty text is not. ErrNoAddress. Whoever may edit contacts may ask, and whoever may delete
 // them permanently.
 func (s *Store) CheckAddresses(ctx context.Context, emails []string) ([]BlockResult, error) {
 	if may, err := s.May(ctx, Contact, CanPermanentlyDelete); err != nil {
@@ -63,6 +59,11 @@ func (s *Store) CheckAddresses(ctx context.Context, emails []string) ([]BlockRes
 	} else if !may {
 		if err := s.require(ctx, Contact, CanEdit); err != nil {
 			return nil, err
+		}
+	}
+	for _, email := range emails {
+		if _, err := NormalAddress(email); err != nil {
+			return nil, fmt.Errorf("%q: %w", email, err)
 		}
 	}
 	list, err := s.claimsTo(ctx, emails)
@@ -92,9 +93,14 @@ func (s *Store) changeBlocks(ctx context.Context, emails []string, ch blockChang
 	}
 	texts := make([]string, len(emails))
 	for i, email := range emails {
-		if texts[i] = normalAddress(email); !looksLikeAddress(texts[i]) {
-			return nil, fmt.Errorf("%q: %w", email, ErrNoAddress)
+		text, err := NormalAddress(email)
+		if err == nil && text == "" {
+			err = ErrNoAddress
 		}
+		if err != nil {
+			return nil, fmt.Errorf("%q: %w", email, err)
+		}
+		texts[i] = text
 	}
 	found, err := s.setBlocks(ctx, texts, ch)
 	if err != nil {
@@ -122,12 +128,6 @@ func (s *Store) changeBlocks(ctx context.Context, emails []string, ch blockChang
 	}
 	_, err = s.run(ctx, scriptNote, []string{s.keyAccountLog()}, wall(), op, appendFacts(nil, ch.at, s.by(ch.cause)), detail)
 	return results, err
-}
-
-// looksLikeAddress keeps words that are no addresses off the block list, where nobody could see them.
-func looksLikeAddress(text string) bool {
-	at := slices.Index([]byte(text), '@')
-	return at > 0 && at < len(text)-1
 }
 
 // setBlocks changes blocks, and waits where another process is just taking an address. The texts are normalised.

@@ -199,7 +199,7 @@ func (f *field) cell(p *Property) uint64 {
 	case Enumeration:
 		return OptionCell(int(f.bits))
 	default:
-		return HashCell(unsafe.String(unsafe.SliceData(f.text), len(f.text)))
+		return p.textCell(unsafe.String(unsafe.SliceData(f.text), len(f.text)))
 	}
 }
 
@@ -239,7 +239,15 @@ func checkSet(dst []change, s *Schema, set []Assignment) ([]change, error) {
 		if p.ReadOnly {
 			return nil, fmt.Errorf("property %s is set by the store alone", p.Name)
 		}
-		dst = append(dst, change{p, a.Value})
+		v := a.Value
+		if s.Object == Contact && p.Number == PropertyEmail && v.typ == String {
+			text, err := NormalAddress(v.text)
+			if err != nil {
+				return nil, fmt.Errorf("property %s: %q is %w", p.Name, v.text, err)
+			}
+			v = StringValue(text)
+		}
+		dst = append(dst, change{p, v})
 	}
 	return sortChanges(dst)
 }

@@ -66,6 +66,12 @@ func storeSets(p Property) Property {
 	return p
 }
 
+// emails marks a text as one of e-mail addresses.
+func emails(p Property) Property {
+	p.Email = true
+	return p
+}
+
 // noted adds a sentence for people.
 func noted(p Property, note string) Property {
 	p.Note = note
@@ -80,7 +86,7 @@ func contactProperties() []Property {
 	return []Property{
 		created(),
 		storeSets(instant("lastmodifieddate", "Last Modified Date")),
-		noted(exact("email", "Email"), "Unique among contacts that are not in the bin."),
+		noted(emails(exact("email", "Email")), "Unique among contacts that are not in the bin."),
 		text("firstname", "First Name"),
 		text("lastname", "Last Name"),
 		text("phone", "Phone Number"),

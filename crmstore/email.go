@@ -18,8 +18,9 @@ func emailProperty(s *Schema) *Property {
 	return nil
 }
 
-// normalAddress is the form of an address in which it is unique.
-func normalAddress(email string) string { return strings.ToLower(strings.TrimSpace(email)) }
+// normalAddress is the form of an address in which it is unique. Older stores hold texts that have no [NormalAddress];
+// these are unique in the form in which texts are compared with addresses.
+func normalAddress(email string) string { return FoldAddress(strings.TrimSpace(email)) }
 
 // address is one normalised e-mail address during a round.
 type address struct {

@@ -160,6 +160,9 @@ func (w *mixed) upsert(o crmstore.ObjectType, mode crmstore.WriteMode, u crmstor
 		now.values = maps.Clone(r.values)
 	}
 	for _, a := range u.Set {
+		if o == crmstore.Contact && a.Property == crmstore.PropertyEmail {
+			a.Value = crmstore.StringValue(normal(a.Value.Text()))
+		}
 		if now.values[a.Property] = a.Value; !a.Value.Known() {
 			delete(now.values, a.Property)
 		}

@@ -41,7 +41,7 @@ func (m *machine) assignment(t *rapid.T) crmstore.Assignment {
 	switch k := rapid.IntRange(0, 4).Draw(t, "value"); {
 	case k == 0: // clears
 	case p.Number == crmstore.PropertyEmail:
-		a.Value = crmstore.StringValue([]string{"a@x.org", "A@X.org ", "b@x.org", "c@x.org"}[k-1])
+		a.Value = crmstore.StringValue([]string{"a@x.org", "<A@X.org> ", "b@x.org", "c@x.org"}[k-1])
 	case p.Type == crmstore.String:
 		a.Value = crmstore.StringValue(strings.Repeat("x", k*k*k*4))
 	case p.Type == crmstore.Number:

@@ -31,7 +31,8 @@ func (m *model) holder(email string) crmstore.ID {
 	return 0
 }
 
-func normal(email string) string { return strings.ToLower(strings.TrimSpace(email)) }
+// normal is the normal form of the few addresses that the models write.
+func normal(email string) string { return strings.Trim(strings.ToLower(email), " <>") }
 
 // write says what one upsert must give, and carries it out. id is the one that the store gave to a new record.
 func (m *model) write(mode crmstore.WriteMode, u crmstore.Upsert, id crmstore.ID, at time.Time) crmstore.WriteResult {
@@ -69,6 +70,9 @@ func (m *model) write(mode crmstore.WriteMode, u crmstore.Upsert, id crmstore.ID
 	}
 	before := maps.Clone(r.values)
 	for _, a := range u.Set {
+		if a.Property == crmstore.PropertyEmail {
+			a.Value = crmstore.StringValue(normal(a.Value.Text()))
+		}
 		if a.Value.Known() {
 			r.values[a.Property] = a.Value
 		} else {

@@ -14,6 +14,7 @@ type Property struct {
 	Type     PropertyType `json:"type"`
 	Options  []Option     `json:"options,omitempty"`   // of an Enumeration, in display order
 	Exact    bool         `json:"exact,omitempty"`     // a String that has a column of hashes (`filter: exact`)
+	Email    bool         `json:"email,omitempty"`     // a String of e-mail addresses: case does not count, and cells are those of [FoldAddress]
 	ReadOnly bool         `json:"read_only,omitempty"` // set by the store alone, such as lastmodifieddate
 	Removed  bool         `json:"removed,omitempty"`   // no longer offered; its number stays taken
 	Note     string       `json:"note,omitempty"`      // one sentence for people
@@ -74,8 +75,22 @@ func (p *Property) Cell(v Value) uint64 {
 		}
 		return 0
 	default:
-		return HashCell(v.Text())
+		return p.textCell(v.Text())
 	}
+}
+
+// textCell is the cell of a text.
+func (p *Property) textCell(s string) uint64 {
+	if p.Email {
+		s = FoldAddress(s)
+	}
+	return HashCell(s)
+}
+
+// HoldsAddresses reports whether the property is a text of e-mail addresses, which are compared without regard to case,
+// as [FoldAddress] has it. Schemas of older stores lack the mark Email; there the names tell.
+func (p *Property) HoldsAddresses() bool {
+	return p.Type == String && (p.Email || p.Name == "email" || p.Name == "work_email" || p.Name == "hs_additional_emails")
 }
 
 // Schema is the list of an object type's properties. A Schema is never changed in place.

@@ -9,6 +9,7 @@ import (
 	"net/mail"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -50,7 +51,10 @@ func userEmail(text string) (string, error) {
 		return "", nil
 	}
 	a, err := mail.ParseAddress(text)
-	if err != nil || a.Address != text {
+	if err == nil {
+		_, err = NormalAddress(text)
+	}
+	if err != nil || a.Address != text || strings.ContainsFunc(text, Invisible) {
 		return "", fmt.Errorf("%q: %w; want an address alone, such as anna@example.com", text, ErrNoAddress)
 	}
 	return text, nil

@@ -283,6 +283,8 @@ func conditionHelp(source string, n *node) string {
 		return fmt.Sprintf("compare it, as in %s > 0", source)
 	case n.kind == kindTime:
 		return fmt.Sprintf("compare it, as in daysSince(%s) > 365", source)
+	case n.kind == kindText && n.addresses():
+		return fmt.Sprintf(`ask for a part of it, as in %s endsWith "@example.com", or ask known(%s)`, source, source)
 	case n.kind == kindText:
 		return fmt.Sprintf(`compare it, as in %s == "value", or ask known(%s)`, source, source)
 	default:

@@ -23,7 +23,8 @@
 //     zone. date("2026-01-31T10:00:00Z") is that instant exactly.
 //   - daysSince(d) is the number of whole days, of 24 hours each, from d until now, rounded down: daysSince(d) > 365
 //     becomes true 366 days after d. daysUntil(d) is the same from now until d. daysAgo(n) is now minus n times 24 hours.
-//   - Texts are compared as they are, upper and lower case apart; lower(s) is there.
+//   - Texts are compared as they are, upper and lower case apart; lower(s) is there. E-mail addresses, and what is compared
+//     with them, are compared in their normal form ([crmstore.NormalAddress]): case does not count, in patterns neither.
 //
 // # Promises
 //

@@ -129,7 +129,7 @@ func compare(n *node) truthFunc {
 			return answer(holds(int(first) - int(second)))
 		}
 	case kindText:
-		x, y := text(a), text(b)
+		x, y := n.operand(0), n.operand(1)
 		return func(e *env) Answer {
 			first, known := x(e)
 			second, alsoKnown := y(e)
@@ -199,14 +199,14 @@ func among(n *node) truthFunc {
 }
 
 func amongTexts(n *node) truthFunc {
-	x := text(n.args[0])
+	x := n.operand(0)
 	var items []textFunc
 	constants := map[string]struct{}{}
-	for _, a := range n.args[1:] {
+	for i, a := range n.args[1:] {
 		if a.op == opConst {
 			constants[a.text] = struct{}{}
 		} else {
-			items = append(items, text(a))
+			items = append(items, n.operand(i+1))
 		}
 	}
 	return func(e *env) Answer {
@@ -222,7 +222,7 @@ func amongTexts(n *node) truthFunc {
 }
 
 func textTest(n *node) truthFunc {
-	x := text(n.args[0])
+	x := n.operand(0)
 	if n.op == opMatches {
 		pattern := n.pattern
 		return func(e *env) Answer {
@@ -234,7 +234,7 @@ func textTest(n *node) truthFunc {
 		}
 	}
 	test := map[string]func(s, part string) bool{"contains": strings.Contains, "startsWith": strings.HasPrefix, "endsWith": strings.HasSuffix}[n.name]
-	y := text(n.args[1])
+	y := n.operand(1)
 	return func(e *env) Answer {
 		value, known := x(e)
 		part, alsoKnown := y(e)

@@ -76,7 +76,7 @@ func findingCases() []findingCase {
 		}},
 		{`"Lead" != contact.lifecyclestage`, []string{`WF208 "Lead" | contact.lifecyclestage has no option "Lead" | write "lead", the internal value`}},
 
-		{`contact.email`, []string{`WF209 contact.email | a trigger is a condition, and contact.email is a text | compare it, as in contact.email == "value", or ask known(contact.email)`}},
+		{`contact.email`, []string{`WF209 contact.email | a trigger is a condition, and contact.email is a text | ask for a part of it, as in contact.email endsWith "@example.com", or ask known(contact.email)`}},
 		{`contact.createdate && !contact.total_revenue`, []string{
 			`WF209 contact.createdate | && joins conditions, and contact.createdate is a date | compare it, as in daysSince(contact.createdate) > 365`,
 			`WF209 contact.total_revenue | ! joins conditions, and contact.total_revenue is a number | compare it, as in contact.total_revenue > 0`,

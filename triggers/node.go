@@ -76,6 +76,7 @@ type node struct {
 	from, to int // bytes of the source
 	args     []*node
 	size     int  // nodes down from here, shared ones counted each time
+	folds    bool // a test of texts that compares them as e-mail addresses
 	varies   bool // mentions a property or a list, so that records differ
 
 	name     string  // operator, name of a list, or how a constant was written

@@ -2,7 +2,6 @@ package triggers
 
 import (
 	"fmt"
-	"regexp"
 	"regexp/syntax"
 	"slices"
 	"strconv"
@@ -71,7 +70,10 @@ func (c *checker) compare(n *ast.BinaryNode, a, b *node) *node {
 	if !c.options(n.Right, b, a) || !c.options(n.Left, a, b) {
 		return &node{kind: kindBad}
 	}
-	return &node{op: opCompare, kind: kindBool, name: n.Operator, args: []*node{a, b}}
+	if !order && (!c.address(n.Right, b, a) || !c.address(n.Left, a, b)) {
+		return &node{kind: kindBad}
+	}
+	return (&node{op: opCompare, kind: kindBool, name: n.Operator, args: []*node{a, b}}).folded()
 }
 
 // plainTruth reports whether a yes or no is a value rather than a condition.
@@ -189,7 +191,7 @@ func (c *checker) in(n *ast.BinaryNode) *node {
 			good = false
 			c.refuse(e, "a list holds fixed values", fmt.Sprintf("write %s == %s || ...", c.source(n.Left), c.source(e)))
 		default:
-			good = c.options(e, item, x) && good
+			good = c.options(e, item, x) && c.address(e, item, x) && good
 		}
 	}
 	if good && x.kind == kindBool {
@@ -198,7 +200,7 @@ func (c *checker) in(n *ast.BinaryNode) *node {
 	if !good {
 		return &node{kind: kindBad}
 	}
-	return &node{op: opIn, kind: kindBool, args: args}
+	return (&node{op: opIn, kind: kindBool, args: args}).folded()
 }
 
 // missingIn finds nil among the values that a list asks for, and says how to ask for the rest.
@@ -246,7 +248,7 @@ func (c *checker) textTest(n *ast.BinaryNode, a, b *node) *node {
 		}
 	}
 	if n.Operator != "matches" {
-		return &node{op: opText, kind: kindBool, name: n.Operator, args: []*node{a, b}}
+		return (&node{op: opText, kind: kindBool, name: n.Operator, args: []*node{a, b}}).folded()
 	}
 	if b.op != opConst {
 		return c.find(diag.ExprBadRegexp, n.Right, "the pattern of matches is written out", "use contains, startsWith or endsWith with a property")
@@ -258,11 +260,13 @@ func (c *checker) textTest(n *ast.BinaryNode, a, b *node) *node {
 	if patternSize(parsed) > maxPattern {
 		return c.find(diag.ExprBadRegexp, n.Right, "the pattern is too large", "use smaller counts in {}")
 	}
-	pattern, err := regexp.Compile(b.text)
+	written, pattern, err := compiled(b.text, a)
 	if err != nil {
 		return c.find(diag.ExprBadRegexp, n.Right, "the pattern cannot be used: "+err.Error(), "")
 	}
-	return &node{op: opMatches, kind: kindBool, args: []*node{a, b}, pattern: pattern}
+	same := *b
+	same.text = written
+	return (&node{op: opMatches, kind: kindBool, args: []*node{a, &same}, pattern: pattern}).folded()
 }
 
 // patternSize estimates how many steps a pattern compiles to, without compiling it.

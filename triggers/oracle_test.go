@@ -3,6 +3,7 @@ package triggers
 import (
 	"math"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -58,10 +59,12 @@ func TestRandomNormalFormsInExpr(t *testing.T) {
 //   - % of numbers that are not whole: expr's works on integers alone;
 //   - known, unknown and ?? of a calculation or a condition: unknown comes out of it, where expr fails;
 //   - and, or, not and ?: inside a value, as in (a || b ? x : y) > 3: a may be unknown and b true, which expr does not survive;
-//   - a division by a calculation: where that has no finite result, expr goes on with infinity and arrives at 0.
+//   - a division by a calculation: where that has no finite result, expr goes on with infinity and arrives at 0;
+//   - a comparison of addresses with another property, whose case does not count there and counts elsewhere.
 func beyondExpr(n *node) bool {
 	beyond := false
 	n.walk(func(n *node) {
+		beyond = beyond || n.folds && slices.ContainsFunc(n.args, mixesTexts)
 		switch n.op {
 		case opKnown, opUnknown, opCoalesce:
 			beyond = beyond || n.args[0].op != opProperty
@@ -73,6 +76,11 @@ func beyondExpr(n *node) bool {
 		}
 	})
 	return beyond
+}
+
+func mixesTexts(n *node) bool {
+	properties, _ := n.mentions()
+	return slices.ContainsFunc(properties, func(p *crmstore.Property) bool { return p.Type == crmstore.String && !p.HoldsAddresses() })
 }
 
 func calculates(n *node) bool {
@@ -150,6 +158,9 @@ func (o *oracle) answer(ref reference) (bool, error) {
 	for _, p := range ref.v.Schema.Properties {
 		if !p.Removed {
 			contact[p.Name] = ref.property(p.Name)
+			if text, ok := contact[p.Name].(string); ok && p.HoldsAddresses() {
+				contact[p.Name] = strings.ToLower(text) // as the constants of the normal form are
+			}
 		}
 	}
 	got, err := expr.Run(o.program, map[string]any{"contact": contact, "now": ref.now, "today": ref.function("today", nil)})

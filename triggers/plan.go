@@ -170,7 +170,7 @@ func (p *planner) knownCells(n *node, property *crmstore.Property) (set cells, e
 	case crmstore.Enumeration:
 		return p.optionCells(n, property), true
 	case crmstore.String:
-		return p.hashCells(n), false
+		return p.hashCells(n, property), false
 	}
 	if set, exact, ok := p.rangeCells(n); ok {
 		return set, exact
@@ -196,8 +196,12 @@ func (p *planner) optionCells(n *node, property *crmstore.Property) cells {
 	return set.union(nil).union(asked.union(oneCell(0)).complement())
 }
 
-// hashCells is for texts whose column holds hashes: equality can be asked, and confirmed on the record.
-func (p *planner) hashCells(n *node) cells {
+// hashCells is for texts whose column holds hashes: equality can be asked, and confirmed on the record. Where an older
+// store's column holds hashes of addresses as they were written, it says nothing about addresses in any case.
+func (p *planner) hashCells(n *node, property *crmstore.Property) cells {
+	if property.HoldsAddresses() && !property.Email {
+		return anyKnown()
+	}
 	direct := func(x *node) bool {
 		return x.op == opProperty || x.op == opCoalesce && x.args[0].op == opProperty
 	}
@@ -218,7 +222,7 @@ func (p *planner) hashCells(n *node) cells {
 			return anyKnown()
 		}
 		if c.text != "" { // no record holds the empty text
-			set = append(set, oneCell(crmstore.HashCell(c.text))...)
+			set = append(set, oneCell(property.Cell(crmstore.StringValue(c.text)))...)
 		}
 	}
 	return set.union(nil)

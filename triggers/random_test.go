@@ -60,7 +60,7 @@ func (w writer) condition(depth int) string {
 	comparison := w.pick(" == ", " != ", " < ", " <= ", " > ", " >= ")
 	equality := w.pick(" == ", " != ")
 	in := w.pick(" in ", " not in ")
-	switch w.pick("number", "number", "time", "time", "days", "duration", "text", "text", "stage", "stage", "bool", "known", "list", "in", "between") {
+	switch w.pick("number", "number", "time", "time", "days", "duration", "text", "text", "email", "email", "stage", "stage", "bool", "known", "list", "in", "between") {
 	case "number":
 		return w.number(2) + comparison + w.number(1)
 	case "time":
@@ -71,6 +71,12 @@ func (w writer) condition(depth int) string {
 		return w.time(1) + " - " + w.time(1) + comparison + w.duration()
 	case "text":
 		return w.text(1) + w.pick(" == ", " != ", " < ", " >= ", " contains ", " startsWith ", " endsWith ", " not contains ") + w.text(0)
+	case "email":
+		email := w.pick("contact.email", "contact.email", "lower(contact.email)", `(contact.email ?? "ANN@x.example")`, "(contact.email ?? contact.company)")
+		return w.pick(email+equality+w.pick(`"ANN@X.example"`, `"bob@x.example"`, "contact.company", "lower(contact.email)"),
+			`"Bob@x.Example"`+equality+email, email+in+`["ann@x.example", "BOB@X.EXAMPLE"]`, email+in+`["Acme", "x"]`,
+			email+w.pick(" startsWith ", " endsWith ", " contains ", " not endsWith ")+w.pick(`"ANN"`, `"@X.Example"`, `"@y.example"`, "contact.company"),
+			email+w.pick(` matches `, " not matches ")+w.pick(`"^A.*X"`, `"^(ann|BOB)@"`))
 	case "stage":
 		return w.pick(`contact.lifecyclestage`+equality+`"lead"`, `contact.lifecyclestage`+in+`["subscriber", "customer", "evangelist"]`,
 			`"open"`+equality+`contact.status`, `lower(contact.status) matches "^o"`, `(contact.lifecyclestage ?? "none")`+equality+`"none"`,
@@ -165,7 +171,10 @@ func randomValue(t *rapid.T, p *crmstore.Property, now time.Time) crmstore.Value
 	case crmstore.Enumeration:
 		return crmstore.EnumValue(rapid.SampledFrom(p.Options).Draw(t, "option").Value)
 	}
-	return crmstore.StringValue(rapid.SampledFrom([]string{"Acme", "acme", "x", "open", "lead", "Max", "a\"é\n"}).Draw(t, "text"))
+	if p.Number == pEmail {
+		return crmstore.StringValue(rapid.SampledFrom([]string{"ann@x.example", "Ann@X.example", "ANN@Y.EXAMPLE", "BOB@x.example", "bob@x.example", "Acme"}).Draw(t, "address"))
+	}
+	return crmstore.StringValue(rapid.SampledFrom([]string{"Acme", "acme", "x", "ANN@X.example", "open", "lead", "Max", "a\"é\n"}).Draw(t, "text"))
 }
 
 // world is a random account: the schema that its records were written with, the one that expressions are compiled
@@ -184,6 +193,10 @@ func randomWorld(t *rapid.T, records int) world {
 		if later.Properties[i].Number == pCity {
 			later.Properties[i].Exact = rapid.Bool().Draw(t, "exact")
 		}
+	}
+	if p := &later.Properties[0]; p.Number == pEmail {
+		p.Exact = rapid.Bool().Draw(t, "exact address")
+		p.Email = rapid.Bool().Draw(t, "marked address") // not in older stores
 	}
 	before := append([]crmstore.Property{}, later.Properties...)
 	for i := range before {

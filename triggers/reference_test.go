@@ -144,7 +144,11 @@ func (r reference) binary(n *ast.BinaryNode) any {
 			return nil
 		}
 		for _, e := range n.Right.(*ast.ArrayNode).Nodes {
-			if r.compare(x, r.eval(e)) == 0 {
+			item := r.eval(e)
+			if addresses(n.Left) {
+				x, item = strings.ToLower(x.(string)), strings.ToLower(item.(string))
+			}
+			if r.compare(x, item) == 0 {
 				return true
 			}
 		}
@@ -153,6 +157,11 @@ func (r reference) binary(n *ast.BinaryNode) any {
 	a, b := r.eval(n.Left), r.eval(n.Right)
 	if a == nil || b == nil {
 		return nil
+	}
+	if addresses(n.Left) || addresses(n.Right) {
+		if a, b = strings.ToLower(a.(string)), strings.ToLower(b.(string)); n.Operator == "matches" {
+			b = "(?i)" + r.eval(n.Right).(string)
+		}
 	}
 	switch n.Operator {
 	case "==":
@@ -177,6 +186,23 @@ func (r reference) binary(n *ast.BinaryNode) any {
 		return regexp.MustCompile(b.(string)).MatchString(a.(string))
 	}
 	return r.arithmetic(n.Operator, a, b)
+}
+
+// addresses reports whether a text may be an e-mail address, in which case does not count.
+func addresses(n ast.Node) bool {
+	switch n := n.(type) {
+	case *ast.MemberNode:
+		return n.Property.(*ast.StringNode).Value == "email"
+	case *ast.BinaryNode:
+		return n.Operator == "??" && (addresses(n.Left) || addresses(n.Right))
+	case *ast.ConditionalNode:
+		return addresses(n.Exp1) || addresses(n.Exp2)
+	case *ast.CallNode:
+		return n.Callee.(*ast.IdentifierNode).Value == "lower" && addresses(n.Arguments[0])
+	case *ast.BuiltinNode:
+		return n.Name == "lower" && addresses(n.Arguments[0])
+	}
+	return false
 }
 
 func (r reference) compare(a, b any) int {

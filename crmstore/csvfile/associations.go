@@ -180,8 +180,13 @@ func (im *associationImporter) take(row *row) {
 		}
 		if cell == "" {
 			empty++
-		} else if c.object == crmstore.Contact && strings.Contains(cell, "@") {
-			l.emails[i] = cell
+		} else if c.object == crmstore.Contact && crmstore.MeansAddress(cell) {
+			v, p := emailValue(cell)
+			if p != nil {
+				im.refuse(Finding{Code: p.code, Line: row.line, Column: c.header, Message: p.message, Help: p.help})
+				return
+			}
+			l.emails[i] = v.Text()
 		} else if id, err := crmstore.ParseID(cell); err == nil {
 			l.ids[i] = id
 		} else {

@@ -127,7 +127,7 @@ func (c *converter) cells(r *row, found *findings) (entry, bool) {
 			e.upsert.ID, p = parseID(s)
 		case c.email:
 			v, p = emailValue(s)
-			e.email = strings.ToLower(v.Text())
+			e.email = v.Text()
 		default:
 			v, p = c.value(col.property, col.options, s)
 		}

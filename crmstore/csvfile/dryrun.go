@@ -2,7 +2,6 @@ package csvfile
 
 import (
 	"context"
-	"strings"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
 )
@@ -69,7 +68,7 @@ func (im *importer) never(ctx context.Context, batch []crmstore.Upsert) ([]error
 		case erased[batch[i].ID]:
 			never[i] = crmstore.ErrErased
 		case emails[i] != "" && blocks[i].Blocked:
-			never[i] = &crmstore.BlockedError{Email: strings.ToLower(strings.TrimSpace(emails[i]))}
+			never[i] = &crmstore.BlockedError{Email: emails[i]}
 		}
 	}
 	return never, nil
@@ -129,7 +128,7 @@ func (m *madeRecords) has(u *crmstore.Upsert, email string) bool {
 	if u.ID != 0 {
 		return m.ids[u.ID]
 	}
-	return m.emails[strings.ToLower(email)]
+	return m.emails[email]
 }
 
 func (m *madeRecords) add(u *crmstore.Upsert, email string) {
@@ -143,7 +142,7 @@ func (m *madeRecords) add(u *crmstore.Upsert, email string) {
 		m.ids[u.ID] = true
 	}
 	if email != "" {
-		m.emails[strings.ToLower(email)] = true
+		m.emails[email] = true
 	}
 }
 
@@ -161,7 +160,7 @@ func (im *importer) holders(ctx context.Context, batch []crmstore.Upsert) ([]crm
 
 // holds reports whether the record has the e-mail address that the upsert assigns.
 func (im *importer) holds(r *crmstore.Record, u *crmstore.Upsert) bool {
-	return r != nil && strings.EqualFold(strings.TrimSpace(r.Value(crmstore.PropertyEmail).Text()), strings.TrimSpace(im.emailOf(u)))
+	return r != nil && crmstore.FoldAddress(r.Value(crmstore.PropertyEmail).Text()) == im.emailOf(u)
 }
 
 // emailOf is the e-mail address that an upsert of a contact assigns, "" when it assigns none.

@@ -11,7 +11,7 @@ func TestParseValue(t *testing.T) {
 	t.Parallel()
 	schema := crmstore.NewSchema(crmstore.Contact, 0, crmstore.DefaultProperties(crmstore.Contact))
 	for _, c := range []struct{ property, text, want, wrong string }{
-		{"email", " Ada@Example.com ", "Ada@Example.com", ""},
+		{"email", " Ada@Example.com ", "ada@example.com", ""},
 		{"email", "ada", "", `email: "ada" is not an e-mail address (write one address`},
 		{"createdate", "2026-01-31 10:00", "2026-01-31T10:00:00Z", ""},
 		{"createdate", "01/02/2026", "", "createdate: "},

@@ -151,7 +151,7 @@ func TestLines(t *testing.T) {
 			t.Parallel()
 			got, im, _ := readFile(t, strings.NewReader(c.file), testSchema(), c.o)
 			if name == "values" {
-				c.upserts = []string{"2: 1 email=Jane@Example.com firstname= Jane\r\nx createdate=1997-01-01T00:00:00Z birthday=1960-02-29 lifecyclestage=lead num_associated_deals=1.5 hs_email_optout=true", "4: 2"}
+				c.upserts = []string{"2: 1 email=jane@example.com firstname= Jane\r\nx createdate=1997-01-01T00:00:00Z birthday=1960-02-29 lifecyclestage=lead num_associated_deals=1.5 hs_email_optout=true", "4: 2"}
 			}
 			if diff := cmp.Diff(c.upserts, got.Upserts); diff != "" {
 				t.Errorf("upserts (-want +got):\n%s", diff)

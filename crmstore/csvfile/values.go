@@ -53,21 +53,15 @@ func textValue(s string) (crmstore.Value, *problem) {
 	return crmstore.StringValue(s), nil
 }
 
-// emailValue reads an e-mail address, trimmed. The check is small on purpose: it catches cells that are
-// no address at all, and leaves the rest to the mail servers of this world.
+// emailValue reads an e-mail address in any spelling that has a normal form. What an address may be is said widely on
+// purpose: it catches cells that are no address at all, and leaves the rest to the mail servers of this world.
 func emailValue(s string) (crmstore.Value, *problem) {
-	s = strings.TrimSpace(s)
-	if s == "" {
-		return crmstore.Value{}, nil
+	text, err := crmstore.NormalAddress(s)
+	if err != nil {
+		return crmstore.Value{}, &problem{BadEmail, quote(s) + " is " + err.Error(), "write one address, like jane@example.com"}
 	}
-	at := strings.IndexByte(s, '@')
-	if at <= 0 || at == len(s)-1 || strings.IndexByte(s[at+1:], '@') >= 0 || strings.ContainsFunc(s, blankOrControl) {
-		return crmstore.Value{}, &problem{BadEmail, quote(s) + " is not an e-mail address", "write one address, like jane@example.com"}
-	}
-	return textValue(s)
+	return textValue(text)
 }
-
-func blankOrControl(r rune) bool { return r <= ' ' || r == 0x7f || r == 0xa0 }
 
 func numberValue(s string) (crmstore.Value, *problem) {
 	bad := func(help string) (crmstore.Value, *problem) {

@@ -209,12 +209,12 @@ func TestTexts(t *testing.T) {
 
 func TestEmails(t *testing.T) {
 	t.Parallel()
-	for in, want := range map[string]string{" Jane@Example.com ": "Jane@Example.com", "a@b": "a@b", "jané@exämple.de": "jané@exämple.de", "": "", "  ": ""} {
+	for in, want := range map[string]string{" Jane@Example.com ": "jane@example.com", "a\u00a0@b": "a@b", "Jane <mailto:Jane@Example.com>;": "jane@example.com", "a@b": "a@b", "jané@exämple.de": "jané@exämple.de", "": "", "  ": ""} {
 		if v, bad := emailValue(in); bad != nil || v.Text() != want {
 			t.Errorf("e-mail %q = %q, %+v; want %q", in, v.Text(), bad, want)
 		}
 	}
-	for _, in := range []string{"jane", "@example.com", "jane@", "a@b@c", "jane doe@example.com", "a@b\nc", "a\u00a0@b", "a@b,c@d", "a@b\tc"} {
+	for _, in := range []string{"jane", "@example.com", "jane@", "a@b@c", "jane doe@example.com", "a@b\nc", "a@b,c@d", "a@b\tc"} {
 		if v, bad := emailValue(in); v.Known() || bad == nil || bad.code != BadEmail {
 			t.Errorf("e-mail %q = %v, %+v; want a finding", in, v, bad)
 		}

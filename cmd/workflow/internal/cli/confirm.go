@@ -150,7 +150,12 @@ func parseIDs(o crmstore.ObjectType, name string, in io.Reader) (ids []crmstore.
 		word := strings.Trim(strings.TrimSpace(strings.TrimPrefix(lines.Text(), "\ufeff")), `"`)
 		switch {
 		case word == "", name != "" && number == 1 && strings.EqualFold(word, "record id"):
-		case o == crmstore.Contact && strings.Contains(word, "@"):
+		case o == crmstore.Contact && crmstore.MeansAddress(word):
+			if _, err := crmstore.NormalAddress(word); err != nil && name == "" {
+				return nil, nil, usagef(addressHelp, "%q is %v", word, err)
+			} else if err != nil {
+				return nil, nil, usagef(addressHelp, "%s:%d: %q is %v", name, number, word, err)
+			}
 			addresses = append(addresses, word)
 		default:
 			id, err := crmstore.ParseID(word)

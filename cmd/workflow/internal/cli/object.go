@@ -116,9 +116,15 @@ func property(schema *crmstore.Schema, name string) (*crmstore.Property, error) 
 		"%q is the label of %d properties of %s", name, len(found), schema.Object)
 }
 
+// addressHelp says how to name a contact by its e-mail address.
+const addressHelp = "write one address, like jane@example.com"
+
 // recordID reads what a person calls a record: its id or, for a contact, its e-mail address.
 func recordID(ctx context.Context, store *crmstore.Store, o crmstore.ObjectType, word string) (crmstore.ID, error) {
-	if o == crmstore.Contact && strings.Contains(word, "@") {
+	if o == crmstore.Contact && crmstore.MeansAddress(word) {
+		if _, err := crmstore.NormalAddress(word); err != nil {
+			return 0, usagef(addressHelp, "%q is %v", word, err)
+		}
 		return store.FindByEmail(ctx, word)
 	}
 	id, err := crmstore.ParseID(word)
