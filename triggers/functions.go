@@ -81,8 +81,8 @@ func functionTable() []function {
 			`!inList("keep")`,
 		}, opInList, kindBool, []kind{kindText}, listName},
 		{Function{
-			"lower", "lower(text)", "The text in lower case.",
-			`lower(contact.email) endsWith "@acme.com"`,
+			"lower", "lower(text)", "The text in lower case. E-mail addresses need it not: their case never counts.",
+			`lower(contact.company) contains "acme"`,
 		}, opLower, kindText, []kind{kindText}, nil},
 	}
 }
