@@ -36,7 +36,7 @@ func (p *Packer) Pack(u Upsert) (Upsert, error) {
 		}
 	}
 	fields := p.records.keep(mergeFields(p.records.scratch[:0], nil, changes))
-	return Upsert{ID: u.ID, packed: packedSet{textView(fields), p.schema}}, nil
+	return Upsert{ID: u.ID, SameEmail: u.SameEmail, packed: packedSet{textView(fields), p.schema}}, nil
 }
 
 // textView is b without a copy; b must not be written to from then on.

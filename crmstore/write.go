@@ -20,6 +20,10 @@ type Upsert struct {
 	ID  ID
 	Set []Assignment
 
+	// SameEmail refuses the upsert, with *OtherEmailError, when the contact that has the ID holds another e-mail address than
+	// Set assigns, none being another one too: the ID may be one of another system, and the contact somebody else.
+	SameEmail bool
+
 	packed packedSet // instead of Set, see Packer
 }
 
@@ -38,11 +42,30 @@ const (
 type WriteResult struct {
 	ID      ID // 0 when refused before it had one
 	Outcome WriteOutcome
-	Err     error // with Refused: *EmailTakenError, *BlockedError, ErrArchived, ErrErased, ErrNotFound (UpdateOnly), ErrExists (CreateOnly), ErrConflict, or what is wrong with an assignment
+	Moved   bool  // an e-mail address that the contact had was changed or cleared
+	Err     error // with Refused: *EmailTakenError, *OtherEmailError, *BlockedError, ErrArchived, ErrErased, ErrNotFound (UpdateOnly), ErrExists (CreateOnly), ErrConflict, or what is wrong with an assignment
 }
 
 // ErrArchived refuses a change to a record that is in the bin.
 var ErrArchived = errors.New("record is in the bin; restore it first")
+
+// OtherEmailError refuses an upsert with SameEmail.
+type OtherEmailError struct {
+	ID    ID
+	Has   string // what the contact has; "" = none
+	Wants string // what the upsert assigns; "" = none
+}
+
+// Error names the contact and both addresses.
+func (e *OtherEmailError) Error() string {
+	say := func(email string) string {
+		if email == "" {
+			return "no e-mail address"
+		}
+		return email
+	}
+	return fmt.Sprintf("contact %s has %s, not %s", e.ID, say(e.Has), say(e.Wants))
+}
 
 // ErrErased refuses a record whose id was deleted permanently: that id is never used again.
 var ErrErased = errors.New("record was deleted permanently; its id is never used again")

@@ -189,12 +189,19 @@ func (r *round) apply(i int) bool {
 		d.concerns(i)
 		return true
 	}
+	if u.SameEmail && u.ID != 0 && d.exists && wanted != d.address {
+		r.refuse(i, u.ID, &OtherEmailError{ID: u.ID, Has: d.address, Wants: wanted})
+		d.concerns(i)
+		return true
+	}
+	before := d.address
 	if sets && wanted != d.address {
 		if ok := r.move(i, d, wanted); !ok {
 			return r.results[i].Outcome == Refused
 		}
 	}
 	r.change(i, d, &want)
+	r.results[i].Moved = before != "" && sets && before != wanted && r.results[i].Outcome == Updated
 	return true
 }
 

@@ -95,6 +95,8 @@ func (im *importer) foresee(u *crmstore.Upsert, holder crmstore.ID, r *crmstore.
 		w.Err = crmstore.ErrExists
 	case !there && im.o.Mode == crmstore.UpdateOnly:
 		w.Err = crmstore.ErrNotFound
+	case u.SameEmail && u.ID != 0 && r != nil && !im.holds(r, u):
+		w.Err = &crmstore.OtherEmailError{ID: u.ID, Has: im.addressIn(r), Wants: im.emailOf(u)}
 	case never != nil && !im.holds(r, u):
 		w.Err = never
 	case holder != 0 && holder != w.ID:
@@ -109,6 +111,7 @@ func (im *importer) foresee(u *crmstore.Upsert, holder crmstore.ID, r *crmstore.
 		for _, a := range u.Set {
 			if r.Value(a.Property) != a.Value {
 				w.Outcome = crmstore.Updated
+				w.Moved = im.addressIn(r) != "" && im.emailOf(u) != "" && !im.holds(r, u)
 				break
 			}
 		}
@@ -156,6 +159,14 @@ func (im *importer) holders(ctx context.Context, batch []crmstore.Upsert) ([]crm
 		emails[i] = im.emailOf(&batch[i])
 	}
 	return im.store.FindByEmails(ctx, emails)
+}
+
+// addressIn is the e-mail address of a contact, in its normal form; "" when it has none.
+func (im *importer) addressIn(r *crmstore.Record) string {
+	if r == nil || im.o.Object != crmstore.Contact {
+		return ""
+	}
+	return crmstore.FoldAddress(r.Value(crmstore.PropertyEmail).Text())
 }
 
 // holds reports whether the record has the e-mail address that the upsert assigns.

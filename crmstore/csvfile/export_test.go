@@ -25,7 +25,7 @@ func sorted(s string) string {
 func TestExport(t *testing.T) {
 	t.Parallel()
 	s := storetest.OpenWith(t, storetest.Options{Partitions: 1})
-	mustImport(t, s, "id,Email,firstname,Create Date,Lifecycle Stage\n10,j@x,\"=1+1\",1997-01-01,lead\n9,k@x,\"a,\"\"b\"\"\",,\n8,l@x,gone,,\n", options())
+	mustImport(t, s, "Record ID,Email,firstname,Create Date,Lifecycle Stage\n10,j@x,\"=1+1\",1997-01-01,lead\n9,k@x,\"a,\"\"b\"\"\",,\n8,l@x,gone,,\n", options())
 	archive(t, s, 8)
 	for name, c := range map[string]struct {
 		o    csvfile.ExportOptions

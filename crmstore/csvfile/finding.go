@@ -35,6 +35,7 @@ const (
 	BadOption       Code = "bad-option"
 	TextTooLong     Code = "text-too-long"
 	KeyMissing      Code = "key-missing"
+	OtherContact    Code = "other-contact"
 	DuplicateID     Code = "duplicate-id"
 	DuplicateEmail  Code = "duplicate-email"
 	EmailTaken      Code = "email-taken"

@@ -13,12 +13,12 @@ import (
 const recordID = "Record ID"
 
 // isIDHeader reports whether a header holds record ids when nobody says which column does. A property of the
-// account that has such a name wins over it, except for Record ID itself.
+// account that has such a name wins over it, except for Record ID itself. A plain id is that of any system.
 func isIDHeader(name string, schema *crmstore.Schema) bool {
-	if strings.EqualFold(name, recordID) {
+	if strings.EqualFold(name, recordID) || strings.EqualFold(name, recordID+" - "+string(schema.Object)) {
 		return true
 	}
-	for _, h := range []string{"record_id", "hs_object_id", "id"} {
+	for _, h := range []string{"record_id", "hs_object_id"} {
 		if strings.EqualFold(name, h) {
 			return len(schema.Find(name)) == 0
 		}
@@ -26,12 +26,16 @@ func isIDHeader(name string, schema *crmstore.Schema) bool {
 	return false
 }
 
+// plainID reports whether a header may mean the ids of any system.
+func plainID(name string) bool { return strings.EqualFold(name, "id") }
+
 // layout says what each column of the file is.
 type layout struct {
-	columns []column
-	id      int // index of the column of record ids, -1 = none
-	email   int // index of the column of e-mail addresses that identify contacts, -1 = none
-	unknown int // columns that are to become properties
+	columns   []column
+	id        int  // index of the column of record ids, -1 = none
+	sameEmail bool // a line's id and its e-mail address must be those of one contact
+	email     int  // index of the column of e-mail addresses that identify contacts, -1 = none
+	unknown   int  // columns that are to become properties
 }
 
 type column struct {
@@ -103,6 +107,7 @@ func resolve(names []string, line int, schema *crmstore.Schema, o *Options) (lay
 	}
 	h.checkSame()
 	h.checkKey()
+	h.sameEmail = h.id >= 0 && h.email >= 0 && !o.TrustIDs
 	return h.layout, h.found
 }
 
@@ -184,7 +189,7 @@ func (h *headers) column(i int) {
 		c.use = UseID
 	case c.header == "":
 		h.unnamed(c, i)
-	case isIDHeader(c.header, h.schema):
+	case isIDHeader(c.header, h.schema), plainID(c.header) && len(found) == 0 && h.o.IDColumn != "" && !h.o.CreateProperties:
 		c.note = "record ids are taken from another column"
 		if h.byEmail {
 			c.note = "records are matched by e-mail address"
@@ -235,6 +240,11 @@ func (h *headers) unknownHeader(name string) {
 		}
 	}
 	help := "make it a property with --create-properties, or leave it out with --ignore-unknown"
+	if plainID(name) {
+		h.fault(HeaderUnknown, name, "may be the id of another system, so it is not taken for the record id",
+			"keep it as a property with --create-properties, leave it out with --ignore-unknown, or say with --id-column "+quote(name)+" that these are this account's ids")
+		return
+	}
 	if near := nearest(name, h.schema.Names(), labels); near != "" {
 		help = fmt.Sprintf("did you mean %s? Else %s", near, help)
 	}

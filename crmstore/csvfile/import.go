@@ -30,7 +30,11 @@ const DefaultMaxFindings = 100
 // sensible choice. The struct is flat because each field is one flag of the command.
 type Options struct {
 	Object   crmstore.ObjectType
-	IDColumn string // header of the record ids; "" = "Record ID", "hs_object_id" or "id" if there; naming the e-mail column matches by e-mail alone
+	IDColumn string // header of the record ids; "" = "Record ID" or "hs_object_id" if there; naming the e-mail column matches by e-mail alone
+
+	// TrustIDs takes the file's word for who is who: a line changes the contact that has its record id also where that one
+	// has another e-mail address than the line. Without it such a line is a finding.
+	TrustIDs bool
 
 	CreateProperties bool // make a property for each unknown header
 	IgnoreUnknown    bool // leave columns with unknown headers out
@@ -86,8 +90,9 @@ type Report struct {
 	Updated   int  `json:"updated"`
 	Unchanged int  `json:"unchanged"`
 	Refused   int  `json:"refused"`
-	LastLine  int  `json:"last_line"` // last line of the file that was dealt with
-	Listed    int  `json:"listed"`    // records newly added to the list
+	Moved     int  `json:"changed_addresses"` // updated contacts whose e-mail address is another one now
+	LastLine  int  `json:"last_line"`         // last line of the file that was dealt with
+	Listed    int  `json:"listed"`            // records newly added to the list
 
 	Columns           []Column          `json:"columns"`
 	CreatedProperties []CreatedProperty `json:"created_properties"`

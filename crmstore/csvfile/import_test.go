@@ -167,24 +167,24 @@ func TestImport_refused(t *testing.T) {
 		want string
 	}{
 		"upsert": {
-			crmstore.UpsertAny, "id,Email,firstname\n1,,One\n2,,Two\n3,one@example.com,Three\n,two@example.com,New\n,one@example.com,Uno\n4,four@example.com,Four\n",
+			crmstore.UpsertAny, "Record ID,Email,firstname\n1,,One\n2,,Two\n3,one@example.com,Three\n,two@example.com,New\n,one@example.com,Uno\n4,four@example.com,Four\n",
 			"6: 2 created 1 updated 0 unchanged 3 refused, in-bin 3, email-taken 4, duplicate-email 6",
 		},
 		"create only": {
-			crmstore.CreateOnly, "id,Email,firstname\n1,,One\n2,,Two\n3,,Three\n,one@example.com,Uno\n,four@example.com,Four\n,,Nobody\n",
+			crmstore.CreateOnly, "Record ID,Email,firstname\n1,,One\n2,,Two\n3,,Three\n,one@example.com,Uno\n,four@example.com,Four\n,,Nobody\n",
 			"6: 3 created 0 updated 0 unchanged 3 refused, there-already 2, in-bin 3, email-taken 5",
 		},
 		"update only": {
-			crmstore.UpdateOnly, "id,Email,firstname\n1,,one\n2,,Two\n3,,Three\n,one@example.com,Uno\n,two@example.com,Dos\n",
+			crmstore.UpdateOnly, "Record ID,Email,firstname\n1,,one\n2,,Two\n3,,Three\n,one@example.com,Uno\n,two@example.com,Dos\n",
 			"5: 0 created 1 updated 1 unchanged 3 refused, in-bin 3, not-there 4, not-there 6",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := storetest.Open(t)
-			mustImport(t, s, "id,Email,firstname\n1,one@example.com,one\n2,two@example.com,two\n", options())
+			mustImport(t, s, "Record ID,Email,firstname\n1,one@example.com,one\n2,two@example.com,two\n", options())
 			archive(t, s, 2)
-			o := options(func(o *csvfile.Options) { o.Mode, o.DryRun = c.mode, true })
+			o := options(func(o *csvfile.Options) { o.Mode, o.DryRun, o.TrustIDs = c.mode, true, true })
 			before := snapshot(t, s)
 			wantTally(t, mustImport(t, s, c.file, o), c.want)
 			if diff := cmp.Diff(before, snapshot(t, s)); diff != "" {
@@ -193,6 +193,41 @@ func TestImport_refused(t *testing.T) {
 			o.DryRun = false
 			wantTally(t, mustImport(t, s, c.file, o), c.want)
 		})
+	}
+}
+
+// A line changes the contact that has its id only where both have the same e-mail address, unless the ids are trusted.
+func TestImport_idsOfAnotherSystem(t *testing.T) {
+	t.Parallel()
+	s := storetest.Open(t)
+	people := "Email,firstname,City\nann@a.example,Ann,Ulm\nbob@a.example,Bob,Kiel\n"
+	wantTally(t, mustImport(t, s, people, options()), "2: 2 created 0 updated 0 unchanged 0 refused")
+	mustImport(t, s, "firstname\nNobody\n", options(func(o *csvfile.Options) { o.Mode = crmstore.CreateOnly }))
+	before := snapshot(t, s)
+	file := "Record ID,firstname,Email\n1,Xavier,xavier@b.example\n2,Yvonne,\n3,Zoe,zoe@b.example\n1,Ann,ANN@A.example\n"
+	want := "4: 0 created 0 updated 1 unchanged 3 refused, other-contact 2, other-contact 3, other-contact 4"
+	for _, dry := range []bool{true, false} {
+		r := mustImport(t, s, file, options(func(o *csvfile.Options) { o.DryRun, o.AllowDuplicates = dry, true }))
+		wantTally(t, r, want)
+		for i, says := range []string{
+			"record 1 is ann@a.example, and the line says xavier@b.example", "record 2 is bob@a.example, and the line has no e-mail address",
+			"record 3 has no e-mail address, and the line says zoe@b.example",
+		} {
+			if r.Findings[i].Message != says || !strings.Contains(r.Findings[i].Help, "--trust-ids") {
+				t.Errorf("dry run %v: %v; want %s", dry, r.Findings[i], says)
+			}
+		}
+		if diff := cmp.Diff(before, snapshot(t, s)); diff != "" {
+			t.Fatalf("dry run %v: ids of another system changed the store (-before +after):\n%s", dry, diff)
+		}
+	}
+	file = strings.TrimSuffix(file, "1,Ann,ANN@A.example\n")
+	for _, dry := range []bool{true, false} {
+		r := mustImport(t, s, file, options(func(o *csvfile.Options) { o.DryRun, o.TrustIDs = dry, true }))
+		wantTally(t, r, "3: 0 created 3 updated 0 unchanged 0 refused")
+		if r.Moved != 1 {
+			t.Errorf("dry run %v: %d addresses changed, want 1", dry, r.Moved)
+		}
 	}
 }
 
@@ -218,17 +253,17 @@ func TestImport_findings(t *testing.T) {
 	t.Parallel()
 	s := storetest.Open(t)
 	before := snapshot(t, s)
-	r := mustImport(t, s, "id,Shoe Size\n1,2\n", options(func(o *csvfile.Options) { o.List = "keep" }))
+	r := mustImport(t, s, "Record ID,Shoe Size\n1,2\n", options(func(o *csvfile.Options) { o.List = "keep" }))
 	wantTally(t, r, "0: 0 created 0 updated 0 unchanged 0 refused, header-unknown 1")
 	if diff := cmp.Diff(before, snapshot(t, s)); diff != "" {
 		t.Errorf("a wrong header changed the store (-before +after):\n%s", diff)
 	}
-	r = mustImport(t, s, "id,Email,birthday\n1,a@b\n", options(func(o *csvfile.Options) { o.CreateProperties, o.IDColumn = true, "nope" }))
+	r = mustImport(t, s, "Record ID,Email,birthday\n1,a@b\n", options(func(o *csvfile.Options) { o.CreateProperties, o.IDColumn = true, "nope" }))
 	wantTally(t, r, "0: 0 created 0 updated 0 unchanged 0 refused, id-column 1")
 	if diff := cmp.Diff(before, snapshot(t, s)); diff != "" {
 		t.Errorf("a wrong header with new properties changed the store (-before +after):\n%s", diff)
 	}
-	r = mustImport(t, s, "id,Email,closedate\n1,a@b,2020-01-01\n2,a@b,\n3,c@d,2020-13-01\n4,e@f,2020-01-01\n5,\"g@h\n", options())
+	r = mustImport(t, s, "Record ID,Email,closedate\n1,a@b,2020-01-01\n2,a@b,\n3,c@d,2020-13-01\n4,e@f,2020-01-01\n5,\"g@h\n", options())
 	wantTally(t, r, "5: 2 created 0 updated 0 unchanged 3 refused, duplicate-email 3, bad-date 4, quote-open 6")
 	if r.FindingsTotal != 3 || r.LastLine != 6 {
 		t.Errorf("%d findings, last line %d; want 3 and 6", r.FindingsTotal, r.LastLine)
@@ -241,8 +276,8 @@ func TestImport_findings(t *testing.T) {
 func TestImport_allowDuplicates(t *testing.T) {
 	t.Parallel()
 	s := storetest.Open(t)
-	file := "id,Email,firstname,lastname\n1,a@b,One,X\n,A@b,Two,\n1,,Three,\n2,c@d,Other,\n"
-	o := options(func(o *csvfile.Options) { o.AllowDuplicates, o.DryRun = true, true })
+	file := "Record ID,Email,firstname,lastname\n1,a@b,One,X\n,A@b,Two,\n1,,Three,\n2,c@d,Other,\n"
+	o := options(func(o *csvfile.Options) { o.AllowDuplicates, o.DryRun, o.TrustIDs = true, true, true })
 	wantTally(t, mustImport(t, s, file, o), "4: 2 created 2 updated 0 unchanged 0 refused")
 	o.DryRun = false
 	wantTally(t, mustImport(t, s, file, o), "4: 2 created 2 updated 0 unchanged 0 refused")
@@ -309,10 +344,10 @@ func TestImport_list(t *testing.T) {
 	t.Parallel()
 	s := storetest.Open(t)
 	o := options(func(o *csvfile.Options) { o.List = "keep" })
-	if r := mustImport(t, s, "id,firstname\n1,a\n2,b\nx,c\n", o); r.Listed != 2 {
+	if r := mustImport(t, s, "Record ID,firstname\n1,a\n2,b\nx,c\n", o); r.Listed != 2 {
 		t.Errorf("%d listed, want 2", r.Listed)
 	}
-	if r := mustImport(t, s, "id,firstname\n2,b\n3,c\n", o); r.Listed != 1 || r.Unchanged != 1 {
+	if r := mustImport(t, s, "Record ID,firstname\n2,b\n3,c\n", o); r.Listed != 1 || r.Unchanged != 1 {
 		t.Errorf("%d listed, %d unchanged; want 1 and 1", r.Listed, r.Unchanged)
 	}
 	lists, err := s.Lists(t.Context(), crmstore.Contact)

@@ -165,7 +165,7 @@ func (im *importer) progress(read int64) int64 {
 	if im.passes == 1 {
 		return read
 	}
-	return im.size/firstPass + read*(firstPass-1)/firstPass
+	return im.size/firstPass + read - read/firstPass
 }
 
 // makeProperties makes the properties in the store, or in a dry run in a schema that nobody else sees.

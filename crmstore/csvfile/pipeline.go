@@ -210,6 +210,9 @@ func (im *importer) count(b *batch, results []crmstore.WriteResult) []crmstore.I
 			im.report.Created++
 		case crmstore.Updated:
 			im.report.Updated++
+			if w.Moved {
+				im.report.Moved++
+			}
 		case crmstore.Unchanged:
 			im.report.Unchanged++
 		default:
@@ -222,6 +225,20 @@ func (im *importer) count(b *batch, results []crmstore.WriteResult) []crmstore.I
 	return members
 }
 
+const otherHelp = "if the ids are another system's, find contacts by e-mail alone: --id-column email; if they are this account's, and addresses changed: --trust-ids"
+
+// otherContact says that a line's id is that of somebody else.
+func otherContact(e *crmstore.OtherEmailError) string {
+	has, says := "is "+e.Has, "the line says "+e.Wants
+	if e.Has == "" {
+		has = "has no e-mail address"
+	}
+	if e.Wants == "" {
+		says = "the line has no e-mail address"
+	}
+	return fmt.Sprintf("record %s %s, and %s", e.ID, has, says)
+}
+
 // refusal is the store's refusal of a record as a finding.
 func (im *importer) refusal(line int, u *crmstore.Upsert, w crmstore.WriteResult) Finding {
 	who := string(im.o.Object)
@@ -230,7 +247,10 @@ func (im *importer) refusal(line int, u *crmstore.Upsert, w crmstore.WriteResult
 	}
 	var taken *crmstore.EmailTakenError
 	var blocked *crmstore.BlockedError
+	var other *crmstore.OtherEmailError
 	switch {
+	case errors.As(w.Err, &other):
+		return Finding{Code: OtherContact, Line: line, Message: otherContact(other), Help: otherHelp}
 	case errors.As(w.Err, &blocked):
 		return Finding{Code: EmailBlocked, Line: line, Message: blocked.Error(), Help: "its owner was deleted permanently, or it was blocked by hand; see: workflow blocklist --help"}
 	case errors.As(w.Err, &taken):

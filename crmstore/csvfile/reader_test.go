@@ -106,30 +106,30 @@ func TestLines(t *testing.T) {
 		findings []string
 	}{
 		"values": {
-			"id,Email,First Name,Create Date,Birthday,Lifecycle Stage,Number of Associated Deals,hs_email_optout\n" +
+			"Record ID,Email,First Name,Create Date,Birthday,Lifecycle Stage,Number of Associated Deals,hs_email_optout\n" +
 				"1, Jane@Example.com ,\" Jane\r\nx\",1997-01-01,1960-02-29,lead,1.50,Yes\n2,,,,,,,\n",
 			Options{},
 			[]string{"1:2 Jane"},
 			nil,
 		},
-		"blank lines":    {"id,firstname\n,\n1,a\n\n , \n", Options{}, []string{"3: 1 firstname=a"}, []string{"key-missing 5"}},
-		"header only":    {"id,firstname\n", Options{}, nil, nil},
-		"bad cells":      {"id,Email,birthday,total_revenue\nx,y,z,w\n1,a@b,2020-01-01,5\n", Options{}, []string{"3: 1 email=a@b birthday=2020-01-01 total_revenue=5"}, []string{"bad-id 2 id", "bad-email 2 Email", "bad-date 2 birthday", "bad-number 2 total_revenue"}},
-		"bad ids":        {"id,firstname\n0,a\n-1,a\n1.0,a\n9007199254740992,a\n٣,a\n 7 ,b\n9007199254740991,c\n", Options{}, []string{"7: 7 firstname=b", "8: 9007199254740991 firstname=c"}, []string{"bad-id 2 id", "bad-id 3 id", "bad-id 4 id", "bad-id 5 id", "bad-id 6 id"}},
-		"cell count":     {"id,firstname\n1\n2,b\n3,c,d\n", Options{}, []string{"3: 2 firstname=b"}, []string{"cell-count 2", "cell-count 4"}},
-		"lines of cells": {"id,firstname,birthday\n1,\"a\nb\",soon\n2,b,2020-01-01\n3,\"\n\n\",\"\n2020-13-01\"\n", Options{}, []string{"4: 2 firstname=b birthday=2020-01-01"}, []string{"bad-date 3 birthday", "bad-date 7 birthday"}},
-		"nul":            {"id,firstname\n1,a\x00b\n2,b\n", Options{}, []string{"3: 2 firstname=b"}, []string{"nul-byte 2 firstname"}},
-		"not utf-8":      {"id,firstname\n1,a\xffb\n2,b\n", Options{}, []string{"3: 2 firstname=b"}, []string{"bad-text 2 firstname"}},
-		"lone surrogate": {"\xff\xfei\x00d\x00,\x00z\x00i\x00p\x00\n\x001\x00,\x00\x00\xd8\n\x002\x00,\x00b\x00", Options{}, []string{"3: 2 zip=b"}, []string{"bad-text 2 zip"}},
-		"bare quote":     {"id,firstname\n\"1\",5\" pipe\n2,b\n", Options{}, []string{"3: 2 firstname=b"}, []string{"quote-bare 2 firstname"}},
-		"open quote":     {"id,firstname\n1,a\n2,\"b\n3,c\n", Options{}, []string{"2: 1 firstname=a"}, []string{"quote-open 3"}},
-		"long text":      {"id,firstname\n1," + long + "\n2,b\n", Options{}, []string{"3: 2 firstname=b"}, []string{"text-too-long 2 firstname"}},
-		"options":        {"id,lifecyclestage\n1,Sales Qualified Lead\n2,leed\n3,lead;customer\n", Options{}, []string{"2: 1 lifecyclestage=salesqualifiedlead"}, []string{"bad-option 3 lifecyclestage", "bad-option 4 lifecyclestage"}},
-		"bools":          {"id,hs_email_optout\n1,1\n2,maybe\n", Options{}, []string{"2: 1 hs_email_optout=true"}, []string{"bad-bool 3 hs_email_optout"}},
+		"blank lines":    {"Record ID,firstname\n,\n1,a\n\n , \n", Options{}, []string{"3: 1 firstname=a"}, []string{"key-missing 5"}},
+		"header only":    {"Record ID,firstname\n", Options{}, nil, nil},
+		"bad cells":      {"Record ID,Email,birthday,total_revenue\nx,y,z,w\n1,a@b,2020-01-01,5\n", Options{}, []string{"3: 1 email=a@b birthday=2020-01-01 total_revenue=5"}, []string{"bad-id 2 Record ID", "bad-email 2 Email", "bad-date 2 birthday", "bad-number 2 total_revenue"}},
+		"bad ids":        {"Record ID,firstname\n0,a\n-1,a\n1.0,a\n9007199254740992,a\n٣,a\n 7 ,b\n9007199254740991,c\n", Options{}, []string{"7: 7 firstname=b", "8: 9007199254740991 firstname=c"}, []string{"bad-id 2 Record ID", "bad-id 3 Record ID", "bad-id 4 Record ID", "bad-id 5 Record ID", "bad-id 6 Record ID"}},
+		"cell count":     {"Record ID,firstname\n1\n2,b\n3,c,d\n", Options{}, []string{"3: 2 firstname=b"}, []string{"cell-count 2", "cell-count 4"}},
+		"lines of cells": {"Record ID,firstname,birthday\n1,\"a\nb\",soon\n2,b,2020-01-01\n3,\"\n\n\",\"\n2020-13-01\"\n", Options{}, []string{"4: 2 firstname=b birthday=2020-01-01"}, []string{"bad-date 3 birthday", "bad-date 7 birthday"}},
+		"nul":            {"Record ID,firstname\n1,a\x00b\n2,b\n", Options{}, []string{"3: 2 firstname=b"}, []string{"nul-byte 2 firstname"}},
+		"not utf-8":      {"Record ID,firstname\n1,a\xffb\n2,b\n", Options{}, []string{"3: 2 firstname=b"}, []string{"bad-text 2 firstname"}},
+		"lone surrogate": {"\xff\xfei\x00d\x00,\x00z\x00i\x00p\x00\n\x001\x00,\x00\x00\xd8\n\x002\x00,\x00b\x00", Options{IDColumn: "id"}, []string{"3: 2 zip=b"}, []string{"bad-text 2 zip"}},
+		"bare quote":     {"Record ID,firstname\n\"1\",5\" pipe\n2,b\n", Options{}, []string{"3: 2 firstname=b"}, []string{"quote-bare 2 firstname"}},
+		"open quote":     {"Record ID,firstname\n1,a\n2,\"b\n3,c\n", Options{}, []string{"2: 1 firstname=a"}, []string{"quote-open 3"}},
+		"long text":      {"Record ID,firstname\n1," + long + "\n2,b\n", Options{}, []string{"3: 2 firstname=b"}, []string{"text-too-long 2 firstname"}},
+		"options":        {"Record ID,lifecyclestage\n1,Sales Qualified Lead\n2,leed\n3,lead;customer\n", Options{}, []string{"2: 1 lifecyclestage=salesqualifiedlead"}, []string{"bad-option 3 lifecyclestage", "bad-option 4 lifecyclestage"}},
+		"bools":          {"Record ID,hs_email_optout\n1,1\n2,maybe\n", Options{}, []string{"2: 1 hs_email_optout=true"}, []string{"bad-bool 3 hs_email_optout"}},
 
-		"no key":              {"id,Email,firstname\n,,a\n,  ,b\n1,,c\n,a@b,d\n", Options{}, []string{"4: 1 firstname=c", "5: 0 email=a@b firstname=d"}, []string{"key-missing 2", "key-missing 3"}},
-		"no key, create only": {"id,Email,firstname\n,,a\n", Options{Mode: crmstore.CreateOnly}, []string{"2: 0 firstname=a"}, nil},
-		"duplicate ids":       {"id,firstname\n1,a\n2,b\n01,c\n", Options{}, []string{"2: 1 firstname=a", "3: 2 firstname=b"}, []string{"duplicate-id 4"}},
+		"no key":              {"Record ID,Email,firstname\n,,a\n,  ,b\n1,,c\n,a@b,d\n", Options{}, []string{"4: 1 firstname=c", "5: 0 email=a@b firstname=d"}, []string{"key-missing 2", "key-missing 3"}},
+		"no key, create only": {"Record ID,Email,firstname\n,,a\n", Options{Mode: crmstore.CreateOnly}, []string{"2: 0 firstname=a"}, nil},
+		"duplicate ids":       {"Record ID,firstname\n1,a\n2,b\n01,c\n", Options{}, []string{"2: 1 firstname=a", "3: 2 firstname=b"}, []string{"duplicate-id 4"}},
 		"duplicate e-mails":   {"Email,firstname\na@b,a\n A@B ,b\n", Options{}, []string{"2: 0 email=a@b firstname=a"}, []string{"duplicate-email 3"}},
 		"duplicate of a bad line": {
 			"Email,birthday\na@b,never\na@b,2020-01-01\n",
@@ -137,14 +137,14 @@ func TestLines(t *testing.T) {
 			[]string{"3: 0 email=a@b birthday=2020-01-01"},
 			[]string{"bad-date 2 birthday"},
 		},
-		"duplicate of a duplicate": {"id,Email\n1,a@b\n1,c@d\n2,c@d\n", Options{}, []string{"2: 1 email=a@b", "4: 2 email=c@d"}, []string{"duplicate-id 3"}},
+		"duplicate of a duplicate": {"Record ID,Email\n1,a@b\n1,c@d\n2,c@d\n", Options{}, []string{"2: 1 email=a@b", "4: 2 email=c@d"}, []string{"duplicate-id 3"}},
 		"duplicates allowed": {
-			"id,Email\n1,a@b\n1,c@d\n2,e@f\n",
+			"Record ID,Email\n1,a@b\n1,c@d\n2,e@f\n",
 			Options{AllowDuplicates: true},
 			[]string{"2: 1 email=a@b", "3: 1 email=c@d", "4: 2 email=e@f"},
 			nil,
 		},
-		"ignored cells may be anything": {"id,Last Modified Date,x\n1,never,\"\n\"\n", Options{IgnoreUnknown: true}, []string{"2: 1"}, nil},
+		"ignored cells may be anything": {"Record ID,Last Modified Date,x\n1,never,\"\n\"\n", Options{IgnoreUnknown: true}, []string{"2: 1"}, nil},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -171,7 +171,7 @@ func TestLines(t *testing.T) {
 // A line whose message names another line names the right one.
 func TestLines_duplicateNamesTheEarlierLine(t *testing.T) {
 	t.Parallel()
-	_, im, _ := readFile(t, strings.NewReader("id,Email\n1,\"a@b\"\n2,\"c@d\"\n\n1,x@y\n3, C@D\n"), testSchema(), Options{})
+	_, im, _ := readFile(t, strings.NewReader("Record ID,Email\n1,\"a@b\"\n2,\"c@d\"\n\n1,x@y\n3, C@D\n"), testSchema(), Options{})
 	want := []string{
 		`line 5: the record id 1 stands on line 2 already (keep one of the lines, or let the later line win with --allow-duplicates)`,
 		`line 6: the e-mail address "c@d" stands on line 3 already (keep one of the lines, or let the later line win with --allow-duplicates)`,
@@ -187,7 +187,7 @@ func TestLines_duplicateNamesTheEarlierLine(t *testing.T) {
 
 func TestFindings_capped(t *testing.T) {
 	t.Parallel()
-	file := "id,firstname\n" + strings.Repeat("x,y\n", 400_000)
+	file := "Record ID,firstname\n" + strings.Repeat("x,y\n", 400_000)
 	_, im, batches := readFile(t, strings.NewReader(file), testSchema(), Options{MaxFindings: 7})
 	if len(im.found.list) != 7 || im.found.total != 400_000 || im.found.list[6].Line != 8 {
 		t.Errorf("kept %d of %d, the last on line %d; want 7 of 400000, line 8", len(im.found.list), im.found.total, im.found.list[6].Line)
@@ -202,7 +202,7 @@ func TestBatches_bounded(t *testing.T) {
 	t.Parallel()
 	text := strings.Repeat("x", 60_000)
 	var file strings.Builder
-	file.WriteString("id,firstname,lastname\n")
+	file.WriteString("Record ID,firstname,lastname\n")
 	for i := range 700 {
 		fmt.Fprintf(&file, "%d,%s,%s\n", i+1, text, text)
 	}
@@ -221,8 +221,8 @@ func TestBatches_bounded(t *testing.T) {
 // and a type that was guessed from all values fits each of them.
 func FuzzReader(f *testing.F) {
 	for _, s := range []string{
-		"id,Email,x\n1,a@b,1\n2,c@d,\n", "Email;New\na@b;1997-01-01\nc@d;\"x\ny\"\n", "id\tbirthday\n1\t2020-02-30\n\n1\t\x00\n2\t\"", "Email,n\na@b,0001-01-01 00:00\n",
-		"\xff\xfei\x00d\x00\n\x001\x00\n\x00", "id,n\n1,123456789012345\n2,-0.0\n3,true\n", "id,a,b\n1,Jan 2 2006,1e5\n,,\n1,2\n",
+		"Record ID,Email,x\n1,a@b,1\n2,c@d,\n", "Email;New\na@b;1997-01-01\nc@d;\"x\ny\"\n", "id\tbirthday\n1\t2020-02-30\n\n1\t\x00\n2\t\"", "Email,n\na@b,0001-01-01 00:00\n",
+		"\xff\xfei\x00d\x00\n\x001\x00\n\x00", "Record ID,n\n1,123456789012345\n2,-0.0\n3,true\n", "Record ID,a,b\n1,Jan 2 2006,1e5\n,,\n1,2\n",
 	} {
 		for flags := range uint8(8) {
 			f.Add([]byte(s), flags)

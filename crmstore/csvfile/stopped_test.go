@@ -16,7 +16,7 @@ import (
 // numbered is a file of n contacts.
 func numbered(n int) string {
 	var b strings.Builder
-	b.WriteString("id,Email,firstname\n")
+	b.WriteString("Record ID,Email,firstname\n")
 	for i := 1; i <= n; i++ {
 		fmt.Fprintf(&b, "%d,c%d@example.com,Contact %d\n", i, i, i)
 	}

@@ -18,7 +18,8 @@ import (
 
 const importLong = `import reads records from a CSV file, such as an export of HubSpot. Headers are the names or labels of
 properties; a record that is there already, by its id or for contacts by its e-mail address, is updated, so that
-importing a file again changes nothing. A line with a mistake is shown with its number and left out as a whole;
+importing a file again changes nothing. A line whose id belongs to a contact with another e-mail address is left out,
+since the ids may be another system's; --trust-ids changes that contact. A line with a mistake is shown with its number and left out as a whole;
 the other lines go in. Exit code 1 when a line was left out.`
 
 func (s *session) recordsImport() *cobra.Command {
@@ -32,7 +33,8 @@ func (s *session) recordsImport() *cobra.Command {
 	}
 	object := s.objectFlag(cmd)
 	f := cmd.Flags()
-	f.StringVar(&o.IDColumn, "id-column", "", `header of the record ids (default "Record ID", "hs_object_id" or "id")`)
+	f.StringVar(&o.IDColumn, "id-column", "", `header of the record ids (default "Record ID" or "hs_object_id"); email: contacts are found by e-mail alone`)
+	f.BoolVar(&o.TrustIDs, "trust-ids", false, "change the contact that has a line's id also where its e-mail address is another one")
 	f.BoolVar(&o.CreateProperties, "create-properties", false, "make a property of each unknown column")
 	f.BoolVar(&o.IgnoreUnknown, "ignore-unknown", false, "leave unknown columns out")
 	f.BoolVar(&o.AllowDuplicates, "allow-duplicates", false, "a later line may change the record of an earlier one")
@@ -151,6 +153,9 @@ func showImport(o *output, path string, options csvfile.Options, r *csvfile.Repo
 	in := r.Created + r.Updated + r.Unchanged
 	o.printf("%s %s from %s: %s new, %s updated, %s as they were\n", records(in, options.Object), verb, clean(path),
 		count(r.Created), count(r.Updated), count(r.Unchanged))
+	if r.Moved > 0 {
+		o.printf("%s\n", o.paint(red, counted(r.Moved, "contact has another e-mail address", "contacts have another e-mail address")+" than before"))
+	}
 	if r.Refused > 0 {
 		o.printf("%s\n", o.paint(red, counted(r.Refused, "line was", "lines were")+" left out"))
 	}
