@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/redis/go-redis/v9"
 )
 
 // Tier is an account's subscription.
@@ -94,7 +96,8 @@ func (s *Store) CreateAccount(ctx context.Context, tier Tier, partitions int, c 
 }
 
 // Account reads the account; ErrNoAccount when there is none, ErrLayout when another version of this program
-// made it. It asks the store every time. Every user of the account may.
+// made it, ErrAccountGone and ErrOtherAccount when it is not the one any more that this process began with, ErrNotInSync when a
+// replica does not know. It asks the store every time. Every user of the account may.
 func (s *Store) Account(ctx context.Context) (Account, error) {
 	if err := s.require(ctx, ""); err != nil {
 		return Account{}, err
@@ -108,7 +111,7 @@ func (s *Store) readAccount(ctx context.Context) (Account, error) {
 		return Account{}, fmt.Errorf("read account %s: %w", s.account, s.trouble(err))
 	}
 	if len(fields) == 0 {
-		return Account{}, fmt.Errorf("account %s: %w", s.account, ErrNoAccount)
+		return Account{}, fmt.Errorf("account %s: %w", s.account, s.missingAccount(ctx))
 	}
 	if v := fields["layout"]; v != strconv.Itoa(layoutVersion) {
 		return Account{}, fmt.Errorf("account %s: %w: it has version %q, this program reads version %d "+
@@ -119,7 +122,9 @@ func (s *Store) readAccount(ctx context.Context) (Account, error) {
 	if copy(key[:], fields["key"]) != len(key) {
 		return Account{}, fmt.Errorf("account %s: its key is damaged", s.account)
 	}
-	s.key.Store(&key)
+	if !s.key.CompareAndSwap(nil, &key) && *s.key.Load() != key {
+		return Account{}, fmt.Errorf("account %s: %w", s.account, ErrOtherAccount)
+	}
 	partitions, err := strconv.Atoi(fields["partitions"])
 	if err != nil || partitions < 1 {
 		return Account{}, fmt.Errorf("account %s: its number of partitions is damaged: %q", s.account, fields["partitions"])
@@ -131,6 +136,22 @@ func (s *Store) readAccount(ctx context.Context) (Account, error) {
 	return Account{
 		Name: s.account, Tier: Tier(fields["tier"]), Partitions: partitions, CreatedAt: time.UnixMilli(created).UTC(),
 	}, nil
+}
+
+// missingAccount says what it means that the store has no account: a replica that is not in sync does not know, and what was
+// there before was lost.
+func (s *Store) missingAccount(ctx context.Context) error {
+	if s.key.Load() != nil {
+		return ErrAccountGone
+	}
+	if _, cluster := s.rdb.(*redis.ClusterClient); s.volatile || cluster {
+		return ErrNoAccount // the client asks primaries only
+	}
+	text, err := s.rdb.Info(ctx).Result()
+	if err == nil && replicaBehind([]map[string]string{parseInfo(text)}) {
+		return ErrNotInSync
+	}
+	return ErrNoAccount
 }
 
 // SetTier changes the tier; audited unless it is the tier already. ErrNoAccount.

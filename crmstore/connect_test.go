@@ -86,7 +86,7 @@ func TestCheckServer(t *testing.T) {
 		{"redis_version:7.0.15\r\nredis_mode:cluster\r\n", true, ""},
 		{"maxmemory:100\r\nmaxmemory_policy:allkeys-lru\r\n", false, "noeviction"},
 		{"maxmemory:0\r\nmaxmemory_policy:allkeys-lru\r\n", false, ""},
-		{"maxmemory:100\r\nmaxmemory_policy:volatile-lru\r\n", false, ""},
+		{"maxmemory:100\r\nmaxmemory_policy:volatile-lru\r\n", false, "volatile-lru"},
 	} {
 		switch err := checkServer(c.info, c.cluster); {
 		case c.want == "" && err != nil, c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)):

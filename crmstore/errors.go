@@ -13,6 +13,10 @@ var (
 	ErrNoAccount = errors.New("no such account")
 	ErrLayout    = errors.New("store has another layout version")
 	ErrFenced    = errors.New("another process has taken the run over")
+
+	ErrAccountGone  = errors.New("the account is gone: it was there, and the store does not have it any more")
+	ErrOtherAccount = errors.New("another account was made under the name of the one that this process began with")
+	ErrNotInSync    = errors.New("the store is a replica that is not in sync with its primary: it cannot tell what is in the account")
 )
 
 // EmailTakenError refuses a change because a live contact holds the e-mail address.

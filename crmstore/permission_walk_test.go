@@ -24,6 +24,7 @@ func asksNobody() map[string]string {
 		"Describe":      "was given by the caller",
 		"Connections":   "counts what this process did",
 		"Volatile":      "was given by the caller",
+		"Health":        "says whether anything may be done with the store, and nothing of what is in it",
 		"Ping":          "says whether the store answers",
 		"Client":        "is a connection, as whoever has the store's address can make",
 		"Close":         "leaves the store",

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
-	"strings"
 	"sync/atomic"
 	"time"
 
@@ -46,7 +45,7 @@ type base struct {
 	leave    func() error // ends what opening started, after the client is closed; may be nil
 
 	partitions atomic.Int64                   // 0 = not read yet
-	key        atomic.Pointer[[claimKey]byte] // of places of claims; read with the partitions
+	key        atomic.Pointer[[claimKey]byte] // of places of claims, and what the account is known by; as read first
 	schemas    schemaCache
 	patience   time.Duration // of doctor with associations that look half-written
 	windows    windowPools
@@ -105,7 +104,7 @@ func (s *Store) check(ctx context.Context) error {
 			return err
 		}
 	}
-	if _, err := s.readAccount(ctx); err != nil && !errors.Is(err, ErrNoAccount) {
+	if _, err := s.readAccount(ctx); err != nil && !errors.Is(err, ErrNoAccount) && !errors.Is(err, ErrNotInSync) {
 		return err
 	}
 	return nil
@@ -113,12 +112,7 @@ func (s *Store) check(ctx context.Context) error {
 
 // checkServer refuses servers that cannot hold a store, given what INFO says. What INFO does not say is no reason.
 func checkServer(info string, cluster bool) error {
-	facts := map[string]string{}
-	for line := range strings.Lines(info) {
-		if name, value, ok := strings.Cut(strings.TrimSpace(line), ":"); ok {
-			facts[name] = value
-		}
-	}
+	facts := parseInfo(info)
 	var major, minor int
 	if n, _ := fmt.Sscanf(facts["redis_version"], "%d.%d", &major, &minor); n == 2 && (major < 6 || major == 6 && minor < 2) {
 		return fmt.Errorf("the server is Redis %s; 6.2 or later is needed (or any Valkey)", facts["redis_version"])
@@ -126,8 +120,7 @@ func checkServer(info string, cluster bool) error {
 	if facts["redis_mode"] == "cluster" && !cluster {
 		return errors.New("the server belongs to a cluster (open it with redis+cluster://)")
 	}
-	policy := facts["maxmemory_policy"]
-	if limit := facts["maxmemory"]; limit != "" && limit != "0" && strings.HasPrefix(policy, "allkeys-") {
+	if policy := dropsKeys(facts); policy != "" {
 		return fmt.Errorf("the server has maxmemory-policy %s: when its memory is full it would drop records by itself (set noeviction)", policy)
 	}
 	return nil

@@ -143,6 +143,9 @@ func (p *pass) mayGoOn(ctx context.Context) (*crmstore.Store, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
+	if err := p.r.Health.mayGoOn(ctx); err != nil {
+		return nil, err
+	}
 	if err := p.owned(ctx); err != nil {
 		return nil, err
 	}

@@ -20,6 +20,7 @@ type Heartbeat struct {
 	Owner    string       // the owner of the daemon's runs
 	Version  string       // of the program
 	Stopping func() bool  // whether the daemon was told to stop; nil = never
+	Health   *Health      // nothing is written into an account that is not the daemon's own; nil = it always is
 }
 
 // Run gives a sign of life at once and every 3 seconds until the context ends, forgets daemons that were silent for an
@@ -52,6 +53,9 @@ func (h *Heartbeat) leave(ctx context.Context) {
 }
 
 func (h *Heartbeat) beat(ctx context.Context, me crmstore.Daemon, now time.Time) error {
+	if h.Health.lostAccount() {
+		return nil
+	}
 	me.Beat, me.Stopping = now, h.Stopping != nil && h.Stopping()
 	if err := h.Store.SaveDaemon(ctx, me); err != nil {
 		return err

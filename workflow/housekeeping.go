@@ -26,6 +26,7 @@ type Housekeeper struct {
 	Metrics *Metrics      // nil = none
 	Log     *slog.Logger  // nil = nothing is logged
 	Every   time.Duration // between two rounds; 0 = five minutes
+	Health  *Health       // asked before each part of a round; nil = the store is taken to be well
 
 	trimmed   time.Time // when nothing was left to trim; only Round uses it
 	compacted time.Time // likewise, when columns were compacted
@@ -62,12 +63,20 @@ func (h *Housekeeper) log() *slog.Logger {
 // Round does all that is due at the moment now, in bounded batches. What fails does not keep the rest from being done;
 // the errors come together.
 func (h *Housekeeper) Round(ctx context.Context, now time.Time) error {
+	if err := h.Health.Ask(ctx); errors.As(err, new(*TroubleError)) {
+		return nil // Health says why; what is due stays due
+	} else if err != nil {
+		return err
+	}
 	objects, err := h.Store.AsSystem().ObjectTypes(ctx)
 	if err != nil {
 		return fmt.Errorf("purge: %w", err)
 	}
 	errs := []error{h.finishErasures(ctx), h.trim(ctx, now)}
 	for _, o := range objects {
+		if h.Health.Ask(ctx) != nil {
+			break
+		}
 		if err := h.purge(ctx, o, now); err != nil {
 			errs = append(errs, err)
 		}

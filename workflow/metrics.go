@@ -38,6 +38,7 @@ type Metrics struct {
 	denied      *storeRefusals
 	spread      spreadMetrics
 	paused      *prometheus.CounterVec
+	troubles    *prometheus.GaugeVec
 
 	mu    sync.Mutex
 	known map[string]bool // workflows that have series
@@ -78,7 +79,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		return prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: name, Help: help}, labels)
 	}
 	m := &Metrics{
-		known: map[string]bool{}, denied: newStoreRefusals(), spread: newSpreadMetrics(), paused: newPaused(),
+		known: map[string]bool{}, denied: newStoreRefusals(), spread: newSpreadMetrics(), paused: newPaused(), troubles: newTroubles(),
 		runs: counter("workflow_runs_total",
 			"Runs by how they ended; a run that is held and then approved counts as held and again as what it ends as.", "state"),
 		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
@@ -124,7 +125,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 	}
 	if reg != nil {
 		reg.MustRegister(m.spread.collectors()...)
-		reg.MustRegister(m.denied, m.paused, m.runs, m.duration, m.contacts, m.matches, m.repeated, m.acted, m.deleted, m.held, m.refusals,
+		reg.MustRegister(m.denied, m.paused, m.troubles, m.runs, m.duration, m.contacts, m.matches, m.repeated, m.acted, m.deleted, m.held, m.refusals,
 			m.missedSlots, m.success, m.published, m.switchedOn, m.interval, m.records, m.oldest, m.purges, m.history, m.mails, m.mailsWait)
 	}
 	return m
@@ -308,40 +309,66 @@ func (m *Metrics) RefreshRecords(ctx context.Context, store *crmstore.Store, now
 	if m == nil {
 		return nil
 	}
-	partitions, err := store.Partitions(ctx)
-	if err != nil {
-		return fmt.Errorf("count records: %w", err)
-	}
-	waiting, err := store.AsSystem().MailsWaiting(ctx)
+	seen, err := readRecords(ctx, store, now)
 	if err != nil {
 		return err
 	}
-	m.mailsWait.Set(float64(waiting))
-	age := time.Duration(0)
+	m.show(seen)
+	return nil
+}
+
+// recordsSeen is what the metrics about records show.
+type recordsSeen struct {
+	counts  map[crmstore.ObjectType]crmstore.Counts
+	oldest  time.Duration
+	waiting int64
+	denied  map[string]int64
+}
+
+// readRecords reads what the metrics about records show.
+func readRecords(ctx context.Context, store *crmstore.Store, now time.Time) (seen recordsSeen, err error) {
+	partitions, err := store.Partitions(ctx)
+	if err != nil {
+		return seen, fmt.Errorf("count records: %w", err)
+	}
+	if seen.waiting, err = store.AsSystem().MailsWaiting(ctx); err != nil {
+		return seen, err
+	}
 	objects, err := store.ObjectTypes(ctx)
 	if err != nil {
-		return fmt.Errorf("count records: %w", err)
+		return seen, fmt.Errorf("count records: %w", err)
 	}
+	seen.counts = make(map[crmstore.ObjectType]crmstore.Counts, len(objects))
 	for _, o := range objects {
 		counts, err := store.Count(ctx, o)
 		if err != nil {
-			return fmt.Errorf("count %s: %w", o.Plural(), err)
+			return seen, fmt.Errorf("count %s: %w", o.Plural(), err)
 		}
-		m.records.WithLabelValues(string(o), "live").Set(float64(counts.Live))
-		m.records.WithLabelValues(string(o), "archived").Set(float64(counts.Archived))
+		seen.counts[o] = counts
 		if counts.Archived == 0 {
 			continue
 		}
 		first, err := oldestArchived(ctx, store, o, partitions)
 		if err != nil {
-			return fmt.Errorf("look for the oldest of %s in the bin: %w", o.Plural(), err)
+			return seen, fmt.Errorf("look for the oldest of %s in the bin: %w", o.Plural(), err)
 		}
 		if !first.IsZero() {
-			age = max(age, now.Sub(first))
+			seen.oldest = max(seen.oldest, now.Sub(first))
 		}
 	}
-	m.oldest.Set(age.Seconds())
-	return m.denied.read(ctx, store)
+	seen.denied, err = readDenied(ctx, store)
+	return seen, err
+}
+
+// show sets the metrics about records.
+func (m *Metrics) show(seen recordsSeen) {
+	m.mailsWait.Set(float64(seen.waiting))
+	for o, counts := range seen.counts {
+		m.records.WithLabelValues(string(o), "live").Set(float64(counts.Live))
+		m.records.WithLabelValues(string(o), "archived").Set(float64(counts.Archived))
+	}
+	m.oldest.Set(seen.oldest.Seconds())
+	m.denied.show(seen.denied)
 }
 
 // oldestArchived is when the record that is longest in the bin was put there; zero when none is.

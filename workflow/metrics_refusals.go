@@ -38,19 +38,23 @@ func (r *storeRefusals) Collect(ch chan<- prometheus.Metric) {
 	}
 }
 
-// read asks the store. Permissions that nobody lacked yet are there at zero.
-func (r *storeRefusals) read(ctx context.Context, store *crmstore.Store) error {
+// readDenied asks the store. Permissions that nobody lacked yet are there at zero.
+func readDenied(ctx context.Context, store *crmstore.Store) (map[string]int64, error) {
 	now, err := store.Refusals(ctx)
 	if err != nil {
-		return fmt.Errorf("count refusals: %w", err)
+		return nil, fmt.Errorf("count refusals: %w", err)
 	}
 	counts := map[string]int64{crmstore.NotAUser: 0}
 	for _, p := range crmstore.Permissions() {
 		counts[string(p)] = 0
 	}
 	maps.Copy(counts, now)
+	return counts, nil
+}
+
+// show takes what was read.
+func (r *storeRefusals) show(counts map[string]int64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.counts = counts
-	return nil
 }

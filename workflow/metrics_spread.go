@@ -82,7 +82,7 @@ func (m *Metrics) duplicateTick(workflow string) {
 	}
 }
 
-// bypassed counts a slot that the queue handed to nobody.
+// bypassed counts a run that began without the queue, which had handed its slot to nobody.
 func (m *Metrics) bypassed(workflow string) {
 	if m != nil {
 		m.spread.late.WithLabelValues(workflow).Inc()

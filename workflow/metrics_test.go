@@ -21,6 +21,7 @@ var agreed = []string{
 	"crmstore_purged_records_total{object}",
 	"crmstore_records{object,state}",
 	"crmstore_trimmed_total{what}",
+	"crmstore_trouble{trouble}",
 	"workflow_actions_total{action,outcome,workflow}",
 	"workflow_contacts_deleted_total{workflow}",
 	"workflow_contacts_evaluated_total{workflow}",

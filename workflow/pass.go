@@ -105,6 +105,9 @@ func (p *pass) carry(ctx context.Context) (crmstore.Run, error) {
 			err = &interruptedError{run: p.id, cause: cause}
 		}
 	}
+	if trouble, ok := errors.AsType[*TroubleError](err); ok {
+		err = &interruptedError{run: p.id, cause: trouble}
+	}
 	stop(nil)
 	beating.Wait()
 	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), endTime)
@@ -236,14 +239,15 @@ func (p *pass) stages(ctx context.Context) error {
 
 // final reports whether an error stays the same however often the stage is tried again.
 func final(err error) bool {
-	for _, known := range []error{crmstore.ErrFenced, crmstore.ErrNotFound, crmstore.ErrNoAccount, crmstore.ErrLayout} {
+	for _, known := range []error{crmstore.ErrFenced, crmstore.ErrNotFound, crmstore.ErrNoAccount, crmstore.ErrLayout, crmstore.ErrAccountGone, crmstore.ErrOtherAccount} {
 		if errors.Is(err, known) {
 			return true
 		}
 	}
 	switch {
 	case errors.As(err, new(*lostError)), errors.As(err, new(*crmstore.LostError)), errors.As(err, new(*limitError)),
-		errors.As(err, new(*roomError)), errors.As(err, new(*RefusedError)), errors.As(err, new(*FindingsError)):
+		errors.As(err, new(*roomError)), errors.As(err, new(*RefusedError)), errors.As(err, new(*FindingsError)),
+		errors.As(err, new(*TroubleError)):
 		return true
 	}
 	return false
@@ -288,6 +292,9 @@ func (p *pass) remaining(ctx context.Context) error {
 	}
 	for {
 		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if err := p.r.Health.mayGoOn(ctx); err != nil {
 			return err
 		}
 		var err error

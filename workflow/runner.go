@@ -23,6 +23,9 @@ type Runner struct {
 	// It then tries its stage again, a few times.
 	Patience time.Duration
 
+	// Health is asked before a run starts and before each of its batches; nil = the store is taken to be well.
+	Health *Health
+
 	// Helpers are asked to carry out ranges of large runs; nil = nobody is asked.
 	Helpers Helpers
 	// SpreadFrom is the number of matches from which a run is large; 0 = 10,000. All processes of an account must agree.
@@ -47,6 +50,7 @@ type RunRequest struct {
 	Scheduled bool
 
 	missed int     // slots before this one that get no run
+	late   bool    // the queue handed the slot to nobody
 	member *member // of the runs that it evaluates together with; nil = none
 }
 
@@ -82,6 +86,10 @@ func (r *Runner) Run(ctx context.Context, q RunRequest) (crmstore.Run, error) {
 		case err == nil:
 			if err := r.note(ctx, q, run.ID); err != nil {
 				return run, fmt.Errorf("run %s: %w", run.ID, err)
+			}
+			if q.late { // a run that cannot begin is not the queue's fault
+				r.Metrics.bypassed(q.Name)
+				r.event(ctx, run, slog.LevelWarn, "the queue handed the slot to nobody; its run began without the queue")
 			}
 			r.event(ctx, run, slog.LevelInfo, "run started", slog.Bool("scheduled", run.Scheduled))
 			p := r.newPass(run)

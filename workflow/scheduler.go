@@ -114,7 +114,7 @@ func newLoop(s *Scheduler) *loop {
 // tick does all that is due at the moment now.
 func (l *loop) tick(ctx context.Context, now time.Time) {
 	workflows, err := l.r.Store.Workflows(ctx)
-	if !l.storeAnswered(ctx, err) {
+	if !l.storeAnswered(ctx, err) || !l.storeWell(ctx) {
 		return
 	}
 	l.r.Metrics.Track(workflows)
@@ -132,7 +132,19 @@ func (l *loop) tick(ctx context.Context, now time.Time) {
 	l.lookIntoQueues(ctx, now)
 	if now.Sub(l.lastRecords) >= recordsEvery {
 		l.lastRecords = now
-		l.report(ctx, l.r.Metrics.RefreshRecords(ctx, l.r.Store, now))
+		l.refreshRecords(ctx, now)
+	}
+}
+
+// refreshRecords shows how many records there are, unless the store has lost the account while they were counted.
+func (l *loop) refreshRecords(ctx context.Context, now time.Time) {
+	if l.r.Metrics == nil {
+		return
+	}
+	seen, err := readRecords(ctx, l.r.Store, now)
+	l.report(ctx, err)
+	if err == nil && l.storeWell(ctx) {
+		l.r.Metrics.show(seen)
 	}
 }
 
@@ -151,6 +163,17 @@ func (l *loop) storeAnswered(ctx context.Context, err error) bool {
 	return err == nil
 }
 
+// storeWell asks the store for its health, after the last answer on which something depends: an account that is there
+// afterwards was there when that answer was given. While it is not well, slots wait and metrics stay as they were, and the time
+// that a slot waits is not the queue's fault.
+func (l *loop) storeWell(ctx context.Context) bool {
+	if l.r.Health.Ask(ctx) == nil {
+		return true
+	}
+	clear(l.offered)
+	return false
+}
+
 func (l *loop) report(ctx context.Context, err error) {
 	if err != nil && ctx.Err() == nil {
 		l.r.log().LogAttrs(ctx, slog.LevelWarn, "metrics are not fresh", slog.Any(keyError, err))
@@ -163,6 +186,9 @@ func (l *loop) active(ctx context.Context) {
 	runs, err := l.r.Store.ActiveRuns(ctx)
 	if err != nil {
 		l.report(ctx, err)
+		return
+	}
+	if !l.storeWell(ctx) {
 		return
 	}
 	held := 0

@@ -334,7 +334,7 @@ func (r *Runner) Help(ctx context.Context, id string) error {
 	if err == nil {
 		err = s.takeAll(ctx, partitions)
 	}
-	if err == nil || errors.As(err, new(*lostError)) || errors.As(err, new(*RefusedError)) {
+	if err == nil || errors.As(err, new(*lostError)) || errors.As(err, new(*RefusedError)) || errors.As(err, new(*TroubleError)) {
 		return nil // the run's carrier meets the same, and says so
 	}
 	return fmt.Errorf("help with run %s: %w", id, err)

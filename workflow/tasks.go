@@ -123,9 +123,7 @@ func (l *loop) offer(ctx context.Context, due []RunRequest) []RunRequest {
 		}
 		known.at = wall()
 		l.offered[q.Name] = known
-		l.r.Metrics.bypassed(q.Name)
-		l.r.log().LogAttrs(ctx, slog.LevelWarn, "the queue handed a slot to nobody; it is started without the queue",
-			slog.String(keyWorkflow, q.Name), slog.Time(keySlot, q.Now))
+		q.late = true
 		late = append(late, q)
 	}
 	return late
@@ -203,8 +201,9 @@ func (l *loop) collect(ctx context.Context) {
 func (l *loop) beginArrived(ctx context.Context, batch []*arrival) {
 	var due []RunRequest
 	over := map[string]chan error{}
+	well := l.r.Health.May() == nil
 	for _, a := range batch {
-		if over[a.Name] != nil || !l.free(a.Name) {
+		if !well || over[a.Name] != nil || !l.free(a.Name) {
 			a.over <- queue.ErrBusy
 			continue
 		}
@@ -239,6 +238,9 @@ func (l *loop) takeRange(ctx context.Context, payload []byte) error {
 	var task rangeTask
 	if err := json.Unmarshal(payload, &task); err != nil {
 		return nil //nolint:nilerr // another version's
+	}
+	if l.r.Health.May() != nil {
+		return ctx.Err() // the run's carrier stops too
 	}
 	if err := l.r.Help(ctx, task.Run); err != nil && ctx.Err() == nil {
 		l.r.log().LogAttrs(ctx, slog.LevelWarn, "this daemon could not help with a run", slog.String(keyRun, task.Run), slog.Any(keyError, err))

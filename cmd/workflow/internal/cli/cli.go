@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/mattn/go-isatty"
+	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
@@ -82,6 +83,7 @@ type session struct {
 	flags   struct{ store, account, as, format string }
 
 	store *crmstore.Store // open, nil before the first verb asks
+	verb  *cobra.Command  // that is carried out; nil while words are completed
 }
 
 func newSession(c *Command) *session {
@@ -175,7 +177,8 @@ func (s *session) accountName() string {
 	return s.env("WORKFLOW_ACCOUNT")
 }
 
-// open gives the store, connecting at the first call. The account need not exist.
+// open gives the store, connecting at the first call. The account need not exist. A verb that writes gets no store that is in
+// trouble.
 func (s *session) open(ctx context.Context) (*crmstore.Store, error) {
 	if s.store != nil {
 		return s.store, nil
@@ -189,6 +192,9 @@ func (s *session) open(ctx context.Context) (*crmstore.Store, error) {
 		return nil, err
 	}
 	s.store = store
+	if err := s.checkHealth(ctx, store); err != nil {
+		return nil, err
+	}
 	if store.Volatile() {
 		s.err.printf("note: the store is in memory; everything in it is lost when this command ends\n")
 	}

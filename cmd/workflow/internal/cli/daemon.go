@@ -95,6 +95,7 @@ type daemon struct {
 	keeper    *workflow.Housekeeper
 	mails     *outbox.Sender
 	heartbeat *workflow.Heartbeat
+	health    *workflow.Health
 	working   atomic.Bool // the scheduler runs and was not told to stop
 }
 
@@ -102,14 +103,15 @@ func newDaemon(store *crmstore.Store, log *slog.Logger, password string) *daemon
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	metrics := workflow.NewMetrics(registry)
-	runner := &workflow.Runner{Store: store, Metrics: metrics, Log: log, Owner: workflow.NewOwner()}
+	health := &workflow.Health{Store: store.AsSystem(), Metrics: metrics, Log: log}
+	runner := &workflow.Runner{Store: store, Metrics: metrics, Log: log, Owner: workflow.NewOwner(), Health: health}
 	d := &daemon{
-		store: store, log: log, registry: registry, scheduler: &workflow.Scheduler{Runner: runner},
-		keeper: &workflow.Housekeeper{Store: store, Metrics: metrics, Log: log},
+		store: store, log: log, registry: registry, scheduler: &workflow.Scheduler{Runner: runner}, health: health,
+		keeper: &workflow.Housekeeper{Store: store, Metrics: metrics, Log: log, Health: health},
 		mails:  mailSender(store.AsSystem(), password, log, metrics.Mail),
 	}
 	d.heartbeat = &workflow.Heartbeat{
-		Store: store.AsSystem(), Log: log, Owner: runner.Owner, Version: buildVersion().Version, Stopping: func() bool { return !d.working.Load() },
+		Store: store.AsSystem(), Log: log, Owner: runner.Owner, Version: buildVersion().Version, Stopping: func() bool { return !d.working.Load() }, Health: health,
 	}
 	return d
 }
@@ -146,6 +148,7 @@ func (d *daemon) run(ctx context.Context, listen string) error {
 		defer cancel()
 		return errors.Join(err, server.Shutdown(last))
 	})
+	group.Go(func() error { return d.health.Run(ctx) })
 	group.Go(func() error { return d.keeper.Run(ctx) })
 	group.Go(func() error { return d.heartbeat.Run(beats) })
 	group.Go(func() error { return d.mails.Run(ctx) })
@@ -193,7 +196,7 @@ func (d *daemon) ready(w http.ResponseWriter, r *http.Request) {
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), readyTime)
 	defer cancel()
-	if err := d.store.Ping(ctx); err != nil {
+	if err := errors.Join(d.health.Ask(ctx), d.store.Ping(ctx)); err != nil { // of a cluster, Ping asks every master
 		http.Error(w, "not ready: "+err.Error(), http.StatusServiceUnavailable)
 		return
 	}

@@ -59,9 +59,12 @@ func (s *session) explain(ctx context.Context, err error) *problem {
 	var refused *workflow.RefusedError
 	var stale *workflow.FindingsError
 	var undeletable *workflow.UndeletableError
+	trouble := troubleProblem(err)
 	switch {
 	case errors.As(err, &p):
 		return p
+	case trouble != nil:
+		return trouble
 	case ctx.Err() != nil && errors.Is(err, context.Canceled):
 		return &problem{
 			code: exitFailed, reason: "interrupted", message: "stopped before the end: " + err.Error(),
@@ -104,6 +107,16 @@ func (s *session) explain(ctx context.Context, err error) *problem {
 // byName explains the errors of the store that are told apart by name; any other one is a failure.
 func byName(err error) *problem {
 	switch {
+	case errors.Is(err, crmstore.ErrAccountGone), errors.Is(err, crmstore.ErrOtherAccount):
+		return &problem{
+			code: exitFailed, reason: crmstore.TroubleAccountGone, message: err.Error(),
+			help: "find out what emptied the store, and bring a backup back",
+		}
+	case errors.Is(err, crmstore.ErrNotInSync):
+		return &problem{
+			code: exitFailed, reason: crmstore.TroubleNotInSync, message: err.Error(),
+			help: "open the primary, or use redis+sentinel://",
+		}
 	case errors.Is(err, crmstore.ErrArchived):
 		return &problem{code: exitRefused, reason: "archived", message: err.Error()}
 	case errors.Is(err, crmstore.ErrNotFound):

@@ -126,6 +126,7 @@ func withSubverbs(c *cobra.Command) []*cobra.Command {
 }
 
 func (s *session) checkFlags(cmd *cobra.Command) error {
+	s.verb = cmd
 	_, csvToo := cmd.Annotations[formatCSV]
 	if f := s.flags.format; f != formatText && f != formatJSON && !(csvToo && f == formatCSV) {
 		s.flags.format = formatText

@@ -1,0 +1,232 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	goredis "github.com/redis/go-redis/v9"
+
+	"github.com/crm-workflow/crm-workflow/crmstore/storetest"
+)
+
+// This file replays what happened to servers while the program used them, with the program itself and servers of the tests' own.
+
+// siteAt makes an account with 60 stale contacts and a published workflow, whose run over its limits is held, at a server.
+func siteAt(t *testing.T, server string) program {
+	t.Helper()
+	p := program{t: t, url: "redis://" + server}
+	p.must("account", "create", "--partitions", "8")
+	var lines strings.Builder
+	lines.WriteString("email,lifecyclestage,last_activity_date\n")
+	for i := range 60 {
+		lines.WriteString("c" + string(rune('a'+i%26)) + string(rune('a'+i/26)) + "@example.com,lead,2020-01-01\n")
+	}
+	dir := t.TempDir()
+	contacts, file := filepath.Join(dir, "contacts.csv"), filepath.Join(dir, "stale.yaml")
+	for name, text := range map[string]string{contacts: lines.String(), file: strings.ReplaceAll(killWorkflow, "max_deletions: 20000", "max_deletions: 5")} {
+		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p.must("records", "import", contacts)
+	p.must("publish", file, "--yes")
+	return p
+}
+
+// fails runs the program to an end with that exit code and returns what it printed.
+func (p program) fails(code int, args ...string) string {
+	p.t.Helper()
+	out, err := p.command(args...).CombinedOutput()
+	var exit *exec.ExitError
+	if !errors.As(err, &exit) || exit.ExitCode() != code {
+		p.t.Fatalf("workflow %s: %v, want exit code %d\n%s", strings.Join(args, " "), err, code, out)
+	}
+	return string(out)
+}
+
+// end stops the daemon and returns its log.
+func (d *runningDaemon) end() string {
+	d.t.Helper()
+	d.signal(os.Interrupt)
+	d.ended()
+	return strings.Join(d.log, "\n")
+}
+
+// wantOnce wants the log to say a trouble once.
+func wantOnce(t *testing.T, log, trouble string) {
+	t.Helper()
+	if n := strings.Count(log, `"trouble":"`+trouble+`"`); n != 1 {
+		t.Errorf("the log says %s %d times, want once:\n%s", trouble, n, log)
+	}
+}
+
+// FLUSHALL under two daemons: both say so, are not ready, keep the alert about the held run, and write nothing into the empty
+// store. An account that is made again under the same name is another one.
+func TestHealth_FlushAll(t *testing.T) {
+	t.Parallel()
+	at := storetest.StartServer(t)
+	p := siteAt(t, at)
+	p.fails(1, "run", "stale", "--now", killedNow)
+	first, second := startDaemon(t, p), startDaemon(t, p)
+	for _, d := range []*runningDaemon{first, second} {
+		d.eventually("/readyz", http.StatusOK, "ready")
+		d.eventually("/metrics", http.StatusOK, "workflow_held_runs 1")
+		d.eventually("/metrics", http.StatusOK, `crmstore_records{object="contact",state="live"} 60`)
+		d.eventually("/metrics", http.StatusOK, `crmstore_trouble{trouble="account-gone"} 0`)
+	}
+	ask(t, "tcp", at, "FLUSHALL")
+	for _, d := range []*runningDaemon{first, second} {
+		d.eventually("/readyz", http.StatusServiceUnavailable, "account default is gone")
+		d.eventually("/metrics", http.StatusOK, `crmstore_trouble{trouble="account-gone"} 1`)
+		d.eventually("/metrics", http.StatusOK, "workflow_held_runs 1")
+		d.eventually("/metrics", http.StatusOK, `workflow_published{workflow="stale"} 1`)
+		d.eventually("/metrics", http.StatusOK, `crmstore_records{object="contact",state="live"} 60`)
+	}
+	if keys := ask(t, "tcp", at, "KEYS", "crm:*"); keys != "*0" {
+		t.Errorf("the daemons wrote into the empty store: %s", keys)
+	}
+	p.must("account", "create", "--partitions", "8")
+	for _, d := range []*runningDaemon{first, second} {
+		d.eventually("/readyz", http.StatusServiceUnavailable, "another was made under its name")
+		log := d.end()
+		wantOnce(t, log, "account-gone")
+		wantOnce(t, log, "other-account")
+	}
+}
+
+// A daemon on a read-only replica is not ready, and says why; one that becomes writable is.
+func TestHealth_Replica(t *testing.T) {
+	t.Parallel()
+	primary := storetest.StartServer(t)
+	siteAt(t, primary)
+	host, port, _ := net.SplitHostPort(primary)
+	at := storetest.StartServer(t, "--replicaof", host+" "+port)
+	p := program{t: t, url: "redis://" + at}
+	for deadline := time.Now().Add(30 * time.Second); !strings.Contains(ask(t, "tcp", at, "ROLE"), "connected"); {
+		if time.Now().After(deadline) {
+			t.Fatal("the replica does not come in sync")
+		}
+	}
+	d := startDaemon(t, p)
+	d.eventually("/readyz", http.StatusServiceUnavailable, "is a read-only replica")
+	d.eventually("/metrics", http.StatusOK, `crmstore_trouble{trouble="read-only"} 1`)
+	if out := p.fails(3, "records", "create", "email=ada@example.com"); !strings.Contains(out, "read-only replica") || !strings.Contains(out, "open the primary") {
+		t.Errorf("a verb that writes says:\n%s", out)
+	}
+	if out := p.must("records", "count"); !strings.Contains(out, "60") {
+		t.Errorf("a verb that reads says:\n%s", out)
+	}
+	ask(t, "tcp", at, "REPLICAOF", "NO", "ONE")
+	d.eventually("/readyz", http.StatusOK, "ready")
+	wantOnce(t, d.end(), "read-only")
+}
+
+// A replica that was never in sync has no account, and does not ask for one to be created.
+func TestHealth_ReplicaThatIsNotInSync(t *testing.T) {
+	t.Parallel()
+	at := storetest.StartServer(t, "--replicaof", "127.0.0.1 "+storetest.FreePort(t))
+	p := program{t: t, url: "redis://" + at}
+	for _, args := range [][]string{{"account", "show"}, {"records", "list"}, {"daemon"}, {"records", "create", "email=a@example.com"}, {"account", "create"}} {
+		out := p.fails(3, args...)
+		if !strings.Contains(out, "not in sync with its primary") || strings.Contains(out, "account create") {
+			t.Errorf("workflow %s says:\n%s", strings.Join(args, " "), out)
+		}
+	}
+	ask(t, "tcp", at, "CONFIG", "SET", "replica-serve-stale-data", "no")
+	for _, args := range [][]string{{"account", "show"}, {"records", "create", "email=a@example.com"}} {
+		if out := p.fails(3, args...); strings.Contains(out, "account create") || !strings.Contains(out, "primary") {
+			t.Errorf("with replica-serve-stale-data no, workflow %s says:\n%s", strings.Join(args, " "), out)
+		}
+	}
+}
+
+// A server that takes no more data makes daemons wait, and no alert says that the queue is broken.
+func TestHealth_OutOfMemory(t *testing.T) {
+	t.Parallel()
+	at := storetest.StartServer(t)
+	p := siteAt(t, at)
+	d := startDaemon(t, p)
+	d.eventually("/readyz", http.StatusOK, "ready")
+	ask(t, "tcp", at, "CONFIG", "SET", "maxmemory", "1kb")
+	d.eventually("/readyz", http.StatusServiceUnavailable, "out of memory")
+	d.eventually("/metrics", http.StatusOK, `crmstore_trouble{trouble="out-of-memory"} 1`)
+	if out := p.fails(3, "run", "stale"); !strings.Contains(out, "out of memory") {
+		t.Errorf("workflow run says:\n%s", out)
+	}
+	ask(t, "tcp", at, "CONFIG", "SET", "maxmemory", "0")
+	d.eventually("/readyz", http.StatusOK, "ready")
+	d.eventually("/metrics", http.StatusOK, `workflow_queue_bypassed_total{workflow="stale"} 0`)
+	wantOnce(t, d.end(), "out-of-memory")
+}
+
+// dropSome has the server drop a few keys by itself.
+func dropSome(t *testing.T, at string) {
+	t.Helper()
+	rdb := goredis.NewClient(&goredis.Options{Addr: at})
+	defer rdb.Close()
+	for i := 0; i < 20000; i += 100 { // somebody else's, which nobody uses: most of what is dropped is among them
+		if err := rdb.MSet(t.Context(), others(i)...).Err(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	info, err := rdb.Info(t.Context(), "memory").Result()
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(info, "used_memory:")
+	used, err := strconv.Atoi(strings.TrimSpace(strings.SplitN(rest, "\n", 2)[0]))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ask(t, "tcp", at, "CONFIG", "SET", "maxmemory-policy", "allkeys-lru")
+	ask(t, "tcp", at, "CONFIG", "SET", "maxmemory", strconv.Itoa(used-20000))
+	ask(t, "tcp", at, "EXISTS", "one")
+	ask(t, "tcp", at, "CONFIG", "SET", "maxmemory", "0")
+	ask(t, "tcp", at, "CONFIG", "SET", "maxmemory-policy", "noeviction")
+}
+
+func others(from int) []any {
+	var pairs []any
+	for i := range 100 {
+		pairs = append(pairs, "other:"+strconv.Itoa(from+i), strings.Repeat("x", 64))
+	}
+	return pairs
+}
+
+// Eviction that is switched on under a daemon, and keys that were dropped before it was switched off again.
+func TestHealth_Eviction(t *testing.T) {
+	t.Parallel()
+	at := storetest.StartServer(t)
+	p := siteAt(t, at)
+	d := startDaemon(t, p)
+	d.eventually("/readyz", http.StatusOK, "ready")
+	for _, policy := range []string{"volatile-ttl", "allkeys-random"} {
+		ask(t, "tcp", at, "CONFIG", "SET", "maxmemory-policy", policy)
+		ask(t, "tcp", at, "CONFIG", "SET", "maxmemory", "1gb")
+		d.eventually("/readyz", http.StatusServiceUnavailable, "maxmemory-policy "+policy)
+		ask(t, "tcp", at, "CONFIG", "SET", "maxmemory-policy", "noeviction")
+		d.eventually("/readyz", http.StatusOK, "ready")
+	}
+	dropSome(t, at)
+	d.eventually("/readyz", http.StatusServiceUnavailable, "dropped")
+	d.eventually("/metrics", http.StatusOK, `crmstore_trouble{trouble="evicted"} 1`)
+	if out := p.fails(3, "records", "create", "email=ada@example.com"); !strings.Contains(out, "keys by itself") {
+		t.Errorf("a verb that writes says:\n%s", out)
+	}
+	wantOnce(t, d.end(), "evicted")
+	var talk bytes.Buffer
+	cmd := p.command("records", "count")
+	cmd.Stderr = &talk
+	if err := cmd.Run(); err != nil || !strings.Contains(talk.String(), "dropped") {
+		t.Errorf("a verb that reads does not say that keys were dropped: %q", talk.String())
+	}
+}

@@ -1,0 +1,107 @@
+package cli
+
+import (
+	"context"
+	"errors"
+
+	"github.com/spf13/cobra"
+
+	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/workflow"
+)
+
+// readingVerbs change nothing in the store. They work with a store in trouble too, and say that it is.
+func readingVerbs() []string {
+	return []string{
+		"account show", "associations list", "audit", "bin", "blocklist check", "completion", "daemons", "demo", "explain", "help",
+		"list", "lists list", "lists show", "objects list", "outbox list", "properties list", "records count", "records export",
+		"records get", "records list", "reference", "review", "runs", "schema", "show", "users list", "users show", "validate",
+		"version", "why",
+	}
+}
+
+// verbsForTrouble change the store, and are wanted just when it is in trouble: they stop things, or find out and mend. The
+// daemon starts, is not ready, and waits.
+func verbsForTrouble() []string {
+	return []string{"account accept-loss", "cancel", "daemon", "doctor"}
+}
+
+// access is what a verb does with the store.
+type access uint8
+
+const (
+	writes access = iota // every verb that is not known to do otherwise
+	reads
+	mends // it works with a store in trouble, and tells of the trouble by itself
+)
+
+// accessOf says what a call of the verb does with the store. A dry run reads, and switching a workflow off stops things.
+func accessOf(cmd *cobra.Command) access {
+	path := verbPath(cmd)
+	for _, name := range verbsForTrouble() {
+		if name == path {
+			return mends
+		}
+	}
+	for _, name := range readingVerbs() {
+		if name == path {
+			return reads
+		}
+	}
+	switch on := func(flag string) bool { f := cmd.Flags().Lookup(flag); return f != nil && f.Value.String() == "true" }; {
+	case on("dry-run"):
+		return reads
+	case path == "publish" && on("off"):
+		return mends
+	}
+	return writes
+}
+
+// verbPath is the verb without the program's name, such as "records import".
+func verbPath(cmd *cobra.Command) string {
+	if !cmd.HasParent() {
+		return ""
+	}
+	if parent := verbPath(cmd.Parent()); parent != "" {
+		return parent + " " + cmd.Name()
+	}
+	return cmd.Name()
+}
+
+// checkHealth asks the store that was opened whether the verb may go on with it. One that only reads is told what it should
+// know: that something is missing, not that a replica takes no writes.
+func (s *session) checkHealth(ctx context.Context, store *crmstore.Store) error {
+	if s.verb == nil || accessOf(s.verb) == mends {
+		return nil
+	}
+	troubles, err := store.Health(ctx)
+	if err != nil || len(troubles) == 0 {
+		return err
+	}
+	if accessOf(s.verb) == writes {
+		return &workflow.TroubleError{Troubles: troubles}
+	}
+	for _, t := range troubles {
+		if !t.Passing {
+			s.err.printf("note: %s\n", clean(t.Message))
+		}
+	}
+	return nil
+}
+
+// troubleProblem explains a store in trouble; nil when err is something else.
+func troubleProblem(err error) *problem {
+	var trouble *workflow.TroubleError
+	if !errors.As(err, &trouble) || len(trouble.Troubles) == 0 {
+		return nil
+	}
+	first := trouble.Troubles[0]
+	p := &problem{code: exitFailed, reason: first.Code, message: first.Message, help: first.Help}
+	for _, t := range trouble.Troubles[1:] {
+		p.message += "; " + t.Message
+	}
+	if err != error(trouble) { //nolint:errorlint // what was under way says what became of it
+		p.message, p.help = err.Error(), ""
+	}
+	return p
+}
