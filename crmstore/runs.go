@@ -61,6 +61,7 @@ type Run struct {
 	StartedBy  string     `json:"started_by"`
 	ApprovedBy string     `json:"approved_by,omitempty"`
 	Lifted     bool       `json:"lifted,omitempty"` // a super admin approved it: the account's ceiling does not hold it
+	Ask        bool       `json:"ask,omitempty"`    // held before its matches were counted: their number is asked for, whatever the limits say
 	StartedAt  time.Time  `json:"started_at"`
 	FinishedAt time.Time  `json:"finished_at"`
 	Owner      string     `json:"owner,omitempty"` // the process that carries it
@@ -114,7 +115,13 @@ func (r *Run) check() error {
 	return nil
 }
 
-// Permissions is what a user needs who starts, approves, stops or carries on the run: manage-workflows, or for a
+// ApprovalPermissions is what a user needs who approves the run: view of its object and bulk-delete, beside manage-workflows for a workflow's run, or
+// delete for a deletion by hand.
+func (r *Run) ApprovalPermissions() []Permission {
+	return append(r.Permissions(), CanView, CanBulkDelete)
+}
+
+// Permissions is what a user needs who starts, stops or carries on the run: manage-workflows, or for a
 // deletion by hand delete of its object and bulk-delete.
 func (r *Run) Permissions() []Permission {
 	if r.Kind == RunDelete {

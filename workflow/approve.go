@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/workflow/diag"
 )
 
 // What people do to runs is called in the audit log.
@@ -17,50 +18,120 @@ const (
 	opUndo    = "undo"
 )
 
-// Approve lets a held run go on and carries it to its end: it acts on the contacts that were shown, never on more, and
-// still tests each again. Errors as [Runner.Run], and a *RefusedError when the run is not held.
-func (r *Runner) Approve(ctx context.Context, id string, at time.Time) (crmstore.Run, error) {
+// Approval is one person's yes to a held run.
+type Approval struct {
+	Count int64 // how many records the person was told that the run deletes; the run must be about to delete exactly so many
+	At    time.Time
+}
+
+// approveTries is how often an approval is tried again when the run was changed meanwhile, by another approval or by the
+// process that just let it go.
+const approveTries = 20
+
+// Approve lets a held run go on and carries it to its end, if the approval's count is the number of records that the run is
+// about to delete: it acts on those that were shown, never on more, and still tests each again. The user needs view of the object and
+// bulk-delete, and for a workflow's run manage-workflows. A run that was held before it had looked for its records looks first.
+// Errors as [Runner.Run], and a *RefusedError when the count is another one or the run is not held, also because
+// another approval was faster; then nothing was deleted.
+func (r *Runner) Approve(ctx context.Context, id string, a Approval) (crmstore.Run, error) {
+	for range approveTries {
+		run, left, err := r.Waiting(ctx, id)
+		if err != nil {
+			return run, err
+		}
+		if run.State == crmstore.RunHeld || a.Count != left {
+			if err := sameCount(run, a.Count, left); err != nil {
+				return run, err
+			}
+		}
+		if run.State != crmstore.RunHeld {
+			return run, nil
+		}
+		run, err = r.goOn(ctx, run, a.At)
+		if !errors.Is(err, crmstore.ErrConflict) || errors.As(err, new(*lostError)) {
+			return run, err
+		}
+	}
+	return crmstore.Run{}, fmt.Errorf("approve run %s: %w", id, crmstore.ErrConflict)
+}
+
+// Waiting is a held run that the user may approve now, and how many records it deletes then. A run that was held before it had
+// looked for its records looks now, and comes back held with their number, or done when there are none. Errors as [Runner.Approve].
+func (r *Runner) Waiting(ctx context.Context, id string) (crmstore.Run, int64, error) {
 	run, err := r.Store.Run(ctx, id)
 	if err != nil {
-		return run, fmt.Errorf("approve run %s: %w", id, err)
+		return run, 0, fmt.Errorf("approve run %s: %w", id, err)
 	}
-	if err := r.Store.Check(ctx, run.Object, run.Permissions()...); err != nil {
-		return run, err
+	if err := r.mayApprove(ctx, run); err != nil {
+		return run, 0, err
 	}
-	if run.State != crmstore.RunHeld {
-		return run, &RefusedError{Reason: RefusedState, Message: fmt.Sprintf("run %s is %s, not held: there is nothing to approve", id, run.State)}
-	}
-	if run.Kind == crmstore.RunDelete {
-		return run, &RefusedError{
-			Reason:  RefusedCount,
-			Message: fmt.Sprintf("run %s is a deletion by hand and goes on only with the count of what it deletes", id),
-			Help:    fmt.Sprintf("workflow approve %s --confirm %d", id, enrolling(run.Totals)),
+	if run.Stage == stageEvaluate {
+		run, err = r.take(ctx, run, func(run *crmstore.Run) { run.Ask = true })
+		if errors.Is(err, crmstore.ErrConflict) {
+			return run, 0, r.tooLate(ctx, id)
 		}
+		if err != nil {
+			return run, 0, err
+		}
+		if run, err = r.newPass(run).carry(ctx); err != nil || run.State != crmstore.RunHeld {
+			return run, 0, err
+		}
+	}
+	left, err := r.left(ctx, run)
+	return run, left, err
+}
+
+// mayApprove is nil when the run is held and the user may let it go on now.
+func (r *Runner) mayApprove(ctx context.Context, run crmstore.Run) error {
+	if err := r.Store.Check(ctx, run.Object, run.ApprovalPermissions()...); err != nil {
+		return err
+	}
+	switch {
+	case run.State != crmstore.RunHeld && run.ApprovedBy != "":
+		return r.tooLate(ctx, run.ID)
+	case run.State != crmstore.RunHeld:
+		return &RefusedError{Reason: RefusedState, Message: fmt.Sprintf("run %s is %s, not held: there is nothing to approve", run.ID, run.State)}
+	case run.Kind == crmstore.RunDelete:
+		run.ApprovedBy = r.Store.User()
+		_, err := checkByHand(ctx, r.books(), run)
+		return err
 	}
 	if _, err := checkRuns(ctx, r.books(), run.Workflow, run.Revision); err != nil {
 		if refused, ok := errors.AsType[*RefusedError](err); ok {
 			r.Metrics.refused(run.Workflow, refused.Reason)
 		}
-		return run, err
+		return err
 	}
-	if err := r.checkCeiling(ctx, run); err != nil {
-		return run, err
-	}
-	return r.goOn(ctx, run, at)
+	return r.checkCeiling(ctx, run)
 }
 
-// goOn carries a held run on from behind its guard.
+// left is how many of its matches a run has not dealt with: whom it deletes when it goes on, unless they changed.
+func (r *Runner) left(ctx context.Context, run crmstore.Run) (int64, error) {
+	t, err := r.tally(ctx, run)
+	return enrolling(t) - t.Deleted - t.Changed - t.Failed, err
+}
+
+// sameCount is nil when the number that was typed is that of the records that the run would delete.
+func sameCount(run crmstore.Run, typed, left int64) error {
+	if typed == left {
+		return nil
+	}
+	return &RefusedError{
+		Reason:  RefusedCount,
+		Message: fmt.Sprintf("the count typed is %s, but run %s would delete %s; nothing was deleted", diag.Thousands(typed), run.ID, countedRecords(left, run.Object)),
+		Help:    "see who: workflow approve " + run.ID + " --dry-run",
+	}
+}
+
+// goOn carries a held run on from behind its guard. crmstore.ErrConflict when the run was changed meanwhile.
 func (r *Runner) goOn(ctx context.Context, run crmstore.Run, at time.Time) (crmstore.Run, error) {
 	lifts := r.liftsCeiling(ctx)
 	taken, err := r.take(ctx, run, func(run *crmstore.Run) {
-		run.ApprovedBy, run.Lifted = r.Store.User(), lifts
+		run.ApprovedBy, run.Lifted, run.Ask = r.Store.User(), lifts, false
 		if run.Stage == stageGuard {
 			run.Stage = stageAct
 		}
 	}, crmstore.Event{Op: opApprove, At: at})
-	if errors.Is(err, crmstore.ErrConflict) {
-		return run, r.tooLate(ctx, run.ID)
-	}
 	if err != nil {
 		return run, err
 	}

@@ -18,7 +18,9 @@ func TestApprove_ManyAtOnce(t *testing.T) {
 	w.publish(file("limits:\n  max_deletions: 1\n  max_percent: 100", "enroll:\n  reenroll: true\n  triggers:\n    - contact.lifecyclestage == \"lead\" && daysSince(contact.notes_last_updated) > 365"))
 	for range 12 {
 		held := w.run(crmstore.RunHeld)
-		runs, errs := w.atOnce(4, func(r *Runner) (crmstore.Run, error) { return r.Approve(context.Background(), held.ID, testNow) })
+		runs, errs := w.atOnce(4, func(r *Runner) (crmstore.Run, error) {
+			return r.Approve(context.Background(), held.ID, Approval{Count: held.Matched, At: testNow})
+		})
 		w.wantOneWinner(runs, errs, "somebody else was faster")
 		run, err := w.store.Run(t.Context(), held.ID)
 		w.must(err)
@@ -28,6 +30,77 @@ func TestApprove_ManyAtOnce(t *testing.T) {
 		w.must(err)
 	}
 	w.wantClean()
+}
+
+// The number is compared always, whatever it is: another one deletes nothing, and the run stays held.
+func TestApprove_ComparesTheNumber(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	stale := w.leads(9)
+	w.publish(file("limits:\n  max_deletions: 1\n  max_percent: 100"))
+	held := w.run(crmstore.RunHeld)
+	for _, n := range []int64{-6, -1, 0, 1, 5, 7, 25000} {
+		_, err := w.runner.Approve(t.Context(), held.ID, Approval{Count: n, At: testNow})
+		w.refused(err, RefusedCount)
+	}
+	run, err := w.store.Run(t.Context(), held.ID)
+	w.must(err)
+	w.wantState(run, crmstore.RunHeld)
+	w.wantDeleted(run, nil)
+	run, err = w.runner.Approve(t.Context(), held.ID, Approval{Count: 6, At: testNow})
+	w.must(err)
+	w.wantState(run, crmstore.RunDone)
+	w.wantDeleted(run, stale)
+}
+
+// A run that was stopped half-way goes on with the number of whom it has left.
+func TestApprove_ComparesWhatIsLeft(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	stale := w.leads(crowd)
+	w.publish(file())
+	held, err := w.during(func() { w.switchTo(false) })
+	w.must(err)
+	w.wantState(held, crmstore.RunHeld)
+	w.switchTo(true)
+	_, err = w.runner.Approve(t.Context(), held.ID, Approval{Count: held.Matched, At: testNow})
+	w.refused(err, RefusedCount)
+	run, err := w.runner.Approve(t.Context(), held.ID, Approval{Count: held.Matched - held.Deleted, At: testNow})
+	w.must(err)
+	w.wantState(run, crmstore.RunDone)
+	w.wantDeleted(run, stale)
+}
+
+// A run that was held before it knew its contacts looks for them when it is approved, and asks for their number, also within
+// the limits.
+func TestApprove_LooksFirst(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	stale := w.leads(9)
+	w.publish(file())
+	off := false
+	w.runner.Progress = func(stage string, _, _ int64) {
+		if stage == stageEvaluate && !off {
+			off = true
+			w.switchTo(false)
+		}
+	}
+	held := w.run(crmstore.RunHeld)
+	w.runner.Progress = nil
+	if held.Stage != stageEvaluate || held.Deleted != 0 {
+		t.Fatalf("held in stage %s, want %s", held.Stage, stageEvaluate)
+	}
+	w.switchTo(true)
+	for _, n := range []int64{0, 5} {
+		run, err := w.runner.Approve(t.Context(), held.ID, Approval{Count: n, At: testNow})
+		w.refused(err, RefusedCount)
+		w.wantState(run, crmstore.RunHeld)
+		w.wantDeleted(run, nil)
+	}
+	run, err := w.runner.Approve(t.Context(), held.ID, Approval{Count: 6, At: testNow})
+	w.must(err)
+	w.wantState(run, crmstore.RunDone)
+	w.wantDeleted(run, stale)
 }
 
 // The same of a run that failed, which several resume at once.

@@ -117,9 +117,7 @@ func (p *pass) guardByHand(ctx context.Context) error {
 	return p.update(ctx, func(run *crmstore.Run) { run.Stage = stageAct })
 }
 
-// Confirm lets a prepared deletion go on, if count is the number of records that it found, and carries it to its end:
-// it deletes those that were found, never more, and still tests each again. Another count is a *RefusedError and
-// deletes nothing; the run stays held. Errors as [Runner.Resume].
+// Confirm is [Runner.Approve] of a prepared deletion by hand, and of nothing else.
 func (r *Runner) Confirm(ctx context.Context, id string, count int64, at time.Time) (crmstore.Run, error) {
 	run, err := r.Store.Run(ctx, id)
 	if err != nil {
@@ -128,17 +126,7 @@ func (r *Runner) Confirm(ctx context.Context, id string, count int64, at time.Ti
 	if run.Kind != crmstore.RunDelete || run.State != crmstore.RunHeld || run.Stage != stageGuard {
 		return run, &RefusedError{Reason: RefusedState, Message: fmt.Sprintf("run %s is %s: there is no count to confirm", id, run.State)}
 	}
-	if n := enrolling(run.Totals); count != n {
-		return run, &RefusedError{
-			Reason:  RefusedCount,
-			Message: fmt.Sprintf("the count typed is %s, but this would delete %s; nothing was deleted", diag.Thousands(count), countedRecords(n, run.Object)),
-		}
-	}
-	run.ApprovedBy = r.Store.User()
-	if _, err := checkByHand(ctx, r.books(), run); err != nil {
-		return run, err
-	}
-	return r.goOn(ctx, run, at)
+	return r.Approve(ctx, id, Approval{Count: count, At: at})
 }
 
 // forgetShown removes the matches of a deletion that was cancelled before it deleted anything.

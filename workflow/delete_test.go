@@ -112,7 +112,7 @@ func TestDelete_WrongNumber(t *testing.T) {
 	run := w.prepare(DeleteRequest{Selection: crmstore.Selection{Where: staleLeads}}, len(stale))
 	_, err := w.runner.Confirm(t.Context(), run.ID, run.Matched+1, testNow)
 	w.refused(err, RefusedCount)
-	_, err = w.runner.Approve(t.Context(), run.ID, testNow)
+	_, err = w.runner.Approve(t.Context(), run.ID, Approval{Count: run.Matched - 1, At: testNow})
 	w.refused(err, RefusedCount)
 	if got := w.deletedBy(run.ID); len(got) > 0 {
 		t.Errorf("%d contacts are deleted", len(got))

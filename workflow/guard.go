@@ -2,6 +2,7 @@ package workflow
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
 )
@@ -20,8 +21,20 @@ func (p *pass) guard(ctx context.Context) error {
 	if p.byHand {
 		return p.guardByHand(ctx)
 	}
+	if err := p.askAnyway(); err != nil {
+		return err
+	}
 	if err := p.reserve(ctx, false); err != nil {
 		return err
 	}
 	return p.update(ctx, func(run *crmstore.Run) { run.Stage = stageAct })
+}
+
+// askAnyway holds a run that was held once before anybody knew whom it deletes, so that whoever lets it go on is told their number.
+func (p *pass) askAnyway() error {
+	run := p.saved()
+	if n := enrolling(run.Totals); run.Ask && n > 0 {
+		return &limitError{reason: fmt.Sprintf("it was stopped before its %s were counted, and waits until their number is confirmed", countedRecords(n, run.Object))}
+	}
+	return nil
 }

@@ -292,7 +292,8 @@ func (p *pass) reserve(ctx context.Context, approved bool) error {
 
 // liftsCeiling reports whether an approval by the runner's user passes the account's ceiling: a super admin's does.
 func (r *Runner) liftsCeiling(ctx context.Context) bool {
-	return r.Store.Check(ctx, "", crmstore.IsSuperAdmin) == nil
+	may, err := r.Store.May(ctx, "", crmstore.IsSuperAdmin) // it is no refusal when not
+	return may && err == nil
 }
 
 // checkCeiling is a *RefusedError when an approval of the held run by the runner's user could not pass the account's ceiling.

@@ -141,7 +141,7 @@ func TestCeiling_IsPassedByASuperAdminAlone(t *testing.T) {
 	w := newWorld(t)
 	w.leads(300)
 	w.setting(crmstore.SettingPerDay, "50")
-	theo := w.publisher("theo")
+	theo := w.approver("theo")
 	w.publish(named("first", 1, 41, "{max_deletions: 1000, max_percent: 50}"))
 	run, err := w.runner.Run(t.Context(), RunRequest{Name: "first", Now: testNow})
 	w.must(err)
@@ -157,13 +157,13 @@ func TestCeiling_IsPassedByASuperAdminAlone(t *testing.T) {
 	other := *w.runner
 	other.Store = theo
 	var refused *RefusedError
-	if _, err := other.Approve(t.Context(), held.ID, testNow); !errors.As(err, &refused) || refused.Reason != RefusedCeiling {
+	if _, err := other.Approve(t.Context(), held.ID, Approval{Count: 20, At: testNow}); !errors.As(err, &refused) || refused.Reason != RefusedCeiling {
 		t.Errorf("theo approves: %v, want a refusal by the ceiling", err)
 	}
 	if n := w.deletedSoFar(); n != 41 {
 		t.Errorf("%d were deleted, want 41", n)
 	}
-	done, err := w.runner.Approve(t.Context(), held.ID, testNow)
+	done, err := w.approve(held.ID)
 	w.must(err)
 	if done.State != crmstore.RunDone || done.Deleted != 20 || !done.Lifted {
 		t.Errorf("approved by a super admin: %+v", done)
@@ -202,7 +202,7 @@ func TestLimits_WhatIsNotDeletedIsGivenBack(t *testing.T) {
 	w.wantState(other, crmstore.RunDone)
 	w.setting(crmstore.SettingPerDay, "1000000")
 	w.switchTo(true)
-	done, err := w.runner.Approve(t.Context(), run.ID, testNow)
+	done, err := w.approve(run.ID)
 	w.must(err)
 	if done.Deleted != crowd {
 		t.Fatalf("the approved run deleted %d", done.Deleted)

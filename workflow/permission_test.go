@@ -27,6 +27,15 @@ func publishers() crmstore.Grants {
 	}
 }
 
+// approver adds a user who may approve runs beside publishing workflows.
+func (w *world) approver(name string) *crmstore.Store {
+	w.Helper()
+	store := w.publisher(name)
+	_, err := w.store.Grant(context.Background(), name, crmstore.Grants{Permissions: []crmstore.Permission{crmstore.CanBulkDelete}}, crmstore.Cause{}, testPublish)
+	w.must(err)
+	return store
+}
+
 func (w *world) revoke(name string, perm crmstore.Permission) {
 	w.Helper()
 	_, err := w.store.Revoke(context.Background(), name, crmstore.Grants{
@@ -96,12 +105,12 @@ func TestPermission_LostWhileActing(t *testing.T) {
 	if n := int64(len(w.deletedBy(run.ID))); n == 0 || n == int64(len(stale)) {
 		t.Errorf("%d deleted of %d: want some", n, len(stale))
 	}
-	if _, err := w.runner.Approve(t.Context(), run.ID, testNow); !isPermission(err) {
+	if _, err := w.approve(run.ID); !isPermission(err) {
 		t.Errorf("approved while eve may not delete: %v", err)
 	}
 	_, err = w.store.Grant(t.Context(), "eve", publishers(), crmstore.Cause{}, testNow)
 	w.must(err)
-	run, err = w.runner.Approve(t.Context(), run.ID, testNow)
+	run, err = w.approve(run.ID)
 	w.must(err)
 	w.wantState(run, crmstore.RunDone)
 	w.wantDeleted(run, stale)
@@ -111,6 +120,37 @@ func isPermission(err error) bool {
 	var refused *RefusedError
 	var denied *crmstore.PermissionError
 	return errors.As(err, &denied) || errors.As(err, &refused) && refused.Reason == RefusedPermission
+}
+
+// Approving a run needs view and bulk-delete beside manage-workflows. Without one of them nothing is deleted, and the run stays held.
+func TestPermission_Approving(t *testing.T) {
+	t.Parallel()
+	for _, perm := range []crmstore.Permission{crmstore.CanView, crmstore.CanBulkDelete, crmstore.CanManageWorkflows} {
+		t.Run(string(perm), func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			stale := w.leads(9)
+			w.publish(file("limits:\n  max_deletions: 1\n  max_percent: 100"))
+			run := w.run(crmstore.RunHeld)
+			asEve := &Runner{Store: w.approver("eve"), Metrics: w.metrics}
+			w.revoke("eve", crmstore.CanDelete) // the workflow's publisher needs that, not the approver
+			w.revoke("eve", perm)
+			_, err := asEve.Approve(t.Context(), run.ID, Approval{Count: 6, At: testNow})
+			var denied *crmstore.PermissionError
+			if !errors.As(err, &denied) || denied.Permission != perm {
+				t.Errorf("approved without %s: %v", perm, err)
+			}
+			w.wantDeleted(run, nil)
+			_, err = w.store.Grant(t.Context(), "eve", crmstore.Grants{
+				Permissions: []crmstore.Permission{perm}, Objects: []crmstore.ObjectType{crmstore.Contact},
+			}, crmstore.Cause{}, testNow)
+			w.must(err)
+			run, err = asEve.Approve(t.Context(), run.ID, Approval{Count: 6, At: testNow})
+			w.must(err)
+			w.wantState(run, crmstore.RunDone)
+			w.wantDeleted(run, stale)
+		})
+	}
 }
 
 // Who may not manage workflows neither runs, approves, cancels nor resumes one, whoever published it.
@@ -125,7 +165,7 @@ func TestPermission_OfWhoAsks(t *testing.T) {
 	asEve := &Runner{Store: w.store.As("eve"), Metrics: w.metrics}
 	for what, err := range map[string]error{
 		"run":     errOf(asEve.Run(t.Context(), RunRequest{Name: "stale", Now: testNow.AddDate(0, 0, 1)})),
-		"approve": errOf(asEve.Approve(t.Context(), run.ID, testNow)),
+		"approve": errOf(asEve.Approve(t.Context(), run.ID, Approval{Count: 6, At: testNow})),
 		"cancel":  errOf(asEve.Cancel(t.Context(), run.ID, testNow)),
 		"resume":  errOf(asEve.Resume(t.Context(), run.ID)),
 	} {

@@ -72,7 +72,7 @@ func TestRepeated_SameAddress(t *testing.T) {
 	}
 	run := night(101, crmstore.RunHeld)
 	w.wantCount("repeated", w.metrics.repeated.WithLabelValues("stale", "address"), 12)
-	run, err := w.runner.Approve(t.Context(), run.ID, testNow)
+	run, err := w.approve(run.ID)
 	w.must(err)
 	if run.Deleted != 12 {
 		t.Errorf("approved: %+v", run.Totals)

@@ -58,7 +58,7 @@ func TestRun_DeletesExactlyTheStaleOnes(t *testing.T) {
 	}
 	w.publish(file("enroll:\n  reenroll: true\n  triggers:\n    - contact.lifecyclestage == \"lead\" && daysSince(contact.notes_last_updated) > 365"))
 	held := w.run(crmstore.RunHeld) // all of them were restored before
-	if after, err := w.runner.Approve(t.Context(), held.ID, testNow); err != nil || after.Deleted != 200 {
+	if after, err := w.approve(held.ID); err != nil || after.Deleted != 200 {
 		t.Errorf("with reenroll a run deleted %d, %v; want 200", after.Deleted, err)
 	}
 	w.wantClean()
@@ -174,14 +174,14 @@ func TestRun_HeldThenApprovedActsOnWhatWasShown(t *testing.T) {
 	}
 	// One that matched no longer does, and two new ones do: an approval never acts on those.
 	w.write(w.lead(1, 3), w.lead(200, 500), w.lead(201, 500))
-	run, err = w.runner.Approve(t.Context(), run.ID, testNow)
+	run, err = w.approve(run.ID)
 	w.must(err)
 	w.wantState(run, crmstore.RunDone)
 	w.wantDeleted(run, stale[1:])
 	if run.Deleted != 19 || run.Changed != 1 || run.ApprovedBy != storetest.User {
 		t.Errorf("deleted %d, changed %d, approved by %q; want 19, 1, the runner's user", run.Deleted, run.Changed, run.ApprovedBy)
 	}
-	if _, err := w.runner.Approve(t.Context(), run.ID, testNow); !errors.As(err, &refused) {
+	if _, err := w.approve(run.ID); !errors.As(err, &refused) {
 		t.Errorf("approving a run that is done: %v, want a refusal", err)
 	}
 	w.wantClean()
@@ -201,7 +201,7 @@ func TestRun_HeldThenCancelled(t *testing.T) {
 	if _, err := w.runner.Cancel(t.Context(), run.ID, testNow); !errors.As(err, &refused) {
 		t.Errorf("a second cancel: %v, want a refusal", err)
 	}
-	if _, err := w.runner.Approve(t.Context(), run.ID, testNow); !errors.As(err, &refused) {
+	if _, err := w.approve(run.ID); !errors.As(err, &refused) {
 		t.Errorf("approving a cancelled run: %v, want a refusal", err)
 	}
 	w.run(crmstore.RunHeld) // the workflow is free again
@@ -252,11 +252,11 @@ func TestRun_StopsBeforeItsNextBatchAndGoesOn(t *testing.T) {
 			}
 			w.wantCount("refusals", w.metrics.refusals.WithLabelValues("stale", tt.reason), 1)
 			var refused *RefusedError
-			if _, err := w.runner.Approve(t.Context(), run.ID, testNow); !errors.As(err, &refused) || refused.Reason != tt.reason {
+			if _, err := w.approve(run.ID); !errors.As(err, &refused) || refused.Reason != tt.reason {
 				t.Errorf("approved too early: %v, want a refusal for %s", err, tt.reason)
 			}
 			tt.again(w)
-			run, err = w.runner.Approve(t.Context(), run.ID, testNow)
+			run, err = w.approve(run.ID)
 			w.must(err)
 			w.wantState(run, crmstore.RunDone)
 			w.wantDeleted(run, stale)

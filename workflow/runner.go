@@ -190,7 +190,7 @@ func (r *Runner) finish(ctx context.Context, id string) (crmstore.Run, error) {
 		refused.Help = "wait for its end, or stop it with: workflow cancel " + id
 	case run.State == crmstore.RunHeld:
 		refused.Message = fmt.Sprintf("run %s is held: %s", id, run.Reason)
-		refused.Help = fmt.Sprintf("let it go on with: workflow approve %s, or end it with: workflow cancel %s", id, id)
+		refused.Help = fmt.Sprintf("see who: workflow approve %s --dry-run; let it go on with: workflow approve %s --confirm N, or end it with: workflow cancel %s", id, id, id)
 	default: // it ended just now: the workflow is free
 		return crmstore.Run{ID: id, State: crmstore.RunDone}, nil
 	}
@@ -248,7 +248,7 @@ func (r *Runner) Resume(ctx context.Context, id string) (crmstore.Run, error) {
 	case run.State == crmstore.RunRunning:
 		refused.Message = fmt.Sprintf("run %s is under way (carried by %s)", id, run.Owner)
 	case run.State == crmstore.RunHeld:
-		refused.Help = "let it go on with: workflow approve " + id
+		refused.Help = "see who: workflow approve " + id + " --dry-run; let it go on with: workflow approve " + id + " --confirm N"
 	}
 	return run, refused
 }

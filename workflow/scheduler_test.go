@@ -195,7 +195,7 @@ func TestScheduler_OrphanOfAWorkflowThatIsOffIsHeld(t *testing.T) {
 	k.at(testNow.Add(10 * time.Second))
 	k.wantRuns(run.ID + " held") // switching on again does not set it going
 	w.wantCount("held runs", w.metrics.held, 1)
-	run, err = w.runner.Approve(t.Context(), run.ID, testNow)
+	run, err = w.approve(run.ID)
 	w.must(err)
 	w.wantState(run, crmstore.RunDone)
 	w.wantDeleted(run, stale)

@@ -284,7 +284,7 @@ func TestSpread_StoppedWhileHelpersWork(t *testing.T) {
 			if name == "off" {
 				w.switchTo(true)
 				w.runner.Helpers = nil
-				run, err = w.runner.Approve(t.Context(), run.ID, testNow)
+				run, err = w.approve(run.ID)
 				w.wantSpread(run, err, stale)
 			}
 		})

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -30,7 +31,7 @@ func TestRun_FrozenWhileItIsStopped(t *testing.T) {
 			"off", func(p program, _ crmstore.Run) { p.must("publish", "--off", "stale", "--yes") }, crmstore.RunHeld,
 			func(p program, run crmstore.Run) {
 				p.must("publish", "stale", "--yes")
-				p.must("approve", run.ID)
+				p.must("approve", run.ID, "--confirm", strconv.FormatInt(run.Matched-run.Deleted, 10))
 			},
 		},
 		{

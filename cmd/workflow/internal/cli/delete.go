@@ -20,7 +20,7 @@ type deleteFlags struct {
 	list    string
 	now     string
 	reason  string
-	confirm int64 // below 0: not given
+	confirm typedNumber
 	yes     bool
 	skip    bool
 
@@ -48,7 +48,7 @@ func (s *session) deleteCommand() *cobra.Command {
 	cmd.Flags().StringVar(&f.ids, "ids", "", "delete the records with the ids (of contacts also the e-mail addresses) in this file, one a line; - for stdin")
 	cmd.Flags().StringVar(&f.where, "where", "", "delete the records for which this expression is true, as in a workflow's triggers")
 	cmd.Flags().StringVar(&f.list, "list", "", "delete the records on this list; with --where, those for which the expression is true; the list stays")
-	cmd.Flags().Int64Var(&f.confirm, "confirm", -1, "how many records this must delete; with another number it deletes nothing")
+	f.confirm.flag(cmd, "how many records this must delete; with another number it deletes nothing")
 	cmd.Flags().BoolVar(&f.yes, "yes", false, "delete one record without asking")
 	cmd.Flags().BoolVar(&f.skip, "skip-missing", false, "leave out ids that are unknown or deleted already, instead of deleting nothing")
 	cmd.Flags().BoolVar(&f.permanent, "permanent", false, "delete contacts for good, with no way back; their number must be typed, also for one")
@@ -143,7 +143,7 @@ func (s *session) deleteSearch(ctx context.Context, store *crmstore.Store, f *de
 			return err
 		}
 	}
-	if f.confirm >= 0 || s.command.StdinTerminal {
+	if f.confirm.given || s.command.StdinTerminal {
 		return s.deleteMany(ctx, store, f, q, -1)
 	}
 	n, err := sel.count(ctx)
@@ -171,10 +171,10 @@ type deletedDocument struct {
 
 func (s *session) deleteOne(ctx context.Context, store *crmstore.Store, f *deleteFlags, q workflow.DeleteRequest) error {
 	id := q.IDs[0]
-	if f.confirm >= 0 && f.confirm != 1 {
-		return wrongCount(f.confirm, 1, q.Object)
+	if f.confirm.given && f.confirm.n != 1 {
+		return wrongCount(f.confirm.n, 1, q.Object)
 	}
-	if f.confirm < 0 && !f.yes {
+	if !f.confirm.given && !f.yes {
 		if !s.command.StdinTerminal {
 			return usagef(fmt.Sprintf("workflow delete --object %s %s --yes", q.Object, id), "deleting needs a yes, and there is no terminal to ask at; nothing was deleted")
 		}
@@ -228,9 +228,9 @@ func wrongCount(typed, found int64, o crmstore.ObjectType) error {
 // when they are still to be found: a wrong number is refused before anything is saved where that is possible.
 func (s *session) deleteMany(ctx context.Context, store *crmstore.Store, f *deleteFlags, q workflow.DeleteRequest, known int64) error {
 	switch {
-	case known >= 0 && f.confirm >= 0 && f.confirm != known:
-		return wrongCount(f.confirm, known, q.Object)
-	case known >= 0 && f.confirm < 0 && !s.command.StdinTerminal:
+	case known >= 0 && f.confirm.given && f.confirm.n != known:
+		return wrongCount(f.confirm.n, known, q.Object)
+	case known >= 0 && !f.confirm.given && !s.command.StdinTerminal:
 		return needsCount("delete", known, q.Object)
 	}
 	r, bar := s.runner(store)
@@ -240,8 +240,8 @@ func (s *session) deleteMany(ctx context.Context, store *crmstore.Store, f *dele
 		return s.emitDeletion(run, err)
 	}
 	if run.State == crmstore.RunDone {
-		if f.confirm > 0 {
-			return wrongCount(f.confirm, 0, q.Object)
+		if f.confirm.given && f.confirm.n != 0 {
+			return wrongCount(f.confirm.n, 0, q.Object)
 		}
 		return s.emitDeletion(run, nil)
 	}
@@ -250,10 +250,10 @@ func (s *session) deleteMany(ctx context.Context, store *crmstore.Store, f *dele
 
 // confirmDeletion asks for the number of a prepared deletion unless it was given, and carries the deletion out. A
 // deletion whose number was not given is cancelled.
-func (s *session) confirmDeletion(ctx context.Context, store *crmstore.Store, run crmstore.Run, typed int64) error {
+func (s *session) confirmDeletion(ctx context.Context, store *crmstore.Store, run crmstore.Run, confirm typedNumber) error {
 	r, bar := s.runner(store)
-	found, err := run.Matched, error(nil)
-	if typed < 0 {
+	found, typed, err := run.Matched, confirm.n, error(nil)
+	if !confirm.given {
 		typed, err = s.askCount(ctx, store, run)
 	}
 	if err == nil && typed != found {

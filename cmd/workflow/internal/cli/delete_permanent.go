@@ -37,11 +37,11 @@ func (s *session) deletePermanently(ctx context.Context, store *crmstore.Store, 
 	if found == 0 {
 		return refusedf("", "none of the ids is a contact's; nothing was deleted")
 	}
-	typed := f.confirm
-	if typed < 0 && !s.command.StdinTerminal {
+	typed := f.confirm.n
+	if !f.confirm.given && !s.command.StdinTerminal {
 		return needsCount("permanently delete", found, crmstore.Contact)
 	}
-	if typed < 0 {
+	if !f.confirm.given {
 		for _, id := range ids[:min(len(ids), fewShown)] {
 			s.err.printf("  %s\n", s.called(ctx, store, crmstore.Contact, id))
 		}

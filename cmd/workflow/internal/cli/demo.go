@@ -22,6 +22,8 @@ const (
 	demoFile = "one-time-buyers.yaml"
 	demoNow  = "1998-07-01"
 	demoRun  = "one-time-buyers@1998-07-01T00:00:00Z.1"
+	// demoCount is whom the run deletes, as the review before it says.
+	demoCount = "11908"
 )
 
 // demoStep is one command of the story, with the sentence that leads to it.
@@ -39,7 +41,7 @@ func demoSteps() []demoStep {
 		{"Before anything happens: who would be deleted on the first of July 1998?", words("review " + demoFile + " --now " + demoNow + " --sample 5"), exitGood},
 		{"Switch it on.", words("publish " + demoFile + " --yes"), exitGood},
 		{"Run it as of that day. Half of all contacts is more than the limits allow, so that the run is held.", words("run one-time-buyers --now " + demoNow), exitRefused},
-		{"Somebody looks at it and lets it go on.", words("approve " + demoRun), exitGood},
+		{"Somebody looks at whom it would delete, and lets it go on by typing their number.", words("approve " + demoRun + " --confirm " + demoCount), exitGood},
 		{"Everybody is in the recycle bin, for 90 days.", words("bin --limit 4"), exitGood},
 		{"Who did what to one of them, and why?", words("audit --record 1"), exitGood},
 		{"What does the workflow say of a contact that stayed?", words("why one-time-buyers 3 --now " + demoNow), exitGood},

@@ -14,7 +14,7 @@ type restoreFlags struct {
 	bin     *binFlags
 	ids     string
 	reason  string
-	confirm int64 // below 0: not given
+	confirm typedNumber
 }
 
 func (s *session) restoreCommand() *cobra.Command {
@@ -32,7 +32,7 @@ func (s *session) restoreCommand() *cobra.Command {
 	}
 	f.bin = s.newBinFlags(cmd)
 	cmd.Flags().StringVar(&f.ids, "ids", "", "restore the records with the ids in this file, one a line; - for stdin")
-	cmd.Flags().Int64Var(&f.confirm, "confirm", -1, "how many records this must restore; with another number it restores nothing")
+	f.confirm.flag(cmd, "how many records this must restore; with another number it restores nothing")
 	cmd.Flags().StringVar(&f.reason, "reason", "", "why, for the audit log")
 	cmd.RunE = func(cmd *cobra.Command, words []string) error {
 		byIDs := len(words) > 0 || f.ids != ""
@@ -139,13 +139,13 @@ func (s *session) restoreFiltered(ctx context.Context, f *restoreFlags) error {
 
 // confirmRestore has the number of records typed when it is over one.
 func (s *session) confirmRestore(f *restoreFlags, found int64, o crmstore.ObjectType) error {
-	typed := f.confirm
+	typed := f.confirm.n
 	switch {
-	case typed < 0 && found <= 1:
+	case !f.confirm.given && found <= 1:
 		return nil
-	case typed < 0 && !s.command.StdinTerminal:
+	case !f.confirm.given && !s.command.StdinTerminal:
 		return needsCount("restore", found, o)
-	case typed < 0:
+	case !f.confirm.given:
 		var err error
 		if typed, err = s.typedCount("To restore " + records(found, o) + ", type their number: "); err != nil {
 			return err

@@ -116,7 +116,7 @@ func newReviewDocument(ctx context.Context, store *crmstore.Store, d *workflow.D
 		doc.NextRuns = append(doc.NextRuns, stamp(at))
 	}
 	var err error
-	doc.Sample, err = readSample(ctx, store, d, r, r.Contacts[:min(sample, len(r.Contacts))])
+	doc.Sample, err = readSample(ctx, store, d, r.Now, r.Contacts[:min(sample, len(r.Contacts))])
 	return doc, err
 }
 

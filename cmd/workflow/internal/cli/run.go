@@ -180,16 +180,7 @@ func showRun(o *output, run crmstore.Run) {
 	showTotals(o, run)
 	switch run.State {
 	case crmstore.RunHeld:
-		if run.Kind == crmstore.RunDelete {
-			o.facts(
-				[2]string{"delete them:", fmt.Sprintf("workflow approve %s --confirm N", run.ID)},
-				[2]string{"or leave it:", "workflow cancel " + run.ID})
-			return
-		}
-		o.facts(
-			[2]string{"see who:", "workflow review " + run.Workflow + " --now " + stamp(run.Now)},
-			[2]string{"let it go on:", "workflow approve " + run.ID},
-			[2]string{"or end it:", "workflow cancel " + run.ID})
+		showHeldNext(o, run, leftOf(run))
 	case crmstore.RunFailed:
 		o.printf("go on where it stopped: workflow resume %s\n", run.ID)
 	case crmstore.RunDone, crmstore.RunCancelled:
@@ -197,6 +188,11 @@ func showRun(o *output, run crmstore.Run) {
 			o.printf("they stay in the recycle bin for %d days; bring them back: workflow undo %s\n", binDays, run.ID)
 		}
 	}
+}
+
+// leftOf is how many records a stopped run has not dealt with.
+func leftOf(run crmstore.Run) int64 {
+	return run.Matched - run.Suppressed - run.AlreadyEnrolled - run.Deleted - run.Changed - run.Failed
 }
 
 func matchedNote(run crmstore.Run) string {
@@ -223,6 +219,9 @@ func showTotals(o *output, run crmstore.Run) {
 		line("deleted", run.Deleted, true, "to the recycle bin")
 	}
 	line("changed", run.Changed, false, "no longer matched when their turn came; left alone")
+	if run.State == crmstore.RunHeld && run.Deleted > 0 {
+		line("left", leftOf(run), true, "not deleted yet")
+	}
 	line("failed", run.Failed, false, "kept changing; left alone")
 	line("restored", int64(run.Undone), false, "by undo")
 	for _, r := range tb.rows {

@@ -285,28 +285,6 @@ func (s *session) onRun(cmd *cobra.Command, states []crmstore.RunState, do func(
 	return cmd
 }
 
-func (s *session) approveCommand() *cobra.Command {
-	confirm := int64(-1)
-	cmd := &cobra.Command{
-		Use: "approve RUN [--confirm N]", Short: "let a held run go on",
-		Long: "approve lets a run go on that a limit held. It acts on the contacts that matched when it was held, never on more,\n" +
-			"and still leaves alone those that no longer match. A deletion by hand that was stopped at its question goes on\n" +
-			"when its number is typed.",
-		Example: "  workflow runs --state held\n  workflow approve stale-leads@2026-11-23T03:00:00Z",
-	}
-	cmd.Flags().Int64Var(&confirm, "confirm", -1, "for a deletion by hand: how many records it must delete")
-	return s.onRun(cmd, []crmstore.RunState{crmstore.RunHeld}, func(ctx context.Context, store *crmstore.Store, id string) error {
-		run, err := store.Run(ctx, id)
-		if err == nil && run.Kind == crmstore.RunDelete && run.State == crmstore.RunHeld {
-			return s.confirmDeletion(ctx, store, run, confirm)
-		}
-		r, bar := s.runner(store)
-		run, err = r.Approve(ctx, id, s.now())
-		bar.end()
-		return s.emitRun(run, err)
-	})
-}
-
 func (s *session) resumeCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "resume RUN", Short: "go on with a run that failed or was interrupted",
@@ -320,7 +298,7 @@ func (s *session) resumeCommand() *cobra.Command {
 		case run.Kind != crmstore.RunDelete:
 			return s.emitRun(run, err)
 		case err == nil && run.State == crmstore.RunHeld && s.command.StdinTerminal:
-			return s.confirmDeletion(ctx, store, run, -1)
+			return s.confirmDeletion(ctx, store, run, typedNumber{})
 		}
 		return s.emitDeletion(run, err)
 	})

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
 	"github.com/crm-workflow/crm-workflow/triggers"
@@ -26,13 +27,13 @@ type sampleEntry struct {
 	Why     string      `json:"why"`     // that trigger
 }
 
-// readSample reads contacts of a review, in the order of ids, and says which trigger each enrolls by.
-func readSample(ctx context.Context, store *crmstore.Store, d *workflow.Definition, r *workflow.Review, ids []crmstore.ID) ([]sampleEntry, error) {
+// readSample reads contacts in the order of ids, and says by which trigger each enrolls at an instant.
+func readSample(ctx context.Context, store *crmstore.Store, d *workflow.Definition, now time.Time, ids []crmstore.ID) ([]sampleEntry, error) {
 	sample := make([]sampleEntry, 0, len(ids))
 	if len(ids) == 0 {
 		return sample, nil
 	}
-	matcher, err := d.Trigger.At(r.Now)
+	matcher, err := d.Trigger.At(now)
 	if err != nil {
 		return nil, err
 	}
@@ -114,7 +115,7 @@ func reviewCSV(ctx context.Context, w io.Writer, store *crmstore.Store, d *workf
 		return err
 	}
 	for batch := range slices.Chunk(r.Contacts, csvBatch) {
-		entries, err := readSample(ctx, store, d, r, batch)
+		entries, err := readSample(ctx, store, d, r.Now, batch)
 		if err != nil {
 			return err
 		}

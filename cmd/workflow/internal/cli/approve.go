@@ -1,0 +1,308 @@
+package cli
+
+import (
+	"context"
+	"encoding/csv"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/workflow"
+)
+
+// approveFlags are what an approval is asked with.
+type approveFlags struct {
+	confirm typedNumber
+	dry     bool
+	csv     string
+	sample  int
+}
+
+func (s *session) approveCommand() *cobra.Command {
+	f := &approveFlags{}
+	cmd := &cobra.Command{
+		Use: "approve RUN [--confirm N] [--dry-run] [--csv OUT] [--sample N]", Short: "let a held run go on, with the number of what it deletes",
+		Long: "approve shows whom a held run would delete, has their number typed (at the terminal, or --confirm N), and lets the run\n" +
+			"go on; another number deletes nothing. It acts on the contacts that matched when the run was held, never on more, and\n" +
+			"leaves alone those that no longer match. When the workflow has another revision by now, it says so, and how many of\n" +
+			"them that one would not delete. --dry-run only shows, --csv writes all of them. A deletion by hand that was stopped at\n" +
+			"its question goes on in the same way. Needs view and bulk-delete, and manage-workflows for a workflow's run.",
+		Example: "  workflow runs --state held\n  workflow approve stale-leads@2026-11-23T03:00:00Z --dry-run --csv who.csv\n" +
+			"  workflow approve stale-leads@2026-11-23T03:00:00Z --confirm 312",
+	}
+	f.confirm.flag(cmd, "how many records this must delete; with another number it deletes nothing")
+	cmd.Flags().BoolVar(&f.dry, "dry-run", false, "show whom the run would delete, and change nothing")
+	cmd.Flags().StringVar(&f.csv, "csv", "", "write every one of them to this CSV file")
+	cmd.Flags().IntVar(&f.sample, "sample", fewShown, "how many of them to show")
+	return s.onRun(cmd, []crmstore.RunState{crmstore.RunHeld}, func(ctx context.Context, store *crmstore.Store, id string) error {
+		if f.sample < 0 {
+			return usagef("", "--sample %d: want 0 or more", f.sample)
+		}
+		if f.dry {
+			return s.showHeldRun(ctx, store, f, id)
+		}
+		return s.approve(ctx, store, f, id)
+	})
+}
+
+// showHeldRun is a dry run of an approval.
+func (s *session) showHeldRun(ctx context.Context, store *crmstore.Store, f *approveFlags, id string) error {
+	h, err := workflow.MakeHeldSet(ctx, store, id)
+	if err != nil {
+		return err
+	}
+	if h.Run.State != crmstore.RunHeld {
+		return refusedf("see what it did: workflow runs "+id, "run %s is %s, not held: there is nothing to approve", id, h.Run.State)
+	}
+	doc, err := newHeldDocument(ctx, store, h, f.sample)
+	if err != nil {
+		return err
+	}
+	s.emit(doc, func(o *output) {
+		doc.show(o, h)
+		o.printf("\n")
+		showHeldNext(o, h.Run, int64(len(h.Records)))
+	})
+	return s.heldCSV(ctx, store, h, f.csv)
+}
+
+// approve shows the held set where a person is asked, has its number typed, and lets the run go on.
+func (s *session) approve(ctx context.Context, store *crmstore.Store, f *approveFlags, id string) error {
+	r, bar := s.runner(store)
+	run, left, err := r.Waiting(ctx, id)
+	bar.end()
+	if err != nil || run.State != crmstore.RunHeld {
+		return s.emitRun(run, err)
+	}
+	h, err := workflow.MakeHeldSet(ctx, store, id)
+	if err != nil {
+		return err
+	}
+	if err := s.heldCSV(ctx, store, h, f.csv); err != nil {
+		return err
+	}
+	typed := f.confirm.n
+	if !f.confirm.given {
+		if err := s.showBeforeAsking(ctx, store, h, f.sample); err != nil {
+			return err
+		}
+		if !s.command.StdinTerminal {
+			return needsCount("delete", left, run.Object)
+		}
+		question := fmt.Sprintf("To delete %s (restorable for %d days), type their number: ", records(left, run.Object), binDays)
+		if typed, err = s.typedCount(question); err != nil {
+			return err
+		}
+	} else if words := sinceWords(h); h.Superseded {
+		talk := s.out
+		if s.json() {
+			talk = s.err
+		}
+		talk.printf("%s\n", talk.paint(yellow, words))
+	}
+	r, bar = s.runner(store)
+	run, err = r.Approve(ctx, id, workflow.Approval{Count: typed, At: s.now()})
+	bar.end()
+	if run.Kind == crmstore.RunDelete {
+		return s.emitDeletion(run, err)
+	}
+	return s.emitRun(run, err)
+}
+
+// showBeforeAsking shows the held set to whoever is about to type its number.
+func (s *session) showBeforeAsking(ctx context.Context, store *crmstore.Store, h *workflow.HeldSet, sample int) error {
+	doc, err := newHeldDocument(ctx, store, h, sample)
+	if err != nil {
+		return err
+	}
+	talk := s.out
+	if s.json() {
+		talk = s.err
+	}
+	doc.show(talk, h)
+	return nil
+}
+
+// heldDocument is whom a held run would delete.
+type heldDocument struct {
+	workflow.Report
+	Object          crmstore.ObjectType `json:"object"`
+	Selection       *crmstore.Selection `json:"selection,omitempty"`
+	Left            int64               `json:"left"`             // whom it would delete
+	Contacts        []crmstore.ID       `json:"contacts"`         // their ids
+	NoLongerMatch   []crmstore.ID       `json:"no_longer_match"`  // of these, who changed since and stays
+	NoLongerLive    []crmstore.ID       `json:"no_longer_live"`   // of these, who is deleted already
+	CurrentRevision int                 `json:"current_revision"` // of the workflow; 0 for a deletion by hand
+	Superseded      bool                `json:"superseded"`       // that is another one than the run's
+	NotCurrent      []crmstore.ID       `json:"not_current"`      // of contacts, those that the current revision would not delete
+	Sample          []sampleEntry       `json:"sample"`
+}
+
+func newHeldDocument(ctx context.Context, store *crmstore.Store, h *workflow.HeldSet, sample int) (*heldDocument, error) {
+	doc := &heldDocument{
+		Report: workflow.NewReport(h.Run), Object: h.Run.Object, Selection: h.Run.Selection, Left: int64(len(h.Records)), Contacts: orEmpty(h.Records),
+		NoLongerMatch: orEmpty(h.Changed), NoLongerLive: orEmpty(h.Gone), CurrentRevision: h.Current.Revision, Superseded: h.Superseded, NotCurrent: orEmpty(h.NotCurrent),
+	}
+	var err error
+	doc.Sample, err = readSample(ctx, store, h.Definition, h.Run.Now, h.Records[:min(sample, len(h.Records))])
+	return doc, err
+}
+
+func (doc *heldDocument) show(o *output, h *workflow.HeldSet) {
+	what := "deletion by hand"
+	if doc.Workflow != "" {
+		what = fmt.Sprintf("revision %s of %s", count(doc.Revision), doc.Workflow)
+	}
+	o.printf("run %s: %s (%s, as of %s)\n", o.paint(bold, doc.Run), o.paint(stateInk(doc.State), string(doc.State)), what, stamp(doc.Now))
+	if doc.Reason != "" {
+		o.printf("  %s\n", clean(doc.Reason))
+	}
+	would := records(doc.Left, doc.Object)
+	if doc.Deleted > 0 {
+		would += fmt.Sprintf("; %s were deleted before it was held", count(doc.Deleted))
+	}
+	o.printf("%s %s\n", o.paint(bold, "would delete"), o.paint(inkOf(doc.Left > 0, yellow), would))
+	if words := sinceWords(h); words != "" {
+		o.printf("%s\n", o.paint(yellow, words))
+	}
+	if n := len(doc.NoLongerMatch); n > 0 {
+		o.printf("%s changed since and would stay\n", records(n, doc.Object))
+	}
+	if n := len(doc.NoLongerLive); n > 0 {
+		o.printf("%s of them deleted by now\n", counted(n, "one is", fmt.Sprintf("%s are", count(n))))
+	}
+	if len(doc.Sample) > 0 {
+		o.printf("\n")
+		showSample(o, doc.Sample)
+		if rest := doc.Left - int64(len(doc.Sample)); rest > 0 {
+			o.printf("%s\n", o.paint(dim, "and "+count(rest)+" more (--sample N shows more, --csv OUT writes all)"))
+		}
+	}
+}
+
+// sinceWords is what became of the workflow since the run was held; "" when it is the same revision.
+func sinceWords(h *workflow.HeldSet) string {
+	if !h.Superseded {
+		return ""
+	}
+	words := fmt.Sprintf("the run is of revision %s; revision %s of %s was published %s by %s", count(h.Run.Revision), count(h.Current.Revision),
+		h.Current.Name, stamp(h.Current.PublishedAt), clean(h.Current.PublishedBy))
+	if h.Broken != "" {
+		return words + ", and cannot be compared: " + clean(h.Broken)
+	}
+	return words + fmt.Sprintf(", which would not delete %s of these %s", count(len(h.NotCurrent)), records(len(h.Records), h.Run.Object))
+}
+
+// showHeldNext says what can be done with a held run.
+func showHeldNext(o *output, run crmstore.Run, left int64) {
+	o.facts(
+		[2]string{"see who:", "workflow approve " + run.ID + " --dry-run (--csv OUT writes all)"},
+		[2]string{"let it go on:", fmt.Sprintf("workflow approve %s --confirm %d", run.ID, left)},
+		[2]string{"or end it:", "workflow cancel " + run.ID})
+}
+
+// heldCSV writes a held set to a file; nothing without a path.
+func (s *session) heldCSV(ctx context.Context, store *crmstore.Store, h *workflow.HeldSet, path string) error {
+	if path == "" {
+		return nil
+	}
+	err := writeFile(path, func(f *os.File) error { return writeHeld(ctx, f, store, h) })
+	if err != nil {
+		return err
+	}
+	s.err.printf("%s written to %s\n", records(len(h.Records), h.Run.Object), path)
+	return nil
+}
+
+func writeHeld(ctx context.Context, w io.Writer, store *crmstore.Store, h *workflow.HeldSet) error {
+	out := csv.NewWriter(w)
+	heading := []string{"Record ID", "Email", "Name", "Trigger", "Why", "Now"}
+	if h.Superseded {
+		heading = append(heading, "By revision "+strconv.Itoa(h.Current.Revision))
+	}
+	if err := out.Write(heading); err != nil {
+		return err
+	}
+	for batch := range slices.Chunk(h.Records, csvBatch) {
+		entries, err := readSample(ctx, store, h.Definition, h.Run.Now, batch)
+		if err != nil {
+			return err
+		}
+		known := map[crmstore.ID]sampleEntry{}
+		for _, e := range entries {
+			known[e.ID] = e
+		}
+		for _, id := range batch {
+			if err := out.Write(heldRow(h, id, known[id])); err != nil {
+				return err
+			}
+		}
+	}
+	out.Flush()
+	return out.Error()
+}
+
+// heldRow is a held record's line: who it is, by which trigger it enrolls, and what would become of it.
+func heldRow(h *workflow.HeldSet, id crmstore.ID, e sampleEntry) []string {
+	becomes, trigger := "would be deleted", ""
+	if has(h.Changed, id) {
+		becomes = "no longer matches, stays"
+	} else if has(h.Gone, id) {
+		becomes = "no longer live"
+	}
+	if e.Trigger > 0 {
+		trigger = strconv.Itoa(e.Trigger)
+	}
+	row := []string{id.String(), inert(e.Email), inert(e.Name), trigger, inert(e.Why), becomes}
+	switch {
+	case !h.Superseded:
+		return row
+	case h.Broken != "":
+		return append(row, "not known")
+	case has(h.NotCurrent, id):
+		return append(row, "would not be deleted")
+	}
+	return append(row, "would be deleted")
+}
+
+// has reports whether sorted ids hold one.
+func has(ids []crmstore.ID, id crmstore.ID) bool {
+	_, found := slices.BinarySearch(ids, id)
+	return found
+}
+
+// typedNumber is the number of records that a person says a verb is about.
+type typedNumber struct {
+	n     int64
+	given bool
+}
+
+// flag adds it to a verb as --confirm.
+func (t *typedNumber) flag(cmd *cobra.Command, usage string) { cmd.Flags().Var(t, "confirm", usage) }
+
+// Set reads a number, with or without its separators. Every number counts as given, also one that cannot be right.
+func (t *typedNumber) Set(text string) error {
+	n, err := strconv.ParseInt(strings.ReplaceAll(text, ",", ""), 10, 64)
+	if err != nil {
+		return fmt.Errorf("want a number such as 312")
+	}
+	t.n, t.given = n, true
+	return nil
+}
+
+// String is the number, "" when none was given.
+func (t *typedNumber) String() string {
+	if !t.given {
+		return ""
+	}
+	return strconv.FormatInt(t.n, 10)
+}
+
+// Type names what is wanted in the usage.
+func (t *typedNumber) Type() string { return "number" }
