@@ -2,6 +2,9 @@ package crmstore
 
 import (
 	"context"
+	"io/fs"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -86,3 +89,33 @@ func KeyAccountLog(s *Store) string { return s.keyAccountLog() }
 
 // KeyLists is the hash of an object type's lists.
 func KeyLists(s *Store, o ObjectType) string { return s.keyLists(o) }
+
+// ScriptInfo is a script for tests that send it by themselves.
+type ScriptInfo struct {
+	Name, SHA, Source string
+	Types             []string // of the keys, from the header
+	Text              string   // the script's own, without libraries
+}
+
+// Scripts are all scripts of the program, by the SHA under which they are sent.
+func Scripts() map[string]ScriptInfo {
+	all := map[string]ScriptInfo{}
+	files, _ := fs.Glob(luaFiles, "lua/*.lua")
+	for _, file := range files {
+		name := strings.TrimSuffix(strings.TrimPrefix(file, "lua/"), ".lua")
+		sc, text := mustScript(name), mustLua(file)
+		all[sc.sha] = ScriptInfo{name, sc.sha, sc.source, strings.Fields(headerLine(text, "Types")), text}
+	}
+	return all
+}
+
+// SourceUnchecked is a script with another text of its own, and without the check that the type of a key is right (counted
+// from 0; -1: all are asked).
+func SourceUnchecked(info ScriptInfo, text string, key int) string {
+	types := slices.Clone(info.Types)
+	if key >= 0 {
+		types[key] = "unasked"
+	}
+	check := keysCheck(strings.Join(types, " "))
+	return newScript(info.Name, text, check).source
+}

@@ -7,6 +7,8 @@ import (
 	"encoding/hex"
 	"errors"
 	"net"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -23,22 +25,76 @@ type script struct {
 	sha    string
 }
 
-// mustScript reads lua/<name>.lua. A header line "-- Uses: x y" puts lua/lib/x.lua and y.lua in front. It panics
-// when a file is missing, which a test of this package would see: scripts are part of the program.
+// mustScript reads lua/<name>.lua. In front of it come lua/lib/check.lua, the libraries of a header line "-- Uses: x y",
+// and the check of the keys that the header line "-- Types: …" asks for. It panics when a file is missing, which a test
+// of this package would see: scripts are part of the program.
 func mustScript(name string) *script {
-	source := mustLua("lua/" + name + ".lua")
-	for line := range strings.Lines(source) {
-		libs, ok := strings.CutPrefix(strings.TrimSpace(line), "-- Uses: ")
-		if !ok {
-			continue
-		}
-		for lib := range strings.FieldsSeq(libs) {
-			source = mustLua("lua/lib/"+lib+".lua") + source
-		}
-		break
+	text := mustLua("lua/" + name + ".lua")
+	return newScript(name, text, keysCheck(headerLine(text, "Types")))
+}
+
+// newScript puts libraries, the check of the keys and a script's own text together.
+func newScript(name, text, check string) *script {
+	source := mustLua("lua/lib/check.lua")
+	libs := strings.Fields(headerLine(text, "Uses"))
+	slices.Reverse(libs) // a library may use those that the header names after it
+	for _, lib := range libs {
+		source += mustLua("lua/lib/" + lib + ".lua")
 	}
+	source += check + text
 	sum := sha1.Sum([]byte(source))
 	return &script{name: name, source: source, sha: hex.EncodeToString(sum[:])}
+}
+
+// headerLine is what stands behind a word in a script's header.
+func headerLine(text, word string) string {
+	for line := range strings.Lines(text) {
+		if rest, ok := strings.CutPrefix(line, "-- "+word+": "); ok {
+			return strings.TrimSpace(rest)
+		}
+	}
+	return ""
+}
+
+// probe is the cheapest question that a key of another type answers with an error; one that is not there has every type.
+func probe(kind, key string) string {
+	ask := map[string]string{
+		"hash": "'HSTRLEN', KEY, ''", "string": "'STRLEN', KEY", "list": "'LLEN', KEY", "set": "'SISMEMBER', KEY, ''", "zset": "'ZCARD', KEY",
+		"stream": "'XREVRANGE', KEY, '+', '-', 'COUNT', 1",
+	}[kind]
+	if ask == "" {
+		return ""
+	}
+	return "    call(" + strings.Replace(ask, "KEY", key, 1) + ")\n"
+}
+
+// keysCheck is the Lua that refuses, before a script does anything, keys that hold something else than they should. Types
+// are those of KEYS in order: hash, string, list, set, zset, stream, or log for a stream that gets events. The last may
+// end in ".." and stand for all further keys too; * leaves a key, and "*.." all further ones, to the script. Insert has a key for each column, so
+// the questions are asked in a row, and only when one fails the library finds out which.
+func keysCheck(types string) string {
+	var kinds []string
+	var asked, logs strings.Builder
+	rest := "nil"
+	for kind := range strings.FieldsSeq(types) {
+		key := "KEYS[" + strconv.Itoa(len(kinds)+1) + "]"
+		switch last, further := strings.CutSuffix(kind, ".."); {
+		case kind == "log":
+			logs.WriteString("  refused = refused or full_log(" + key + ")\n")
+			kinds = append(kinds, "'log'")
+		case kind == "*":
+			kinds = append(kinds, "false")
+		case !further:
+			asked.WriteString(probe(kind, key))
+			kinds = append(kinds, "'"+kind+"'")
+		case last != "*":
+			asked.WriteString("    for i = " + strconv.Itoa(len(kinds)+1) + ", #KEYS do\n  " + probe(last, "KEYS[i]") + "    end\n")
+			rest = "'" + last + "'"
+		}
+	}
+	return "do\n  local call, refused = redis.call, nil\n  local good = pcall(function()\n" + asked.String() + "  end)\n" +
+		"  refused = not good and wrong_keys({" + strings.Join(kinds, ", ") + "}, " + rest + ") or nil\n" +
+		logs.String() + "  if refused then\n    return refused\n  end\nend\n"
 }
 
 func mustLua(path string) string {

@@ -79,6 +79,9 @@ func serverTrouble(text string) string {
 	for _, known := range []struct{ mark, words string }{
 		{"READONLY ", "the store is a read-only replica (open the primary, or use redis+sentinel://)"},
 		{"OOM ", "the store is out of memory (raise its maxmemory; the eviction policy must be noeviction)"},
+		{"WRONGTYPE ", "a key of the store holds another type than it should, and nothing was changed"},
+		{"LOGFULL ", "an audit log can take no more events, and nothing was changed (mend it with: workflow doctor --repair)"},
+		{"DAMAGED ", "the store is damaged, and nothing was changed (see: workflow doctor)"},
 		{"LOADING ", "the store is still loading its data (try again in a moment)"},
 		{"BUSY ", "the store is busy with a script of somebody else's (SCRIPT KILL ends one that has written nothing yet)"},
 		{"MISCONF ", "the store refuses writes since it cannot save to disk (see the server's log; often the disk is full)"},

@@ -1,5 +1,6 @@
 -- add_object defines an object type with its schema, unless its name is taken.
 -- KEYS: 1 objects hash, 2 schema hash, 3 account log
+-- Types: hash hash log
 -- ARGV: 1 name, 2 definition (JSON), 3 schema (JSON), 4 wall (ms), 5 facts, 6 detail
 -- Returns: 1 added, 0 the name is taken
 -- Cost: constant

@@ -1,22 +1,11 @@
 -- archive puts records of one partition into the bin: a new header, the archived-at cell and one finished enrollment
 -- for each, and one audit event for all that have the same facts. Property bytes do not travel.
 -- KEYS: 1 records, 2 archived-at column, 3 counters, 4 log, 5 enrollments, 6 run
+-- Types: hash string hash log hash hash
 -- ARGV: 1 wall (ms), 2 archived-at cell, 3 enrollment (empty: none), 4 fence (empty: none), 5 targets: id, version and number of the facts (2 bytes) each, 6.. facts (when, who, why)
 -- Returns: a character per target: 1 archived, 2 enrolled by this very run before, 3 in the bin already, 4 another version, 5 not there; or -1: a higher fence was seen, or the run has no matches here, -2: enrollments were lost
 -- Cost: the records, twice; one XADD per facts; one SETRANGE per run of neighbouring slots
 -- Uses: record log counts fence
--- Without matches the store went back to before they were saved: it does not know the run, or will evaluate it again.
-if ARGV[4] ~= '' and redis.call('HEXISTS', KEYS[6], 'ids') == 0 then
-  return -1
-end
-if fenced(KEYS[6], ARGV[4]) then
-  return -1
-end
--- The enrollments of a workflow are counted; what a run by hand keeps under its own name is not.
-local counted = ARGV[3] ~= '' and string.sub(counted_name(KEYS[5]), 5) ~= string.sub(counted_name(KEYS[6]), 5)
-if counted and not adds_up(KEYS[3], KEYS[5]) then
-  return -2
-end
 local ids = {}
 for i = 1, #ARGV[5], 18 do
   ids[#ids + 1] = string.sub(ARGV[5], i, i + 7)
@@ -56,6 +45,22 @@ for i, id in ipairs(ids) do
     enrollments[#enrollments + 1] = id
     enrollments[#enrollments + 1] = ARGV[3]
   end
+end
+-- The enrollments of a workflow are counted; what a run by hand keeps under its own name is not.
+local counted = ARGV[3] ~= '' and string.sub(counted_name(KEYS[5]), 5) ~= string.sub(counted_name(KEYS[6]), 5)
+local refused = too_many(#fields) or wrong_counts(KEYS[3], 'live', 'archived', counted_name(KEYS[5])) or wrong_slots(KEYS[2], slots)
+if refused then
+  return refused
+end
+if counted and not adds_up(KEYS[3], KEYS[5]) then
+  return -2
+end
+-- Without matches the store went back to before they were saved: it does not know the run, or will evaluate it again.
+if ARGV[4] ~= '' and redis.call('HEXISTS', KEYS[6], 'ids') == 0 then
+  return -1
+end
+if fenced(KEYS[6], ARGV[4]) then
+  return -1
 end
 if #fields > 0 then
   redis.call('HSET', KEYS[1], unpack(fields))

@@ -2,6 +2,7 @@
 -- dissolve (remove, also when only the second half is there); again (bring the second half in line with the first);
 -- complete (again, but a first half that is not there is added).
 -- KEYS: 1 records, 2 associations
+-- Types: hash hash
 -- ARGV: 1 mode, 2 adding mark, 3 removing mark, 4 most entries, 5 name of the other object type, 6 pairs
 -- Returns: a character per pair: 0 nothing to do, 1 being added, 2 being removed, 3 the record is in the bin, 4 it is not there, 5 it has the most entries
 -- Cost: the fields and records, once each; a binary search per pair

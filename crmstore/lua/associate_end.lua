@@ -1,5 +1,6 @@
 -- associate_end settles the first halves of associations, or takes them out, where nobody marked them anew meanwhile.
 -- KEYS: 1 associations, 2 log
+-- Types: hash log
 -- ARGV: 1 mark that must be there, 2 settle or drop, 3 name of the other object type, 4 pairs, 5 wall (ms), 6 facts (empty: no audit event)
 -- Returns: a character per pair: 1 done, 0 another mark, or none, is there
 -- Cost: the fields, once; a binary search per pair; one XADD

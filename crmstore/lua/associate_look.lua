@@ -1,5 +1,6 @@
 -- associate_look tells how halves of associations stand.
 -- KEYS: 1 records, 2 associations
+-- Types: hash hash
 -- ARGV: 1 name of the other object type, 2 pairs
 -- Returns: two bytes per pair: the record (1 live, 3 in the bin, 4 not there), and the mark of its entry (255: there is none)
 -- Cost: the fields and records, once each; a binary search per pair

@@ -1,6 +1,7 @@
 -- associate_other writes or takes out the second halves of associations. Modes: add (the record is live); complete (it
 -- may be in the bin); remove.
 -- KEYS: 1 records, 2 associations, 3 log
+-- Types: hash hash log
 -- ARGV: 1 mode, 2 most entries, 3 name of the other object type, 4 pairs, 5 wall (ms), 6 facts (empty: no audit event)
 -- Returns: a character per pair: 1 as it shall be, 3 the record is in the bin, 4 it is not there, 5 it has the most entries
 -- Cost: the fields and records, once each; a binary search per pair; one XADD

@@ -1,10 +1,18 @@
 -- claims compares and sets e-mail claims of one bucket, each on its own. A field stands in it once.
 -- KEYS: 1.. parts of the bucket
+-- Types: hash..
 -- ARGV: 1 how many claims are in each part (2 bytes each), 2 fields (16 bytes each), 3 claims that must be there (16 bytes each; all zero: none), 4 claims to set (likewise)
 -- Returns: a character per claim: 1 set, 0 another claim was there
 -- Cost: one HMGET, one HSET and one HDEL per part
 local none = string.rep('\0', 16)
 local outcome, from = {}, 1
+for k = 1, #KEYS do
+  local low, high = string.byte(ARGV[1], 2 * k - 1, 2 * k)
+  local refused = too_many(2 * (low + 256 * high))
+  if refused then
+    return refused
+  end
+end
 for k, key in ipairs(KEYS) do
   local low, high = string.byte(ARGV[1], 2 * k - 1, 2 * k)
   local fields = {}

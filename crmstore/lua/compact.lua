@@ -1,6 +1,7 @@
 -- compact stores columns of one partition again as they are, in as much memory as they need: a column that grows is
 -- given up to twice that. A copy is made in just what it needs, and takes the column's place.
 -- KEYS: 1 name of the copy, which nobody else uses, 2.. columns
+-- Types: string string..
 -- Returns: how many columns there are
 -- Cost: each column, once
 local n = 0

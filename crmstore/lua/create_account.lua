@@ -1,5 +1,6 @@
 -- create_account makes an account with its schemas and its first user, unless it exists.
 -- KEYS: 1 account hash, 2 schema hash, 3 account log, 4 users hash
+-- Types: hash hash log hash
 -- ARGV: 1 layout version, 2 tier, 3 partitions, 4 created (ms), 5 wall (ms), 6 facts, 7 user's name, 8 user (JSON), 9 key of claims, 10.. pairs of object type and schema (JSON)
 -- Returns: 1 made, 0 exists already
 -- Cost: one field per object type

@@ -1,5 +1,6 @@
 -- create_list makes a list, giving it the next number of its object type. Numbers are never given out twice.
 -- KEYS: 1 lists (the field with the empty name counts them), 2 account log
+-- Types: hash log
 -- ARGV: 1 name, 2 wall (ms), 3 facts, 4 detail, 5 expression of an active list ('' = a static list)
 -- Returns: the list's number, or 0 if the name is taken
 -- Cost: constant

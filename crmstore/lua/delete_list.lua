@@ -1,5 +1,6 @@
 -- delete_list takes a list's name away, and remembers that its bits in the partitions are still to be removed.
 -- KEYS: 1 lists, 2 numbers of deleted lists whose bits are not all gone, 3 account log
+-- Types: hash set log
 -- ARGV: 1 name, 2 number, 3 wall (ms), 4 facts, 5 detail
 -- Returns: 1, or 0 if there is no list of that name and number
 -- Cost: constant

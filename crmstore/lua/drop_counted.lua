@@ -1,5 +1,6 @@
 -- drop_counted removes a counted key of a partition with its counter.
 -- KEYS: 1 list or enrollments, 2 counters
+-- Types: * hash
 -- Returns: 1
 -- Cost: constant; the server frees the memory later
 -- Uses: counts

@@ -1,9 +1,14 @@
 -- enroll_existing enrolls records that are there and have no enrollment in the workflow yet.
 -- KEYS: 1 enrollments, 2 records, 3 counters
+-- Types: hash hash hash
 -- ARGV: 1 enrollment, 2 ids (8 bytes each)
 -- Returns: how many were enrolled
 -- Cost: one HEXISTS and one HSETNX for each
 -- Uses: counts
+local refused = wrong_counts(KEYS[3], counted_name(KEYS[1]))
+if refused then
+  return refused
+end
 local n = 0
 for i = 1, #ARGV[2], 8 do
   local id = string.sub(ARGV[2], i, i + 7)

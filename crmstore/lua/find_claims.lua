@@ -1,5 +1,6 @@
 -- find_claims reads e-mail claims of one bucket.
 -- KEYS: 1.. parts of the bucket
+-- Types: hash..
 -- ARGV: 1 how many fields are asked of each part (2 bytes each), 2 fields (16 bytes each)
 -- Returns: 16 bytes per field: the claim, or zeros; a damaged claim is cut or filled up
 -- Cost: one HMGET per part

@@ -1,6 +1,7 @@
 -- finish_matches marks a run's matches in one partition done, with their totals. From then on they stay for a time only,
 -- and with them what a deletion by hand keeps under its own name.
 -- KEYS: 1 the run's matches, 2 enrollments under the run's own name
+-- Types: hash hash
 -- ARGV: 1 fence (empty: none), 2 deleted, 3 changed, 4 failed, 5 seconds that finished matches stay
 -- Returns: 1, or -1: a higher fence was seen
 -- Cost: constant

@@ -1,5 +1,6 @@
 -- forget_run removes a run that is over, if it is still at the version that was read.
 -- KEYS: 1 the run, 2 runs zset, 3 the workflow's runs zset, 4 fence counter, 5 deletions of runs that are counted already
+-- Types: string zset zset string hash
 -- ARGV: 1 run id, 2 version read
 -- Returns: 1 removed, 0 another version is there
 -- Cost: log(runs)

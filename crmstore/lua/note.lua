@@ -1,5 +1,6 @@
 -- note appends one event to the account's audit log.
 -- KEYS: 1 account log
+-- Types: log
 -- ARGV: 1 wall (ms), 2 event, 3 facts, 4 detail
 -- Returns: 1
 -- Cost: constant

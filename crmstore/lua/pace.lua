@@ -2,6 +2,7 @@
 -- A limit's field is the instant (ms) at which all that was let through under it is paid for: who comes before that
 -- gets the place behind it, and goes when it is its turn.
 -- KEYS: 1 pace
+-- Types: hash
 -- ARGV: 1 now (ms), 2 records, 3 longest wait (ms), 4 slack (ms), 5 seconds to keep it, 6.. pairs of a field and its records per second
 -- Returns: 0 or more = go after so many ms; below 0 = nothing was charged, ask again after so many ms
 -- Cost: limits

@@ -3,6 +3,7 @@
 -- a tombstone for each, with facts of its own. A record whose slot is not its own by the ids column is left to doctor:
 -- the slot's cells may be another record's; so is one that still has associations, which must be dissolved at both ends first.
 -- KEYS: 1 records, 2 ids column, 3 archived-at column, 4 counters, 5 log, 6 free slots, 7 tombstones, 8 associations, 9.. columns, lists, enrollments
+-- Types: hash string string hash log list hash hash *..
 -- ARGV: 1 wall (ms), 2 facts, 3 archived-at cell of a free slot, 4 how many columns, 5 how many lists, 6 audit event, 7 facts for tombstones (empty: none), 8 targets: id and version each, 9.. object types that others may be of
 -- Returns: a character per target: 1 purged, 0 not in the bin at that version, 2 its slot is not its own, 3 it has associations
 -- Cost: the records, once; one SETRANGE per column and run of neighbouring slots, one SETBIT per list and record
@@ -11,10 +12,17 @@ local ids, keys = {}, {}
 for i = 1, #ARGV[8], 16 do
   ids[#ids + 1] = string.sub(ARGV[8], i, i + 7)
 end
+local columns, lists, counted = tonumber(ARGV[4]), tonumber(ARGV[5]), {'archived', 'purged'}
 for i = 9, #KEYS do
   keys[#keys + 1] = KEYS[i]
+  local refused = wrong_key(KEYS[i], #keys > columns + lists and 'hash' or 'string')
+  if refused then
+    return refused
+  end
+  if i > 8 + columns then
+    counted[#counted + 1] = counted_name(KEYS[i])
+  end
 end
-local columns, lists = tonumber(ARGV[4]), tonumber(ARGV[5])
 local records = redis.call('HMGET', KEYS[1], unpack(ids))
 local types = {}
 for i = 9, #ARGV do
@@ -38,6 +46,10 @@ for i, id in ipairs(ids) do
       slots[#slots + 1] = slot
     end
   end
+end
+local refused = wrong_counts(KEYS[4], unpack(counted))
+if refused then
+  return refused
 end
 if #gone > 0 then
   redis.call('HDEL', KEYS[1], unpack(gone))

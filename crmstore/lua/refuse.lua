@@ -1,5 +1,6 @@
 -- refuse notes that somebody was refused for lack of a permission.
 -- KEYS: 1 refusals hash, 2 account log
+-- Types: hash log
 -- ARGV: 1 permission, 2 wall (ms), 3 facts, 4 detail
 -- Returns: 1
 -- Cost: constant

@@ -1,6 +1,7 @@
 -- reserve sets deletions aside for a run, if its workflow and all of the account together have room for them in 24
 -- hours. What the run had set aside before is replaced. Room takes what was deleted in the minutes that count, and what other runs have set aside.
 -- KEYS: 1 what runs have set aside, 2 deletions of all by minute, 3 deletions of the workflow by minute, 4 deletions of runs that are counted already
+-- Types: hash hash hash hash
 -- ARGV: 1 run id, 2 workflow (a deletion by hand: empty), 3 records that the run may delete in all, 4 first minute that counts, 5 most of the workflow (-1: any number), 6 most of all (-1: any number)
 -- Returns: whether they are set aside (1, 0), and how many others there are of the workflow and of all
 -- Cost: the minutes of two days in which something was deleted, twice, and the runs that act

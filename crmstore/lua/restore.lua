@@ -1,6 +1,7 @@
 -- restore takes records of one partition out of the bin, if they are still as they were read: a new header without
 -- deletion facts and the archived-at cell for each, one audit event for all. Enrollments stay.
 -- KEYS: 1 records, 2 archived-at column, 3 counters, 4 log
+-- Types: hash string hash log
 -- ARGV: 1 wall (ms), 2 facts, 3 targets: id and version each
 -- Returns: a character per target: 1 restored, 0 not there at that version, or live
 -- Cost: the records, twice; one XADD; one SETRANGE per run of neighbouring slots
@@ -21,6 +22,10 @@ for i, id in ipairs(ids) do
     slots[#slots + 1] = slot_of(old)
     restored[#restored + 1] = id
   end
+end
+local refused = too_many(#fields) or wrong_counts(KEYS[3], 'live', 'archived') or wrong_slots(KEYS[2], slots)
+if refused then
+  return refused
 end
 if #fields > 0 then
   redis.call('HSET', KEYS[1], unpack(fields))

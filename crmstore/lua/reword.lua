@@ -1,6 +1,7 @@
 -- reword changes why records of one partition were deleted: other facts of the same size take the place of those that
 -- were read. Nothing else of a record changes, its version neither.
 -- KEYS: 1 records
+-- Types: hash
 -- ARGV: 1 ids (8 bytes each), 2.. for each record the facts that were read, then those to write
 -- Returns: a character per record: 1 written, 0 not there with those facts (any more)
 -- Cost: the records, twice
@@ -18,6 +19,10 @@ for i, id in ipairs(ids) do
     fields[#fields + 1] = id
     fields[#fields + 1] = string.sub(old, 1, 22) .. is .. string.sub(old, 23 + #was)
   end
+end
+local refused = too_many(#fields)
+if refused then
+  return refused
 end
 if #fields > 0 then
   redis.call('HSET', KEYS[1], unpack(fields))

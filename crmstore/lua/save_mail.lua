@@ -1,5 +1,6 @@
 -- save_mail writes an entry of the outbox if it is still at the version that was read.
 -- KEYS: 1 outbox hash, 2 outbox queue zset
+-- Types: hash zset
 -- ARGV: 1 id, 2 version read (0: there is none yet), 3 entry (JSON; '' removes it), 4 when a sender may take it (ms; '' = never again)
 -- Returns: the new version, or 0 if another version is there
 -- Cost: log(entries that wait)

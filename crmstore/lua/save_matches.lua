@@ -1,6 +1,7 @@
 -- save_matches replaces a run's matches in one partition. Without ids nothing is left of them but the fence, and that for
 -- as long as finished matches stay.
 -- KEYS: 1 the run's matches
+-- Types: hash
 -- ARGV: 1 fence (empty: none), 2 ids (8 bytes each), 3 done (1, 0), 4 deleted, 5 changed, 6 failed, 7 seconds that finished matches stay, 8 first (1: there are none yet; 0)
 -- Returns: 1, or -1: a higher fence was seen, -2: first, but there are some
 -- Cost: the ids

@@ -1,5 +1,6 @@
 -- save_schema replaces an object type's schema if it is still at the version that was read.
 -- KEYS: 1 schema hash, 2 account log
+-- Types: hash log
 -- ARGV: 1 object type, 2 version read, 3 schema (JSON), 4 wall (ms), 5 facts, 6 event, 7 detail
 -- Returns: the new version, or 0 if another version is there
 -- Cost: constant

@@ -1,5 +1,6 @@
 -- save_user writes or removes a user who is still at the version that was read, unless nobody would be super admin then.
 -- KEYS: 1 users hash, 2 account log
+-- Types: hash log
 -- ARGV: 1 name, 2 version read (0: there is none yet), 3 user (JSON, '' = remove), 4 wall (ms), 5 facts, 6 event, 7 detail
 -- Returns: the new version, 0 if another version is there, -1 if it would take the last super admin
 -- Cost: the number of users when it takes a super admin, else constant

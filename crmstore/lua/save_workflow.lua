@@ -1,5 +1,6 @@
 -- save_workflow writes a workflow if it is still at the version that was read, with a new revision if there is one.
 -- KEYS: 1 workflows hash, 2 the workflow's revisions hash, 3 account log
+-- Types: hash hash log
 -- ARGV: 1 name, 2 version read (0: there is none yet), 3 workflow (JSON), 4 revision number ('' = no new one), 5 revision (JSON), 6 wall (ms), 7 facts, 8 event ('' = none)
 -- Returns: the new version, or 0 if another version is there or the revision's number is taken
 -- Cost: constant

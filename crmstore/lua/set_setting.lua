@@ -1,5 +1,6 @@
 -- set_setting gives one of the account's settings a value, or takes it away.
 -- KEYS: 1 settings hash, 2 account log, 3 account hash
+-- Types: hash log hash
 -- ARGV: 1 setting, 2 value ('' = take it away), 3 wall (ms), 4 facts, 5 default, as the log names it
 -- Returns: 1 done or nothing to do, 0 no such account
 -- Cost: constant

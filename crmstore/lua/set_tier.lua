@@ -1,5 +1,6 @@
 -- set_tier changes the account's tier.
 -- KEYS: 1 account hash, 2 account log
+-- Types: hash log
 -- ARGV: 1 new tier, 2 wall (ms), 3 facts
 -- Returns: 1 done, 0 no such account
 -- Cost: constant

@@ -1,6 +1,7 @@
 -- settle counts what a run deleted in place of what it had set aside, or what was deleted without a run. It may be
 -- repeated: what is counted is not counted again. Of a run that set nothing aside nothing is counted.
 -- KEYS: 1 what runs have set aside, 2 deletions of all by minute, 3 deletions of the workflow by minute, 4 deletions of runs that are counted already, 5 the run
+-- Types: hash hash hash hash string
 -- ARGV: 1 run id (empty: no run), 2 records deleted in all, 3 minute, 4 final (1: the run never goes on; 0), 5 first minute that is kept, 6 seconds to keep minutes after the last deletion, 7 version of the run as it was read (empty: any)
 -- Returns: how many were counted now; -1: the run has another version, and its carrier will count
 -- Cost: the minutes of two days in which something was deleted, twice
@@ -16,6 +17,18 @@ if ARGV[1] ~= '' and not counted and not aside then
 end
 local before = tonumber(counted or '0')
 local fresh = math.max(tonumber(ARGV[2]) - before, 0)
+local old = {{}, {}}
+for i, known in ipairs(minutes) do
+  for _, minute in ipairs(known) do
+    if tonumber(minute) < tonumber(ARGV[5]) then
+      table.insert(old[i], minute)
+    end
+  end
+end
+local refused = too_many(#old[1]) or too_many(#old[2]) or wrong_counts(KEYS[2], ARGV[3]) or wrong_counts(KEYS[3], ARGV[3])
+if refused then
+  return refused
+end
 redis.call('HDEL', KEYS[1], ARGV[1])
 if ARGV[4] == '1' then
   redis.call('HDEL', KEYS[4], ARGV[1])
@@ -25,15 +38,9 @@ end
 if fresh == 0 then
   return 0
 end
-for i, known in ipairs(minutes) do
-  local old = {}
-  for _, minute in ipairs(known) do
-    if tonumber(minute) < tonumber(ARGV[5]) then
-      old[#old + 1] = minute
-    end
-  end
-  if #old > 0 then
-    redis.call('HDEL', KEYS[i + 1], unpack(old))
+for i, gone in ipairs(old) do
+  if #gone > 0 then
+    redis.call('HDEL', KEYS[i + 1], unpack(gone))
   end
   redis.call('HINCRBY', KEYS[i + 1], ARGV[3], fresh)
   redis.call('EXPIRE', KEYS[i + 1], ARGV[6])

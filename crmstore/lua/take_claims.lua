@@ -1,5 +1,6 @@
 -- take_claims sets e-mail claims of one bucket where there are none, each on its own. A field stands in it once.
 -- KEYS: 1.. parts of the bucket
+-- Types: hash..
 -- ARGV: 1 how many claims are in each part (2 bytes each), 2 fields (16 bytes each), 3 claims to set (likewise)
 -- Returns: a character per claim: 1 set, 0 another claim was there
 -- Cost: one HSETNX per claim

@@ -1,5 +1,6 @@
 -- take_range gives a range to a new owner, if it still is as the caller has seen it, with a fencing number of its own.
 -- KEYS: 1 ranges, 2 fence counter
+-- Types: hash string
 -- ARGV: 1 range, 2 the number it had when it was seen, 3 done when it was seen (1 or 0), 4 the run's own fence, 5 wall (ms), 6 owner
 -- Returns: the fencing number; 0 when the range is not as it was seen, or not there any more
 -- Cost: constant

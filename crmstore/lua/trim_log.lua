@@ -1,9 +1,14 @@
 -- trim_log removes the oldest events of a stream of audit events, and counts them off.
 -- KEYS: 1 log, 2 counters
+-- Types: stream hash
 -- ARGV: 1 the oldest id that stays, 2 the most events to remove, whole nodes of the stream only (empty: all that are older)
 -- Returns: how many events were removed
 -- Cost: the events
 -- Uses: counts
+local refused = wrong_counts(KEYS[2], counted_name(KEYS[1]))
+if refused then
+  return refused
+end
 local removed
 if ARGV[2] == '' then
   removed = redis.call('XTRIM', KEYS[1], 'MINID', ARGV[1])

@@ -78,6 +78,9 @@ local function edit_entries(key, name, pairs, decide)
       end
     end
   end
+  if #set > most_values or #gone > most_values then
+    error('TOOMANY values for one command')
+  end
   if #set > 0 then
     redis.call('HSET', key, unpack(set))
   end

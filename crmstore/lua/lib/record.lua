@@ -30,6 +30,18 @@ local function with_next_version(record, to)
   return string.char(unpack(bytes)) .. string.sub(record, 9, to)
 end
 
+-- wrong_slots(key, slots) is the refusal when a column that has a cell for every slot (ids, archived-at) has none for one
+-- of these: the record or the column is damaged, and a cell written far behind the end would take memory for all before it.
+local function wrong_slots(key, slots)
+  local size = redis.call('STRLEN', key)
+  for _, slot in ipairs(slots) do
+    if 8 * slot + 8 > size then
+      return redis.error_reply('DAMAGED ' .. key .. ' has no slot ' .. slot)
+    end
+  end
+  return nil
+end
+
 -- set_cells(key, slots, cell) sets the column's cells of all slots, those of neighbours in one command.
 local function set_cells(key, slots, cell)
   local from = 1

@@ -1,15 +1,13 @@
--- take_slots(free, ids, n) is n slots for new records: those on the list of free slots first, then new ones at the end
--- of the ids column; and the first slot behind all that are in use then. A slot on the list that is in use all the same (doctor reports that) is dropped from it, not given.
-local function take_slots(free, ids, n)
+-- find_slots(free, ids, n) is n slots for new records: those on the list of free slots first, then new ones at the end
+-- of the ids column; the first slot behind all that are in use then; and how many entries of the list are to go. A slot
+-- on the list that is in use all the same (doctor reports that) is dropped from it, not given.
+local function find_slots(free, ids, n)
   local slots, given = {}, {}
   local size = redis.call('STRLEN', ids)
   local listed = redis.call('LRANGE', free, 0, n - 1)
-  if #listed > 0 then
-    redis.call('LTRIM', free, #listed, -1)
-  end
   for _, text in ipairs(listed) do
     local slot = tonumber(text)
-    if slot and not given[slot] and slot >= 0 and 8 * slot + 8 <= size
+    if slot and slot % 1 == 0 and not given[slot] and slot >= 0 and 8 * slot + 8 <= size
         and redis.call('GETRANGE', ids, 8 * slot, 8 * slot + 7) == live_cell then
       given[slot] = true
       slots[#slots + 1] = slot
@@ -20,7 +18,7 @@ local function take_slots(free, ids, n)
     slots[i] = next_slot
     next_slot = next_slot + 1
   end
-  return slots, next_slot
+  return slots, next_slot, #listed
 end
 
 -- runs_of(slots) is the stretches of neighbouring slots, so that they are looked for once and not for each column:
