@@ -92,6 +92,7 @@ func (s *Store) CreateAccount(ctx context.Context, tier Tier, partitions int, c 
 	if made != int64(1) {
 		return Account{}, fmt.Errorf("create account %s: %w", s.account, ErrExists)
 	}
+	s.acceptEarlier(ctx)
 	return Account{Name: s.account, Tier: tier, Partitions: partitions, CreatedAt: time.UnixMilli(at.UnixMilli()).UTC()}, nil
 }
 

@@ -67,7 +67,7 @@ func (s *Store) Health(ctx context.Context) ([]Trouble, error) {
 }
 
 // keyHealth is a hash of what was found wrong with the store or was accepted by a person:
-// lost:<object> → how many records are missing; evicted:<server's run> → dropped keys that a person has accepted.
+// lost:<object>/<window> → how many records are missing; evicted:<server's run> → dropped keys that a person has accepted.
 func (s *Store) keyHealth() string { return s.accountKey("health") }
 
 // lookAtStore asks. The write is one that changes nothing and creates no key: servers refuse it for the reasons for which they
@@ -217,17 +217,22 @@ func (s *Store) evictionTroubles(l *look) []Trouble {
 			break
 		}
 	}
-	dropped := int64(0)
-	for _, n := range l.nodes {
-		dropped += max(wholeNumber(n["evicted_keys"])-wholeNumber(l.marks[markEvicted+n["run_id"]]), 0)
-	}
-	if dropped > 0 && len(l.account) > 0 {
+	if dropped := droppedKeys(l); dropped > 0 && len(l.account) > 0 {
 		found = append(found, Trouble{
 			Code: TroubleEvicted, Message: fmt.Sprintf("the server dropped %d keys by itself since it started, and any of them may be this account's", dropped),
 			Help: "see what is missing with: workflow doctor; then bring a backup back, or go on without it: workflow account accept-loss",
 		})
 	}
 	return found
+}
+
+// droppedKeys is how many keys servers dropped by themselves that no person has accepted.
+func droppedKeys(l *look) int64 {
+	dropped := int64(0)
+	for _, n := range l.nodes {
+		dropped += max(wholeNumber(n["evicted_keys"])-wholeNumber(l.marks[markEvicted+n["run_id"]]), 0)
+	}
+	return dropped
 }
 
 // The fields of keyHealth begin with these.
@@ -259,12 +264,23 @@ func wholeNumber(text string) int64 {
 func objectsOf(marks map[string]string) []ObjectType {
 	var list []ObjectType
 	for field := range marks {
-		if o, ok := strings.CutPrefix(field, markLost); ok {
+		if name, ok := strings.CutPrefix(field, markLost); ok {
+			o, _, _ := strings.Cut(name, "/")
 			list = append(list, ObjectType(o))
 		}
 	}
 	slices.Sort(list)
-	return list
+	return slices.Compact(list)
+}
+
+// missingOf is how many records of an object type were found missing, in all its windows.
+func missingOf(marks map[string]string, o ObjectType) (missing int64) {
+	for field, n := range marks {
+		if strings.HasPrefix(field, markLost+string(o)+"/") {
+			missing += wholeNumber(n)
+		}
+	}
+	return missing
 }
 
 // lossTroubles says what was found missing and nobody has accepted.
@@ -273,7 +289,7 @@ func (s *Store) lossTroubles(l *look) []Trouble {
 	for _, o := range objectsOf(l.marks) {
 		found = append(found, Trouble{
 			Code:    TroubleMissing,
-			Message: fmt.Sprintf("%d %s are missing: no run, no purge and no person removed them", wholeNumber(l.marks[markLost+string(o)]), o.Plural()),
+			Message: fmt.Sprintf("%d %s are missing: no run, no purge and no person removed them", missingOf(l.marks, o), o.Plural()),
 			Help:    "find out what emptied the store and bring a backup back; or go on without them: workflow account accept-loss",
 		})
 	}

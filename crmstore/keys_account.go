@@ -30,6 +30,7 @@ package crmstore
 //	crm:{account}:daemons          hash    daemon → its last sign of life (JSON)
 //	crm:{account}:outbox           hash    id of a mail → "<version> <JSON>"
 //	crm:{account}:outbox:queue     zset    mails that are not over → when a sender may take them (ms)
+//	crm:{account}:ledger           hash    <object>/<window of partitions> → how many records each held; see ledger.go
 //	crm:{account}:health           hash    what was found wrong with the store, or accepted by a person; see health.go
 
 func (s *Store) accountKey(name string) string { return "crm:{" + s.account + "}:" + name }

@@ -2,6 +2,7 @@ package workflow
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"strings"
 	"sync"
@@ -26,6 +27,8 @@ type Health struct {
 	Metrics *Metrics      // nil = none
 	Log     *slog.Logger  // nil = nothing is logged
 	Every   time.Duration // between two questions; 0 = a second
+
+	next, window int // of which object type, and which partitions, the records are counted next; only Run uses them
 
 	mu       sync.Mutex
 	troubles []crmstore.Trouble // as heard last
@@ -58,13 +61,43 @@ func (h *Health) Run(ctx context.Context) error {
 	ticker := time.NewTicker(every)
 	defer ticker.Stop()
 	for {
-		_ = h.Ask(ctx) // it is remembered and said
+		if h.Ask(ctx) == nil { // else it is remembered and said
+			h.count(ctx)
+		}
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-ticker.C:
 		}
 	}
+}
+
+// count looks for lost records, in one window of partitions of one object type after the other.
+func (h *Health) count(ctx context.Context) {
+	asking, cancel := context.WithTimeout(ctx, healthTime)
+	defer cancel()
+	objects, err := h.Store.ObjectTypes(asking)
+	if err != nil || len(objects) == 0 {
+		return // the next question meets the same
+	}
+	_, more, err := h.Store.LookForLoss(asking, objects[h.next%len(objects)], h.window)
+	if h.window++; err != nil || !more {
+		h.next, h.window = h.next+1, 0
+	}
+}
+
+// countAll looks for lost records of an object type, and is a *TroubleError when there are any, or any other lasting trouble.
+func (h *Health) countAll(ctx context.Context, o crmstore.ObjectType) error {
+	if h == nil {
+		return nil
+	}
+	if _, err := h.Store.LookForLossOf(ctx, o); err != nil {
+		return err
+	}
+	if err := h.Ask(ctx); err != nil && !errors.As(err, new(*TroubleError)) {
+		return err
+	}
+	return h.mayGoOn(ctx)
 }
 
 // Ask asks the store now. It is nil when the store is well, a *TroubleError when it is in trouble, and another error when it did

@@ -294,11 +294,14 @@ func (p *pass) remaining(ctx context.Context) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		if err := p.r.Health.mayGoOn(ctx); err != nil {
-			return err
+		stage := p.saved().Stage
+		if stage == stageEvaluate || stage == stageAct { // before it is found out who matches, and before anything is deleted
+			if err := p.r.Health.countAll(ctx, p.def.Object); err != nil {
+				return err
+			}
 		}
 		var err error
-		switch stage := p.saved().Stage; stage {
+		switch stage {
 		case stageEvaluate:
 			err = p.evaluate(ctx)
 		case stageGuard:

@@ -230,3 +230,85 @@ func TestHealth_Eviction(t *testing.T) {
 		t.Errorf("a verb that reads does not say that keys were dropped: %q", talk.String())
 	}
 }
+
+// Records that vanish under a daemon stop everything until a person accepts it; doctor does not call that good, repaired or not.
+func TestHealth_RecordsMissing(t *testing.T) {
+	t.Parallel()
+	at := storetest.StartServer(t)
+	p := siteAt(t, at)
+	d := startDaemon(t, p)
+	d.eventually("/readyz", http.StatusOK, "ready")
+	// What an eviction leaves of two partitions: nothing of one, all but the records of the other.
+	rdb := goredis.NewClient(&goredis.Options{Addr: at})
+	defer rdb.Close()
+	lost := int64(0)
+	for _, partition := range []string{"crm:{default/contact/1}:", "crm:{default/contact/2}:"} {
+		n, err := rdb.HLen(t.Context(), partition+"rec").Result()
+		if err != nil || n == 0 {
+			t.Fatalf("%s: %d records, %v", partition, n, err)
+		}
+		lost += n
+	}
+	keys, err := rdb.Keys(t.Context(), "crm:{default/contact/1}:*").Result()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := rdb.Del(t.Context(), append(keys, "crm:{default/contact/2}:rec")...).Err(); err != nil {
+		t.Fatal(err)
+	}
+	words := strconv.FormatInt(lost, 10) + " contacts are missing"
+	d.eventually("/readyz", http.StatusServiceUnavailable, words)
+	d.eventually("/metrics", http.StatusOK, `crmstore_trouble{trouble="records-missing"} 1`)
+	for _, args := range [][]string{{"records", "create", "email=ada@example.com"}, {"run", "stale"}, {"purge", "--expired"}} {
+		if out := p.fails(3, args...); !strings.Contains(out, words) || !strings.Contains(out, "workflow account accept-loss") {
+			t.Errorf("workflow %s says:\n%s", strings.Join(args, " "), out)
+		}
+	}
+	for _, args := range [][]string{{"doctor"}, {"doctor", "--repair"}, {"doctor"}} {
+		if out := p.fails(1, args...); strings.Contains(out, "good") || !strings.Contains(out, "records-missing") {
+			t.Errorf("workflow %s says:\n%s", strings.Join(args, " "), out)
+		}
+	}
+	d.eventually("/readyz", http.StatusServiceUnavailable, words)
+	if out := p.fails(1, "account", "accept-loss"); !strings.Contains(out, strconv.FormatInt(lost, 10)+" contacts missing") {
+		t.Errorf("accept-loss without --yes says:\n%s", out)
+	}
+	p.must("account", "accept-loss", "--yes")
+	d.eventually("/readyz", http.StatusOK, "ready")
+	if out := p.must("audit", "--action", "accept-loss"); !strings.Contains(out, strconv.FormatInt(lost, 10)+" contacts") {
+		t.Errorf("the audit log says:\n%s", out)
+	}
+	if out := p.must("account", "accept-loss", "--yes"); !strings.Contains(out, "nothing is missing") {
+		t.Errorf("accept-loss once more says:\n%s", out)
+	}
+	p.must("records", "create", "email=ada@example.com")
+	d.end()
+}
+
+// Without a daemon, a run looks before it finds out who matches.
+func TestHealth_RunCountsFirst(t *testing.T) {
+	t.Parallel()
+	at := storetest.StartServer(t)
+	p := siteAt(t, at)
+	rdb := goredis.NewClient(&goredis.Options{Addr: at})
+	defer rdb.Close()
+	keys, err := rdb.Keys(t.Context(), "crm:{default/contact/5}:*").Result()
+	if err != nil || len(keys) == 0 {
+		t.Fatalf("%d keys, %v", len(keys), err)
+	}
+	if err := rdb.Del(t.Context(), keys...).Err(); err != nil {
+		t.Fatal(err)
+	}
+	if out := p.fails(3, "run", "stale"); !strings.Contains(out, "contacts are missing") || !strings.Contains(out, "can be resumed") {
+		t.Errorf("workflow run says:\n%s", out)
+	}
+	if out := p.must("records", "count", "--archived"); !strings.Contains(out, "0") {
+		t.Errorf("after a run that was stopped: %s", out)
+	}
+	// What explains a fall is no loss: records that are deleted, purged, deleted permanently, imported anew.
+	p.must("account", "accept-loss", "--yes")
+	p.must("delete", "--where", "contact.email startsWith \"ca\"", "--confirm", strings.TrimSpace(strings.Fields(p.must("records", "count", "--where", "contact.email startsWith \"ca\""))[0]))
+	if out := p.must("account", "accept-loss", "--yes"); !strings.Contains(out, "nothing is missing") {
+		t.Errorf("after a deletion: %s", out)
+	}
+}

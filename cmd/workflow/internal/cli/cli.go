@@ -67,6 +67,7 @@ func (c *Command) Run(ctx context.Context) int {
 	root := newRoot(s) //nolint:contextcheck // it only builds the verbs; each gets ctx when it is carried out
 	root.SetArgs(c.Args)
 	err := root.ExecuteContext(ctx)
+	s.countAfterImport(ctx)
 	if e := s.close(); err == nil {
 		err = e
 	}

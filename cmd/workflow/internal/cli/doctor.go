@@ -51,6 +51,9 @@ func (s *session) doctorCommand() *cobra.Command {
 			return err
 		}
 		doc := doctorDocument{Problems: []crmstore.Problem{}}
+		if err := examineLoss(ctx, store, only, doc.note); err != nil { // before anything is repaired towards the loss
+			return err
+		}
 		for _, o := range objects {
 			if only != "" && o != only {
 				continue

@@ -105,3 +105,16 @@ func troubleProblem(err error) *problem {
 	}
 	return p
 }
+
+// countAfterImport has the store remember how many records there are when an import is over, so that a loss is noticed also where
+// no daemon counts. When it cannot, the next count is made by whatever runs next.
+func (s *session) countAfterImport(ctx context.Context) {
+	if s.verb == nil || s.store == nil || verbPath(s.verb) != "records import" {
+		return
+	}
+	system := s.store.AsSystem()
+	objects, err := system.ObjectTypes(ctx)
+	for i := 0; err == nil && i < len(objects); i++ {
+		_, err = system.LookForLossOf(ctx, objects[i])
+	}
+}
