@@ -61,13 +61,16 @@ type Run struct {
 	StartedBy  string     `json:"started_by"`
 	ApprovedBy string     `json:"approved_by,omitempty"`
 	Lifted     bool       `json:"lifted,omitempty"` // a super admin approved it: the account's ceiling does not hold it
-	Ask        bool       `json:"ask,omitempty"`    // held before its matches were counted: their number is asked for, whatever the limits say
-	StartedAt  time.Time  `json:"started_at"`
-	FinishedAt time.Time  `json:"finished_at"`
-	Owner      string     `json:"owner,omitempty"` // the process that carries it
-	Beat       time.Time  `json:"beat"`            // the owner's last sign of life
-	Fence      uint64     `json:"fence"`           // the owner's number; see TakeRun
-	Progress   Progress   `json:"progress,omitzero"`
+	// SeenRevision is the workflow's revision that the run's approver was told of; it goes on beside that one. 0 = it was not approved.
+	SeenRevision int `json:"seen_revision,omitempty"`
+
+	Ask        bool      `json:"ask,omitempty"` // held before its matches were counted: their number is asked for, whatever the limits say
+	StartedAt  time.Time `json:"started_at"`
+	FinishedAt time.Time `json:"finished_at"`
+	Owner      string    `json:"owner,omitempty"` // the process that carries it
+	Beat       time.Time `json:"beat"`            // the owner's last sign of life
+	Fence      uint64    `json:"fence"`           // the owner's number; see TakeRun
+	Progress   Progress  `json:"progress,omitzero"`
 	Totals
 	Undone  int    `json:"undone,omitempty"` // restored by undo
 	Version uint64 `json:"-"`

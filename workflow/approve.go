@@ -20,8 +20,9 @@ const (
 
 // Approval is one person's yes to a held run.
 type Approval struct {
-	Count int64 // how many records the person was told that the run deletes; the run must be about to delete exactly so many
-	At    time.Time
+	Count    int64 // how many records the person was told that the run deletes; the run must be about to delete exactly so many
+	Revision int   // the workflow's current revision, as the person was told; 0 = it was not asked
+	At       time.Time
 }
 
 // approveTries is how often an approval is tried again when the run was changed meanwhile, by another approval or by the
@@ -35,18 +36,24 @@ const approveTries = 20
 // another approval was faster; then nothing was deleted.
 func (r *Runner) Approve(ctx context.Context, id string, a Approval) (crmstore.Run, error) {
 	for range approveTries {
-		run, left, err := r.Waiting(ctx, id)
+		run, left, current, err := r.waiting(ctx, id)
 		if err != nil {
 			return run, err
 		}
-		if run.State == crmstore.RunHeld || a.Count != left {
-			if err := sameCount(run, a.Count, left); err != nil {
-				return run, err
-			}
+		if err := sameCount(run, a.Count, left); err != nil {
+			return run, err
 		}
 		if run.State != crmstore.RunHeld {
 			return run, nil
 		}
+		if a.Revision != 0 && a.Revision != current {
+			return run, &RefusedError{
+				Reason:  RefusedRevision,
+				Message: fmt.Sprintf("revision %s of %s was published just now; nothing was deleted", diag.Thousands(int64(current)), run.Workflow),
+				Help:    "look again: workflow approve " + id + " --dry-run",
+			}
+		}
+		run.SeenRevision = current
 		run, err = r.goOn(ctx, run, a.At)
 		if !errors.Is(err, crmstore.ErrConflict) || errors.As(err, new(*lostError)) {
 			return run, err
@@ -58,57 +65,64 @@ func (r *Runner) Approve(ctx context.Context, id string, a Approval) (crmstore.R
 // Waiting is a held run that the user may approve now, and how many records it deletes then. A run that was held before it had
 // looked for its records looks now, and comes back held with their number, or done when there are none. Errors as [Runner.Approve].
 func (r *Runner) Waiting(ctx context.Context, id string) (crmstore.Run, int64, error) {
-	run, err := r.Store.Run(ctx, id)
-	if err != nil {
-		return run, 0, fmt.Errorf("approve run %s: %w", id, err)
+	run, left, _, err := r.waiting(ctx, id)
+	return run, left, err
+}
+
+// waiting is Waiting, with the workflow's current revision; 0 for a deletion by hand.
+func (r *Runner) waiting(ctx context.Context, id string) (run crmstore.Run, left int64, current int, err error) {
+	if run, err = r.Store.Run(ctx, id); err != nil {
+		return run, 0, 0, fmt.Errorf("approve run %s: %w", id, err)
 	}
-	if err := r.mayApprove(ctx, run); err != nil {
-		return run, 0, err
+	if current, err = r.mayApprove(ctx, run); err != nil {
+		return run, 0, 0, err
 	}
 	if run.Stage == stageEvaluate {
 		run, err = r.take(ctx, run, func(run *crmstore.Run) { run.Ask = true })
 		if errors.Is(err, crmstore.ErrConflict) {
-			return run, 0, r.tooLate(ctx, id)
+			return run, 0, 0, r.tooLate(ctx, id)
 		}
 		if err != nil {
-			return run, 0, err
+			return run, 0, 0, err
 		}
 		if run, err = r.newPass(run).carry(ctx); err != nil || run.State != crmstore.RunHeld {
-			return run, 0, err
+			return run, 0, 0, err
 		}
 	}
-	left, err := r.left(ctx, run)
-	return run, left, err
+	left, err = r.left(ctx, run)
+	return run, left, current, err
 }
 
-// mayApprove is nil when the run is held and the user may let it go on now.
-func (r *Runner) mayApprove(ctx context.Context, run crmstore.Run) error {
+// mayApprove is nil when the run is held and the user may let it go on now. It returns the workflow's current revision, which
+// need not be the run's.
+func (r *Runner) mayApprove(ctx context.Context, run crmstore.Run) (current int, err error) {
 	if err := r.Store.Check(ctx, run.Object, run.ApprovalPermissions()...); err != nil {
-		return err
+		return 0, err
 	}
 	switch {
 	case run.State != crmstore.RunHeld && run.ApprovedBy != "":
-		return r.tooLate(ctx, run.ID)
+		return 0, r.tooLate(ctx, run.ID)
 	case run.State != crmstore.RunHeld:
-		return &RefusedError{Reason: RefusedState, Message: fmt.Sprintf("run %s is %s, not held: there is nothing to approve", run.ID, run.State)}
+		return 0, &RefusedError{Reason: RefusedState, Message: fmt.Sprintf("run %s is %s, not held: there is nothing to approve", run.ID, run.State)}
 	case run.Kind == crmstore.RunDelete:
 		run.ApprovedBy = r.Store.User()
 		_, err := checkByHand(ctx, r.books(), run)
-		return err
+		return 0, err
 	}
-	if _, err := checkRuns(ctx, r.books(), run.Workflow, run.Revision); err != nil {
+	_, w, err := checkRuns(ctx, r.books(), run.Workflow, run.Revision)
+	if err != nil {
 		if refused, ok := errors.AsType[*RefusedError](err); ok {
 			r.Metrics.refused(run.Workflow, refused.Reason)
 		}
-		return err
+		return 0, err
 	}
-	return r.checkCeiling(ctx, run)
+	return w.Revision, r.checkCeiling(ctx, run)
 }
 
 // left is how many of its matches a run has not dealt with: whom it deletes when it goes on, unless they changed.
 func (r *Runner) left(ctx context.Context, run crmstore.Run) (int64, error) {
 	t, err := r.tally(ctx, run)
-	return enrolling(t) - t.Deleted - t.Changed - t.Failed, err
+	return unsettled(t), err
 }
 
 // sameCount is nil when the number that was typed is that of the records that the run would delete.
@@ -143,6 +157,11 @@ func (r *Runner) goOn(ctx context.Context, run crmstore.Run, at time.Time) (crms
 // the run; what it deleted stays deleted until it is undone. It returns the run as cancelled; its totals are final once the process that
 // carried it has stopped. Errors: crmstore.ErrNotFound, a *RefusedError when the run is over.
 func (r *Runner) Cancel(ctx context.Context, id string, at time.Time) (crmstore.Run, error) {
+	return r.cancel(ctx, id, "cancelled by "+r.Store.User(), at)
+}
+
+// cancel is Cancel with the reason that the run keeps.
+func (r *Runner) cancel(ctx context.Context, id, reason string, at time.Time) (crmstore.Run, error) {
 	for range 20 {
 		run, err := r.Store.Run(ctx, id)
 		if err != nil {
@@ -159,14 +178,14 @@ func (r *Runner) Cancel(ctx context.Context, id string, at time.Time) (crmstore.
 		}
 		carried := run.State == crmstore.RunRunning && !abandoned(run, wall())
 		counted := run.Totals
-		run.State, run.Reason, run.FinishedAt = crmstore.RunCancelled, "cancelled by "+r.Store.User(), at
+		run.State, run.Reason, run.FinishedAt = crmstore.RunCancelled, reason, at
 		if !carried { // nobody else will count what was done
 			if run.Totals, err = r.tally(ctx, run); err != nil {
 				return run, fmt.Errorf("cancel run %s: %w", id, err)
 			}
 			run.Owner = ""
 		}
-		saved, err := r.Store.SealRun(ctx, run, crmstore.Event{Op: opCancel, At: at})
+		saved, err := r.Store.SealRun(ctx, run, crmstore.Event{Op: opCancel, At: at, Detail: cancelDetail(reason, r.Store.User())})
 		if errors.Is(err, crmstore.ErrConflict) {
 			continue // the owner's sign of life came in between
 		}
@@ -186,4 +205,12 @@ func (r *Runner) Cancel(ctx context.Context, id string, at time.Time) (crmstore.
 		return saved, nil
 	}
 	return crmstore.Run{}, fmt.Errorf("cancel run %s: %w", id, crmstore.ErrConflict)
+}
+
+// cancelDetail is what an audit event says of why a run was ended, beside who did it.
+func cancelDetail(reason, user string) string {
+	if reason == "cancelled by "+user {
+		return ""
+	}
+	return reason
 }

@@ -107,6 +107,7 @@ func TestApprove_LooksFirst(t *testing.T) {
 func TestResume_ManyAtOnce(t *testing.T) {
 	t.Parallel()
 	w, stale := spreadWorld(t)
+	w.setting(crmstore.SettingRepeated, "1000000")
 	for range 6 {
 		ctx, stop := context.WithCancel(t.Context())
 		w.runner.Progress = func(stage string, _, _ int64) {

@@ -187,12 +187,22 @@ func (p *pass) leave(ctx context.Context) (crmstore.Run, error) {
 			return saved, err
 		}
 		if saved.State == crmstore.RunHeld {
-			p.metrics().refused(p.workflow, RefusedOff)
+			p.metrics().refused(p.workflow, p.whyHeld(ctx, saved))
 		}
 		p.report(ctx, saved, nil)
 		return saved, nil
 	}
 	return p.saved(), fmt.Errorf("save run %s: %w", p.id, crmstore.ErrConflict)
+}
+
+// whyHeld is why somebody else held the run while this pass carried it, as the metric of refusals says it.
+func (p *pass) whyHeld(ctx context.Context, run crmstore.Run) string {
+	if _, err := mayAct(ctx, p.store, run); err != nil {
+		if refused, ok := errors.AsType[*RefusedError](err); ok {
+			return refused.Reason
+		}
+	}
+	return RefusedOff
 }
 
 // report counts the end of the pass and writes its line.

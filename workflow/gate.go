@@ -7,6 +7,7 @@ import (
 
 	"github.com/crm-workflow/crm-workflow/actions"
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/workflow/diag"
 )
 
 // The reasons of a refusal, as the metric label has them.
@@ -19,6 +20,7 @@ const (
 	RefusedRepeated   = "repeated"   // too many that were restored or deleted before
 	RefusedOff        = "off"        // the workflow is switched off
 	RefusedActive     = "active"     // another run of the workflow is not over
+	RefusedRevision   = "revision"   // another revision was published since
 	RefusedState      = "state"      // the run is in a state that does not allow it
 	RefusedList       = "list"       // the list that a deletion by hand was asked for is gone
 	RefusedCount      = "count"      // another count than that of the records to delete was typed
@@ -70,31 +72,52 @@ func mayAct(ctx context.Context, books *crmstore.Store, run crmstore.Run) (*crms
 	if run.Kind == crmstore.RunDelete {
 		return checkByHand(ctx, books, run)
 	}
-	return checkRuns(ctx, books, run.Workflow, run.Revision)
+	acting, w, err := checkRuns(ctx, books, run.Workflow, run.Revision)
+	if err == nil {
+		err = checkRevision(w, run)
+	}
+	return acting, err
+}
+
+// checkRevision is nil when the run's revision is the workflow's, or who approved the run was told that it is not; else
+// a *RefusedError. So a run that was under way when another revision was published stops before its next batch.
+func checkRevision(w crmstore.Workflow, run crmstore.Run) error {
+	if run.Revision == w.Revision || run.SeenRevision == w.Revision {
+		return nil
+	}
+	return refusedRevision(w, run)
+}
+
+func refusedRevision(w crmstore.Workflow, run crmstore.Run) *RefusedError {
+	return &RefusedError{
+		Reason:  RefusedRevision,
+		Message: fmt.Sprintf("revision %s of %s was published while this run of revision %s was not over", diag.Thousands(int64(w.Revision)), w.Name, diag.Thousands(int64(run.Revision))),
+		Help:    "see whom it would still delete: workflow approve " + run.ID + " --dry-run",
+	}
 }
 
 // checkRuns asks whether a run of the workflow's revision may act now: the account's tier allows it, the workflow is
-// on, and the user who published it still may do what it does. It returns the store in the hands of that user.
-func checkRuns(ctx context.Context, books *crmstore.Store, name string, revision int) (*crmstore.Store, error) {
+// on, and the user who published it still may do what it does. It returns the store in the hands of that user, and the workflow.
+func checkRuns(ctx context.Context, books *crmstore.Store, name string, revision int) (*crmstore.Store, crmstore.Workflow, error) {
 	account, err := books.Account(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("ask the gate of workflow %s: %w", name, err)
+		return nil, crmstore.Workflow{}, fmt.Errorf("ask the gate of workflow %s: %w", name, err)
 	}
 	if err := CheckGate(account); err != nil {
-		return nil, err
+		return nil, crmstore.Workflow{}, err
 	}
 	w, err := books.Workflow(ctx, name)
 	if err != nil {
-		return nil, fmt.Errorf("ask the gate of workflow %s: %w", name, err)
+		return nil, w, fmt.Errorf("ask the gate of workflow %s: %w", name, err)
 	}
 	if err := checkOn(w); err != nil {
-		return nil, err
+		return nil, w, err
 	}
 	acting, err := publisherOf(ctx, books, w, revision)
 	if err != nil {
-		return nil, fmt.Errorf("ask the gate of workflow %s: %w", name, err)
+		return nil, w, fmt.Errorf("ask the gate of workflow %s: %w", name, err)
 	}
-	return acting, asRefusal(name, checkPublisher(ctx, acting, w.Object))
+	return acting, w, asRefusal(name, checkPublisher(ctx, acting, w.Object))
 }
 
 // checkPublisher is nil when the acting user may publish a workflow on the object, and may do what it does.

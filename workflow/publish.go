@@ -22,10 +22,11 @@ const (
 // Publication is a workflow as publishing left it, and what publishing changed.
 type Publication struct {
 	crmstore.Workflow
-	NewRevision bool   // the file, or a list that it asks, is another than that of the revision before, or there was none
-	SwitchedOn  bool   // it was off or not there
-	ActedAs     string // as whom it acted before, when another user published it again; "" = as the same user
-	Existing    int64  // matches now, found by a workflow with `existing: false`: they will never be deleted
+	NewRevision bool       // the file, or a list that it asks, is another than that of the revision before, or there was none
+	SwitchedOn  bool       // it was off or not there
+	ActedAs     string     // as whom it acted before, when another user published it again; "" = as the same user
+	Superseded  Superseded // the run of the revision before that was not over
+	Existing    int64      // matches now, found by a workflow with `existing: false`: they will never be deleted
 }
 
 // Changed reports whether publishing changed anything: false when the very same file was on already.
@@ -62,11 +63,17 @@ func (e *FindingsError) first() string {
 
 // Publish asks the gate, freezes the file as a new revision when it differs from the current one, and switches the
 // workflow on. From then on it acts with the permissions of the store's user, who needs them all now: manage-workflows,
-// and view and delete of the object. So whoever publishes an unchanged file takes the workflow over. A run that is under
-// way goes on with the revision it began with. With `existing: false` all that match at the instant at are enrolled as
+// and view and delete of the object. So whoever publishes an unchanged file takes the workflow over. With a new revision, a
+// run of the one before that is under way becomes held before its next batch, and one that is held is ended, unless the options say otherwise: when
+// Publish has returned, nothing more is deleted by either. With `existing: false` all that match at the instant at are enrolled as
 // existing first. Errors: *crmstore.PermissionError; *RefusedError; crmstore.ErrConflict when somebody else published
 // or switched the workflow at the same time.
 func Publish(ctx context.Context, store *crmstore.Store, d *Definition, at time.Time) (Publication, error) {
+	return PublishWith(ctx, store, d, PublishOptions{}, at)
+}
+
+// PublishWith is [Publish] with options.
+func PublishWith(ctx context.Context, store *crmstore.Store, d *Definition, o PublishOptions, at time.Time) (Publication, error) {
 	if err := checkPublisher(ctx, store, d.Object); err != nil {
 		return Publication{}, err
 	}
@@ -103,6 +110,11 @@ func Publish(ctx context.Context, store *crmstore.Store, d *Definition, at time.
 	p.Workflow, err = saveWorkflow(ctx, store, publishing(p, d, number, store.User(), at))
 	if err != nil {
 		return Publication{}, fmt.Errorf("publish workflow %s: %w", d.Name, err)
+	}
+	if p.NewRevision {
+		if p.Superseded, err = supersede(ctx, store, p.Workflow, o, at); err != nil {
+			return p, fmt.Errorf("revision %d of %s is published, but what became of its earlier run is not known (see: workflow runs --workflow %s): %w", p.Revision, d.Name, d.Name, err)
+		}
 	}
 	return p, nil
 }

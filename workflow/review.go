@@ -36,10 +36,11 @@ type Review struct {
 	Ceiling     int64           // how many records of the type the account may delete in 24 hours
 	Lately      crmstore.Lately // what was deleted in the last 24 hours, which counts towards the limits
 
-	Published crmstore.Workflow // zero when there is none of this name
-	Same      bool              // the file is the current revision, byte for byte, and asks the same lists
-	Newly     []crmstore.ID     // match now and did not match by the published revision, sorted
-	NoLonger  []crmstore.ID     // matched by the published revision and do not now, sorted
+	Published  crmstore.Workflow // zero when there is none of this name
+	Unfinished crmstore.Run      // its run that is not over, under way or held; zero when there is none
+	Same       bool              // the file is the current revision, byte for byte, and asks the same lists
+	Newly      []crmstore.ID     // match now and did not match by the published revision, sorted
+	NoLonger   []crmstore.ID     // matched by the published revision and do not now, sorted
 
 	Lists []ListSize // the lists that the triggers and suppressions ask, also through active ones, by name
 
@@ -107,6 +108,9 @@ func (r *Review) findPublished(ctx context.Context, store *crmstore.Store, d *De
 		return nil, err
 	}
 	r.Published = w
+	if r.Unfinished, err = unfinished(ctx, store, w.Name); err != nil {
+		return nil, err
+	}
 	revision, err := store.Revision(ctx, w.Name, w.Revision)
 	if err != nil {
 		return nil, err

@@ -483,23 +483,6 @@ func TestPublish_TwoAtOnce(t *testing.T) {
 	}
 }
 
-func TestPublish_WhileARunIsOn(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t)
-	stale := w.leads(crowd)
-	w.publish(file())
-	run, err := w.during(func() { w.publish(file("enroll:\n  triggers:\n    - contact.email == \"nobody\"")) })
-	w.must(err)
-	w.wantState(run, crmstore.RunDone)
-	w.wantDeleted(run, stale)
-	if run.Revision != 1 {
-		t.Errorf("the run went on with revision %d, want 1", run.Revision)
-	}
-	if next := w.run(crmstore.RunDone); next.Revision != 2 || next.Matched != 0 {
-		t.Errorf("the next run has revision %d and matched %d, want 2 and 0", next.Revision, next.Matched)
-	}
-}
-
 func TestRun_OneSlotOneRun(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

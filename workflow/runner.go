@@ -77,7 +77,7 @@ func (r *Runner) Run(ctx context.Context, q RunRequest) (crmstore.Run, error) {
 		if err != nil {
 			return crmstore.Run{}, fmt.Errorf("run workflow %s: %w", q.Name, err)
 		}
-		if _, err := checkRuns(ctx, r.books(), q.Name, w.Revision); err != nil {
+		if _, _, err := checkRuns(ctx, r.books(), q.Name, w.Revision); err != nil {
 			return crmstore.Run{}, r.refuseRun(ctx, q, err)
 		}
 		run, err := r.create(ctx, w, q)
@@ -254,11 +254,12 @@ func (r *Runner) Resume(ctx context.Context, id string) (crmstore.Run, error) {
 }
 
 // resume takes the run over and carries it on. An interrupted run that may not go on becomes held, so that switching
-// the workflow on again, perhaps weeks later, does not set it going by itself.
+// the workflow on again, perhaps weeks later, does not set it going by itself. So does a failed run of a revision that is
+// not the workflow's any more: it goes on when it is approved.
 func (r *Runner) resume(ctx context.Context, run crmstore.Run) (crmstore.Run, error) {
 	_, err := mayAct(ctx, r.books(), run)
 	var refused *RefusedError
-	if err != nil && (!errors.As(err, &refused) || run.State != crmstore.RunRunning) {
+	if err != nil && (!errors.As(err, &refused) || run.State != crmstore.RunRunning && refused.Reason != RefusedRevision) {
 		return run, err
 	}
 	taken, err := r.take(ctx, run, func(run *crmstore.Run) {

@@ -24,24 +24,29 @@ func (p *pass) halted(run crmstore.Run) bool {
 // anybody who carried it until then. A process that carries it still counts what it did and lets it go.
 func stopRuns(ctx context.Context, store *crmstore.Store, w crmstore.Workflow, at time.Time) error {
 	for range 20 {
-		runs, err := store.ActiveRuns(ctx)
-		if err != nil {
+		run, err := unfinished(ctx, store, w.Name)
+		if err != nil || run.ID == "" {
 			return err
-		}
-		var run crmstore.Run
-		for _, r := range runs {
-			if r.Kind == crmstore.RunWorkflow && r.Workflow == w.Name {
-				run = r
-			}
-		}
-		if run.ID == "" {
-			return nil
 		}
 		if err := hold(ctx, store, run, refusedOff(w).Message, at); !errors.Is(err, crmstore.ErrConflict) {
 			return err // or else the owner's sign of life came in between
 		}
 	}
 	return fmt.Errorf("hold the run that is under way: %w", crmstore.ErrConflict)
+}
+
+// unfinished is the workflow's run that is not over; the zero Run when there is none.
+func unfinished(ctx context.Context, store *crmstore.Store, name string) (crmstore.Run, error) {
+	runs, err := store.ActiveRuns(ctx)
+	if err != nil {
+		return crmstore.Run{}, err
+	}
+	for _, run := range runs {
+		if run.Kind == crmstore.RunWorkflow && run.Workflow == name {
+			return run, nil
+		}
+	}
+	return crmstore.Run{}, nil
 }
 
 // hold makes a run held, unless it is, and seals it in any case: it may have had a carrier that was frozen.

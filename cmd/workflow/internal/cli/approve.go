@@ -107,7 +107,7 @@ func (s *session) approve(ctx context.Context, store *crmstore.Store, f *approve
 		talk.printf("%s\n", talk.paint(yellow, words))
 	}
 	r, bar = s.runner(store)
-	run, err = r.Approve(ctx, id, workflow.Approval{Count: typed, At: s.now()})
+	run, err = r.Approve(ctx, id, workflow.Approval{Count: typed, Revision: h.Current.Revision, At: s.now()})
 	bar.end()
 	if run.Kind == crmstore.RunDelete {
 		return s.emitDeletion(run, err)

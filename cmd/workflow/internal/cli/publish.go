@@ -14,12 +14,13 @@ import (
 )
 
 func (s *session) publishCommand() *cobra.Command {
-	var yes, off bool
+	var yes, off, keep bool
 	cmd := &cobra.Command{
-		Use: "publish FILE [--yes] | NAME | --off NAME", Short: "review and switch a workflow on; switch it on or off again",
+		Use: "publish FILE [--yes] [--keep-held] | NAME | --off NAME", Short: "review and switch a workflow on; switch it on or off again",
 		Long: "publish FILE shows the review, asks, freezes the file as a numbered revision and switches the workflow on.\n" +
 			"publish NAME switches a published workflow on again, publish --off NAME switches it off: then nothing more\n" +
-			"happens, and a run that is under way stops and is held. A workflow acts with the permissions of whoever published\n" +
+			"happens, and a run that is under way stops and is held. With a new revision, a run of the one before that is under\n" +
+			"way stops and is held too, and one that is held is ended, unless --keep-held is given. A workflow acts with the permissions of whoever published\n" +
 			"it last: publish NAME, or the file as it is, takes over a workflow that acts as somebody else.",
 		Example:           "  workflow publish stale.yaml\n  workflow publish stale.yaml --yes     # where nobody can be asked\n  workflow publish --off stale-leads",
 		Args:              args(1, 1, "a workflow file or the name of a published workflow"),
@@ -33,12 +34,13 @@ func (s *session) publishCommand() *cobra.Command {
 				return err
 			}
 			if isFile(args[0]) {
-				return s.publishFile(cmd.Context(), store, args[0], yes)
+				return s.publishFile(cmd.Context(), store, args[0], yes, workflow.PublishOptions{KeepHeld: keep})
 			}
 			return s.switchWorkflow(cmd.Context(), store, args[0], !off)
 		},
 	}
 	cmd.Flags().BoolVar(&yes, "yes", false, "publish without asking")
+	cmd.Flags().BoolVar(&keep, "keep-held", false, "keep a held run of the revision before, instead of ending it")
 	cmd.Flags().BoolVar(&off, "off", false, "switch the workflow off")
 	return cmd
 }
@@ -46,17 +48,35 @@ func (s *session) publishCommand() *cobra.Command {
 // publishDocument is what publishing or switching did.
 type publishDocument struct {
 	crmstore.Workflow
-	NewRevision bool            `json:"new_revision"`
-	SwitchedOn  bool            `json:"switched_on"`
-	ActedAs     string          `json:"acted_as,omitempty"` // as whom it acted before, when it was taken over
-	Existing    int64           `json:"existing"`           // contacts that matched already and will never be deleted
-	Review      *reviewDocument `json:"review,omitempty"`
+	NewRevision bool                `json:"new_revision"`
+	SwitchedOn  bool                `json:"switched_on"`
+	ActedAs     string              `json:"acted_as,omitempty"`       // as whom it acted before, when it was taken over
+	Existing    int64               `json:"existing"`                 // contacts that matched already and will never be deleted
+	Superseded  *unfinishedDocument `json:"superseded_run,omitempty"` // of the revision before
+	Review      *reviewDocument     `json:"review,omitempty"`
+}
+
+// unfinishedDocument is a run that is not over, or was not when a revision was published.
+type unfinishedDocument struct {
+	Run      string            `json:"run"`
+	Revision int               `json:"revision"`
+	Was      crmstore.RunState `json:"was,omitempty"` // before a revision was published
+	State    crmstore.RunState `json:"state"`
+	Deleted  int64             `json:"deleted"`
+	Left     int64             `json:"left"` // not deleted yet
+}
+
+func newUnfinished(run crmstore.Run, was crmstore.RunState, left int64) *unfinishedDocument {
+	if run.ID == "" {
+		return nil
+	}
+	return &unfinishedDocument{run.ID, run.Revision, was, run.State, run.Deleted, left}
 }
 
 // publishSample is how many contacts the review before a yes shows.
 const publishSample = 3
 
-func (s *session) publishFile(ctx context.Context, store *crmstore.Store, file string, yes bool) error {
+func (s *session) publishFile(ctx context.Context, store *crmstore.Store, file string, yes bool, options workflow.PublishOptions) error {
 	account, err := store.Account(ctx)
 	if err != nil {
 		return err
@@ -86,11 +106,12 @@ func (s *session) publishFile(ctx context.Context, store *crmstore.Store, file s
 			return err
 		}
 	}
-	p, err := workflow.Publish(ctx, store, d, at)
+	p, err := workflow.PublishWith(ctx, store, d, options, at)
 	if err != nil {
 		return err
 	}
-	s.emit(publishDocument{p.Workflow, p.NewRevision, p.SwitchedOn, p.ActedAs, p.Existing, doc}, func(o *output) {
+	past := p.Superseded
+	s.emit(publishDocument{p.Workflow, p.NewRevision, p.SwitchedOn, p.ActedAs, p.Existing, newUnfinished(past.Run, past.Was, past.Left), doc}, func(o *output) {
 		showPublished(o, p, doc)
 	})
 	return nil
@@ -114,11 +135,30 @@ func showPublished(o *output, p workflow.Publication, doc *reviewDocument) {
 	if p.Existing > 0 {
 		o.printf("%s matched already and will not be deleted (existing: false)\n", records(p.Existing, p.Object))
 	}
+	showSuperseded(o, p.Superseded)
 	if len(doc.NextRuns) > 0 {
 		o.printf("next run %s by `workflow daemon`, or now: workflow run %s\n", doc.NextRuns[0], p.Name)
 	} else {
 		o.printf("it has no schedule; run it: workflow run %s\n", p.Name)
 	}
+}
+
+// showSuperseded says what became of the run of the revision before.
+func showSuperseded(o *output, past workflow.Superseded) {
+	run, left := past.Run, records(past.Left, past.Run.Object)
+	switch {
+	case run.ID == "":
+		return
+	case run.State == crmstore.RunCancelled:
+		o.printf("%s run %s of revision %s was held with %s; none of them is deleted by it (--keep-held would have kept it)\n", o.paint(yellow, "ended:"), run.ID, count(run.Revision), left)
+		return
+	case past.Was == crmstore.RunRunning:
+		o.printf("%s run %s of revision %s was under way: %s deleted, %s left\n", o.paint(yellow, "held:"), run.ID, count(run.Revision), count(run.Deleted), left)
+	default:
+		o.printf("%s run %s of revision %s stays held with %s\n", o.paint(yellow, "kept:"), run.ID, count(run.Revision), left)
+	}
+	o.printf("until it is over, the workflow has no other run\n")
+	showHeldNext(o, run, past.Left)
 }
 
 // confirm asks the person at the terminal; where there is none, the call must say --yes.

@@ -78,7 +78,8 @@ type reviewDocument struct {
 	Contacts        []crmstore.ID       `json:"contacts"`
 	Sample          []sampleEntry       `json:"sample"`
 	Published       *publishedDocument  `json:"published,omitempty"`
-	Lists           []listEntry         `json:"lists"` // that the conditions ask, also through active lists
+	Unfinished      *unfinishedDocument `json:"unfinished_run,omitempty"` // of the workflow
+	Lists           []listEntry         `json:"lists"`                    // that the conditions ask, also through active lists
 	NextRuns        []string            `json:"next_runs"`
 	Warnings        diag.List           `json:"warnings"`
 
@@ -109,6 +110,7 @@ func newReviewDocument(ctx context.Context, store *crmstore.Store, d *workflow.D
 	if p := r.Published; p.Revision > 0 {
 		doc.Published = &publishedDocument{p.Revision, p.On, r.Same, orEmpty(r.Newly), orEmpty(r.NoLonger)}
 	}
+	doc.Unfinished = newUnfinished(r.Unfinished, "", leftOf(r.Unfinished))
 	for _, l := range r.Lists {
 		doc.Lists = append(doc.Lists, newListEntry(l))
 	}
@@ -149,7 +151,7 @@ func (doc *reviewDocument) show(o *output) {
 	for _, l := range doc.Lists {
 		lists = append(lists, fmt.Sprintf("%s (%s, %s)", l.Name, l.Kind, records(l.Members, object)))
 	}
-	o.facts([2]string{"limits", limits}, [2]string{"ceiling", ceiling}, [2]string{"room", room}, [2]string{"lists", strings.Join(lists, ", ")}, [2]string{"next runs", next}, [2]string{"published", doc.published()})
+	o.facts([2]string{"limits", limits}, [2]string{"ceiling", ceiling}, [2]string{"room", room}, [2]string{"lists", strings.Join(lists, ", ")}, [2]string{"next runs", next}, [2]string{"published", doc.published()}, [2]string{"not over", doc.unfinished()})
 	if len(doc.Sample) > 0 {
 		o.printf("\n")
 		showSample(o, doc.Sample)
@@ -199,6 +201,24 @@ func (doc *reviewDocument) published() string {
 	}
 	return fmt.Sprintf("%s; by this file %s more match and %s no longer do", state,
 		records(len(p.Newly), doc.Object), count(len(p.NoLonger)))
+}
+
+// unfinished is the workflow's run that is not over, and what publishing the file does with it; "" when there is none.
+func (doc *reviewDocument) unfinished() string {
+	u := doc.Unfinished
+	if u == nil {
+		return ""
+	}
+	same := doc.Published != nil && doc.Published.Same
+	switch {
+	case u.State == crmstore.RunHeld && same:
+		return fmt.Sprintf("run %s is held with %s", u.Run, records(u.Left, doc.Object))
+	case u.State == crmstore.RunHeld:
+		return fmt.Sprintf("run %s of revision %s is held with %s; publishing this file ends it (--keep-held keeps it)", u.Run, count(u.Revision), records(u.Left, doc.Object))
+	case same:
+		return fmt.Sprintf("run %s is under way", u.Run)
+	}
+	return fmt.Sprintf("run %s of revision %s is under way; publishing this file stops it, and it is held", u.Run, count(u.Revision))
 }
 
 func inkOf(yes bool, c colour) colour {

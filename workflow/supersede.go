@@ -1,0 +1,64 @@
+package workflow
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/workflow/diag"
+)
+
+// PublishOptions say how a file is published.
+type PublishOptions struct {
+	KeepHeld bool // a held run of the revision before stays held, instead of being ended
+}
+
+// Superseded is the run of a revision before that publishing another one found not to be over. The zero value: there was none.
+type Superseded struct {
+	Run  crmstore.Run      // as publishing left it: held, or cancelled
+	Was  crmstore.RunState // as publishing found it: running or held
+	Left int64             // whom it has not deleted, and does not delete unless it is approved
+}
+
+// supersede deals with the run of a revision before that is not over: one that is under way becomes held, one that is held is ended
+// unless it is to be kept. When it has returned, nothing more is deleted by it.
+func supersede(ctx context.Context, store *crmstore.Store, w crmstore.Workflow, o PublishOptions, at time.Time) (Superseded, error) {
+	books, r := store.AsSystem(), &Runner{Store: store}
+	for range 20 {
+		run, err := unfinished(ctx, books, w.Name)
+		if err != nil || run.ID == "" || run.Revision == w.Revision {
+			return Superseded{}, err
+		}
+		past := Superseded{Was: run.State}
+		switch {
+		case run.State == crmstore.RunRunning:
+			err = hold(ctx, books, run, refusedRevision(w, run).Message, wall())
+		case !o.KeepHeld:
+			reason := fmt.Sprintf("ended by %s, who published revision %s", store.User(), diag.Thousands(int64(w.Revision)))
+			_, err = r.cancel(ctx, run.ID, reason, at)
+		}
+		if errors.Is(err, crmstore.ErrConflict) {
+			continue // a sign of life came in between, or an approval
+		}
+		if err != nil {
+			return past, err
+		}
+		if past.Run, err = books.Run(ctx, run.ID); err != nil {
+			return past, err
+		}
+		if past.Run.State == crmstore.RunRunning { // approved in between
+			continue
+		}
+		if past.Run.Totals, err = r.tally(ctx, past.Run); err != nil { // whoever carried it counts later
+			return past, err
+		}
+		past.Left = unsettled(past.Run.Totals)
+		return past, nil
+	}
+	return Superseded{}, fmt.Errorf("stop the run of the revision before: %w", crmstore.ErrConflict)
+}
+
+// unsettled is how many matches have no outcome.
+func unsettled(t crmstore.Totals) int64 { return enrolling(t) - t.Deleted - t.Changed - t.Failed }
