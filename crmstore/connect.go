@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -64,8 +65,11 @@ func connectServer(address string) (*Store, error) {
 	scheme, _, ok := strings.Cut(address, "://")
 	if !ok {
 		kind, rest, _ := strings.Cut(address, ":")
-		if kind == "memory" {
+		switch {
+		case kind == "memory":
 			return nil, fmt.Errorf("store address memory: takes nothing behind it, found %q", rest)
+		case strings.Contains(address, "@"): // what stands before it may be a password
+			return nil, fmt.Errorf("store address without a kind: %s", storeChoices)
 		}
 		return nil, fmt.Errorf("store address %q: %s", kind, storeChoices)
 	}
@@ -75,6 +79,9 @@ func connectServer(address string) (*Store, error) {
 	case "redis+sentinel", "rediss+sentinel", "redis+cluster", "rediss+cluster":
 		return connectMany(address)
 	default:
+		if !plainScheme.MatchString(scheme) {
+			scheme = "…"
+		}
 		return nil, fmt.Errorf("store address of kind %q: %s", scheme, storeChoices)
 	}
 }
@@ -157,7 +164,7 @@ func connectMany(address string) (*Store, error) {
 	path, cluster := strings.Trim(u.Path, "/"), strings.HasSuffix(u.Scheme, "+cluster")
 	for name := range query {
 		if known := name == "skip_verify" || !cluster && (name == "db" || name == "sentinel_user" || name == "sentinel_password"); !known {
-			return nil, fmt.Errorf("store address %s: unknown setting %q", place, name)
+			return nil, fmt.Errorf("store address %s: unknown setting %q", place, settingName(name))
 		}
 	}
 	b := &base{place: place}
@@ -195,7 +202,7 @@ func parseMany(address string) (u *url.URL, hosts []string, err error) {
 	for _, host := range hosts {
 		one, err := url.Parse(scheme + "://" + host)
 		if err != nil || one.Host != host || one.Hostname() == "" || one.Port() == "" {
-			return nil, nil, errors.New("want HOST:PORT, several of them with commas between (write @ : / ? # in a password as %40 %3A %2F %3F %23)")
+			return nil, nil, errHosts
 		}
 	}
 	u, err = url.Parse(scheme + "://" + user + hosts[0] + tail)
@@ -220,9 +227,25 @@ func tune(o *redis.UniversalOptions) *redis.UniversalOptions {
 	return o
 }
 
-// withoutSecrets is an address for people: without password and query. What cannot be parsed shows its kind only.
+// PublicAddress is a store's address for people: without password and query, and without what may be part of a password
+// that was written without its %40 and %2F. What cannot be parsed shows its kind only.
+func PublicAddress(address string) string {
+	if _, _, server := strings.Cut(address, "://"); !server && (address == "memory" || strings.HasPrefix(address, "dir:")) {
+		return address
+	}
+	return withoutSecrets(address)
+}
+
+var plainScheme = regexp.MustCompile(`^[a-z]{1,10}(\+[a-z]{1,10})?$`)
+
 func withoutSecrets(address string) string {
-	scheme, _, _ := strings.Cut(address, "://")
+	scheme, rest, _ := strings.Cut(address, "://")
+	if !plainScheme.MatchString(scheme) {
+		return "…"
+	}
+	if mangled(rest) {
+		return scheme + "://…"
+	}
 	u, hosts, err := parseMany(address)
 	if err != nil && !strings.Contains(scheme, "+") { // a single host may have no port
 		if u, err = url.Parse(address); err == nil {
@@ -234,13 +257,43 @@ func withoutSecrets(address string) string {
 	}
 	place := u.Scheme + "://"
 	if name := u.User.Username(); name != "" {
+		if _, has := u.User.Password(); !has {
+			name = "…" // a name alone is a password more often than not
+		}
 		place += name + "@"
 	}
 	return place + strings.Join(hosts, ",") + u.Path
 }
 
-// hideURL takes the address, which may hold a password, out of the error of url.Parse.
+// mangled reports whether a password with / ? or # in it, written as they are, ended the part of an address that passwords stand in.
+func mangled(rest string) bool {
+	i := strings.IndexAny(rest, "/?#")
+	return i >= 0 && strings.Contains(rest[i:], "@") && !strings.Contains(rest[:i], "@")
+}
+
+var plainSetting = regexp.MustCompile(`^[a-z_]{2,40}$`)
+
+// settingName is the name of a setting in an address for people; what does not look like a name may be part of a password.
+func settingName(name string) string {
+	if plainSetting.MatchString(name) {
+		return name
+	}
+	return "(not shown: it may be a part of the password; write @ : / ? # in a password as %40 %3A %2F %3F %23)"
+}
+
+// badValue is how the client complains of a part of an address; the part itself follows.
+var badValue = regexp.MustCompile(`^redis: (invalid [A-Za-z_ ]{1,40}): `)
+
+var errHosts = errors.New("want HOST:PORT, several of them with commas between (write @ : / ? # in a password as %40 %3A %2F %3F %23)")
+
+// hideURL takes whatever of the address, which may hold a password, out of an error about it.
 func hideURL(err error) error {
+	if unknown, ok := strings.CutPrefix(err.Error(), "redis: unexpected option: "); ok {
+		return fmt.Errorf("unexpected option: %s", settingName(unknown))
+	}
+	if m := badValue.FindStringSubmatch(err.Error()); m != nil {
+		return errors.New(m[1])
+	}
 	if _, bad := errors.AsType[*url.Error](err); bad {
 		return errors.New("it cannot be parsed (write @ : / ? # in a password as %40 %3A %2F %3F %23)")
 	}

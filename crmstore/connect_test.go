@@ -127,3 +127,24 @@ func TestTroubleWords(t *testing.T) {
 		t.Errorf("trouble of a refused connection: %v", err)
 	}
 }
+
+// No part of a password is shown, however the address was mistyped.
+func TestOpen_NeverShowsAPassword(t *testing.T) {
+	t.Parallel()
+	for _, address := range []string{
+		"redis://u:hunter2@host:x/0", "redis://u:hun?ter2@host:6379", "redis://u:12/hunter2@host:6379", "redis://u:12#hunter2@host",
+		"redis://u:hunter2%zz@host", "redis://host:6379?password=hunter2", "redis://host?hunter2", "redis://host?read_timeout=hunter2", "redis://host?db=hunter2",
+		"rediss://u:hunter2@[::1", "hunter2@host:6379", "u:hunter2@host", "redis:hunter2@host://x", "HUNTER2hunter2://x@y", "redis+sentinel://a:1/m?sentinel_password=hunter2&x=1",
+		"redis+sentinel://u:hunter2@a/m", "redis+sentinel://u:hunter2@a:1,b:2", "redis+sentinel://u:hun?ter2@a:1/m", "redis+sentinel://u:1/hunter2@a:1/m", "redis+cluster://u:hunter2@a:1/path",
+		"redis+cluster://a:1?hunter2=hunter2", "unix://u:hunter2@", "redis://hunter2@host:6379?x=y", "redis+sentinel://:hunter2@host:26379/m?sentinel_password=hunter2&db=hunter2x",
+	} {
+		_, err := connect(t.Context(), address)
+		shown := PublicAddress(address)
+		if err != nil {
+			shown += " " + err.Error()
+		}
+		if strings.Contains(strings.ToLower(strings.ReplaceAll(shown, "hunter2x", "")), "hunter2") || strings.Contains(shown, "ter2@") {
+			t.Errorf("%s shows %s", address, shown)
+		}
+	}
+}

@@ -53,6 +53,9 @@ func Open(ctx context.Context, dir string) (*Server, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("make directory of the store: %w", err)
 	}
+	if err := private(dir); err != nil {
+		return nil, fmt.Errorf("open directory store %s: %w", dir, err)
+	}
 	s := &Server{dir: dir, base: context.WithoutCancel(ctx)}
 	if err := s.join(ctx); err != nil {
 		return nil, fmt.Errorf("open directory store %s: %w", dir, err)

@@ -5,7 +5,6 @@ import (
 	"encoding/csv"
 	"fmt"
 	"io"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -212,7 +211,7 @@ func (s *session) heldCSV(ctx context.Context, store *crmstore.Store, h *workflo
 	if path == "" {
 		return nil
 	}
-	err := writeFile(path, func(f *os.File) error { return writeHeld(ctx, f, store, h) })
+	err := writeFile(ctx, path, func(f io.Writer) error { return writeHeld(ctx, f, store, h) })
 	if err != nil {
 		return err
 	}

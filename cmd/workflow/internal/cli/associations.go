@@ -219,7 +219,7 @@ func (s *session) associationsImport() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		in, size, err := s.openInput(words[0])
+		in, size, err := s.openInput(cmd.Context(), words[0])
 		if err != nil {
 			return err
 		}

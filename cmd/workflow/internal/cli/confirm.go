@@ -65,7 +65,7 @@ func (s *session) named(ctx context.Context, store *crmstore.Store, n naming) ([
 		return nil, err
 	}
 	if n.file != "" {
-		moreIDs, moreAddresses, err := s.readIDs(n.object, n.file)
+		moreIDs, moreAddresses, err := s.readIDs(ctx, n.object, n.file)
 		if err != nil {
 			return nil, err
 		}
@@ -128,11 +128,11 @@ const (
 
 // readIDs reads a file of ids, one a line; of contacts also e-mail addresses. "-" is stdin. Empty lines, and a first
 // line that is the heading of an export, do not count.
-func (s *session) readIDs(o crmstore.ObjectType, file string) (ids []crmstore.ID, addresses []string, err error) {
+func (s *session) readIDs(ctx context.Context, o crmstore.ObjectType, file string) (ids []crmstore.ID, addresses []string, err error) {
 	if file == "-" {
-		return parseIDs(o, "stdin", s.in)
+		return parseIDs(o, "stdin", patient(ctx, s.in))
 	}
-	f, err := os.Open(file)
+	f, _, err := openFile(ctx, file)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, nil, usagef("", "there is no file %s", file)
 	}

@@ -29,9 +29,9 @@ func isFile(arg string) bool {
 const maxSource = 16 << 20
 
 // readSource reads a workflow file, or stdin for "-".
-func (s *session) readSource(path string) (name string, source []byte, err error) {
+func (s *session) readSource(ctx context.Context, path string) (name string, source []byte, err error) {
 	if path == "-" {
-		source, err = io.ReadAll(io.LimitReader(s.in, maxSource))
+		source, err = io.ReadAll(io.LimitReader(patient(ctx, s.in), maxSource))
 		if err != nil {
 			return "stdin", nil, fmt.Errorf("read workflow from stdin: %w", err)
 		}
@@ -40,7 +40,7 @@ func (s *session) readSource(path string) (name string, source []byte, err error
 	if source, ok := s.command.files[path]; ok {
 		return path, source, nil
 	}
-	source, err = readAtMost(path, maxSource)
+	source, err = readAtMost(ctx, path, maxSource)
 	var at *os.PathError
 	switch {
 	case errors.As(err, &at):
@@ -51,8 +51,8 @@ func (s *session) readSource(path string) (name string, source []byte, err error
 	return path, source, nil
 }
 
-func readAtMost(path string, limit int64) ([]byte, error) {
-	f, err := os.Open(path)
+func readAtMost(ctx context.Context, path string, limit int64) ([]byte, error) {
+	f, _, err := openFile(ctx, path)
 	if err != nil {
 		return nil, err
 	}
@@ -66,7 +66,7 @@ func (s *session) loadFile(ctx context.Context, store *crmstore.Store, path stri
 	if err != nil {
 		return nil, err
 	}
-	name, source, err := s.readSource(path)
+	name, source, err := s.readSource(ctx, path)
 	if err != nil {
 		return nil, err
 	}

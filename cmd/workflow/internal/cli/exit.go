@@ -152,7 +152,7 @@ func undeletableProblem(e *workflow.UndeletableError) *problem {
 func (s *session) repeatFlags() string {
 	var b strings.Builder
 	if s.flags.store != "" {
-		b.WriteString(" --store " + redactURL(s.flags.store))
+		b.WriteString(" --store " + crmstore.PublicAddress(s.flags.store))
 	}
 	if s.flags.account != "" {
 		b.WriteString(" --account " + s.flags.account)

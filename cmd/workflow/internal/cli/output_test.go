@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/crm-workflow/crm-workflow/crmstore"
 )
 
 func TestOutput_TableFitsTheTerminal(t *testing.T) {
@@ -130,10 +132,10 @@ func TestProgress_ShowsOnlyLongWorkOnTerminals(t *testing.T) {
 
 func TestRedactURL(t *testing.T) {
 	t.Parallel()
-	if got := redactURL("rediss://mira:secret@crm.example:6379/2"); strings.Contains(got, "secret") {
+	if got := crmstore.PublicAddress("rediss://mira:secret@crm.example:6379/2"); strings.Contains(got, "secret") {
 		t.Error(got)
 	}
-	if got := redactURL("dir:/var/lib/workflow"); got != "dir:/var/lib/workflow" {
+	if got := crmstore.PublicAddress("dir:/var/lib/workflow"); got != "dir:/var/lib/workflow" {
 		t.Error(got)
 	}
 }

@@ -2,8 +2,8 @@ package cli
 
 import (
 	"context"
+	"io"
 	"maps"
-	"os"
 	"slices"
 
 	"github.com/spf13/cobra"
@@ -45,7 +45,7 @@ func (s *session) recordsExport() *cobra.Command {
 		case s.json():
 			return s.exportJSON(ctx, sel, o)
 		}
-		_, err = csvfile.Export(ctx, sel.store, s.out, o)
+		_, err = csvfile.Export(ctx, sel.store, s.out.forEyes(), o)
 		return err
 	}
 	return cmd
@@ -71,7 +71,7 @@ func (sel *selection) narrow(ctx context.Context, o *csvfile.ExportOptions) erro
 
 func (s *session) exportFile(ctx context.Context, sel *selection, o csvfile.ExportOptions, path string) error {
 	var n int64
-	err := writeFile(path, func(f *os.File) (err error) {
+	err := writeFile(ctx, path, func(f io.Writer) (err error) {
 		n, err = csvfile.Export(ctx, sel.store, f, o)
 		return err
 	})

@@ -92,7 +92,7 @@ func importOptions(o *csvfile.Options, order, zone, mode string) error {
 
 // importFile imports and says what came of it, also when it was stopped half-way.
 func (s *session) importFile(ctx context.Context, store *crmstore.Store, path string, o csvfile.Options) error {
-	in, size, err := s.openInput(path)
+	in, size, err := s.openInput(ctx, path)
 	if err != nil {
 		return err
 	}
@@ -122,27 +122,19 @@ func (s *session) importFile(ctx context.Context, store *crmstore.Store, path st
 }
 
 // openInput opens a file, or stdin for "-"; the size is 0 when it is not known.
-func (s *session) openInput(path string) (io.ReadCloser, int64, error) {
+func (s *session) openInput(ctx context.Context, path string) (io.ReadCloser, int64, error) {
 	if path == "-" {
-		return io.NopCloser(s.in), 0, nil
+		return io.NopCloser(patient(ctx, s.in)), 0, nil
 	}
 	if text, ok := s.command.files[path]; ok {
 		return io.NopCloser(bytes.NewReader(text)), int64(len(text)), nil
 	}
-	f, err := os.Open(path)
+	in, size, err := openFile(ctx, path)
 	var at *os.PathError
 	if errors.As(err, &at) {
 		return nil, 0, failedf("", "read %s: %v", path, at.Err)
 	}
-	if err != nil {
-		return nil, 0, err
-	}
-	info, err := f.Stat()
-	if err != nil {
-		_ = f.Close() // it is not read
-		return nil, 0, err
-	}
-	return f, info.Size(), nil
+	return in, size, err
 }
 
 func showImport(o *output, path string, options csvfile.Options, r *csvfile.Report) {

@@ -55,7 +55,7 @@ func (s *session) restoreIDs(ctx context.Context, f *restoreFlags, words []strin
 	if err != nil {
 		return err
 	}
-	ids, err := s.deletedNamed(o, words, f.ids)
+	ids, err := s.deletedNamed(ctx, o, words, f.ids)
 	if err != nil {
 		return err
 	}
@@ -83,12 +83,12 @@ func (s *session) restoreIDs(ctx context.Context, f *restoreFlags, words []strin
 
 // deletedNamed are the ids in arguments and a file, each once. A record in the bin has no address of its own: a live
 // contact may hold it.
-func (s *session) deletedNamed(o crmstore.ObjectType, words []string, file string) ([]crmstore.ID, error) {
+func (s *session) deletedNamed(ctx context.Context, o crmstore.ObjectType, words []string, file string) ([]crmstore.ID, error) {
 	ids, addresses, err := argumentIDs(o, words)
 	if err == nil && file != "" {
 		var moreIDs []crmstore.ID
 		var moreAddresses []string
-		moreIDs, moreAddresses, err = s.readIDs(o, file)
+		moreIDs, moreAddresses, err = s.readIDs(ctx, o, file)
 		ids, addresses = append(ids, moreIDs...), append(addresses, moreAddresses...)
 	}
 	if err != nil {

@@ -3,7 +3,7 @@ package cli
 import (
 	"context"
 	"fmt"
-	"os"
+	"io"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -238,7 +238,7 @@ func some(n int64) string {
 
 // writeReviewCSV writes all contacts of a review to a file, whole or not at all.
 func (s *session) writeReviewCSV(ctx context.Context, store *crmstore.Store, d *workflow.Definition, r *workflow.Review, path string) error {
-	err := writeFile(path, func(f *os.File) error { return reviewCSV(ctx, f, store, d, r) })
+	err := writeFile(ctx, path, func(f io.Writer) error { return reviewCSV(ctx, f, store, d, r) })
 	if err != nil {
 		return err
 	}

@@ -3,15 +3,13 @@ package cli
 import (
 	"context"
 	"encoding/csv"
-	"errors"
 	"fmt"
 	"io"
-	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
 	"github.com/crm-workflow/crm-workflow/triggers"
@@ -130,26 +128,12 @@ func reviewCSV(ctx context.Context, w io.Writer, store *crmstore.Store, d *workf
 	return out.Error()
 }
 
-// inert keeps a spreadsheet from taking a contact's text for a formula.
+// inert is a text for a cell of a table that people look at: without characters that drive a terminal, and so that a spreadsheet
+// does not take it for a formula. Exports of records are not for looking at and keep every character; see DECISIONS.md, 145.
 func inert(text string) string {
-	if text != "" && strings.ContainsRune("=+-@\t\r", rune(text[0])) {
+	text = clean(text)
+	if first, _ := utf8.DecodeRuneInString(strings.TrimSpace(text)); strings.ContainsRune("=+-@\uff1d\uff0b\uff0d\uff20", first) && first != utf8.RuneError && text != "" {
 		return "'" + text
 	}
 	return text
-}
-
-// writeFile writes a file whole or not at all: beside its place first, then in its place.
-func writeFile(path string, write func(*os.File) error) error {
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*")
-	if err != nil {
-		return fmt.Errorf("write %s: %w", path, err)
-	}
-	if err = errors.Join(write(f), f.Close()); err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		_ = os.Remove(f.Name()) // the first error counts
-		return fmt.Errorf("write %s: %w", path, err)
-	}
-	return nil
 }

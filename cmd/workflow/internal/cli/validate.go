@@ -28,7 +28,7 @@ func (s *session) validateCommand() *cobra.Command {
 			}
 			doc, sources := validateDocument{Against: against, Files: []validatedFile{}, Findings: diag.List{}}, map[string][]byte{}
 			for _, file := range files {
-				name, source, err := s.readSource(file)
+				name, source, err := s.readSource(cmd.Context(), file)
 				if err != nil {
 					return err
 				}
