@@ -208,12 +208,11 @@ func (c *checker) missingIn(n *ast.BinaryNode, list *ast.ArrayNode, x *node) boo
 	var rest []string
 	word := ""
 	for _, e := range list.Nodes {
-		switch item := c.check(e); {
-		case item.kind == kindNil:
+		if item := c.check(e); item.kind == kindNil {
 			word = item.name
-		default:
-			rest = append(rest, c.source(e))
+			continue
 		}
+		rest = append(rest, c.source(e))
 	}
 	if word == "" || x.kind == kindNil {
 		return false

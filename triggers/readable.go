@@ -139,7 +139,7 @@ func escapes(written string) (message, help string) {
 		}
 		sequence, means := sequenceAt(written[i:])
 		i += len(sequence) - 1
-		say := ""
+		var say string
 		switch {
 		case strings.ContainsRune("\\\"'`nrt", rune(sequence[1])):
 			right.WriteString(sequence)
@@ -154,9 +154,9 @@ func escapes(written string) (message, help string) {
 			shown := string(means)
 			if _, _, hidden := unseen.In(shown); hidden || means < ' ' {
 				// A regular expression can name it, and anybody can see that it does.
-				return fmt.Sprintf(`"%s" is the character %U here, which nobody sees`, sequence, means), fmt.Sprintf(`to find it, write matches "\\x{%04X}"`, means)
+				return fmt.Sprintf("%s is the character %U here, which nobody sees", `"`+sequence+`"`, means), fmt.Sprintf(`to find it, write matches "\\x{%04X}"`, means)
 			}
-			say = fmt.Sprintf(`"%s" is %q here`, sequence, shown)
+			say = `"` + sequence + fmt.Sprintf(`" is %q here`, shown)
 			if means == rune(written[0]) || means == '\\' {
 				shown = `\` + shown
 			}

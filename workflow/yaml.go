@@ -79,10 +79,8 @@ func checkCharacters(source *diag.Source) diag.List {
 	var findings diag.List
 	for i := 0; i < len(b) && len(findings) <= diag.MaxPerFile; {
 		r, n := utf8.DecodeRune(b[i:])
-		switch {
-		case r == utf8.RuneError && n == 1:
-			findings = append(findings, source.Range(diag.NotText, i, i, fmt.Sprintf("byte %#02x is not UTF-8", b[i]), "save the file as UTF-8"))
-			return findings
+		if r == utf8.RuneError && n == 1 {
+			return append(findings, source.Range(diag.NotText, i, i, fmt.Sprintf("byte %#02x is not UTF-8", b[i]), "save the file as UTF-8"))
 		}
 		i += n
 	}
@@ -331,7 +329,7 @@ func (p *plainness) tag(n *yaml.Node, under string) {
 		p.add(diag.NotPlain, n, len([]rune(tag)), message, "take it out; quotes make a text of a value, and nothing else is converted")
 	case under != "triggers" && under != "suppress":
 		p.add(diag.NotPlain, n, len([]rune(tag)), message, "take it out")
-	case n.Kind != yaml.ScalarNode || rest != "" && strings.ContainsAny(rest[:1], "\"'|>[{") || strings.ContainsAny(string(text), ",]}"):
+	case n.Kind != yaml.ScalarNode || rest != "" && strings.ContainsAny(rest[:1], "\"'|>[{") || bytes.ContainsAny(text, ",]}"):
 		p.add(diag.NotPlain, n, len([]rune(tag)), message, "if the ! means not, it stands inside the quotes: - '! known(contact.email)'")
 	default:
 		p.add(diag.NotPlain, n, len([]rune(string(text))), message, "write "+singleQuoted(string(text)))

@@ -22,34 +22,34 @@ func private(dir string) error {
 	if err := ours(dir, "it"); err != nil {
 		return err
 	}
-	real, err := filepath.EvalSymlinks(dir)
+	resolved, err := filepath.EvalSymlinks(dir)
 	if err != nil {
 		return fmt.Errorf("look at the directory of the store: %w", err)
 	}
-	if err := ours(real, "it"); err != nil {
+	if err := ours(resolved, "it"); err != nil {
 		return err
 	}
-	info, err := os.Stat(real)
+	info, err := os.Stat(resolved)
 	if err != nil {
 		return fmt.Errorf("look at the directory of the store: %w", err)
 	}
-	entries, err := os.ReadDir(real)
+	entries, err := os.ReadDir(resolved)
 	if err != nil {
 		return fmt.Errorf("read the directory of the store: %w", err)
 	}
 	switch mode := info.Mode().Perm(); {
 	case mode&0o077 == 0:
 	case len(entries) == 0:
-		if err := os.Chmod(real, 0o700); err != nil { //nolint:gosec // a directory needs its x
+		if err := os.Chmod(resolved, 0o700); err != nil { //nolint:gosec // a directory needs its x
 			return fmt.Errorf("close the directory of the store to others: %w", err)
 		}
 	default:
-		return fmt.Errorf("%w: others may look into it or change it (mode %04o); close it: chmod 700 %s", ErrNotPrivate, mode, real)
+		return fmt.Errorf("%w: others may look into it or change it (mode %04o); close it: chmod 700 %s", ErrNotPrivate, mode, resolved)
 	}
-	if err := steady(filepath.Dir(real)); err != nil {
+	if err := steady(filepath.Dir(resolved)); err != nil {
 		return err
 	}
-	return trusted(real, entries)
+	return trusted(resolved, entries)
 }
 
 // ours refuses what another user owns. A link counts as itself, so that nobody else can turn it elsewhere.

@@ -225,7 +225,7 @@ func (r *scalarReader) escape() bool {
 	}
 	kind := r.text[r.at+1]
 	r.at += 2
-	means := ""
+	var means string
 	switch digits := escapeDigits[kind]; {
 	case kind == '\n' || kind == '\r':
 		r.at--

@@ -107,11 +107,11 @@ func writeFile(ctx context.Context, path string, write func(io.Writer) error) er
 		case err == nil && (!info.Mode().IsRegular() || strings.HasPrefix(path, "/dev/") || strings.HasPrefix(path, "/proc/")):
 			return writeThrough(ctx, path, write)
 		case err == nil:
-			real, err := filepath.EvalSymlinks(path)
+			target, err := filepath.EvalSymlinks(path)
 			if err != nil {
 				return err
 			}
-			return replaceFile(real, info.Mode().Perm(), write)
+			return replaceFile(target, info.Mode().Perm(), write)
 		case !errors.Is(err, fs.ErrNotExist):
 			return err
 		case isLink == nil && link.Mode()&fs.ModeSymlink != 0:
