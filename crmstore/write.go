@@ -27,6 +27,15 @@ type Upsert struct {
 	packed packedSet // instead of Set, see Packer
 }
 
+// Assigns reports whether the upsert gives the property a value.
+func (u *Upsert) Assigns(p *Property) bool {
+	if u.packed.schema != nil {
+		r := Record{schema: u.packed.schema, fields: u.packed.fields}
+		return r.Value(p.Number).Known()
+	}
+	return slices.ContainsFunc(u.Set, func(a Assignment) bool { return a.Property == p.Number && a.Value.Known() })
+}
+
 // WriteOutcome says what became of one Upsert.
 type WriteOutcome uint8
 

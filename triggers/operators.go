@@ -142,6 +142,8 @@ func (c *checker) mismatchHelp(n *ast.BinaryNode, a, b *node) string {
 		return "write the number without quotes"
 	case a.kind == kindBool && b.kind == kindText:
 		return "write true or false without quotes"
+	case b.kind == kindNumber && b.op == opConst && a.op == opProperty && a.property.Type == crmstore.String:
+		return fmt.Sprintf("%s is a text; add a number property with `workflow properties add NAME --type number`, import its values into it, and compare that", a.property.Name)
 	case a.kind == kindText && b.op == opConst && b.kind != kindTime && b.kind != kindDuration:
 		return fmt.Sprintf("write %q, in quotes", right)
 	default:

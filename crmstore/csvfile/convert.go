@@ -20,8 +20,8 @@ type entry struct {
 // converter turns rows into entries. It is not safe for concurrent use.
 type converter struct {
 	layout
-	reading
 	mode  crmstore.WriteMode
+	comma byte // between cells
 	utf16 bool // U+FFFD stands for something that was not text
 
 	// With a packer, entries are packed. Without one, in a dry run, assignments of many entries share one block, so that
@@ -79,6 +79,9 @@ func (c *converter) rowFault(r *row) *Finding {
 			Help: "a cell that holds the separator or a line break must be in quotes",
 		}
 	}
+	if f := c.linesInCell(r); f != nil {
+		return f
+	}
 	if bytes.IndexByte(r.data, 0) >= 0 {
 		i := c.cellAt(r, func(s string) bool { return strings.Contains(s, "\x00") })
 		return &Finding{Code: NulByte, Line: r.lines[i], Column: c.columns[i].header, Message: "the cell holds a NUL byte", Help: "text cannot hold one; save the file as CSV UTF-8"}
@@ -88,6 +91,56 @@ func (c *converter) rowFault(r *row) *Finding {
 		return &Finding{Code: BadText, Line: r.lines[i], Column: c.columns[i].header, Message: "the cell is not valid text", Help: "save the file as CSV UTF-8"}
 	}
 	return nil
+}
+
+// linesInCell finds a quoted cell that holds lines of the file: two quotes that belong nowhere make one cell of all that
+// stands between them. It is one when each of its lines, with what stands beside it, has as many cells as the header, and
+// an e-mail address or an id where the header has them.
+func (c *converter) linesInCell(r *row) *Finding {
+	n := len(c.columns)
+	if n < 2 || r.last == r.line {
+		return nil
+	}
+	text := r.text()
+	for i := range r.ends {
+		cell := r.cell(text, i)
+		if !strings.Contains(cell, "\n") {
+			continue
+		}
+		lines := strings.Split(cell, "\n")
+		looks := true
+		for k, line := range lines {
+			cells := strings.Split(strings.TrimSuffix(line, "\r"), string(rune(c.comma)))
+			before, after := 0, 0
+			if k == 0 {
+				before = i
+			}
+			if k == len(lines)-1 {
+				after = n - 1 - i
+			}
+			looks = looks && before+len(cells)+after == n && (k == 0 || c.keyIn(cells))
+		}
+		if looks {
+			return &Finding{
+				Code: LinesInCell, Line: r.lines[i], Column: c.columns[i].header,
+				Message: fmt.Sprintf("a quoted cell holds %d line breaks, each followed by as many cells as the header", len(lines)-1),
+				Help:    fmt.Sprintf("take the quotes out that open on line %d and close on line %d; else put no separators into the cell", r.lines[i], r.last),
+			}
+		}
+	}
+	return nil
+}
+
+// keyIn reports whether the cells at the beginning of a line hold what tells a record where the header says.
+func (c *converter) keyIn(cells []string) bool {
+	at := func(column int) string { return strings.Trim(strings.TrimSpace(cells[column]), `"`) }
+	switch {
+	case c.email >= 0 && c.email < len(cells):
+		return crmstore.MeansAddress(at(c.email))
+	case c.id >= 0 && c.id < len(cells):
+		return wholeNumber(at(c.id))
+	}
+	return true
 }
 
 // cellAt is the first cell for which is holds.
@@ -130,11 +183,14 @@ func (c *converter) cells(r *row, found *findings) (entry, bool) {
 			v, p = emailValue(s)
 			e.email = v.Text()
 		default:
-			v, p = c.value(col.property, col.options, s)
+			v, p = col.how.value(col.property, col.options, s)
 		}
 		if p != nil {
+			if ok = false; p.once && col.told {
+				continue
+			}
+			col.told = col.told || p.once
 			found.add(Finding{Code: p.code, Line: r.lines[i], Column: col.header, Message: p.message, Help: p.help})
-			ok = false
 			continue
 		}
 		if v.Known() {
@@ -170,8 +226,8 @@ func parseID(s string) (crmstore.ID, *problem) {
 		return 0, nil
 	}
 	id, err := crmstore.ParseID(s)
-	if err != nil || id > crmstore.MaxGivenID {
-		return 0, &problem{BadID, quote(s) + " is not a record id", fmt.Sprintf("record ids are whole numbers from 1 to %d", uint64(crmstore.MaxGivenID))}
+	if err != nil { // what a new record may bring along, the store says
+		return 0, &problem{code: BadID, message: quote(s) + " is not a record id", help: fmt.Sprintf("record ids are whole numbers from 1 to %d", uint64(crmstore.MaxID))}
 	}
 	return id, nil
 }

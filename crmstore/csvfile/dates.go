@@ -31,7 +31,7 @@ func (m moment) instant(zone *time.Location) time.Time {
 const dateHelp = "write it like 2006-01-02, 2006-01-02 15:04:05 or 2006-01-02T15:04:05Z"
 
 func badDate(s, what, help string) *problem {
-	return &problem{BadDate, quote(s) + " " + what, help}
+	return &problem{code: BadDate, message: quote(s) + " " + what, help: help}
 }
 
 // parseDate reads a date with or without a time of day. s is trimmed and not empty.
@@ -60,11 +60,20 @@ func wholeNumber(s string) bool {
 	return s != ""
 }
 
-// parseMillis reads milliseconds since 1970. Fewer than 11 digits are refused, since they may as well
-// be seconds, or a date without dashes.
+// parseMillis reads milliseconds since 1970, and 20060102150405, which no milliseconds of our time look like. Fewer than
+// 11 digits are refused, since they may as well be seconds, or a date without dashes; so are 12 that may be 200601021504.
 func parseMillis(s string) (moment, *problem) {
 	digits := len(strings.TrimPrefix(s, "-"))
+	compact, isCompact := parseCompact(s)
 	switch {
+	case digits == 14 && isCompact:
+		return compact, nil
+	case digits == 14 && s[0] != '-':
+		return moment{}, badDate(s, "is neither a date without dashes nor milliseconds of our time", dateHelp)
+	case digits == 12 && isCompact:
+		ms, _ := strconv.ParseInt(s, 10, 64) // 12 digits are a number
+		return moment{}, badDate(s, "may be "+compact.face.Format("2006-01-02 15:04")+" or milliseconds since 1970, which is "+
+			time.UnixMilli(ms).UTC().Format(time.DateOnly), dateHelp)
 	case digits == 8:
 		return moment{}, badDate(s, "may be a date without dashes or milliseconds", dateHelp)
 	case digits == 9 || digits == 10:
@@ -77,6 +86,16 @@ func parseMillis(s string) (moment, *problem) {
 		return moment{}, badDate(s, "is not a date", dateHelp)
 	}
 	return moment{face: time.UnixMilli(ms).UTC(), clock: true, zoned: true}, nil
+}
+
+// parseCompact reads 20060102150405 and 200601021504, in years that such dates are about.
+func parseCompact(s string) (moment, bool) {
+	layout := "20060102150405"
+	if len(s) != len(layout) && len(s) != len(layout)-2 {
+		return moment{}, false
+	}
+	t, err := time.Parse(layout[:len(s)], s)
+	return moment{face: t, clock: true}, err == nil && t.Year() >= 1900 && t.Year() < 2200
 }
 
 func parseYearFirst(s string) (moment, *problem) {
@@ -98,7 +117,16 @@ func parseYearLast(s string, order DateOrder) (moment, *problem) {
 	}
 	sep := s[c.i]
 	second, ok2 := c.after(sep, 1, 2)
-	year, ok3 := c.after(sep, 4, 4)
+	from := c.i + 1
+	year, ok3 := c.after(sep, 2, 4)
+	if short := c.i-from == 2; short && ok3 && order != NoOrder {
+		year = fullYear(year)
+	} else if c.i-from != 4 {
+		ok3 = false
+		if short && ok2 {
+			return moment{}, asked(s, "does not say which number is the day and which is the year")
+		}
+	}
 	if !ok2 || !ok3 {
 		return moment{}, badDate(s, "is not a date", dateHelp+", with a year of four digits")
 	}
@@ -108,7 +136,22 @@ func parseYearLast(s string, order DateOrder) (moment, *problem) {
 	if order == DayMonth {
 		return c.finish(year, second, first)
 	}
-	return moment{}, badDate(s, "does not say which number is the day", "say --date-order mdy or --date-order dmy, or "+dateHelp)
+	return moment{}, asked(s, "does not say which number is the day")
+}
+
+// asked is about a date that can be read in two ways.
+func asked(s, what string) *problem {
+	p := badDate(s, what, "say --date-order mdy or --date-order dmy, or "+dateHelp)
+	p.once = true
+	return p
+}
+
+// fullYear is the year that two digits mean, as POSIX has it: 69 to 99 lie before 2000.
+func fullYear(year int) int {
+	if year >= 69 {
+		return 1900 + year
+	}
+	return 2000 + year
 }
 
 // parseNamedMonth reads Jan 2, 2006 and 2 January 2006.

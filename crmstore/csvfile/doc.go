@@ -16,6 +16,9 @@
 //     what was found and what is expected; the other lines go in.
 //   - Nothing is lost silently: a record id or e-mail address that an earlier line of the file has is a
 //     finding, unless [Options.AllowDuplicates] says that the later line wins.
+//   - Where a file has record ids and e-mail addresses, a line changes the contact that has its id only if both have the
+//     same address, unless [Options.TrustIDs] says that the ids are this account's.
+//   - Properties are made only when a line goes in.
 //   - A line must say which record it is about: by record id, or for contacts by e-mail address. Without
 //     either it is a finding, since a second import would make the record again; with
 //     [crmstore.CreateOnly] it makes a new record.
@@ -25,12 +28,14 @@
 // How cells are read:
 //
 //   - An empty cell leaves the property as it is. An import never clears a value.
-//   - Text is kept exactly, spaces and all; an e-mail address is trimmed. Texts have up to 65,536 characters.
-//   - A number is written like -1234.5 or 1.5e3; thousands separators, decimal commas, and whole numbers
-//     with more digits than a number holds are refused.
+//   - Text is kept exactly, spaces and all; an e-mail address is brought to its normal form. Texts have up to 65,536 characters.
+//   - A number is written like -1234.5 or 1.5e3. With other signs, the cells of a column decide together which sign is the
+//     decimal one; what can still be read in two ways is refused unless [Options.Decimal] says it. Numbers that begin with
+//     a zero, and whole numbers with more digits than a number holds, are refused.
 //   - A date is written 2006-01-02, 2006/01/02, Jan 2, 2006 or 2 January 2006; a time may follow (15:04,
-//     15:04:05, 3:04 PM, RFC 3339 with or without a zone), and 11 to 14 digits are milliseconds since 1970.
-//     01/02/2006 is refused unless [Options.DateOrder] says which number is the day. A time without a zone is in
+//     15:04:05, 3:04 PM, RFC 3339 with or without a zone), and 11 to 13 digits are milliseconds since 1970,
+//     and 14 are 20060102150405. 01/02/2006 is refused unless another date of the column or [Options.DateOrder] says which
+//     number is the day. Dates that stand for none, such as 0001-01-01, are refused unless [Options.StandIns] says more. A time without a zone is in
 //     [Options.Zone]. A property that is a day keeps the day as it is written (in UTC for milliseconds).
 //   - Yes and no are true, false, yes, no, 1, 0 in any case; an option is its internal value or its label.
 //

@@ -2,6 +2,7 @@ package csvfile
 
 import (
 	"context"
+	"errors"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
 )
@@ -95,6 +96,8 @@ func (im *importer) foresee(u *crmstore.Upsert, holder crmstore.ID, r *crmstore.
 		w.Err = crmstore.ErrExists
 	case !there && im.o.Mode == crmstore.UpdateOnly:
 		w.Err = crmstore.ErrNotFound
+	case !there && u.ID > crmstore.MaxGivenID:
+		w.Err = errors.New("the id is too large for a new record")
 	case u.SameEmail && u.ID != 0 && r != nil && !im.holds(r, u):
 		w.Err = &crmstore.OtherEmailError{ID: u.ID, Has: im.addressIn(r), Wants: im.emailOf(u)}
 	case never != nil && !im.holds(r, u):
@@ -133,6 +136,9 @@ func (m *madeRecords) has(u *crmstore.Upsert, email string) bool {
 	}
 	return m.emails[email]
 }
+
+// forget makes as if nothing had been made.
+func (m *madeRecords) forget() { m.ids, m.emails = nil, nil }
 
 func (m *madeRecords) add(u *crmstore.Upsert, email string) {
 	if !m.remember {

@@ -68,7 +68,7 @@ func chosen(schema *crmstore.Schema, names []string) ([]*crmstore.Property, erro
 	for _, name := range names {
 		found := schema.Find(name)
 		switch {
-		case len(found) == 0 && isIDHeader(name, schema):
+		case len(found) == 0 && (isIDHeader(name, schema) || plainID(name)):
 		case len(found) == 0:
 			help := ""
 			if near := nearest(name, schema.Names()); near != "" {

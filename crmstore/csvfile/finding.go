@@ -31,6 +31,8 @@ const (
 	BadEmail        Code = "bad-email"
 	BadNumber       Code = "bad-number"
 	BadDate         Code = "bad-date"
+	StandInDate     Code = "stand-in-date"
+	LinesInCell     Code = "lines-in-cell"
 	BadBool         Code = "bad-bool"
 	BadOption       Code = "bad-option"
 	TextTooLong     Code = "text-too-long"
@@ -76,6 +78,7 @@ func (f Finding) String() string {
 type problem struct {
 	code          Code
 	message, help string
+	once          bool // said for the first such cell of a column; the message counts the others
 }
 
 // findings counts all and keeps the first few.

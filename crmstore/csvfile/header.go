@@ -45,6 +45,13 @@ type column struct {
 	property *crmstore.Property // with UseProperty and UseCreated
 	options  optionIndex
 	create   bool // unknown, to be made into a property
+	how      reading
+	told     bool // what is said once for a column was said
+}
+
+// filled reports whether a cell of the column gives its property a value.
+func (c *column) filled(s string) bool {
+	return s != "" && (c.property.Type == crmstore.String || strings.TrimSpace(s) != "")
 }
 
 // report is the columns as the caller sees them.
@@ -101,6 +108,7 @@ func headerNames(r *row) ([]string, *Finding) {
 func resolve(names []string, line int, schema *crmstore.Schema, o *Options) (layout, []Finding) {
 	h := &headers{line: line, schema: schema, o: o, names: names, layout: layout{columns: make([]column, len(names)), id: -1, email: -1}}
 	h.findID()
+	h.findForeign()
 	h.checkTwice()
 	for i := range names {
 		h.column(i)
@@ -120,6 +128,22 @@ type headers struct {
 	layout
 	byEmail bool // --id-column names the e-mail column
 	found   []Finding
+	foreign []string // by column: the object type that it is about, when that is another one than the file's
+}
+
+// findForeign finds the columns of associated records in an export of HubSpot: they follow their own record ids, as in
+// "Record ID - Contact, Email, Record ID - Company, Company name".
+func (h *headers) findForeign() {
+	h.foreign = make([]string, len(h.names))
+	about := ""
+	for i, n := range h.names {
+		if object, ok := strings.CutPrefix(strings.ToLower(n), strings.ToLower(recordID)+" - "); ok {
+			if about = object; object == string(h.o.Object) {
+				about = ""
+			}
+		}
+		h.foreign[i] = about
+	}
 }
 
 func (h *headers) fault(code Code, header, message, help string) {
@@ -168,7 +192,7 @@ func (h *headers) keyProperty(p *crmstore.Property) bool {
 func (h *headers) checkTwice() {
 	first := make(map[string]int, len(h.names))
 	for i, n := range h.names {
-		if n == "" {
+		if n == "" || h.foreign[i] != "" {
 			continue
 		}
 		key := strings.ToLower(n)
@@ -184,9 +208,14 @@ func (h *headers) checkTwice() {
 func (h *headers) column(i int) {
 	c := &h.columns[i]
 	c.header, c.use = h.names[i], UseIgnored
-	switch found := h.schema.Find(c.header); {
+	switch found := findAlike(h.schema, c.header); {
 	case i == h.id:
 		c.use = UseID
+	case h.foreign[i] != "":
+		c.note = "is about the associated " + h.foreign[i]
+		if !h.o.IgnoreUnknown {
+			h.fault(HeaderUnknown, c.header, c.note, "leave such columns out with --ignore-unknown")
+		}
 	case c.header == "":
 		h.unnamed(c, i)
 	case isIDHeader(c.header, h.schema), plainID(c.header) && len(found) == 0 && h.o.IDColumn != "" && !h.o.CreateProperties:
@@ -254,8 +283,16 @@ func (h *headers) unknownHeader(name string) {
 // checkSame finds headers that mean one property, such as its name and its label.
 func (h *headers) checkSame() {
 	first := make(map[int]int, len(h.columns))
+	alike := make(map[string]int)
 	for i := range h.columns {
 		c := &h.columns[i]
+		if c.create && squash(c.header) != "" {
+			if f, twice := alike[squash(c.header)]; twice {
+				h.fault(HeaderTwice, c.header, fmt.Sprintf("columns %d and %d would both become the property %s", f+1, i+1, nameOf(h.columns[f].header)), "keep one of them, or name them apart")
+			} else {
+				alike[squash(c.header)] = i
+			}
+		}
 		if c.use != UseProperty {
 			continue
 		}

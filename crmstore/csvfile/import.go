@@ -20,6 +20,16 @@ const (
 	DayMonth DateOrder = "dmy" // 1 February
 )
 
+// StandIns says what dates mean that systems write where they have none, such as 0001-01-01.
+type StandIns string
+
+// What stand-in dates mean.
+const (
+	AskStandIns   StandIns = ""      // they are refused
+	EmptyStandIns StandIns = "empty" // nothing
+	KeepStandIns  StandIns = "keep"  // these dates
+)
+
 // manyCreated is from how many new records on an import gives back the memory that columns were given in advance.
 const manyCreated = 1 << 15
 
@@ -41,6 +51,8 @@ type Options struct {
 	AllowDuplicates  bool // a later line of the file changes the record again, instead of being a finding
 
 	DateOrder DateOrder
+	Decimal   Decimal
+	StandIns  StandIns
 	Zone      *time.Location // of times without a zone; nil = UTC
 
 	Mode   crmstore.WriteMode
@@ -139,6 +151,12 @@ func (o *Options) check() error {
 		return errors.New("import: unknown columns are either made into properties or ignored, not both")
 	case o.DateOrder != NoOrder && o.DateOrder != MonthDay && o.DateOrder != DayMonth:
 		return fmt.Errorf("import: date order %q: want mdy or dmy", o.DateOrder)
+	}
+	if o.Decimal != NoDecimal && o.Decimal != DecimalPoint && o.Decimal != DecimalComma {
+		return fmt.Errorf("import: decimal sign %q: want point or comma", o.Decimal)
+	}
+	if o.StandIns != AskStandIns && o.StandIns != EmptyStandIns && o.StandIns != KeepStandIns {
+		return fmt.Errorf("import: stand-in dates %q: want empty or keep", o.StandIns)
 	}
 	if o.Zone == nil {
 		o.Zone = time.UTC

@@ -1,11 +1,13 @@
 package csvfile
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
+	"slices"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
 )
@@ -21,49 +23,77 @@ type importer struct {
 	made   madeRecords            // in a dry run
 	sent   *crmstore.PlannedWrite // the last one
 
+	columns  []*crmstore.Property // that the import made
+	unmade   []string             // names of properties that it would have made if any line had gone in
+	surveyed []facts              // by column, once the file was looked through
+
 	passes int   // times that the file is read
 	size   int64 // bytes of the file, when it is read twice
 }
+
+// looker says what the store would do with a batch of changes.
+type looker func(context.Context, []crmstore.Upsert) ([]crmstore.WriteResult, error)
 
 // run settles the header, makes properties if asked, and then reads and writes.
 func (im *importer) run(ctx context.Context, r io.Reader) error {
 	im.passes = 1
 	im.made.remember = im.o.DryRun && im.o.AllowDuplicates
-	if im.o.CreateProperties {
-		file, done, err := rewindable(ctx, r)
-		if err != nil {
-			return err
-		}
-		defer done()
-		if r, err = im.prepare(ctx, file); err != nil || r == nil {
-			return err
-		}
+	r, done, err := im.prepare(ctx, r, im.look)
+	if err != nil || r == nil {
+		return err
 	}
+	defer done()
 	rd, l, err := im.open(r)
 	if err != nil || rd == nil {
 		return err
 	}
 	im.report.Columns = l.report()
-	for i := range im.report.Columns {
-		for _, p := range im.report.CreatedProperties {
-			if im.report.Columns[i].Property == p.Name {
-				im.report.Columns[i].Use = UseCreated
-			}
-		}
-	}
+	im.noteCreated(rd, l)
 	to := im.send
 	if im.o.DryRun {
 		to = func(_ context.Context, batch []crmstore.Upsert) (finish, error) {
 			return func(ctx context.Context) ([]crmstore.WriteResult, error) { return im.look(ctx, batch) }, nil
 		}
 	}
-	return im.pump(ctx, rd, to)
+	err = im.pump(ctx, rd, to)
+	return errors.Join(err, im.takeBack(ctx))
+}
+
+// noteCreated says in the report which columns became properties, and has their cells counted as lines go in.
+func (im *importer) noteCreated(rd *reader, l *layout) {
+	for k := range im.report.CreatedProperties {
+		p := &im.report.CreatedProperties[k]
+		p.Values = 0
+		i := slices.IndexFunc(l.columns, func(c column) bool { return c.property != nil && c.property.Name == p.Name })
+		im.report.Columns[i].Use = UseCreated
+		rd.made, im.columns = append(rd.made, i), append(im.columns, l.columns[i].property)
+	}
+	for i, c := range l.columns {
+		if c.property != nil && slices.Contains(im.unmade, c.property.Name) {
+			im.report.Columns[i] = Column{Header: c.header, Use: UseIgnored, Note: "no line went in, so no property was made of it"}
+		}
+	}
+}
+
+// takeBack removes the properties that were made for lines of which none went in after all.
+func (im *importer) takeBack(ctx context.Context) error {
+	if im.o.DryRun || im.report.Created+im.report.Updated+im.report.Unchanged > 0 {
+		return nil
+	}
+	ctx = context.WithoutCancel(ctx)
+	for _, p := range im.report.CreatedProperties {
+		if _, err := im.store.RemoveProperty(ctx, im.o.Object, p.Name, im.o.Cause, im.o.At); err != nil {
+			return fmt.Errorf("take back property %s, of which no value went in: %w", p.Name, err)
+		}
+	}
+	im.report.CreatedProperties = nil
+	return nil
 }
 
 // open reads the header. It returns nil without an error when there are findings.
 func (im *importer) open(r io.Reader) (*reader, *layout, error) {
-	bytes := &counter{r: r}
-	rows, utf16, err := openRows(bytes)
+	read := &counter{r: r}
+	rows, utf16, err := openRows(read)
 	var header *row
 	if err == nil {
 		header, err = rows.next()
@@ -93,8 +123,15 @@ func (im *importer) open(r io.Reader) (*reader, *layout, error) {
 		return nil, nil, nil
 	}
 	rd := &reader{
-		rows: rows, bytes: bytes, keep: im.o.MaxFindings,
-		conv: converter{layout: l, reading: reading{im.o.DateOrder, im.o.Zone}, mode: im.o.Mode, utf16: utf16},
+		rows: rows, bytes: read, keep: im.o.MaxFindings,
+		conv: converter{layout: l, mode: im.o.Mode, comma: rows.comma, utf16: utf16},
+	}
+	for i := range l.columns {
+		c := &l.columns[i]
+		c.how = reading{order: im.o.DateOrder, zone: im.o.Zone, decimal: im.o.Decimal, standIns: im.o.StandIns}
+		if i < len(im.surveyed) {
+			c.how = im.surveyed[i].settle(c.how)
+		}
 	}
 	if !im.o.DryRun {
 		rd.conv.packer = crmstore.NewPacker(im.schema)
@@ -105,41 +142,172 @@ func (im *importer) open(r io.Reader) (*reader, *layout, error) {
 	return rd, &l, nil
 }
 
-// prepare reads the file once to find out the types of new properties, makes them, and winds the file
-// back. It returns nil without an error when there are findings.
-func (im *importer) prepare(ctx context.Context, file io.ReadSeeker) (io.Reader, error) {
+// prepare reads the header, and looks through the whole file where that is needed to know how cells are meant: numbers and
+// dates that can be read in two ways, and the types of new properties, which it makes. It returns the file from its
+// beginning; nil without an error when there are findings.
+func (im *importer) prepare(ctx context.Context, r io.Reader, look looker) (_ io.Reader, done func(), err error) {
+	var head bytes.Buffer
+	start, seeks := position(r)
+	first := r
+	if !seeks {
+		first = io.TeeReader(r, &head)
+	}
+	rd, l, err := im.open(first)
+	if err != nil || rd == nil {
+		return nil, nil, err
+	}
+	if seeks {
+		if _, err := r.(io.Seeker).Seek(start, io.SeekStart); err != nil {
+			return nil, nil, fmt.Errorf("read again: %w", err)
+		}
+	} else {
+		r = io.MultiReader(&head, r)
+	}
+	if !l.surveyed() {
+		return r, func() {}, nil
+	}
+	file, done, err := rewindable(ctx, r)
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := im.surveyFile(ctx, file, look); err != nil {
+		done()
+		return nil, nil, err
+	}
+	return file, done, nil
+}
+
+// surveyFile looks through the file, makes new properties if a line is to go in, and winds the file back.
+func (im *importer) surveyFile(ctx context.Context, file io.ReadSeeker, look looker) error {
+	im.passes = 2
 	start, err := file.Seek(0, io.SeekCurrent)
 	if err != nil {
-		return nil, fmt.Errorf("read: %w", err)
+		return fmt.Errorf("read: %w", err)
+	}
+	again := func() error {
+		if _, err := file.Seek(start, io.SeekStart); err != nil {
+			return fmt.Errorf("read again: %w", err)
+		}
+		return nil
 	}
 	rd, l, err := im.open(file)
+	if err != nil {
+		return err
+	}
+	surveyed, err := im.survey(ctx, rd, l)
+	if err != nil {
+		return err
+	}
+	im.size, im.surveyed = rd.bytes.n, surveyed
+	if err := again(); err != nil {
+		return err
+	}
+	if l.unknown == 0 {
+		return nil
+	}
+	properties, told := newProperties(l, surveyed, im.schema)
+	before := im.schema
+	im.schema = withNew(before, properties)
+	good, err := im.anyLine(ctx, file, look)
+	if err != nil {
+		return err
+	}
+	if err := again(); err != nil {
+		return err
+	}
+	if !good {
+		for _, p := range told {
+			im.unmade = append(im.unmade, p.Name)
+		}
+		im.o.DryRun = true // what is wrong with the lines is found all the same, and no property stays behind
+		return nil
+	}
+	if !im.o.DryRun {
+		if im.schema, err = im.store.AddProperties(ctx, im.o.Object, properties, im.o.Cause, im.o.At); err != nil {
+			return fmt.Errorf("make properties: %w", err)
+		}
+	}
+	im.report.CreatedProperties = told
+	return nil
+}
+
+// withNew is the schema with the properties, as nobody else sees it.
+func withNew(schema *crmstore.Schema, properties []crmstore.Property) *crmstore.Schema {
+	next := crmstore.FirstProperty
+	for _, p := range schema.Properties {
+		next = max(next, p.Number+1)
+	}
+	all := append([]crmstore.Property(nil), schema.Properties...)
+	for i, p := range properties {
+		p.Number = next + i
+		all = append(all, p)
+	}
+	return crmstore.NewSchema(schema.Object, schema.Version, all)
+}
+
+// probed is how many lines are looked at together until one is found that goes in.
+const probed = 512
+
+// anyLine reports whether any line of the file would go in.
+func (im *importer) anyLine(ctx context.Context, file io.Reader, look looker) (bool, error) {
+	rd, _, err := im.open(file)
 	if err != nil || rd == nil {
-		return nil, err
+		return false, err
 	}
-	if l.unknown > 0 {
-		im.passes = 2
-		guesses, err := im.guess(ctx, rd, l)
-		if err != nil {
-			return nil, err
+	rd.conv.packer = nil // looking needs the assignments
+	rd.start()
+	for {
+		row, err := rd.rows.next()
+		var b *brokenError
+		end := errors.Is(err, io.EOF) || errors.As(err, &b)
+		switch {
+		case end:
+		case err != nil:
+			return false, err
+		default:
+			rd.take(row)
 		}
-		im.size = rd.bytes.n
-		if err := im.makeProperties(ctx, l, guesses); err != nil {
-			return nil, err
+		if batch := rd.batch.upserts; len(batch) > 0 && (end || len(batch) == probed) {
+			results, err := look(ctx, batch)
+			if err != nil {
+				return false, err
+			}
+			for _, w := range results {
+				if w.Outcome != crmstore.Refused {
+					im.made.forget()
+					return true, nil
+				}
+			}
+		}
+		if end {
+			im.made.forget()
+			return false, nil
+		}
+		if n := len(rd.batch.upserts) + rd.batch.refused; n >= probed {
+			if err := ctx.Err(); err != nil {
+				return false, err
+			}
+			rd.start()
 		}
 	}
-	if _, err := file.Seek(start, io.SeekStart); err != nil {
-		return nil, fmt.Errorf("read again: %w", err)
+}
+
+// position is where a reader stands that can be wound back.
+func position(r io.Reader) (int64, bool) {
+	if s, ok := r.(io.ReadSeeker); ok {
+		at, err := s.Seek(0, io.SeekCurrent) // a pipe is an *os.File too, but cannot seek
+		return at, err == nil
 	}
-	return file, nil
+	return 0, false
 }
 
 // guessStep is how many records are read between two looks at ctx when types are guessed.
 const guessStep = 10_000
 
-// guess reads the rest of the file. What makes it unreadable is found again when it is imported.
-func (im *importer) guess(ctx context.Context, rd *reader, l *layout) ([]guess, error) {
+// survey reads the rest of the file. What makes it unreadable is found again when it is imported.
+func (im *importer) survey(ctx context.Context, rd *reader, l *layout) ([]facts, error) {
 	n := 0
-	guesses, err := guessTypes(l, func() (*row, error) {
+	surveyed, err := surveyColumns(l, rd, func() (*row, error) {
 		if n++; n%guessStep == 0 {
 			if im.o.Progress != nil {
 				im.o.Progress(rd.bytes.n / firstPass)
@@ -149,12 +317,12 @@ func (im *importer) guess(ctx context.Context, rd *reader, l *layout) ([]guess, 
 			}
 		}
 		return rd.rows.next()
-	}, rd.conv.reading, rd.conv.utf16)
+	})
 	var b *brokenError
 	if errors.Is(err, io.EOF) || errors.As(err, &b) {
 		err = nil
 	}
-	return guesses, err
+	return surveyed, err
 }
 
 // firstPass is the share of the bytes of a file that count as dealt with when it has been read once of two times.
@@ -166,31 +334,6 @@ func (im *importer) progress(read int64) int64 {
 		return read
 	}
 	return im.size/firstPass + read - read/firstPass
-}
-
-// makeProperties makes the properties in the store, or in a dry run in a schema that nobody else sees.
-func (im *importer) makeProperties(ctx context.Context, l *layout, guesses []guess) error {
-	properties, told := newProperties(l, guesses, im.schema)
-	if im.o.DryRun {
-		next := crmstore.FirstProperty
-		for _, p := range im.schema.Properties {
-			next = max(next, p.Number+1)
-		}
-		all := append([]crmstore.Property(nil), im.schema.Properties...)
-		for i, p := range properties {
-			p.Number = next + i
-			all = append(all, p)
-		}
-		im.schema = crmstore.NewSchema(im.schema.Object, im.schema.Version, all)
-	} else {
-		schema, err := im.store.AddProperties(ctx, im.o.Object, properties, im.o.Cause, im.o.At)
-		if err != nil {
-			return fmt.Errorf("make properties: %w", err)
-		}
-		im.schema = schema
-	}
-	im.report.CreatedProperties = told
-	return nil
 }
 
 // send plans a batch, and then writes it.
@@ -259,10 +402,8 @@ func (s stopReader) Read(p []byte) (int, error) {
 
 // rewindable is r itself when it can be wound back, else a temporary file with all that r gives, gone after done.
 func rewindable(ctx context.Context, r io.Reader) (file io.ReadSeeker, done func(), err error) {
-	if s, ok := r.(io.ReadSeeker); ok {
-		if _, err := s.Seek(0, io.SeekCurrent); err == nil { // a pipe is an *os.File too, but cannot seek
-			return s, func() {}, nil
-		}
+	if _, ok := position(r); ok {
+		return r.(io.ReadSeeker), func() {}, nil
 	}
 	f, err := os.CreateTemp("", "workflow-import-*.csv")
 	if err != nil {

@@ -2,6 +2,7 @@ package csvfile
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"golang.org/x/text/unicode/norm"
@@ -16,7 +17,11 @@ const longestName = 90
 type guess struct {
 	values                   int
 	noNumber, noDate, noBool bool
+	noEmail                  bool
 	clock                    bool // some date has a time of day
+	code                     bool // the header says that cells are codes, such as postal codes
+	zeroLast, noZeroLast     bool // numbers with a point: some fraction ends in 0; some is shorter than another
+	fraction                 int  // digits of the fractions so far
 }
 
 // see takes a cell into account.
@@ -26,8 +31,16 @@ func (g *guess) see(s string, r reading) {
 		return
 	}
 	g.values++
-	if !g.noNumber && !plainNumber(s) {
+	if plain := r.asPoint(s); !g.noNumber && !plainNumber(plain) {
 		g.noNumber = true
+	} else if whole, fraction, point := strings.Cut(plain, "."); point && whole != "" {
+		g.zeroLast = g.zeroLast || strings.HasSuffix(fraction, "0")
+		g.noZeroLast = g.noZeroLast || g.fraction > 0 && g.fraction != len(fraction)
+		g.fraction = len(fraction)
+	}
+	if !g.noEmail {
+		text, err := crmstore.NormalAddress(s)
+		g.noEmail = err != nil || text == ""
 	}
 	if !g.noBool && !strings.EqualFold(s, "true") && !strings.EqualFold(s, "false") {
 		g.noBool = true
@@ -37,6 +50,17 @@ func (g *guess) see(s string, r reading) {
 		g.noDate, g.clock = !ok, g.clock || clock
 	}
 }
+
+// asPoint is a number with a decimal point, when the caller has said which sign its numbers have.
+func (r reading) asPoint(s string) string {
+	if as := shapeOf(s); r.decimal == DecimalComma && (as == shapeComma || as == shapeEither) || r.decimal == DecimalPoint && (as == shapePoint || as == shapeEither) {
+		return plainSigns(s, r.decimal)
+	}
+	return s
+}
+
+// version reports whether numbers such as 1.10 and 1.9 stand in the column: as numbers, 1.10 would be 1.1.
+func (g *guess) version() bool { return g.zeroLast && g.noZeroLast }
 
 // surelyDate reports whether s is a date that is not written as a number, and has a time of day.
 func (r reading) surelyDate(s string) (clock, ok bool) {
@@ -57,7 +81,7 @@ func (g *guess) typ() crmstore.PropertyType {
 		return crmstore.String
 	case !g.noBool:
 		return crmstore.Bool
-	case !g.noNumber:
+	case !g.noNumber && !g.code && !g.version():
 		return crmstore.Number
 	case !g.noDate && g.clock:
 		return crmstore.DateTime
@@ -88,30 +112,47 @@ func allDigits(s string) bool {
 	return s != ""
 }
 
-// guessTypes looks at every row for the columns that are to become properties. Rows that cannot be
-// imported do not count.
-func guessTypes(l *layout, rows func() (*row, error), how reading, utf16 bool) ([]guess, error) {
-	guesses := make([]guess, len(l.columns))
-	check := converter{layout: *l, utf16: utf16}
+// surveyColumns looks at every row for what numbers and dates of a column show together, and for the types of columns that
+// are to become properties. Rows that cannot be imported do not count.
+func surveyColumns(l *layout, rd *reader, rows func() (*row, error)) ([]facts, error) {
+	all := make([]facts, len(l.columns))
+	for i := range all {
+		all[i].commas = rd.rows.comma == ','
+		all[i].code = aCode(l.columns[i].header)
+	}
+	check := converter{layout: *l, comma: rd.rows.comma, utf16: rd.conv.utf16}
 	for {
 		r, err := rows()
 		if err != nil {
-			return guesses, err
+			return all, err
 		}
 		if check.rowFault(r) != nil {
 			continue
 		}
 		text := r.text()
 		for i := range l.columns {
-			if l.columns[i].create {
-				guesses[i].see(r.cell(text, i), how)
+			c := &l.columns[i]
+			switch {
+			case c.create:
+				all[i].see(r.cell(text, i), c.how)
+				all[i].look(crmstore.Number, r.cell(text, i))
+				all[i].look(crmstore.DateTime, r.cell(text, i))
+			case c.property != nil:
+				all[i].look(c.property.Type, r.cell(text, i))
 			}
 		}
 	}
 }
 
+// surveyed reports whether the file is to be looked through before anything of it is taken.
+func (l *layout) surveyed() bool {
+	return l.unknown > 0 || slices.ContainsFunc(l.columns, func(c column) bool {
+		return c.property != nil && (c.property.Type == crmstore.Number || c.property.Type == crmstore.Date || c.property.Type == crmstore.DateTime)
+	})
+}
+
 // newProperties are the properties to make, in order of columns, with names that nothing else has.
-func newProperties(l *layout, guesses []guess, schema *crmstore.Schema) ([]crmstore.Property, []CreatedProperty) {
+func newProperties(l *layout, guesses []facts, schema *crmstore.Schema) ([]crmstore.Property, []CreatedProperty) {
 	taken := make(map[string]bool, len(schema.Properties))
 	for _, name := range schema.Names() {
 		taken[name] = true
@@ -123,6 +164,7 @@ func newProperties(l *layout, guesses []guess, schema *crmstore.Schema) ([]crmst
 			continue
 		}
 		p := crmstore.Property{Name: newName(c.header, i, taken), Label: c.header, Type: guesses[i].typ()}
+		p.Email = p.Type == crmstore.String && guesses[i].values > 0 && !guesses[i].noEmail
 		taken[p.Name] = true
 		made = append(made, p)
 		told = append(told, CreatedProperty{Name: p.Name, Label: p.Label, Type: p.Type, Values: guesses[i].values})

@@ -31,6 +31,7 @@ type batch struct {
 	last    int   // last line of the file in it
 	offset  int64 // bytes of the file read when it was full
 	found   findings
+	filled  []int // cells of each column that became a property, in lines that are good
 }
 
 func (b *batch) full() bool {
@@ -43,12 +44,13 @@ type reader struct {
 	conv  converter
 	seen  *seen // nil when a later line with the same id or address is fine
 	bytes *counter
-	keep  int // findings kept of each batch
+	keep  int   // findings kept of each batch
+	made  []int // columns that became properties
 	batch *batch
 }
 
 func (r *reader) start() {
-	r.batch = &batch{found: findings{keep: r.keep}}
+	r.batch = &batch{found: findings{keep: r.keep}, filled: make([]int, len(r.made))}
 }
 
 // run reads to the end of the file and hands full batches on, the last one also when it is empty. When reading
@@ -62,9 +64,7 @@ func (r *reader) run(send func(*batch) error) error {
 		case errors.Is(err, io.EOF):
 			return r.flush(send)
 		case errors.As(err, &b):
-			r.batch.found.add(b.finding)
-			r.batch.refused++
-			return r.flush(send)
+			return errors.Join(r.leaveRest(b), r.flush(send))
 		case err != nil:
 			return errors.Join(fmt.Errorf("read after line %d: %w", r.rows.line, err), r.flush(send))
 		}
@@ -75,6 +75,22 @@ func (r *reader) run(send func(*batch) error) error {
 			}
 		}
 	}
+}
+
+// leaveRest counts the lines from the broken one on as left out.
+func (r *reader) leaveRest(b *brokenError) error {
+	inside := max(0, r.rows.line-b.finding.Line) // lines that were read in search of the closing quote
+	more, err := r.rows.rest()
+	left := 1 + inside + more
+	if left > 1 {
+		b.finding.Message += fmt.Sprintf("; %d lines from this one on are left out", left)
+	}
+	r.batch.found.add(b.finding)
+	r.batch.refused += left
+	if err != nil {
+		return fmt.Errorf("read after line %d: %w", r.rows.line, err)
+	}
+	return nil
 }
 
 // take puts a row into the batch, or what is wrong with it.
@@ -93,6 +109,12 @@ func (r *reader) take(row *row) {
 			r.batch.found.add(*f)
 			r.batch.refused++
 			return
+		}
+	}
+	text := r.conv.text(row)
+	for i, c := range r.made {
+		if r.conv.columns[c].filled(row.cell(text, c)) {
+			r.batch.filled[i]++
 		}
 	}
 	r.batch.upserts = append(r.batch.upserts, e.upsert)
@@ -186,6 +208,9 @@ func (im *importer) write(ctx context.Context, p prepared) error {
 		}
 		members = im.count(b, results)
 	}
+	for i, n := range b.filled {
+		im.report.CreatedProperties[i].Values += n
+	}
 	im.found.merge(b.found)
 	r := im.report
 	r.Refused += b.refused
@@ -217,6 +242,11 @@ func (im *importer) count(b *batch, results []crmstore.WriteResult) []crmstore.I
 			im.report.Unchanged++
 		default:
 			im.report.Refused++
+			for k := range b.filled {
+				if im.columns[k] != nil && b.upserts[i].Assigns(im.columns[k]) {
+					b.filled[k]--
+				}
+			}
 			b.found.add(im.refusal(b.lines[i], &b.upserts[i], w))
 			continue
 		}
@@ -263,6 +293,11 @@ func (im *importer) refusal(line int, u *crmstore.Upsert, w crmstore.WriteResult
 		return Finding{Code: NotThere, Line: line, Message: "there is no such " + who, Help: "only records that exist are changed in this mode"}
 	case errors.Is(w.Err, crmstore.ErrExists):
 		return Finding{Code: ThereAlready, Line: line, Message: who + " exists already", Help: "only new records are made in this mode"}
+	case w.Err != nil && u.ID > crmstore.MaxGivenID:
+		return Finding{
+			Code: BadID, Line: line, Message: quote(u.ID.String()) + " is not a record id that a new record can have",
+			Help: fmt.Sprintf("new records bring along ids from 1 to %d", uint64(crmstore.MaxGivenID)),
+		}
 	case w.Err != nil:
 		return Finding{Code: StoreRefused, Line: line, Message: w.Err.Error()}
 	}

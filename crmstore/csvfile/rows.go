@@ -15,6 +15,7 @@ const maxRecord = 8 << 20
 // row is one record of the file. Its bytes are valid until the next record is read.
 type row struct {
 	line  int      // on which the record begins
+	last  int      // on which it ends
 	data  []byte   // all cells, quotes resolved, one after the other
 	ends  []int    // where each cell ends in data
 	lines []int    // on which each cell begins
@@ -62,7 +63,9 @@ func (r *rowReader) next() (*row, error) {
 		}
 		r.row.line, r.row.bad = r.line, nil
 		r.row.data, r.row.ends, r.row.lines = r.row.data[:0], r.row.ends[:0], r.row.lines[:0]
-		return &r.row, r.split(line)
+		err = r.split(line)
+		r.row.last = r.line
+		return &r.row, err
 	}
 }
 
@@ -144,6 +147,24 @@ func broken(code Code, line int, message, help string) error {
 func (r *rowReader) endCell(rest []byte) {
 	r.row.data = append(r.row.data, rest...)
 	r.row.ends = append(r.row.ends, len(r.row.data))
+}
+
+// rest reads to the end, and counts the lines with anything on them.
+func (r *rowReader) rest() (lines int, err error) {
+	for {
+		line, err := r.readLine()
+		var b *brokenError
+		switch {
+		case errors.Is(err, io.EOF):
+			return lines, nil
+		case errors.As(err, &b): // longer than lines may be
+			return lines + 1, nil
+		case err != nil:
+			return lines, err
+		case len(trimEOL(line)) > 0:
+			lines++
+		}
+	}
 }
 
 // readLine reads up to and including the next line feed; the last line may lack one.

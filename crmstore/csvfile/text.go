@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 
 	"golang.org/x/text/encoding/unicode"
 	"golang.org/x/text/transform"
@@ -48,7 +49,48 @@ func openRows(r io.Reader) (rows *rowReader, utf16 bool, err error) {
 	if err != nil && !errors.Is(err, io.EOF) {
 		return nil, false, fmt.Errorf("read: %w", err)
 	}
-	return &rowReader{in: in, comma: separator(head)}, utf16, nil
+	if what, help := otherFormat(head); what != "" {
+		return nil, false, broken(FileEncoding, 0, "this is "+what+", not a CSV file", help)
+	}
+	rows = &rowReader{in: in, comma: separator(head)}
+	if comma, size := saidSeparator(head); size > 0 {
+		_, _ = in.Discard(size) // peeked at, so it cannot fail
+		rows.comma, rows.line = comma, 1
+	}
+	return rows, utf16, nil
+}
+
+// otherFormat names a file that is text, and no CSV.
+func otherFormat(head []byte) (what, help string) {
+	head = bytes.TrimLeft(head, " \t\r\n")
+	is := func(prefix string) bool {
+		return len(head) >= len(prefix) && strings.EqualFold(string(head[:len(prefix)]), prefix)
+	}
+	switch {
+	case is("BEGIN:VCARD"):
+		return "a vCard", "export the contacts as CSV, which every address book can"
+	case is("BEGIN:VCALENDAR"):
+		return "a calendar", "export contacts as CSV"
+	case is("%PDF-"):
+		return "a PDF", "export the contacts as CSV"
+	case is("<!DOCTYPE"), is("<html"), is("<?xml"):
+		return "a page or an XML document", "export the contacts as CSV"
+	}
+	return "", ""
+}
+
+// saidSeparator reads a first line such as sep=; which spreadsheets understand; size is 0 when there is none.
+func saidSeparator(head []byte) (comma byte, size int) {
+	line, _, more := bytes.Cut(head, []byte("\n"))
+	text := bytes.TrimSuffix(line, []byte("\r"))
+	if !more || len(text) != len("sep=;") || !strings.EqualFold(string(text[:4]), "sep=") {
+		return 0, 0
+	}
+	switch text[4] {
+	case ',', ';', '\t':
+		return text[4], len(line) + 1
+	}
+	return 0, 0
 }
 
 // separator is the character that the first line with anything on it uses most outside quotes; a comma when in doubt.

@@ -1,7 +1,6 @@
 package csvfile
 
 import (
-	"errors"
 	"fmt"
 	"maps"
 	"strconv"
@@ -17,8 +16,11 @@ const maxText = 65536
 
 // reading is how cells are read: what a date may look like and where a clock without a zone hangs.
 type reading struct {
-	order DateOrder
-	zone  *time.Location
+	order    DateOrder
+	zone     *time.Location
+	decimal  Decimal
+	standIns StandIns
+	facts    *facts // of the column; nil for a value that stands alone
 }
 
 // value reads a cell of a property; the unknown value means that the cell says nothing.
@@ -32,7 +34,7 @@ func (r reading) value(p *crmstore.Property, options optionIndex, s string) (crm
 	}
 	switch p.Type {
 	case crmstore.Number:
-		return numberValue(s)
+		return r.number(s)
 	case crmstore.Date, crmstore.DateTime:
 		return r.dateValue(p.Type, s)
 	case crmstore.Bool:
@@ -47,7 +49,7 @@ func (r reading) value(p *crmstore.Property, options optionIndex, s string) (crm
 func textValue(s string) (crmstore.Value, *problem) {
 	if len(s) > maxText {
 		if n := utf8.RuneCountInString(s); n > maxText {
-			return crmstore.Value{}, &problem{TextTooLong, fmt.Sprintf("the text has %d characters", n), fmt.Sprintf("at most %d fit", maxText)}
+			return crmstore.Value{}, &problem{code: TextTooLong, message: fmt.Sprintf("the text has %d characters", n), help: fmt.Sprintf("at most %d fit", maxText)}
 		}
 	}
 	return crmstore.StringValue(s), nil
@@ -58,40 +60,9 @@ func textValue(s string) (crmstore.Value, *problem) {
 func emailValue(s string) (crmstore.Value, *problem) {
 	text, err := crmstore.NormalAddress(s)
 	if err != nil {
-		return crmstore.Value{}, &problem{BadEmail, quote(s) + " is " + err.Error(), "write one address, like jane@example.com"}
+		return crmstore.Value{}, &problem{code: BadEmail, message: quote(s) + " is " + err.Error(), help: "write one address, like jane@example.com"}
 	}
 	return textValue(text)
-}
-
-func numberValue(s string) (crmstore.Value, *problem) {
-	bad := func(help string) (crmstore.Value, *problem) {
-		return crmstore.Value{}, &problem{BadNumber, quote(s) + " is not a number", help}
-	}
-	digits, whole := 0, true
-	for i := range len(s) {
-		switch b := s[i]; {
-		case b >= '0' && b <= '9':
-			digits++
-		case b == '+' || b == '-':
-		case b == '.' || b == 'e' || b == 'E':
-			whole = false
-		case b == ',':
-			return bad("write it without thousands separators and with a decimal point, like 1234.5")
-		default:
-			return bad("write it like 1234.5")
-		}
-	}
-	f, err := strconv.ParseFloat(s, 64)
-	if err != nil {
-		if errors.Is(err, strconv.ErrRange) {
-			return crmstore.Value{}, &problem{BadNumber, quote(s) + " is too large for a number", "numbers reach to about 1.8e308"}
-		}
-		return bad("write it like 1234.5")
-	}
-	if whole && digits > 15 && !exact(s, f) {
-		return crmstore.Value{}, &problem{BadNumber, quote(s) + " has more digits than a number holds", "keep it in a text property"}
-	}
-	return crmstore.NumberValue(f), nil
 }
 
 // exact reports whether the whole number s is f to the last digit, or what an export writes for f: as many
@@ -108,7 +79,19 @@ func exact(s string, f float64) bool {
 }
 
 func (r reading) dateValue(t crmstore.PropertyType, s string) (crmstore.Value, *problem) {
+	if r.facts != nil && r.standIns != KeepStandIns && standIn(t, s) {
+		if r.standIns == EmptyStandIns {
+			return crmstore.Value{}, nil
+		}
+		return crmstore.Value{}, &problem{
+			code: StandInDate, message: quote(s) + " stands for no date in many systems" + r.facts.others(r.facts.standIns),
+			help: "take such cells as empty with --stand-in-dates empty, or keep them as dates with --stand-in-dates keep", once: true,
+		}
+	}
 	m, p := parseDate(s, r.order)
+	if p != nil && p.once {
+		p.message += r.facts.others(r.facts.eitherDates())
+	}
 	if p != nil {
 		return crmstore.Value{}, p
 	}
@@ -137,7 +120,7 @@ func boolValue(s string) (crmstore.Value, *problem) {
 	case s == "0" || strings.EqualFold(s, "false") || strings.EqualFold(s, "no"):
 		return crmstore.BoolValue(false), nil
 	}
-	return crmstore.Value{}, &problem{BadBool, quote(s) + " is neither yes nor no", "write true or false, yes or no, 1 or 0"}
+	return crmstore.Value{}, &problem{code: BadBool, message: quote(s) + " is neither yes nor no", help: "write true or false, yes or no, 1 or 0"}
 }
 
 // optionIndex finds an option of one enumeration by what a cell says.
@@ -182,11 +165,11 @@ func (x optionIndex) value(s string) (crmstore.Value, *problem) {
 	case ok && v != "":
 		return crmstore.EnumValue(v), nil
 	case ok:
-		return crmstore.Value{}, &problem{BadOption, quote(s) + " is the label of several options", x.help(s)}
+		return crmstore.Value{}, &problem{code: BadOption, message: quote(s) + " is the label of several options", help: x.help(s)}
 	case strings.Contains(s, ";"):
-		return crmstore.Value{}, &problem{BadOption, quote(s) + " holds several options, and the property holds one", x.help(s)}
+		return crmstore.Value{}, &problem{code: BadOption, message: quote(s) + " holds several options, and the property holds one", help: x.help(s)}
 	}
-	return crmstore.Value{}, &problem{BadOption, quote(s) + " is not an option", x.help(s)}
+	return crmstore.Value{}, &problem{code: BadOption, message: quote(s) + " is not an option", help: x.help(s)}
 }
 
 // offered is how many options a help text lists.

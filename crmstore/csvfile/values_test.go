@@ -69,7 +69,11 @@ func TestDates(t *testing.T) {
 		{in: "01/02/2006"},
 		{in: "13/02/2006"},
 		{in: "13/02/2006", order: MonthDay},
-		{in: "1/2/06", order: MonthDay},
+		{in: "1/2/06"},
+		{in: "1/2/206", order: MonthDay},
+		{in: "202611201030"},
+		{in: "20261320103000"},
+		{in: "99999999999999"},
 		{in: "1/2-2006", order: MonthDay},
 		{in: "20060102"},
 		{in: "1136214245"},
@@ -98,6 +102,20 @@ func TestDates(t *testing.T) {
 		{in: "２００６-01-02"},
 		{in: "2006‐01‐02"},
 	}
+	cases = append(cases, []struct {
+		in    string
+		order DateOrder
+		zone  *time.Location
+		want  string
+		day   string
+	}{
+		{in: "1/2/06", order: MonthDay, want: "2006-01-02T00:00:00Z", day: "2006-01-02"},
+		{in: "5/7/24 10:26", order: DayMonth, want: "2024-07-05T10:26:00Z", day: "2024-07-05"},
+		{in: "5.7.69", order: DayMonth, want: "1969-07-05T00:00:00Z", day: "1969-07-05"},
+		{in: "20261120103000", want: "2026-11-20T10:30:00Z", day: "2026-11-20"},
+		{in: "1795170600000", want: "2026-11-20T10:30:00Z", day: "2026-11-20"},
+		{in: "946684800000", want: "2000-01-01T00:00:00Z", day: "2000-01-01"},
+	}...)
 	for _, c := range cases {
 		zone := c.zone
 		if zone == nil {
@@ -108,7 +126,7 @@ func TestDates(t *testing.T) {
 			text string
 		}{{crmstore.DateTime, c.want}, {crmstore.Date, c.day}} {
 			p := &crmstore.Property{Type: want.typ}
-			v, bad := reading{c.order, zone}.value(p, optionIndex{}, c.in)
+			v, bad := reading{order: c.order, zone: zone}.value(p, optionIndex{}, c.in)
 			if (bad != nil) != (want.text == "") || v.String() != want.text {
 				t.Errorf("%s %q (order %q, zone %s) = %q, %+v; want %q", want.typ, c.in, c.order, zone, v, bad, want.text)
 			}
@@ -122,8 +140,8 @@ func TestDates(t *testing.T) {
 func TestNumbers(t *testing.T) {
 	t.Parallel()
 	good := map[string]float64{
-		"0": 0, "-0": 0, "1": 1, "+1": 1, "-1.5": -1.5, ".5": .5, "5.": 5, " 12 ": 12, "1e3": 1000, "1.5E-3": 0.0015, "007": 7,
-		"9007199254740992": 9007199254740992, "100000000000000000000": 1e20, "36028797018963968": 1 << 55, "36028797018963970": 1 << 55, "0.12345678901234567890": 0.12345678901234567890, "00000000000000000": 0,
+		"0": 0, "-0": 0, "1": 1, "+1": 1, "-1.5": -1.5, ".5": .5, "5.": 5, " 12 ": 12, "1e3": 1000, "1.5E-3": 0.0015,
+		"9007199254740992": 9007199254740992, "100000000000000000000": 1e20, "36028797018963968": 1 << 55, "36028797018963970": 1 << 55, "0.12345678901234567890": 0.12345678901234567890,
 	}
 	p := &crmstore.Property{Type: crmstore.Number}
 	for in, want := range good {
@@ -135,7 +153,7 @@ func TestNumbers(t *testing.T) {
 		"1,234.50": "thousands separators", "12,5": "decimal point", "NaN": "like 1234.5", "Inf": "like 1234.5", "-infinity": "like 1234.5",
 		"0x10": "like 1234.5", "1_000": "like 1234.5", "€5": "like 1234.5", "12%": "like 1234.5", "1 000": "like 1234.5", "1-2": "like 1234.5",
 		"-": "like 1234.5", "e": "like 1234.5", ".": "like 1234.5", "1e999": "1.8e308", "-1e999": "1.8e308", "9007199254740993": "text property",
-		"12345678901234567890": "text property",
+		"12345678901234567890": "text property", "007": "text property", "-02139": "text property", "00": "text property",
 	}
 	for in, help := range bad {
 		v, f := reading{}.value(p, optionIndex{}, in)

@@ -24,7 +24,7 @@ the other lines go in. Exit code 1 when a line was left out.`
 
 func (s *session) recordsImport() *cobra.Command {
 	var o csvfile.Options
-	var order, zone, mode string
+	var order, zone, mode, decimal, standIns string
 	cmd := &cobra.Command{
 		Use: "import FILE.csv [--object TYPE] [--create-properties] [--dry-run]", Short: "records from a CSV file", Long: importLong,
 		Example: "  workflow records import contacts.csv --dry-run\n  workflow records import contacts.csv --create-properties\n" +
@@ -39,6 +39,8 @@ func (s *session) recordsImport() *cobra.Command {
 	f.BoolVar(&o.IgnoreUnknown, "ignore-unknown", false, "leave unknown columns out")
 	f.BoolVar(&o.AllowDuplicates, "allow-duplicates", false, "a later line may change the record of an earlier one")
 	f.StringVar(&order, "date-order", "", "what 01/02/2026 means: mdy (January 2) or dmy (1 February)")
+	f.StringVar(&decimal, "decimal", "", "what 1.234 means: point (1 and a fraction) or comma (1 thousand and 234)")
+	f.StringVar(&standIns, "stand-in-dates", "", "dates such as 0001-01-01: empty (take the cell as empty) or keep")
 	f.StringVar(&zone, "zone", "", "time zone of times that name none, such as Europe/Amsterdam (default UTC)")
 	f.StringVar(&mode, "mode", "upsert", "upsert, create (only new records) or update (only known ones)")
 	f.StringVar(&o.List, "list", "", "add all imported records to this static list, made if needed")
@@ -47,6 +49,9 @@ func (s *session) recordsImport() *cobra.Command {
 	cmd.RunE = func(cmd *cobra.Command, words []string) error {
 		var err error
 		if o.Object, err = object(cmd.Context()); err != nil {
+			return err
+		}
+		if err := readingOptions(&o, decimal, standIns); err != nil {
 			return err
 		}
 		if err := importOptions(&o, order, zone, mode); err != nil {
@@ -63,6 +68,17 @@ func (s *session) recordsImport() *cobra.Command {
 		return s.importFile(cmd.Context(), store, words[0], o)
 	}
 	return cmd
+}
+
+// readingOptions are how cells are read that can be read in two ways.
+func readingOptions(o *csvfile.Options, decimal, standIns string) error {
+	if o.Decimal = csvfile.Decimal(decimal); decimal != "" && o.Decimal != csvfile.DecimalPoint && o.Decimal != csvfile.DecimalComma {
+		return usagef("point: 1,234.5; comma: 1.234,5", "--decimal %q is not known", decimal)
+	}
+	if o.StandIns = csvfile.StandIns(standIns); standIns != "" && o.StandIns != csvfile.EmptyStandIns && o.StandIns != csvfile.KeepStandIns {
+		return usagef("empty or keep", "--stand-in-dates %q is not known", standIns)
+	}
+	return nil
 }
 
 func importOptions(o *csvfile.Options, order, zone, mode string) error {

@@ -1,0 +1,196 @@
+package csvfile
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+
+	"golang.org/x/text/unicode/norm"
+
+	"github.com/crm-workflow/crm-workflow/crmstore"
+)
+
+// facts are what the cells of one column show when they are looked at together, before any of them is taken.
+type facts struct {
+	guess
+	point, comma, eitherNumber       int  // numbers by how they can be read
+	dayFirst, monthFirst, eitherDate int  // dates such as 25/03/2026, 03/25/2026 and 03/04/2026
+	standIns                         int  // dates that stand for none
+	commas                           bool // stand between the cells of the file
+}
+
+// others says how many other cells of the column the same is true for; n counts all of them.
+func (f *facts) others(n int) string {
+	switch {
+	case f == nil || n <= 1:
+		return ""
+	case n == 2:
+		return ", as 1 more cell of the column"
+	}
+	return fmt.Sprintf(", as %d more cells of the column", n-1)
+}
+
+// look takes a cell of a property into account.
+func (f *facts) look(t crmstore.PropertyType, s string) {
+	s = strings.TrimSpace(s)
+	switch {
+	case s == "":
+	case t == crmstore.Number:
+		f.lookNumber(s)
+	case t == crmstore.Date || t == crmstore.DateTime:
+		f.lookDate(t, s)
+	}
+}
+
+func (f *facts) lookNumber(s string) {
+	switch shapeOf(s) {
+	case shapePoint:
+		f.point++
+	case shapeComma:
+		f.comma++
+	case shapeEither:
+		f.eitherNumber++
+	}
+}
+
+func (f *facts) lookDate(t crmstore.PropertyType, s string) {
+	if standIn(t, s) {
+		f.standIns++
+		return
+	}
+	if s[0] < '0' || s[0] > '9' || !strings.ContainsAny(s[:min(len(s), 3)], "/.-") {
+		return
+	}
+	c := cursor{s: s}
+	first, ok := c.number(1, 2)
+	if !ok || c.end() {
+		return
+	}
+	second, ok := c.after(s[c.i], 1, 2)
+	switch {
+	case !ok || c.end():
+	case !fourDigitYear(s[c.i+1:]): // 25/03/24 may be a day in 2025
+		f.eitherDate++
+	case first > 12 && second <= 12:
+		f.dayFirst++
+	case second > 12 && first <= 12:
+		f.monthFirst++
+	default:
+		f.eitherDate++
+	}
+}
+
+func fourDigitYear(s string) bool {
+	return len(s) >= 4 && wholeNumber(s[:4]) && s[0] != '-' && (len(s) == 4 || s[4] < '0' || s[4] > '9')
+}
+
+// eitherDates counts the dates of which the column does not say which number is the day.
+func (f *facts) eitherDates() int {
+	if f == nil {
+		return 0
+	}
+	if f.order() == NoOrder {
+		return f.eitherDate + f.dayFirst + f.monthFirst
+	}
+	return f.eitherDate
+}
+
+// order is the order of day and month that all dates of the column agree on.
+func (f *facts) order() DateOrder {
+	switch {
+	case f.dayFirst > 0 && f.monthFirst == 0:
+		return DayMonth
+	case f.monthFirst > 0 && f.dayFirst == 0:
+		return MonthDay
+	}
+	return NoOrder
+}
+
+// decimal is the decimal sign that all numbers of the column agree on. In a file with commas between cells, such as an
+// export of ours, 1.234 has a decimal point unless another number of the column has a comma.
+func (f *facts) decimal() Decimal {
+	switch {
+	case f.comma > 0 && f.point == 0:
+		return DecimalComma
+	case f.comma == 0 && (f.point > 0 || f.commas):
+		return DecimalPoint
+	}
+	return NoDecimal
+}
+
+// settle says how the cells of a column are read.
+func (f *facts) settle(r reading) reading {
+	r.facts = f
+	if r.order == NoOrder {
+		r.order = f.order()
+	}
+	if r.decimal == NoDecimal {
+		r.decimal = f.decimal()
+	}
+	return r
+}
+
+// standIn reports whether a date is one that systems write where they have none. In a property of days, such as a
+// birthday, the days on which calendars of computers begin are days like others.
+func standIn(t crmstore.PropertyType, s string) bool {
+	day, clock, _ := strings.Cut(strings.Replace(s, "T", " ", 1), " ")
+	if strings.Trim(clock, "0:.Z+ ") != "" && !strings.HasPrefix(day, "9999-12-31") && !strings.HasPrefix(day, "0001-") && !strings.HasPrefix(day, "0000-") {
+		return false
+	}
+	switch strings.ReplaceAll(day, "/", "-") {
+	case "0000-00-00", "0000-01-01", "0001-01-01", "1601-01-01", "1753-01-01", "1899-12-30", "1899-12-31", "1900-01-00", "9999-12-31", "00-00-0000", "01-01-0001":
+		return true
+	case "1900-01-01", "1970-01-01", "01-01-1970", "01-01-1900", "0":
+		return t == crmstore.DateTime
+	}
+	return false
+}
+
+// codeWords are words in headers of columns whose cells look like numbers and are none.
+var codeWords = regexp.MustCompile(`^(zip|plz|cap|postal|postcode|postleitzahl|phone|telephone|telefon|tel|mobile|mobil|cell|fax|version|ver|release|build|code|sku|ean|gtin|isbn|iban|bic|vat|ssn)$`)
+
+// aCode reports whether a header says that its cells are codes, whose zeros matter.
+func aCode(header string) bool {
+	low := squash(header)
+	if strings.Contains(low, "postal") || strings.Contains(low, "postcode") || strings.Contains(low, "phone") || strings.Contains(low, "version") {
+		return true
+	}
+	spaced := regexp.MustCompile(`([a-z0-9])([A-Z])`).ReplaceAllString(header, "$1 $2")
+	return slices.ContainsFunc(strings.Split(crmstore.SnakeCase(spaced), "_"), codeWords.MatchString)
+}
+
+// squash is a header without what people write differently: case, blanks, underscores, hyphens and accents.
+func squash(name string) string {
+	var b strings.Builder
+	for _, r := range norm.NFKD.String(strings.ReplaceAll(crmstore.SnakeCase(name), "_", "")) {
+		if r >= 'a' && r <= 'z' || r >= '0' && r <= '9' || r > 0x36f {
+			b.WriteRune(r)
+		}
+	}
+	return b.String()
+}
+
+// findAlike is the property whose name, or else whose label, differs from the header in nothing but case, blanks,
+// underscores and hyphens; several when several do.
+func findAlike(schema *crmstore.Schema, header string) []*crmstore.Property {
+	if found := schema.Find(header); len(found) > 0 {
+		return found
+	}
+	want := squash(header)
+	var byName, byLabel []*crmstore.Property
+	for i := range schema.Properties {
+		p := &schema.Properties[i]
+		switch {
+		case p.Removed || want == "":
+		case squash(p.Name) == want:
+			byName = append(byName, p)
+		case squash(p.Label) == want:
+			byLabel = append(byLabel, p)
+		}
+	}
+	if len(byName) > 0 {
+		return byName
+	}
+	return byLabel
+}
