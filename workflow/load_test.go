@@ -249,7 +249,7 @@ func TestLoad_HostileFiles(t *testing.T) {
 			for range 5 {
 				large, findings := refusalTime(t, source)
 				quarter, _ := refusalTime(t, small[what])
-				growth := float64(large) / float64(max(quarter, time.Millisecond))
+				growth := float64(large) / float64(max(quarter, 20*time.Millisecond)) // below that, other work of the machine weighs more
 				if growth < 10 {
 					t.Log(growth, findings[0].Code.ID, findings[0].Pos)
 					return

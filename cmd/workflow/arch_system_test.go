@@ -10,9 +10,13 @@ import (
 var actAsSystem = map[string]string{
 	"cmd/workflow/internal/cli/daemon.go":      "the daemon carries out what others published, each workflow as its publisher",
 	"cmd/workflow/internal/cli/delete_mail.go": "sends the confirmation of a permanent deletion that was allowed",
+	"cmd/workflow/internal/cli/health.go":      "counts the records after an import that was allowed, so that a loss is noticed",
+	"cmd/workflow/internal/cli/run.go":         "asks after the store's health while a person's run goes on",
+	"workflow/heldset.go":                      "loads the frozen file of a held run; its contacts are read as the user",
 	"workflow/metrics.go":                      "counts the mails that wait",
 	"workflow/housekeeping.go":                 "purges, finishes erasures and trims history",
 	"workflow/publish.go":                      "stops the runs of a workflow that somebody who may has switched off",
+	"workflow/supersede.go":                    "stops the run of the revision before, of a workflow that somebody who may has published",
 	"workflow/runner.go":                       "keeps the books of runs that somebody who may has started",
 }
 

@@ -13,8 +13,6 @@ import (
 	"testing"
 	"time"
 
-	goredis "github.com/redis/go-redis/v9"
-
 	"github.com/crm-workflow/crm-workflow/crmstore/storetest"
 )
 
@@ -171,8 +169,7 @@ func TestHealth_OutOfMemory(t *testing.T) {
 // dropSome has the server drop a few keys by itself.
 func dropSome(t *testing.T, at string) {
 	t.Helper()
-	rdb := goredis.NewClient(&goredis.Options{Addr: at})
-	defer rdb.Close()
+	rdb := storetest.Client(t, at)
 	for i := 0; i < 20000; i += 100 { // somebody else's, which nobody uses: most of what is dropped is among them
 		if err := rdb.MSet(t.Context(), others(i)...).Err(); err != nil {
 			t.Fatal(err)
@@ -239,8 +236,7 @@ func TestHealth_RecordsMissing(t *testing.T) {
 	d := startDaemon(t, p)
 	d.eventually("/readyz", http.StatusOK, "ready")
 	// What an eviction leaves of two partitions: nothing of one, all but the records of the other.
-	rdb := goredis.NewClient(&goredis.Options{Addr: at})
-	defer rdb.Close()
+	rdb := storetest.Client(t, at)
 	lost := int64(0)
 	for _, partition := range []string{"crm:{default/contact/1}:", "crm:{default/contact/2}:"} {
 		n, err := rdb.HLen(t.Context(), partition+"rec").Result()
@@ -290,8 +286,7 @@ func TestHealth_RunCountsFirst(t *testing.T) {
 	t.Parallel()
 	at := storetest.StartServer(t)
 	p := siteAt(t, at)
-	rdb := goredis.NewClient(&goredis.Options{Addr: at})
-	defer rdb.Close()
+	rdb := storetest.Client(t, at)
 	keys, err := rdb.Keys(t.Context(), "crm:{default/contact/5}:*").Result()
 	if err != nil || len(keys) == 0 {
 		t.Fatalf("%d keys, %v", len(keys), err)
