@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 )
 
 // Relay passes commands on to a server, and answers those itself that it is told to.
@@ -18,6 +19,14 @@ type Relay struct {
 
 	mu     sync.Mutex
 	answer func(command string) string
+	ahead  time.Duration
+	server string
+	conns  sync.Map // all that were ever made
+}
+
+// hangUp ends all connections.
+func (r *Relay) hangUp() {
+	r.conns.Range(func(conn, _ any) bool { return conn.(net.Conn).Close() == nil || true })
 }
 
 // StartRelay starts a relay in front of the server at host:port, which passes everything on until it is told otherwise.
@@ -27,12 +36,11 @@ func StartRelay(t testing.TB, server string) *Relay {
 	if err != nil {
 		t.Fatal("storetest: ", err)
 	}
-	r := &Relay{Address: l.Addr().String()}
+	r := &Relay{Address: l.Addr().String(), server: server}
 	var serving sync.WaitGroup
-	var conns sync.Map
 	t.Cleanup(func() {
 		_ = l.Close()
-		conns.Range(func(conn, _ any) bool { return conn.(net.Conn).Close() == nil || true })
+		r.hangUp()
 		serving.Wait()
 	})
 	serving.Go(func() {
@@ -41,13 +49,13 @@ func StartRelay(t testing.TB, server string) *Relay {
 			if err != nil {
 				return
 			}
-			upstream, err := net.Dial("tcp", server)
+			upstream, err := net.Dial("tcp", r.upstream())
 			if err != nil {
 				_ = client.Close()
 				continue
 			}
-			conns.Store(client, nil)
-			conns.Store(upstream, nil)
+			r.conns.Store(client, nil)
+			r.conns.Store(upstream, nil)
 			serving.Go(func() {
 				r.serve(client, upstream)
 				_ = client.Close()
@@ -64,6 +72,44 @@ func (r *Relay) Answer(answer func(command string) string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.answer = answer
+}
+
+// Ahead lets the server's clock show that much more than it does; less below 0.
+func (r *Relay) Ahead(d time.Duration) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.ahead = d
+}
+
+// FailOver has the relay lead to another server, and ends all connections to the one before.
+func (r *Relay) FailOver(server string) {
+	r.mu.Lock()
+	r.server = server
+	r.mu.Unlock()
+	r.hangUp()
+}
+
+func (r *Relay) upstream() string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.server
+}
+
+// shifted is the server's answer to TIME, as its clock would give it.
+func (r *Relay) shifted(reply []byte) []byte {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	parts := strings.Split(string(reply), "\r\n") // *2 $10 seconds $6 microseconds
+	if len(parts) < 5 {
+		return reply
+	}
+	seconds, err := strconv.ParseInt(parts[2], 10, 64)
+	if err != nil {
+		return reply
+	}
+	parts[2] = strconv.FormatInt(seconds+int64(r.ahead/time.Second), 10)
+	parts[1] = "$" + strconv.Itoa(len(parts[2]))
+	return []byte(strings.Join(parts, "\r\n"))
 }
 
 func (r *Relay) answerTo(command string) string {
@@ -92,7 +138,11 @@ func (r *Relay) serve(client, server net.Conn) {
 		} else if _, err := server.Write(command.Bytes()); err != nil || copyValue(&reply, replies) != nil {
 			return
 		}
-		if _, err := client.Write(reply.Bytes()); err != nil {
+		told := reply.Bytes()
+		if name == "time" {
+			told = r.shifted(told)
+		}
+		if _, err := client.Write(told); err != nil {
 			return
 		}
 	}
