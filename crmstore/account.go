@@ -77,7 +77,7 @@ func (s *Store) CreateAccount(ctx context.Context, tier Tier, partitions int, c 
 	}
 	var key [claimKey]byte
 	_, _ = rand.Read(key[:]) // it never fails
-	args := []any{layoutVersion, string(tier), partitions, at.UnixMilli(), wall(), appendFacts(nil, at, s.by(c)), user, userText, key[:]}
+	args := []any{layoutVersion, string(tier), partitions, at.UnixMilli(), s.wall(), appendFacts(nil, at, s.by(c)), user, userText, key[:]}
 	for _, o := range StandardObjects() {
 		properties, err := json.Marshal(DefaultProperties(o))
 		if err != nil {
@@ -164,7 +164,7 @@ func (s *Store) SetTier(ctx context.Context, tier Tier, c Cause, at time.Time) (
 	if err != nil {
 		return Account{}, err
 	}
-	done, err := s.run(ctx, scriptSetTier, []string{s.keyAccount(), s.keyAccountLog()}, string(tier), wall(), appendFacts(nil, at, s.by(c)))
+	done, err := s.run(ctx, scriptSetTier, []string{s.keyAccount(), s.keyAccountLog()}, string(tier), s.wall(), appendFacts(nil, at, s.by(c)))
 	if err != nil {
 		return Account{}, fmt.Errorf("set tier of account %s: %w", s.account, err)
 	}

@@ -178,7 +178,7 @@ func (a *archiver) call(part *archivePart) (call, error) {
 		fence = strconv.FormatUint(a.order.Fence, 10)
 	}
 	cell := binary.LittleEndian.AppendUint64(nil, TimeCell(a.order.At.UnixMilli()))
-	args[0], args[1], args[2], args[3], args[4] = wall(), cell, a.enrollment, fence, targets
+	args[0], args[1], args[2], args[3], args[4] = a.store.wall(), cell, a.enrollment, fence, targets
 	return call{scriptArchive, []string{
 		keys.rec(), keys.arch(), keys.cnt(), keys.log(),
 		keys.enr(a.order.Enroll), keys.run(a.order.Cause.Run),

@@ -159,7 +159,7 @@ func (w *tying) other(ctx context.Context, ties []*tie) error {
 		},
 		build: func(h *half) call {
 			return call{scriptAssociateOther, []string{h.keys.rec(), h.keys.assoc(), h.keys.log()}, []any{
-				h.class, MaxAssociations, string(h.other), h.pairs(), wall(), w.facts,
+				h.class, MaxAssociations, string(h.other), h.pairs(), w.store.wall(), w.facts,
 			}}
 		},
 		size: 1,
@@ -193,7 +193,7 @@ func (w *tying) end(ctx context.Context, ties []*tie) (overtaken []*tie, err err
 			case undo:
 				end, facts = drop, nil
 			}
-			return call{scriptAssociateEnd, []string{h.keys.assoc(), h.keys.log()}, []any{mark, end, string(h.other), h.pairs(), wall(), facts}}
+			return call{scriptAssociateEnd, []string{h.keys.assoc(), h.keys.log()}, []any{mark, end, string(h.other), h.pairs(), w.store.wall(), facts}}
 		},
 		size: 1,
 		use: func(t *tie, told []byte) {

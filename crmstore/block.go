@@ -126,7 +126,7 @@ func (s *Store) changeBlocks(ctx context.Context, emails []string, ch blockChang
 	if !ch.add {
 		op = "unblock"
 	}
-	_, err = s.run(ctx, scriptNote, []string{s.keyAccountLog()}, wall(), op, appendFacts(nil, ch.at, s.by(ch.cause)), detail)
+	_, err = s.run(ctx, scriptNote, []string{s.keyAccountLog()}, s.wall(), op, appendFacts(nil, ch.at, s.by(ch.cause)), detail)
 	return results, err
 }
 

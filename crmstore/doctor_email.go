@@ -70,7 +70,7 @@ func (d *doctor) examineClaim(ctx context.Context, r *Record, a *address) error 
 		}
 		p.Detail = fmt.Sprintf("the claim to its e-mail is contact %s's", a.claimant)
 	}
-	now := wall()
+	now := d.store.wall()
 	if d.repair && (a.claimant == 0 || !undecided(a.claim, seen, now)) {
 		swaps := []swap{{place: a.place, old: a.claim, new: newClaim(r.ID, r.Version-1, now)}} // as if it had just been written
 		if err := d.store.swapClaims(ctx, d.partitions, swaps); err != nil {
@@ -154,7 +154,7 @@ func (d *doctor) dropDead(ctx context.Context, claims []standing) error {
 	if err != nil {
 		return err
 	}
-	now := wall()
+	now := d.store.wall()
 	var swaps []swap
 	for _, c := range claims {
 		if isBlock(c.claim) {

@@ -346,7 +346,7 @@ func (d *doctor) audit(ctx context.Context) error {
 		}
 		facts := appendFacts(nil, d.order.At, d.store.by(d.order.Cause))
 		detail := string(d.object) + ": " + act
-		if _, err := d.store.run(ctx, scriptNote, []string{d.store.keyAccountLog()}, wall(), op, facts, detail); err != nil {
+		if _, err := d.store.run(ctx, scriptNote, []string{d.store.keyAccountLog()}, d.store.wall(), op, facts, detail); err != nil {
 			return fmt.Errorf("write into the audit log: %s: %w", detail, err)
 		}
 	}

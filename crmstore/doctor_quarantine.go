@@ -105,7 +105,7 @@ func (s *Store) PutBack(ctx context.Context, o ObjectType, id ID, c Cause, at ti
 	}
 	k := s.partition(o, id.Partition(partitions))
 	reply, err := s.run(ctx, scriptPutBack, []string{k.rec(), k.bad(), k.arch(), k.cnt(), k.log()},
-		wall(), appendFacts(nil, at, s.by(c)), idFields([]ID{id})[0])
+		s.wall(), appendFacts(nil, at, s.by(c)), idFields([]ID{id})[0])
 	switch {
 	case err != nil:
 		return fmt.Errorf("put %s %s back: %w", o, id, err)

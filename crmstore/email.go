@@ -141,7 +141,7 @@ func (r *round) lookUp(ctx context.Context, texts []string) error {
 	if err := r.load(ctx, ids); err != nil {
 		return err
 	}
-	now := wall()
+	now := r.store.wall()
 	for _, a := range list {
 		d := r.byID[a.claimant]
 		switch {

@@ -64,7 +64,7 @@ func (e *erasure) confirm(ctx context.Context) (c Confirmation, err error) {
 	}.Mail()
 	c.Mail = m.ID
 	from, _ := set[1].(string)
-	_, err = e.store.queueMail(ctx, m, e.store.mailDomain(from), time.UnixMilli(wall()))
+	_, err = e.store.queueMail(ctx, m, e.store.mailDomain(from), time.UnixMilli(e.store.wall()))
 	return c, err
 }
 

@@ -22,6 +22,11 @@ const (
 	TroubleEvicts       = "evicts"          // the server drops keys when its memory is full
 	TroubleEvicted      = "evicted"         // the server dropped keys
 	TroubleMissing      = "records-missing" // there are fewer records than there were, and nothing explains it
+
+	TroubleClockDiffers  = "clock-differs"        // this process's clock and the store's differ
+	TroubleClockServers  = "clock-servers-differ" // the clocks of the store's servers differ
+	TroubleClockWentBack = "clock-went-back"      // the store's time went back
+	TroubleClockLeapt    = "clock-leapt"          // the store's time leapt
 )
 
 // TroubleCodes are all codes that [Store.Health] can give, in the order in which it gives them.
@@ -29,6 +34,7 @@ func TroubleCodes() []string {
 	return []string{
 		TroubleAccountGone, TroubleOtherAccount, TroubleNotInSync, TroubleReadOnly, TroubleMemory, TroubleRefuses,
 		TroubleEvicts, TroubleEvicted, TroubleMissing,
+		TroubleClockDiffers, TroubleClockServers, TroubleClockWentBack, TroubleClockLeapt,
 	}
 }
 
@@ -52,8 +58,9 @@ type look struct {
 }
 
 // Health asks the store for every reason why nothing may be done with it: it cannot be written, the account is not the one that
-// this process began with, keys are dropped or were dropped, records are missing. No trouble is an empty list. An error means
-// that the store did not answer. It costs one pipeline, writes nothing, and may be asked once a second.
+// this process began with, keys are dropped or were dropped, records are missing, a clock is wrong. No trouble is an
+// empty list. An error means that the store did not answer. It costs a pipeline and two questions about the time, writes nothing
+// but what [Store.KeepClock] remembers, and may be asked once a second.
 func (s *Store) Health(ctx context.Context) ([]Trouble, error) {
 	l, err := s.lookAtStore(ctx)
 	if err != nil {
@@ -63,7 +70,11 @@ func (s *Store) Health(ctx context.Context) ([]Trouble, error) {
 	for _, check := range []func(*look) []Trouble{s.accountTroubles, s.writeTroubles, s.evictionTroubles, s.lossTroubles} {
 		found = append(found, check(l)...)
 	}
-	return found, nil
+	clock, err := s.KeepClock(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return append(found, clock.Troubles()...), nil
 }
 
 // keyHealth is a hash of what was found wrong with the store or was accepted by a person:

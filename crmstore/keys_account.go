@@ -10,6 +10,7 @@ package crmstore
 //	crm:{account}:objects          hash    object type that the account defined → JSON
 //	crm:{account}:log              stream  audit events of the account
 //	crm:{account}:cnt              hash    log: how many events that stream holds
+//	crm:{account}:clock            hash    what the account knows of its store's time; see clock_record.go
 //	crm:{account}:erasing          hash    contact → permanent deletion that was begun and is not finished (JSON)
 //	crm:{account}:workflows        hash    name → "<version> <JSON>"
 //	crm:{account}:rev:<workflow>   hash    revision number → JSON

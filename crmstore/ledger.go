@@ -270,7 +270,7 @@ func (s *Store) AcceptLoss(ctx context.Context, c Cause, at time.Time) (Accepted
 		}
 		ledger = append(ledger, name, entry)
 	}
-	args := append([]any{wall(), appendFacts(nil, at, s.by(c)), lost.words(), len(ledger)}, ledger...)
+	args := append([]any{s.wall(), appendFacts(nil, at, s.by(c)), lost.words(), len(ledger)}, ledger...)
 	for _, n := range l.nodes {
 		args = append(args, markEvicted+n["run_id"], wholeNumber(n["evicted_keys"]))
 	}

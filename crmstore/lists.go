@@ -71,7 +71,7 @@ func (s *Store) AddList(ctx context.Context, order ListOrder) (List, error) {
 		return List{}, err
 	}
 	reply, err := s.run(ctx, scriptCreateList, []string{s.keyLists(order.Object), s.keyAccountLog()},
-		name, wall(), appendFacts(nil, order.At, s.by(order.Cause)), listDetail(order.Object, name, where), where)
+		name, s.wall(), appendFacts(nil, order.At, s.by(order.Cause)), listDetail(order.Object, name, where), where)
 	if err != nil {
 		return List{}, fmt.Errorf("create list %q: %w", name, err)
 	}
@@ -152,7 +152,7 @@ func (s *Store) setMembers(ctx context.Context, l List, ids []ID, member bool, f
 			calls = append(calls, call{
 				scriptMembers,
 				[]string{keys.rec(), keys.list(l.Number), keys.log(), keys.cnt()},
-				[]any{wall(), facts, l.Name, bit, packIDs(part)},
+				[]any{s.wall(), facts, l.Name, bit, packIDs(part)},
 			})
 		}
 	}

@@ -37,7 +37,7 @@ var scriptDropCounted = mustScript("drop_counted")
 // unname takes the list's name away, which is the first step of its deletion.
 func (s *Store) unname(ctx context.Context, l List, c Cause, at time.Time) error {
 	reply, err := s.run(ctx, scriptDeleteList, []string{s.keyLists(l.Object), s.keyUnlisted(l.Object), s.keyAccountLog()},
-		l.Name, strconv.Itoa(l.Number), wall(), appendFacts(nil, at, s.by(c)), listDetail(l.Object, l.Name, l.Where))
+		l.Name, strconv.Itoa(l.Number), s.wall(), appendFacts(nil, at, s.by(c)), listDetail(l.Object, l.Name, l.Where))
 	if err != nil {
 		return fmt.Errorf("delete list %q: %w", l.Name, err)
 	}

@@ -188,7 +188,7 @@ func (s *Store) AddObject(ctx context.Context, o Object, properties []Property, 
 		return Object{}, fmt.Errorf("add object type %s: %w", o.Name, err)
 	}
 	made, err := s.run(ctx, scriptAddObject, []string{s.keyObjects(), s.keySchema(), s.keyAccountLog()},
-		string(o.Name), definition, schema, wall(), appendFacts(nil, at, s.by(c)), string(o.Name)+": "+o.Label)
+		string(o.Name), definition, schema, s.wall(), appendFacts(nil, at, s.by(c)), string(o.Name)+": "+o.Label)
 	if err != nil {
 		return Object{}, fmt.Errorf("add object type %s: %w", o.Name, err)
 	}

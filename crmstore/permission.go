@@ -168,7 +168,7 @@ func (s *Store) refuse(ctx context.Context, e *PermissionError) error {
 	case e.Object != "":
 		detail += " for " + string(e.Object)
 	}
-	at := wall()
+	at := s.wall()
 	facts := appendFacts(nil, time.UnixMilli(at), s.by(Cause{}))
 	_, err := s.run(ctx, scriptRefuse, []string{s.keyRefusals(), s.keyAccountLog()}, word, at, facts, detail)
 	if err != nil {

@@ -256,7 +256,7 @@ func (s *Store) forget(ctx context.Context, o ObjectType, targets binTargets, f 
 		keys := append([]string{k.rec(), k.ids(), k.arch(), k.cnt(), k.log(), k.free(), k.tomb(), k.assoc()}, t.keys(k)...)
 		for part := range slices.Chunk(g.of(p), targetsPerCall) {
 			parts = append(parts, part)
-			args := []any{wall(), f.facts, free, len(t.columns), len(t.lists), f.event, f.tombstone, packTargets(targets.list, part)}
+			args := []any{s.wall(), f.facts, free, len(t.columns), len(t.lists), f.event, f.tombstone, packTargets(targets.list, part)}
 			calls = append(calls, call{scriptPurge, keys, append(args, types...)})
 		}
 	}

@@ -112,7 +112,7 @@ func (r *restoring) pass(ctx context.Context, todo []int) (again []int, err erro
 			return nil, err
 		}
 	}
-	claimed := wall()
+	claimed := r.store.wall()
 	if err := r.claimAddresses(ctx); err != nil {
 		return nil, err
 	}
@@ -209,7 +209,7 @@ func (r *restoring) bringBack(ctx context.Context, claimed int64) error {
 		}
 	}
 	return inWindows(ctx, len(acts), callsPerWindow, func(ctx context.Context, from, to int) error {
-		part := inTime(acts[from:to], claimed)
+		part := inTime(acts[from:to], claimed, r.store.wall())
 		calls := make([]call, 0, len(part))
 		for _, a := range part {
 			keys := r.store.partition(r.object, a.partition)
@@ -221,7 +221,7 @@ func (r *restoring) bringBack(ctx context.Context, claimed int64) error {
 			calls = append(calls, call{
 				scriptRestore,
 				[]string{keys.rec(), keys.arch(), keys.cnt(), keys.log()},
-				[]any{wall(), r.facts, targets},
+				[]any{r.store.wall(), r.facts, targets},
 			})
 		}
 		replies, err := r.store.runAll(ctx, calls)

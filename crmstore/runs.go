@@ -227,7 +227,7 @@ func (s *Store) saveRun(ctx context.Context, r Run, how fencing, notes []Event) 
 		number = strconv.FormatUint(r.Fence, 10)
 	case keepsFence:
 	}
-	args := []any{r.ID, r.EnrollsIn(), strconv.FormatUint(r.Version, 10), text, over, wall(), floor, number}
+	args := []any{r.ID, r.EnrollsIn(), strconv.FormatUint(r.Version, 10), text, over, s.wall(), floor, number}
 	for _, note := range notes {
 		note.Workflow, note.Revision, note.Run = r.Workflow, r.Revision, r.ID
 		args = append(args, note.Op, appendFacts(nil, note.At, s.by(note.Cause)), note.Detail)

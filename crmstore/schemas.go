@@ -115,7 +115,7 @@ func (s *Store) changeSchema(ctx context.Context, ch schemaChange) (*Schema, err
 			return nil, fmt.Errorf("change schema of %s: %w", ch.object, err)
 		}
 		reply, err := s.run(ctx, scriptSaveSchema, []string{s.keySchema(), s.keyAccountLog()},
-			string(ch.object), strconv.FormatUint(old.Version, 10), text, wall(), appendFacts(nil, ch.at, s.by(ch.cause)), ch.op, ch.detail)
+			string(ch.object), strconv.FormatUint(old.Version, 10), text, s.wall(), appendFacts(nil, ch.at, s.by(ch.cause)), ch.op, ch.detail)
 		if err != nil {
 			return nil, fmt.Errorf("change schema of %s: %w", ch.object, err)
 		}

@@ -234,7 +234,3 @@ func sleep(ctx context.Context, d time.Duration) error {
 		return nil
 	}
 }
-
-// wall is the clock of the sender of a script, in milliseconds. It is only for the ids of audit events, which
-// must grow; every instant that means something comes from the caller.
-func wall() int64 { return time.Now().UnixMilli() }

@@ -155,7 +155,7 @@ func (s *Store) SetSetting(ctx context.Context, key, value string, c Cause, at t
 		named += " (" + kind.byDefault + ")"
 	}
 	done, err := s.run(ctx, scriptSetSetting, []string{s.keySettings(), s.keyAccountLog(), s.keyAccount()},
-		key, value, wall(), appendFacts(nil, at, s.by(c)), named)
+		key, value, s.wall(), appendFacts(nil, at, s.by(c)), named)
 	if err != nil {
 		return Setting{}, fmt.Errorf("set %s: %w", key, err)
 	}

@@ -25,6 +25,8 @@ type Config struct {
 	URL     string // redis://, rediss://, redis+sentinel://, redis+cluster://, unix://, dir:PATH, memory; "" = dir:.workflow
 	Account string // "" = default
 	User    string // who acts, see [Store.As]; "" = nobody, who may do nothing with what the account holds
+
+	ClockAhead time.Duration // how far this process's own clock is taken to be ahead; only tests have a reason
 }
 
 // Store is one account in one Redis, in the hands of one user: what that user may not do, it refuses. It is safe for
@@ -51,6 +53,7 @@ type base struct {
 	windows    windowPools
 	slots      slotGuesses
 	connects   atomic.Int64
+	steady     steady
 }
 
 // connected counts a new connection.
@@ -81,6 +84,7 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 		return nil, err
 	}
 	s.account, s.user, s.patience = c.Account, c.User, associationPatience
+	s.steady.ahead, s.steady.name, s.steady.began = c.ClockAhead, newWitness(), time.Now()
 	if err := s.check(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("open store %s: %w", s.place, err), s.Close())
 	}
@@ -107,7 +111,8 @@ func (s *Store) check(ctx context.Context) error {
 	if _, err := s.readAccount(ctx); err != nil && !errors.Is(err, ErrNoAccount) && !errors.Is(err, ErrNotInSync) {
 		return err
 	}
-	return nil
+	_, err = s.Time(ctx)
+	return err
 }
 
 // checkServer refuses servers that cannot hold a store, given what INFO says. What INFO does not say is no reason.

@@ -214,7 +214,7 @@ func (s *Store) saveUser(ctx context.Context, ch userChange) (User, error) {
 		}
 	}
 	reply, err := s.run(ctx, scriptSaveUser, []string{s.keyUsers(), s.keyAccountLog()},
-		ch.name, strconv.FormatUint(ch.version, 10), text, wall(), appendFacts(nil, ch.at, s.by(ch.cause)), ch.op, ch.detail)
+		ch.name, strconv.FormatUint(ch.version, 10), text, s.wall(), appendFacts(nil, ch.at, s.by(ch.cause)), ch.op, ch.detail)
 	if err != nil {
 		return User{}, err
 	}

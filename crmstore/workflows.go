@@ -142,7 +142,7 @@ func (s *Store) SaveWorkflow(ctx context.Context, w Workflow, rev *Revision, op 
 	}
 	c.Workflow, c.Revision = w.Name, w.Revision
 	reply, err := s.run(ctx, scriptSaveWorkflow, []string{s.keyWorkflows(), s.keyRevisions(w.Name), s.keyAccountLog()},
-		w.Name, strconv.FormatUint(w.Version, 10), text, number, frozen, wall(), appendFacts(nil, at, s.by(c)), op)
+		w.Name, strconv.FormatUint(w.Version, 10), text, number, frozen, s.wall(), appendFacts(nil, at, s.by(c)), op)
 	if err != nil {
 		return Workflow{}, fmt.Errorf("save workflow %s: %w", w.Name, err)
 	}

@@ -19,7 +19,7 @@ func (r *round) commit(ctx context.Context) (again []int, err error) {
 	if err := r.takeIDs(ctx); err != nil {
 		return nil, err
 	}
-	claimed := wall()
+	claimed := r.store.wall()
 	if err := r.claimAddresses(ctx); err != nil {
 		return nil, err
 	}
@@ -27,7 +27,7 @@ func (r *round) commit(ctx context.Context) (again []int, err error) {
 	g := groupBy(len(ready), r.partitions, func(i int) int { return ready[i].id.Partition(r.partitions) })
 	acts := r.acts(ready, &g)
 	err = inWindows(ctx, len(acts), callsPerWindow, func(ctx context.Context, from, to int) error {
-		return r.write(ctx, inTime(acts[from:to], claimed))
+		return r.write(ctx, inTime(acts[from:to], claimed, r.store.wall()))
 	})
 	if err != nil {
 		return nil, err
@@ -53,15 +53,15 @@ func (r *round) commit(ctx context.Context) (again []int, err error) {
 	return slices.Compact(again), nil
 }
 
-// fresh reports whether claims that were taken at the moment claimed (ms) are far from being thought dead.
-func fresh(claimed int64) bool {
-	return time.Duration(wall()-claimed)*time.Millisecond < claimPatience/2
+// fresh reports whether claims that were taken at the moment claimed (ms) are far from being thought dead at the moment now.
+func fresh(claimed, now int64) bool {
+	return time.Duration(now-claimed)*time.Millisecond < claimPatience/2
 }
 
-// inTime is the acts, without drafts that need a claim when claims were taken (in ms) so long ago that they may be
+// inTime is the acts, without drafts that need a claim when claims were taken (in ms) so long before now that they may be
 // dead before the drafts are written. Those are planned again.
-func inTime(acts []act, claimed int64) []act {
-	if fresh(claimed) {
+func inTime(acts []act, claimed, now int64) []act {
+	if fresh(claimed, now) {
 		return acts
 	}
 	var kept []act
@@ -107,7 +107,7 @@ func (r *round) takeIDs(ctx context.Context) error {
 // claimAddresses takes a claim for each draft that changed its address.
 func (r *round) claimAddresses(ctx context.Context) error {
 	drafts := r.claiming()
-	now := wall()
+	now := r.store.wall()
 	for _, d := range drafts {
 		d.claim.taken = newClaim(d.id, d.version(), now)
 	}
@@ -138,7 +138,7 @@ func (r *round) endClaims(ctx context.Context, claimed int64) error {
 	if _, err := r.swap(ctx, lost, func(a *address) (from, to string) { return a.taken, "" }); err != nil {
 		return err
 	}
-	if fresh(claimed) {
+	if fresh(claimed, r.store.wall()) {
 		return nil
 	}
 	return r.checkClaims(ctx, written)
@@ -287,7 +287,7 @@ func (r *round) insertCall(a *act) call {
 	a.first = r.store.slots.take(r.object, a.partition, len(a.drafts))
 	ids := make([]byte, 0, 8*len(a.drafts))
 	args := make([]any, 4, 4+2*len(a.drafts)+len(r.columns.byNumber))
-	args[0], args[1], args[2], args[3] = wall(), r.facts, len(a.drafts), a.first
+	args[0], args[1], args[2], args[3] = r.store.wall(), r.facts, len(a.drafts), a.first
 	runs := make([][]byte, len(r.columns.byNumber))
 	for i, d := range a.drafts {
 		id := d.id.Bytes()
@@ -321,7 +321,7 @@ func (r *round) insertCall(a *act) call {
 func (r *round) updateCall(a *act) call {
 	keys := r.store.partition(r.object, a.partition)
 	names := []string{keys.rec(), keys.log()}
-	args := append(make([]any, 0, 2+4*len(a.drafts)), wall(), r.facts)
+	args := append(make([]any, 0, 2+4*len(a.drafts)), r.store.wall(), r.facts)
 	place := make(map[int]int) // of a column in names, from 1
 	for _, d := range a.drafts {
 		one := d.id.Bytes()

@@ -324,7 +324,7 @@ func (t *part) take(id crmstore.ID, outcome actions.Outcome) {
 func (p *actor) do(ctx context.Context, acting *crmstore.Store, batches []actions.Batch) ([][]actions.Outcome, error) {
 	run := p.saved()
 	call := actions.Call{
-		Object: p.def.Object, At: wall(), Fence: p.fence, Batches: batches,
+		Object: p.def.Object, At: p.store.Now(), Fence: p.fence, Batches: batches,
 		Cause: crmstore.Cause{Workflow: run.Workflow, Revision: run.Revision, Run: run.ID},
 	}
 	if p.byHand {

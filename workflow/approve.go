@@ -176,7 +176,7 @@ func (r *Runner) cancel(ctx context.Context, id, reason string, at time.Time) (c
 				Help: "to restore what it deleted: workflow undo " + id,
 			}
 		}
-		carried := run.State == crmstore.RunRunning && !abandoned(run, wall())
+		carried := run.State == crmstore.RunRunning && !abandoned(run, r.Store.Now())
 		counted := run.Totals
 		run.State, run.Reason, run.FinishedAt = crmstore.RunCancelled, reason, at
 		if !carried { // nobody else will count what was done

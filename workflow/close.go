@@ -96,7 +96,7 @@ func (p *pass) finish(ctx context.Context, e ending) (crmstore.Run, error) {
 	if e.state == crmstore.RunDone {
 		done := p.saved()
 		done.Totals = totals
-		if err := p.r.settle(ctx, done, true, wall()); err != nil {
+		if err := p.r.settle(ctx, done, true, p.store.Now()); err != nil {
 			return p.saved(), fmt.Errorf("run %s: %w", p.id, err) // it is carried on, and counted, later
 		}
 	}
@@ -183,7 +183,7 @@ func (p *pass) leave(ctx context.Context) (crmstore.Run, error) {
 		if err != nil {
 			return run, fmt.Errorf("save run %s: %w", p.id, err)
 		}
-		if err := p.r.settleStopped(ctx, saved, wall()); err != nil {
+		if err := p.r.settleStopped(ctx, saved, p.store.Now()); err != nil {
 			return saved, err
 		}
 		if saved.State == crmstore.RunHeld {
@@ -207,7 +207,7 @@ func (p *pass) whyHeld(ctx context.Context, run crmstore.Run) string {
 
 // report counts the end of the pass and writes its line.
 func (p *pass) report(ctx context.Context, run crmstore.Run, cause error) {
-	end := passEnd{run: run, counted: p.counted, took: wall().Sub(p.began)}
+	end := passEnd{run: run, counted: p.counted, took: steady().Sub(p.began)}
 	if p.def != nil {
 		for _, step := range p.def.Actions {
 			end.actions = append(end.actions, step.Spec.Name)

@@ -56,7 +56,7 @@ func (r *Runner) PrepareDelete(ctx context.Context, q DeleteRequest) (crmstore.R
 
 // createDelete saves the new run under the first free number.
 func (r *Runner) createDelete(ctx context.Context, q DeleteRequest) (crmstore.Run, error) {
-	started := wall()
+	started := r.Store.Now()
 	run := crmstore.Run{
 		Kind: crmstore.RunDelete, Object: q.Object, Selection: &q.Selection, Why: q.Why, Now: q.Now.UTC(),
 		State: crmstore.RunRunning, Stage: stageEvaluate, StartedBy: r.Store.User(), StartedAt: started,

@@ -136,7 +136,7 @@ func (h *Health) mayGoOn(ctx context.Context) error {
 		return nil
 	}
 	h.mu.Lock()
-	old := wall().Sub(h.asked) > staleHealth
+	old := steady().Sub(h.asked) > staleHealth
 	h.mu.Unlock()
 	if old {
 		_ = h.Ask(ctx) // a store that does not answer is the work's own to meet
@@ -178,7 +178,7 @@ func asTrouble(troubles []crmstore.Trouble) error {
 func (h *Health) heard(ctx context.Context, found []crmstore.Trouble, err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.asked = wall()
+	h.asked = steady()
 	codes := map[string]bool{TroubleUnreachable: err != nil}
 	if err == nil {
 		h.troubles = found

@@ -27,11 +27,11 @@ type Heartbeat struct {
 // hour, and takes this one off the list in the end. A store that is away is tried again. It returns nil.
 func (h *Heartbeat) Run(ctx context.Context) error {
 	host, _ := os.Hostname() // a host without a name shows none
-	me := crmstore.Daemon{Name: h.Owner, Host: host, Process: os.Getpid(), Version: h.Version, Since: wall()}
+	me := crmstore.Daemon{Name: h.Owner, Host: host, Process: os.Getpid(), Version: h.Version, Since: h.Store.Now()}
 	ticker := time.NewTicker(beatEvery)
 	defer ticker.Stop()
 	for away := false; ; {
-		err := h.beat(ctx, me, wall())
+		err := h.beat(ctx, me, h.Store.Now())
 		if err != nil && !away && ctx.Err() == nil && h.Log != nil {
 			h.Log.LogAttrs(ctx, slog.LevelWarn, "the list of daemons is not fresh", slog.Any(keyError, err))
 		}

@@ -42,7 +42,7 @@ func (h *Housekeeper) Run(ctx context.Context) error {
 	ticker := time.NewTicker(every)
 	defer ticker.Stop()
 	for {
-		if err := h.Round(ctx, wall()); err != nil && ctx.Err() == nil {
+		if err := h.Round(ctx, h.Store.Now()); err != nil && ctx.Err() == nil {
 			h.log().LogAttrs(ctx, slog.LevelError, "housekeeping failed; it is tried again", slog.Any(keyError, err))
 		}
 		select {

@@ -261,7 +261,7 @@ func (p *pass) reserve(ctx context.Context, approved bool) error {
 	}
 	repeated := !p.byHand && !approved && plan.restored+plan.address > account.Repeated
 	for range maxTroubles {
-		at := wall()
+		at := p.store.Now()
 		if !repeated {
 			room, err := p.store.Reserve(ctx, r, at)
 			if err != nil || room.Granted {
@@ -302,7 +302,7 @@ func (r *Runner) checkCeiling(ctx context.Context, run crmstore.Run) error {
 	if run.Stage == stageEvaluate || r.liftsCeiling(ctx) { // what is not counted yet is held when it is
 		return nil
 	}
-	a, err := readAllowance(ctx, r.books(), &Definition{Name: run.Workflow, Object: run.Object}, run.Evaluated, wall())
+	a, err := readAllowance(ctx, r.books(), &Definition{Name: run.Workflow, Object: run.Object}, run.Evaluated, r.Store.Now())
 	if err != nil {
 		return fmt.Errorf("approve run %s: %w", run.ID, err)
 	}
@@ -339,7 +339,7 @@ func (r *Runner) settleSealed(ctx context.Context, run crmstore.Run) (crmstore.R
 	if err != nil {
 		return run, err
 	}
-	return run, r.settleStopped(ctx, run, wall())
+	return run, r.settleStopped(ctx, run, r.Store.Now())
 }
 
 // settleEnded counts what runs did that have something set aside and stopped: their carrier died before it could do that. It

@@ -38,7 +38,7 @@ func (w *world) deletedSoFar() int64 {
 
 func (w *world) lately() crmstore.Lately {
 	w.Helper()
-	got, err := w.store.DeletedLately(context.Background(), crmstore.Contact, wall())
+	got, err := w.store.DeletedLately(context.Background(), crmstore.Contact, w.store.Now())
 	w.must(err)
 	return got
 }
@@ -146,7 +146,7 @@ func TestCeiling_IsPassedByASuperAdminAlone(t *testing.T) {
 	run, err := w.runner.Run(t.Context(), RunRequest{Name: "first", Now: testNow})
 	w.must(err)
 	w.wantState(run, crmstore.RunDone)
-	w.must(DeleteRecord(t.Context(), w.store, crmstore.Contact, 300, crmstore.Cause{}, wall()))
+	w.must(DeleteRecord(t.Context(), w.store, crmstore.Contact, 300, crmstore.Cause{}, w.store.Now()))
 	w.publish(named("stale", 101, 121, "{max_deletions: 1000, max_percent: 50}"))
 	held := w.run(crmstore.RunHeld)
 	want := "20 with 41 deleted in the last 24 hours (first 40, by hand 1) are 61, more than the account's deletions_per_day 50; there is room from "
@@ -192,7 +192,7 @@ func TestLimits_WhatIsNotDeletedIsGivenBack(t *testing.T) {
 	// Its carrier sets the rest aside again and dies; the run is stopped by another process, which dies before it counts.
 	_, err = w.store.Reserve(t.Context(), crmstore.Reservation{
 		Object: crmstore.Contact, Run: run.ID, Workflow: "stale", Records: crowd, Most: -1, MostAll: -1,
-	}, wall())
+	}, w.store.Now())
 	w.must(err)
 	w.setting(crmstore.SettingPerDay, fmt.Sprint(run.Deleted+1))
 	w.write(w.lead(100_000, 400))
@@ -218,7 +218,7 @@ func TestLimits_AScheduledRunWaitsForRoom(t *testing.T) {
 	w := newWorld(t)
 	w.leads(300)
 	w.publish(named("stale", 1, 7, "{max_deletions: 10}"))
-	nearlyADay := wall().Add(-23 * time.Hour)
+	nearlyADay := w.store.Now().Add(-23 * time.Hour)
 	w.must(w.store.Settle(t.Context(), crmstore.Settlement{Object: crmstore.Contact, Workflow: "stale", Deleted: 8}, nearlyADay))
 	run, err := w.runner.Run(t.Context(), RunRequest{Name: "stale", Now: testNow, Scheduled: true})
 	var waits *roomError

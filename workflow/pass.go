@@ -71,7 +71,7 @@ type pass struct {
 func (r *Runner) newPass(run crmstore.Run) *pass {
 	return &pass{
 		r: r, store: r.books(), id: run.ID, workflow: run.Workflow, byHand: run.Kind == crmstore.RunDelete,
-		fence: run.Fence, began: wall(), counted: run.Totals, run: run,
+		fence: run.Fence, began: steady(), counted: run.Totals, run: run,
 	}
 }
 
@@ -141,7 +141,7 @@ func (p *pass) update(ctx context.Context, change func(*crmstore.Run)) error {
 	defer p.mu.Unlock()
 	for range 5 {
 		next := p.run
-		next.Beat = wall()
+		next.Beat = p.store.Now()
 		change(&next)
 		save, stops := p.store.SaveRun, next.State == crmstore.RunHeld || next.State == crmstore.RunFailed
 		if stops {

@@ -201,7 +201,7 @@ func Switch(ctx context.Context, store *crmstore.Store, name string, on bool, at
 	} else if err := store.Check(ctx, w.Object, crmstore.CanManageWorkflows); err != nil {
 		return w, err
 	}
-	if err := stopRuns(ctx, store.AsSystem(), w, wall()); err != nil {
+	if err := stopRuns(ctx, store.AsSystem(), w, store.Now()); err != nil {
 		return w, fmt.Errorf("workflow %s is off, but its run may go on (repeat the command): %w", name, err)
 	}
 	return w, nil

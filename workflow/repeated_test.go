@@ -88,7 +88,7 @@ func TestRepeated_IsForgotten(t *testing.T) {
 	w.publish(file())
 	w.run(crmstore.RunDone)
 	w.write(crmstore.Upsert{ID: 100, Set: []crmstore.Assignment{w.set("email", "c1@example.com")}})
-	_, err := w.store.Restore(t.Context(), crmstore.RestoreOrder{Object: crmstore.Contact, At: wall()}, []crmstore.ID{2})
+	_, err := w.store.Restore(t.Context(), crmstore.RestoreOrder{Object: crmstore.Contact, At: w.store.Now()}, []crmstore.ID{2})
 	w.must(err)
 	repeated := func(at time.Time) (restored, heirs int) {
 		want := make([]crmstore.PartitionIDs, 0, 2)
@@ -109,17 +109,17 @@ func TestRepeated_IsForgotten(t *testing.T) {
 		}
 		return restored, heirs
 	}
-	if restored, heirs := repeated(wall()); restored != 1 || heirs != 1 {
+	if restored, heirs := repeated(w.store.Now()); restored != 1 || heirs != 1 {
 		t.Errorf("%d restored and %d by address, want 1 and 1", restored, heirs)
 	}
-	if restored, heirs := repeated(wall().Add(crmstore.Retention + time.Hour)); restored != 1 || heirs != 0 {
+	if restored, heirs := repeated(w.store.Now().Add(crmstore.Retention + time.Hour)); restored != 1 || heirs != 0 {
 		t.Errorf("after 90 days: %d restored and %d by address, want 1 and 0", restored, heirs)
 	}
-	w.must(DeleteRecord(t.Context(), w.store, crmstore.Contact, 2, crmstore.Cause{}, wall()))
-	w.must(DeleteRecord(t.Context(), w.store, crmstore.Contact, 100, crmstore.Cause{}, wall()))
-	_, err = w.store.Purge(t.Context(), crmstore.PurgeOrder{Object: crmstore.Contact, At: wall().Add(crmstore.Retention + time.Hour)})
+	w.must(DeleteRecord(t.Context(), w.store, crmstore.Contact, 2, crmstore.Cause{}, w.store.Now()))
+	w.must(DeleteRecord(t.Context(), w.store, crmstore.Contact, 100, crmstore.Cause{}, w.store.Now()))
+	_, err = w.store.Purge(t.Context(), crmstore.PurgeOrder{Object: crmstore.Contact, At: w.store.Now().Add(crmstore.Retention + time.Hour)})
 	w.must(err)
-	if restored, heirs := repeated(wall()); restored != 0 || heirs != 0 {
+	if restored, heirs := repeated(w.store.Now()); restored != 0 || heirs != 0 {
 		t.Errorf("after a purge: %d restored and %d by address, want none", restored, heirs)
 	}
 }

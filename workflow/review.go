@@ -87,7 +87,7 @@ func MakeReview(ctx context.Context, store *crmstore.Store, d *Definition, now t
 
 // limit says whether a run would be held, by what was deleted until now.
 func (r *Review) limit(ctx context.Context, store *crmstore.Store, d *Definition) error {
-	a, err := readAllowance(ctx, store, d, r.Live, wall())
+	a, err := readAllowance(ctx, store, d, r.Live, store.Now())
 	if err != nil {
 		return err
 	}

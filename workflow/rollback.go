@@ -44,7 +44,7 @@ func (p *pass) catchUp(ctx context.Context) error {
 	}
 	p.forgot = !kept // until forgetMatches has come to its end
 	next := now
-	next.Fence, next.Owner, next.Beat = p.fence+fenceLeap, p.r.owner(), wall()
+	next.Fence, next.Owner, next.Beat = p.fence+fenceLeap, p.r.owner(), p.store.Now()
 	if next.Stage, next.Totals = stageEvaluate, (crmstore.Totals{}); kept {
 		next.Stage, next.Totals = stageAct, mine.Totals
 	}

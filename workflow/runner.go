@@ -134,7 +134,7 @@ func slotID(q RunRequest) string {
 
 // create saves the new run. A run by hand takes the first free number.
 func (r *Runner) create(ctx context.Context, w crmstore.Workflow, q RunRequest) (crmstore.Run, error) {
-	started := wall()
+	started := r.Store.Now()
 	run := crmstore.Run{
 		ID: slotID(q), Workflow: w.Name, Object: w.Object, Revision: w.Revision, Scheduled: q.Scheduled,
 		Now: q.Now.UTC(), State: crmstore.RunRunning, Stage: stageEvaluate,
@@ -162,7 +162,7 @@ func (r *Runner) slotTaken(ctx context.Context, q RunRequest) (crmstore.Run, err
 	if err := r.note(ctx, q, run.ID); err != nil {
 		return run, fmt.Errorf("run workflow %s: %w", q.Name, err)
 	}
-	if abandoned(run, wall()) {
+	if abandoned(run, r.Store.Now()) {
 		if err := q.member.leave(ctx); err != nil {
 			return run, err
 		}
@@ -179,7 +179,7 @@ func (r *Runner) finish(ctx context.Context, id string) (crmstore.Run, error) {
 	}
 	refused := &RefusedError{Reason: RefusedActive}
 	switch {
-	case abandoned(run, wall()):
+	case abandoned(run, r.Store.Now()):
 		run, err = r.resume(ctx, run)
 		if err == nil && r.Resumed != nil {
 			r.Resumed(run)
@@ -216,7 +216,7 @@ func (r *Runner) note(ctx context.Context, q RunRequest, run string) error {
 		if run != "" {
 			w.LastRun = run
 		}
-		_, err = r.books().SaveWorkflow(ctx, w, nil, "", crmstore.Cause{}, wall())
+		_, err = r.books().SaveWorkflow(ctx, w, nil, "", crmstore.Cause{}, r.Store.Now())
 		if err == nil && newer && q.missed > 0 {
 			r.Metrics.missed(q.Name, q.missed)
 			r.log().LogAttrs(ctx, slog.LevelWarn, "slots missed", slog.String(keyWorkflow, q.Name),
@@ -243,7 +243,7 @@ func (r *Runner) Resume(ctx context.Context, id string) (crmstore.Run, error) {
 	case run.State == crmstore.RunFailed && run.Undone > 0:
 		refused.Message = fmt.Sprintf("run %s was undone and cannot be resumed", id)
 		return run, refused
-	case run.State == crmstore.RunFailed, abandoned(run, wall()):
+	case run.State == crmstore.RunFailed, abandoned(run, r.Store.Now()):
 		return r.resume(ctx, run)
 	case run.State == crmstore.RunRunning:
 		refused.Message = fmt.Sprintf("run %s is under way (carried by %s)", id, run.Owner)
@@ -288,7 +288,7 @@ func (r *Runner) resume(ctx context.Context, run crmstore.Run) (crmstore.Run, er
 // changed the run since it was read.
 func (r *Runner) take(ctx context.Context, run crmstore.Run, change func(*crmstore.Run), notes ...crmstore.Event) (crmstore.Run, error) {
 	run.State, run.Reason = crmstore.RunRunning, ""
-	run.Owner, run.Beat, run.FinishedAt = r.owner(), wall(), time.Time{}
+	run.Owner, run.Beat, run.FinishedAt = r.owner(), r.Store.Now(), time.Time{}
 	change(&run)
 	taken, err := r.Store.TakeRun(ctx, run, notes...)
 	var active *crmstore.ActiveRunError
@@ -366,7 +366,7 @@ func (r *Runner) DryRuns(ctx context.Context, defs []*Definition, now time.Time)
 		}
 	}
 	for i, d := range defs {
-		a, err := readAllowance(ctx, r.Store, d, runs[i].Evaluated, wall())
+		a, err := readAllowance(ctx, r.Store, d, runs[i].Evaluated, r.Store.Now())
 		if err != nil {
 			return runs, fmt.Errorf("dry run: %w", err)
 		}
@@ -388,7 +388,3 @@ func (r *Runner) stageProgress(stage string) func(done, total int64) {
 	}
 	return func(done, total int64) { r.Progress(stage, done, total) }
 }
-
-// wall is the time of day for signs of life and for when something was really done; what a run
-// decides depends on its own instant alone. The runner and the scheduler are the loops that may ask.
-func wall() time.Time { return time.Now().UTC() }

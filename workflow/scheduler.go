@@ -50,7 +50,7 @@ func (s *Scheduler) Run(ctx context.Context) error {
 		l.serve(ctx)
 	}
 	for {
-		l.tick(ctx, wall())
+		l.tick(ctx, l.r.Store.Now())
 		select {
 		case <-ctx.Done():
 			return nil
@@ -200,7 +200,7 @@ func (l *loop) active(ctx context.Context) {
 		if run.State == crmstore.RunHeld {
 			held++
 		}
-		if abandoned(run, wall()) {
+		if abandoned(run, l.r.Store.Now()) {
 			l.start(ctx, run.Workflow, func(ctx context.Context) (crmstore.Run, error) { return l.r.Resume(ctx, run.ID) })
 		} else if run.State == crmstore.RunRunning {
 			l.carried[run.Workflow] = true
@@ -283,7 +283,7 @@ func (l *loop) run(ctx context.Context, q RunRequest) (crmstore.Run, error) {
 func (l *loop) free(workflow string) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return !l.busy[workflow] && !wall().Before(l.patience[workflow].until)
+	return !l.busy[workflow] && !steady().Before(l.patience[workflow].until)
 }
 
 // load compiles a revision once. One that does not load is reported once, and tried again every minute: the
@@ -330,7 +330,7 @@ func (l *loop) load(ctx context.Context, now time.Time, w crmstore.Workflow) loa
 func (l *loop) start(ctx context.Context, workflow string, work func(context.Context) (crmstore.Run, error)) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.busy[workflow] || wall().Before(l.patience[workflow].until) {
+	if l.busy[workflow] || steady().Before(l.patience[workflow].until) {
 		return false
 	}
 	select {
@@ -364,7 +364,7 @@ func (l *loop) stopped(ctx context.Context, workflow string, run crmstore.Run, e
 	} else {
 		p := l.patience[workflow]
 		p.wait = min(max(2*p.wait, backOffFrom), backOffTo)
-		p.until = wall().Add(p.wait)
+		p.until = steady().Add(p.wait)
 		l.patience[workflow] = p
 		if p.wait > backOffFrom {
 			return // it was said before

@@ -222,7 +222,7 @@ func TestScheduler_RecordMetrics(t *testing.T) {
 	w.leads(9)
 	w.publish(file())
 	w.run(crmstore.RunDone)
-	w.must(w.metrics.RefreshRecords(t.Context(), w.store, wall().Add(time.Hour)))
+	w.must(w.metrics.RefreshRecords(t.Context(), w.store, w.store.Now().Add(time.Hour)))
 	w.wantCount("live", w.metrics.records.WithLabelValues("contact", "live"), 3)
 	w.wantCount("archived", w.metrics.records.WithLabelValues("contact", "archived"), 6)
 	w.wantCount("companies", w.metrics.records.WithLabelValues("company", "live"), 0)
@@ -261,7 +261,7 @@ func TestScheduler_Run(t *testing.T) {
 	yearly := "schedule:\n  cron: \"0 3 1 1 *\""
 	for _, name := range []string{"stale", "second"} {
 		d := w.load(file("workflow: "+name, yearly))
-		_, err := Publish(t.Context(), w.store, d, wall().AddDate(0, 0, -399))
+		_, err := Publish(t.Context(), w.store, d, w.store.Now().AddDate(0, 0, -399))
 		w.must(err)
 	}
 	select {

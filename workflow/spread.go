@@ -108,7 +108,7 @@ func (s *spread) takeAll(ctx context.Context, partitions int) error {
 			if s.helping {
 				next = list[i]
 			}
-			if over = over && next.Done; took || !s.takeable(next, wall()) {
+			if over = over && next.Done; took || !s.takeable(next, s.store.Now()) {
 				continue
 			}
 			if took, err = s.take(ctx, next, partitions); err != nil {
@@ -198,7 +198,7 @@ func (s *spread) takeable(r crmstore.Range, now time.Time) bool {
 
 // take takes a range as it was seen and carries it out. It is false when somebody else was faster.
 func (s *spread) take(ctx context.Context, seen crmstore.Range, partitions int) (bool, error) {
-	taken, err := s.store.TakeRange(ctx, s.saved(), seen, s.r.owner(), wall())
+	taken, err := s.store.TakeRange(ctx, s.saved(), seen, s.r.owner(), s.store.Now())
 	if errors.Is(err, crmstore.ErrConflict) {
 		return false, nil
 	}
@@ -251,7 +251,7 @@ func (s *spread) work(ctx context.Context, a *actor, r crmstore.Range, partition
 	}
 	stop(nil)
 	beating.Wait()
-	r.Settled, r.Beat = a.settled.Load(), wall()
+	r.Settled, r.Beat = a.settled.Load(), s.store.Now()
 	if r.Done = err == nil; !r.Done {
 		r.Owner = ""
 	}
@@ -274,7 +274,7 @@ func (s *spread) beatRange(ctx context.Context, stop context.CancelCauseFunc, a 
 			return
 		case <-ticker.C:
 		}
-		r.Settled, r.Beat = a.settled.Load(), wall()
+		r.Settled, r.Beat = a.settled.Load(), s.store.Now()
 		if errors.Is(s.store.KeepRange(ctx, s.saved(), r), crmstore.ErrConflict) {
 			stop(errRangeLost)
 			return
@@ -293,7 +293,7 @@ func (s *spread) reopen(ctx context.Context, open []int) error {
 		if !r.Done || !slices.ContainsFunc(open, func(partition int) bool { return partition/rangePartitions == r.Number }) {
 			continue
 		}
-		taken, err := s.store.TakeRange(ctx, s.saved(), r, "", wall())
+		taken, err := s.store.TakeRange(ctx, s.saved(), r, "", s.store.Now())
 		if errors.Is(err, crmstore.ErrConflict) {
 			continue
 		}
@@ -324,7 +324,7 @@ func (r *Runner) Help(ctx context.Context, id string) error {
 	if err != nil {
 		return fmt.Errorf("help with run %s: %w", id, err)
 	}
-	if !slices.ContainsFunc(list, func(r crmstore.Range) bool { return s.takeable(r, wall()) }) {
+	if !slices.ContainsFunc(list, func(r crmstore.Range) bool { return s.takeable(r, s.store.Now()) }) {
 		return nil
 	}
 	partitions, err := s.store.Partitions(ctx)

@@ -34,7 +34,7 @@ func supersede(ctx context.Context, store *crmstore.Store, w crmstore.Workflow, 
 		past := Superseded{Was: run.State}
 		switch {
 		case run.State == crmstore.RunRunning:
-			err = hold(ctx, books, run, refusedRevision(w, run).Message, wall())
+			err = hold(ctx, books, run, refusedRevision(w, run).Message, books.Now())
 		case !o.KeepHeld:
 			reason := fmt.Sprintf("ended by %s, who published revision %s", store.User(), diag.Thousands(int64(w.Revision)))
 			_, err = r.cancel(ctx, run.ID, reason, at)

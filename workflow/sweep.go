@@ -190,7 +190,7 @@ func (s *swept) leaveOut(def *Definition, enrolled [][]crmstore.Enrollment) {
 
 // countRepeated counts which of those that enroll were restored before, and which of the others have a deleted contact's address.
 func (s *swept) countRepeated(ctx context.Context, store *crmstore.Store, o crmstore.ObjectType) error {
-	all, err := store.Repeated(ctx, o, s.enroll, wall())
+	all, err := store.Repeated(ctx, o, s.enroll, store.Now())
 	for _, part := range all {
 		for _, r := range part {
 			switch {

@@ -81,7 +81,7 @@ type daemonsHelp struct{ store *crmstore.Store }
 // AskForHelp asks, unless no daemon gave a sign of life lately.
 func (h daemonsHelp) AskForHelp(ctx context.Context, run string, n int) error {
 	daemons, err := h.store.Daemons(ctx)
-	if err != nil || !slices.ContainsFunc(daemons, func(d crmstore.Daemon) bool { return !Silent(d, wall()) && !d.Stopping }) {
+	if err != nil || !slices.ContainsFunc(daemons, func(d crmstore.Daemon) bool { return !Silent(d, h.store.Now()) && !d.Stopping }) {
 		return err
 	}
 	q := queue.Open(h.store, nil)
@@ -114,14 +114,14 @@ func (l *loop) offer(ctx context.Context, due []RunRequest) []RunRequest {
 	for _, q := range due {
 		known := l.offered[q.Name]
 		if !known.slot.Equal(q.Now) {
-			l.offered[q.Name] = offer{slot: q.Now, at: wall()}
+			l.offered[q.Name] = offer{slot: q.Now, at: steady()}
 			l.offerSlot(ctx, q)
 			continue
 		}
-		if wall().Sub(known.at) < bypassAfter || l.carried[q.Name] {
+		if steady().Sub(known.at) < bypassAfter || l.carried[q.Name] {
 			continue
 		}
-		known.at = wall()
+		known.at = steady()
 		l.offered[q.Name] = known
 		q.late = true
 		late = append(late, q)

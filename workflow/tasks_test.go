@@ -180,7 +180,7 @@ func TestQueue_DaemonsHelp(t *testing.T) {
 	w := newWorld(t)
 	q := w.queued(t)
 	for pending, d := range []crmstore.Daemon{
-		{Name: "silent", Beat: wall().Add(-time.Minute)}, {Name: "there", Beat: wall()},
+		{Name: "silent", Beat: w.store.Now().Add(-time.Minute)}, {Name: "there", Beat: w.store.Now()},
 	} {
 		w.must(w.store.AsSystem().SaveDaemon(t.Context(), d))
 		w.must(DaemonsHelp(w.store).AskForHelp(t.Context(), "r@1", 3))

@@ -79,7 +79,7 @@ func (s *Sender) Round(ctx context.Context) error {
 		return err
 	}
 	for ctx.Err() == nil {
-		m, err := s.Store.TakeMail(ctx, wall(), s.lease())
+		m, err := s.Store.TakeMail(ctx, s.Store.Now(), s.lease())
 		if errors.Is(err, crmstore.ErrNotFound) {
 			return nil
 		}
@@ -104,7 +104,7 @@ func (s *Sender) Send(ctx context.Context, id string) (crmstore.Mail, error) {
 	if err != nil {
 		return crmstore.Mail{}, err
 	}
-	m, err := s.Store.TakeMailNow(ctx, id, wall(), s.lease())
+	m, err := s.Store.TakeMailNow(ctx, id, s.Store.Now(), s.lease())
 	if err != nil {
 		return m, err
 	}
@@ -130,7 +130,7 @@ func (s *Sender) attempt(ctx context.Context, server Server, m *crmstore.Mail) (
 	if r == nil {
 		return nil, failed
 	}
-	at := wall()
+	at := s.Store.Now()
 	next := nextAttempt(*m, at)
 	if r.final {
 		next = time.Time{}
@@ -157,7 +157,7 @@ func (s *Sender) attempt(ctx context.Context, server Server, m *crmstore.Mail) (
 func (s *Sender) accepted(ctx context.Context, m *crmstore.Mail) error {
 	record, cancel := recording(ctx)
 	defer cancel()
-	sent, err := s.Store.MailAccepted(record, m.ID, wall())
+	sent, err := s.Store.MailAccepted(record, m.ID, s.Store.Now())
 	if err != nil {
 		return fmt.Errorf("mail %s was accepted, but this could not be recorded; it may be sent once more with the same Message-ID: %w", m.ID, err)
 	}
@@ -214,6 +214,3 @@ func (s *Sender) silence() time.Duration {
 
 // lease is longer than the longest conversation: it has three steps.
 func (s *Sender) lease() time.Duration { return 6*s.silence() + recordWithin }
-
-// wall is the clock by which mail is due.
-func wall() time.Time { return time.Now() }

@@ -14,7 +14,7 @@ import (
 func (s *session) accountCommand() *cobra.Command {
 	return group("account", "the account, its tier, its partitions and its settings",
 		"  workflow account create --tier professional\n  workflow account show",
-		s.accountCreate(), s.accountShow(), s.accountSetTier(), s.accountSet(), s.accountAcceptLoss())
+		s.accountCreate(), s.accountShow(), s.accountSetTier(), s.accountSet(), s.accountAcceptLoss(), s.accountClock())
 }
 
 func (s *session) accountCreate() *cobra.Command {

@@ -36,6 +36,8 @@ type Command struct {
 	StderrTerminal bool // progress is shown
 	Width          int  // columns of the terminal; 0 = 80
 
+	ClockAhead time.Duration // how far this machine's clock is taken to be ahead; only tests have a reason
+
 	shared *crmstore.Store   // every verb uses this store and leaves it open; see demo.go
 	files  map[string][]byte // these files are there although they are not on disk; see demo.go
 }
@@ -125,8 +127,15 @@ func (s *session) emit(v any, text func(o *output)) {
 	text(s.out)
 }
 
-// now is the instant at which a person or a program called; no verb asks the clock in another way.
-func (s *session) now() time.Time { return time.Now().UTC().Truncate(time.Millisecond) }
+// now is the instant at which a person or a program called, by the store's clock once the store is open; no verb asks the clock in
+// another way.
+func (s *session) now() time.Time {
+	now := time.Now()
+	if s.store != nil {
+		now = s.store.Now()
+	}
+	return now.UTC().Truncate(time.Millisecond)
+}
 
 // user is who acts: --as, then WORKFLOW_USER, then the login name.
 func (s *session) user() string {
@@ -188,7 +197,9 @@ func (s *session) open(ctx context.Context) (*crmstore.Store, error) {
 		s.store = s.command.shared.As(s.user())
 		return s.store, nil
 	}
-	store, err := crmstore.Open(ctx, crmstore.Config{URL: s.storeURL(), Account: s.accountName(), User: s.user()})
+	store, err := crmstore.Open(ctx, crmstore.Config{
+		URL: s.storeURL(), Account: s.accountName(), User: s.user(), ClockAhead: s.command.ClockAhead,
+	})
 	if err != nil {
 		return nil, err
 	}

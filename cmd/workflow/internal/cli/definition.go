@@ -103,7 +103,7 @@ func (s *session) openTarget(ctx context.Context, target, now string) (*crmstore
 		return nil, nil, at, err
 	}
 	d, err := s.loadTarget(ctx, store, target)
-	return store, d, at, err
+	return store, d, s.from(at), err
 }
 
 // unknownWorkflow says that no workflow of that name is published, and which one may have been meant.

@@ -24,7 +24,8 @@ type deleteFlags struct {
 	yes     bool
 	skip    bool
 
-	permanent bool
+	permanent   bool
+	allowFuture bool
 }
 
 func (s *session) deleteCommand() *cobra.Command {
@@ -54,6 +55,7 @@ func (s *session) deleteCommand() *cobra.Command {
 	cmd.Flags().BoolVar(&f.permanent, "permanent", false, "delete contacts for good, with no way back; their number must be typed, also for one")
 	cmd.Flags().StringVar(&f.reason, "reason", "", "why, for the audit log")
 	nowFlag(cmd, &f.now)
+	allowFutureFlag(cmd, &f.allowFuture)
 	_ = cmd.RegisterFlagCompletionFunc("list", s.completeLists(f.object))
 	cmd.RunE = func(cmd *cobra.Command, words []string) error { return s.delete(cmd.Context(), f, words) }
 	return cmd
@@ -93,6 +95,10 @@ func (s *session) delete(ctx context.Context, f *deleteFlags, words []string) er
 	}
 	store, err := s.open(ctx)
 	if err != nil {
+		return err
+	}
+	at = s.from(at)
+	if err := s.mayDeleteFrom(at, f.allowFuture); err != nil {
 		return err
 	}
 	if f.permanent {

@@ -60,6 +60,7 @@ func (s *session) explain(ctx context.Context, err error) *problem {
 	var stale *workflow.FindingsError
 	var undeletable *workflow.UndeletableError
 	trouble := troubleProblem(err)
+	var clock *crmstore.ClockError
 	switch {
 	case errors.As(err, &p):
 		return p
@@ -82,6 +83,8 @@ func (s *session) explain(ctx context.Context, err error) *problem {
 		}
 	case errors.As(err, &denied):
 		return &problem{code: exitRefused, reason: workflow.RefusedPermission, message: denied.Message(), help: denied.Help()}
+	case errors.As(err, &clock):
+		return &problem{code: exitFailed, reason: "clock-" + clock.Clock.State, message: clock.Error(), help: clock.Help()}
 	case errors.Is(err, crmstore.ErrAddress):
 		return &problem{code: exitUsage, reason: "store-address", message: err.Error()}
 	case errors.Is(err, crmstore.ErrNoAccount):

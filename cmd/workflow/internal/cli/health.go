@@ -23,7 +23,7 @@ func readingVerbs() []string {
 // verbsForTrouble change the store, and are wanted just when it is in trouble: they stop things, or find out and mend. The
 // daemon starts, is not ready, and waits.
 func verbsForTrouble() []string {
-	return []string{"account accept-loss", "cancel", "daemon", "doctor"}
+	return []string{"account accept-loss", "account clock", "cancel", "daemon", "doctor"}
 }
 
 // access is what a verb does with the store.
@@ -48,13 +48,18 @@ func accessOf(cmd *cobra.Command) access {
 			return reads
 		}
 	}
-	switch on := func(flag string) bool { f := cmd.Flags().Lookup(flag); return f != nil && f.Value.String() == "true" }; {
-	case on("dry-run"):
+	switch {
+	case isOn(cmd, "dry-run"):
 		return reads
-	case path == "publish" && on("off"):
+	case path == "publish" && isOn(cmd, "off"):
 		return mends
 	}
 	return writes
+}
+
+func isOn(cmd *cobra.Command, flag string) bool {
+	f := cmd.Flags().Lookup(flag)
+	return f != nil && f.Value.String() == "true"
 }
 
 // verbPath is the verb without the program's name, such as "records import".
@@ -72,7 +77,7 @@ func verbPath(cmd *cobra.Command) string {
 // know: that something is missing, not that a replica takes no writes.
 func (s *session) checkHealth(ctx context.Context, store *crmstore.Store) error {
 	if s.verb == nil || accessOf(s.verb) == mends {
-		return nil
+		return s.checkClock(ctx, store)
 	}
 	troubles, err := store.Health(ctx)
 	if err != nil || len(troubles) == 0 {
@@ -87,6 +92,18 @@ func (s *session) checkHealth(ctx context.Context, store *crmstore.Store) error 
 		}
 	}
 	return nil
+}
+
+// checkClock keeps a repair from being made by a wrong clock. What stops things, or tells of clocks, goes on.
+func (s *session) checkClock(ctx context.Context, store *crmstore.Store) error {
+	if s.verb == nil || !isOn(s.verb, "repair") {
+		return nil
+	}
+	c, err := store.KeepClock(ctx)
+	if err != nil {
+		return err
+	}
+	return c.May()
 }
 
 // troubleProblem explains a store in trouble; nil when err is something else.

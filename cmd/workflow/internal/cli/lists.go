@@ -68,6 +68,7 @@ func (s *session) listsList() *cobra.Command {
 		if err != nil {
 			return err
 		}
+		at = s.from(at)
 		v, err := listVocabulary(ctx, store, o)
 		if err != nil {
 			return err
@@ -132,6 +133,7 @@ func (s *session) listsCreate() *cobra.Command {
 		if err != nil {
 			return err
 		}
+		at = s.from(at)
 		order := crmstore.ListOrder{Object: o, Name: strings.TrimSpace(words[0]), Where: where, Cause: s.cause("lists create"), At: s.now()}
 		if cmd.Flags().Changed("where") {
 			return s.createActive(ctx, store, order, at)

@@ -76,6 +76,7 @@ func (s *session) changeList(ctx context.Context, f *changeFlags, c listChange) 
 	if err != nil {
 		return err
 	}
+	at = s.from(at)
 	if c.list, err = findList(ctx, store, o, c.name); err != nil {
 		return err
 	}

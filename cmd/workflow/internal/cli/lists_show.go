@@ -65,6 +65,7 @@ func (s *session) showList(ctx context.Context, f *showFlags, name string) error
 	if err != nil {
 		return err
 	}
+	at = s.from(at)
 	l, err := findList(ctx, store, o, name)
 	if err != nil {
 		return err

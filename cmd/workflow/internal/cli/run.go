@@ -15,9 +15,9 @@ import (
 
 func (s *session) runCommand() *cobra.Command {
 	var now string
-	var dry bool
+	var dry, allowFuture bool
 	cmd := &cobra.Command{
-		Use: "run NAME|FILE [--now TIME] [--dry-run]", Short: "one pass now",
+		Use: "run NAME|FILE [--now TIME [--allow-future]] [--dry-run]", Short: "one pass now",
 		Long: "run looks once for the contacts that enroll, and deletes them. A run that would delete more than the limits allow\n" +
 			"is held: nothing is touched until somebody approves it. An earlier run of the workflow that was interrupted is\n" +
 			"finished first. A file runs only if it is what is published, or with --dry-run, which writes nothing.\n" +
@@ -34,8 +34,12 @@ func (s *session) runCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			at = s.from(at)
 			if dry {
 				return s.dryRun(cmd.Context(), store, args[0], at)
+			}
+			if err := s.mayDeleteFrom(at, allowFuture); err != nil {
+				return err
 			}
 			name, err := s.published(cmd.Context(), store, args[0])
 			if err != nil {
@@ -45,6 +49,7 @@ func (s *session) runCommand() *cobra.Command {
 		},
 	}
 	nowFlag(cmd, &now)
+	allowFutureFlag(cmd, &allowFuture)
 	cmd.Flags().BoolVar(&dry, "dry-run", false, "count who would be deleted and write nothing")
 	return cmd
 }

@@ -57,6 +57,7 @@ func (s *session) selection(ctx context.Context, f *selectFlags) (*selection, er
 	if err != nil {
 		return nil, err
 	}
+	at = s.from(at)
 	sel := &selection{store: store, object: o, archived: f.archived}
 	if sel.partitions, err = store.Partitions(ctx); err != nil {
 		return nil, err
