@@ -63,7 +63,8 @@ func TestCases(t *testing.T) {
 		},
 		"twins": {
 			[]step{{"04a-country-header.csv", creating, "1: 1 created 0 updated 0 unchanged 0 refused", ""}, {"04b-country-lowercase.csv", creating, "1: 1 created 0 updated 0 unchanged 0 refused", ""}},
-			[]string{"email", "country"}, "1,ann@x.example,Germany\n2,bob@x.example,Germany\n",
+			[]string{"email", "country"},
+			"1,ann@x.example,Germany\n2,bob@x.example,Germany\n",
 		},
 		"plain headers": {
 			[]step{{"04c-plain-headers.csv", creating, "1: 1 created 0 updated 0 unchanged 0 refused", ""}, {"company-phone.csv", creating, "1: 1 created 0 updated 0 unchanged 0 refused", ""}},
@@ -72,46 +73,62 @@ func TestCases(t *testing.T) {
 		},
 		"European numbers": {
 			[]step{{"06-european-numbers.csv", none, "4: 4 created 0 updated 0 unchanged 0 refused", ""}},
-			[]string{"total_revenue"}, "1,1234\n2,1234.56\n3,12500\n4,850\n",
+			[]string{"total_revenue"},
+			"1,1234\n2,1234.56\n3,12500\n4,850\n",
 		},
 		"numbers that say nothing": {
 			[]step{{"eurev.csv", none, "2: 0 created 0 updated 0 unchanged 2 refused, bad-number 2", `"1.234" can be read in two ways, as 1 more cell of the column (say --decimal point (1,234.5) or --decimal comma (1.234,5))`}},
-			[]string{"total_revenue"}, "",
+			[]string{"total_revenue"},
+			"",
 		},
 		"numbers that were explained": {
 			[]step{{"eurev.csv", func(o *csvfile.Options) { o.Decimal = csvfile.DecimalComma }, "2: 2 created 0 updated 0 unchanged 0 refused", ""}},
-			[]string{"total_revenue"}, "1,1234\n2,12500\n",
+			[]string{"total_revenue"},
+			"1,1234\n2,12500\n",
 		},
 		"zip": {
 			[]step{{"07a-zip-first.csv", creating, "2: 2 created 0 updated 0 unchanged 0 refused", ""}, {"07b-zip-leading-zero.csv", none, "1: 1 created 0 updated 0 unchanged 0 refused", ""}},
-			[]string{"mailing_zip"}, "1,94105\n2,10001\n3,02139\n",
+			[]string{"mailing_zip"},
+			"1,94105\n2,10001\n3,02139\n",
 		},
 		"postal code": {
 			[]step{{"zip1.csv", creating, "1: 1 created 0 updated 0 unchanged 0 refused", ""}, {"zip2.csv", none, "2: 2 created 0 updated 0 unchanged 0 refused", ""}},
-			[]string{"mailingpostalcode"}, "1,75001\n2,01067\n3,1234 AB\n",
+			[]string{"mailingpostalcode"},
+			"1,75001\n2,01067\n3,1234 AB\n",
 		},
 		"two stray quotes": {
 			[]step{{"08-two-stray-quotes.csv", none, "2: 1 created 0 updated 0 unchanged 1 refused, lines-in-cell 2", "holds 3 line breaks, each followed by as many cells as the header"}},
-			[]string{"email", "firstname"}, "1,e@x.example,Eve\n",
+			[]string{"email", "firstname"},
+			"1,e@x.example,Eve\n",
 		},
 		"versions": {
 			[]step{{"11-version-numbers.csv", creating, "2: 2 created 0 updated 0 unchanged 0 refused", ""}},
-			[]string{"app_version"}, "1,1.10\n2,1.9\n",
+			[]string{"app_version"},
+			"1,1.10\n2,1.9\n",
 		},
 		"no date": {
-			[]step{{"13-no-date-sentinels.csv", none, "2: 0 created 0 updated 0 unchanged 2 refused, stand-in-date 2", "stands for no date in many systems, as 1 more cell of the column"},
-				{"13-no-date-sentinels.csv", func(o *csvfile.Options) { o.StandIns = csvfile.EmptyStandIns }, "2: 2 created 0 updated 0 unchanged 0 refused", ""}},
-			[]string{"notes_last_updated"}, "1,\n2,\n",
+			[]step{
+				{"13-no-date-sentinels.csv", none, "2: 0 created 0 updated 0 unchanged 2 refused, stand-in-date 2", "stands for no date in many systems, as 1 more cell of the column"},
+				{"13-no-date-sentinels.csv", func(o *csvfile.Options) { o.StandIns = csvfile.EmptyStandIns }, "2: 2 created 0 updated 0 unchanged 0 refused", ""},
+			},
+			[]string{"notes_last_updated"},
+			"1,\n2,\n",
 		},
 		"associated companies": {
-			[]step{{"14-hubspot-with-associations.csv", none, "0: 0 created 0 updated 0 unchanged 0 refused, header-unknown 1, header-unknown 1, header-unknown 1, header-unknown 1", "is about the associated company (leave such columns out with --ignore-unknown)"},
-				{"14-hubspot-with-associations.csv", func(o *csvfile.Options) { o.IgnoreUnknown = true }, "1: 1 created 0 updated 0 unchanged 0 refused", ""}},
-			[]string{"email", "phone", "company", "createdate"}, "1415,a@x.example,1,,2024-01-02T03:04:00Z\n",
+			[]step{
+				{"14-hubspot-with-associations.csv", none, "0: 0 created 0 updated 0 unchanged 0 refused, header-unknown 1, header-unknown 1, header-unknown 1, header-unknown 1", "is about the associated company (leave such columns out with --ignore-unknown)"},
+				{"14-hubspot-with-associations.csv", func(o *csvfile.Options) { o.IgnoreUnknown = true }, "1: 1 created 0 updated 0 unchanged 0 refused", ""},
+			},
+			[]string{"email", "phone", "company", "createdate"},
+			"1415,a@x.example,1,,2024-01-02T03:04:00Z\n",
 		},
 		"two-digit years": {
-			[]step{{"15-two-digit-years.csv", none, "1: 0 created 0 updated 0 unchanged 1 refused, bad-date 2", "--date-order"},
-				{"15-two-digit-years.csv", func(o *csvfile.Options) { o.DateOrder = csvfile.MonthDay }, "1: 1 created 0 updated 0 unchanged 0 refused", ""}},
-			[]string{"createdate"}, "1,2024-05-07T10:26:00Z\n",
+			[]step{
+				{"15-two-digit-years.csv", none, "1: 0 created 0 updated 0 unchanged 1 refused, bad-date 2", "--date-order"},
+				{"15-two-digit-years.csv", func(o *csvfile.Options) { o.DateOrder = csvfile.MonthDay }, "1: 1 created 0 updated 0 unchanged 0 refused", ""},
+			},
+			[]string{"createdate"},
+			"1,2024-05-07T10:26:00Z\n",
 		},
 		"vCard": {
 			[]step{{"16-vcard.csv", creating, "0: 0 created 0 updated 0 unchanged 0 refused, file-encoding 0", "this is a vCard, not a CSV file"}}, []string{"email"}, "",
@@ -120,9 +137,12 @@ func TestCases(t *testing.T) {
 			[]step{{"17-sep-line.csv", none, "1: 1 created 0 updated 0 unchanged 0 refused", ""}}, []string{"firstname", "email"}, "1,Ann,a@x.example\n",
 		},
 		"ids of Salesforce": {
-			[]step{{"18-salesforce-id.csv", none, "0: 0 created 0 updated 0 unchanged 0 refused, header-unknown 1", "may be the id of another system"},
-				{"18-salesforce-id.csv", creating, "1: 1 created 0 updated 0 unchanged 0 refused", ""}},
-			[]string{"id", "lastname"}, "1,003000000000001AAA,Lee\n",
+			[]step{
+				{"18-salesforce-id.csv", none, "0: 0 created 0 updated 0 unchanged 0 refused, header-unknown 1", "may be the id of another system"},
+				{"18-salesforce-id.csv", creating, "1: 1 created 0 updated 0 unchanged 0 refused", ""},
+			},
+			[]string{"id", "lastname"},
+			"1,003000000000001AAA,Lee\n",
 		},
 		"dates of which one is clear": {
 			[]step{{"mix1.csv", none, "2: 2 created 0 updated 0 unchanged 0 refused", ""}}, []string{"createdate"}, "1,2024-03-25T00:00:00Z\n2,2024-04-03T00:00:00Z\n",
