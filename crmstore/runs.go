@@ -39,8 +39,9 @@ const (
 // Selection is what a deletion by hand was asked to delete: the records on a list, those for which an expression is
 // true, or, with both, those on the list for which it is true. With neither it is ids, which are the run's matches.
 type Selection struct {
-	Where string `json:"where,omitempty"`
-	List  string `json:"list,omitempty"`
+	Where      string `json:"where,omitempty"`
+	List       string `json:"list,omitempty"`
+	Everything bool   `json:"everything,omitempty"` // it may be all live records of the object type
 }
 
 // Run is one pass of a workflow, or one deletion of many records by hand.

@@ -111,6 +111,9 @@ func errIDsLost(run string) error {
 
 // guardByHand holds the run until its count is typed. There is nothing to type when nothing is to be deleted.
 func (p *pass) guardByHand(ctx context.Context) error {
+	if err := checkEverything(p.saved()); err != nil {
+		return err
+	}
 	if n := enrolling(p.saved().Totals); n > 0 {
 		return &limitError{reason: fmt.Sprintf("waits until the count of its %s is typed", countedRecords(n, p.def.Object))}
 	}
@@ -127,6 +130,24 @@ func (r *Runner) Confirm(ctx context.Context, id string, count int64, at time.Ti
 		return run, &RefusedError{Reason: RefusedState, Message: fmt.Sprintf("run %s is %s: there is no count to confirm", id, run.State)}
 	}
 	return r.Approve(ctx, id, Approval{Count: count, At: at})
+}
+
+// checkEverything is [CheckEverything] of a run that has looked.
+func checkEverything(run crmstore.Run) error {
+	return CheckEverything(*run.Selection, enrolling(run.Totals), run.Evaluated, run.Object)
+}
+
+// CheckEverything is a *RefusedError when a selection finds all live records of the type, whatever its expression looks like,
+// and it does not say that all are meant. Ids name each record, and are what they are.
+func CheckEverything(s crmstore.Selection, found, live int64, o crmstore.ObjectType) error {
+	if s.Everything || s == (crmstore.Selection{}) || found == 0 || found < live {
+		return nil
+	}
+	return &RefusedError{
+		Reason:  RefusedEverything,
+		Message: fmt.Sprintf("this would delete all %s that there are; nothing was changed", countedRecords(found, o)),
+		Help:    fmt.Sprintf("if that is what you want, add: --everything --confirm %d", found),
+	}
 }
 
 // forgetShown removes the matches of a deletion that was cancelled before it deleted anything.

@@ -299,3 +299,28 @@ func TestDelete_IsNotTheDaemons(t *testing.T) {
 		t.Errorf("the daemon deleted %d contacts", len(got))
 	}
 }
+
+// A search that finds all live records deletes nothing unless it says that all are meant, also when it is resumed.
+func TestDelete_EverythingIsSaid(t *testing.T) {
+	t.Parallel()
+	for _, selection := range []crmstore.Selection{
+		{Where: "true"},
+		{Where: "contact.lifecyclestage == contact.lifecyclestage || unknown(contact.lifecyclestage)"},
+		{Where: "contact.lifecyclestage == \"lead\""},
+	} {
+		w := newWorld(t)
+		w.leads(9)
+		run, err := w.runner.PrepareDelete(t.Context(), DeleteRequest{Object: crmstore.Contact, Selection: selection, Now: testNow})
+		w.refused(err, RefusedEverything)
+		_, err = w.runner.Resume(t.Context(), run.ID)
+		w.refused(err, RefusedEverything)
+		if ids := w.deletedBy(run.ID); len(ids) > 0 {
+			t.Errorf("%d deleted", len(ids))
+		}
+		selection.Everything = true
+		run = w.confirm(w.prepare(DeleteRequest{Selection: selection}, 9))
+		if run.Deleted != 9 {
+			t.Errorf("%q with everything said deleted %d, want 9", selection.Where, run.Deleted)
+		}
+	}
+}

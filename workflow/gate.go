@@ -23,6 +23,7 @@ const (
 	RefusedRevision   = "revision"   // another revision was published since
 	RefusedState      = "state"      // the run is in a state that does not allow it
 	RefusedList       = "list"       // the list that a deletion by hand was asked for is gone
+	RefusedEverything = "everything" // a deletion by hand would take all live records, and that was not said
 	RefusedCount      = "count"      // another count than that of the records to delete was typed
 )
 

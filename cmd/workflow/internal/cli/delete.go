@@ -23,6 +23,7 @@ type deleteFlags struct {
 	confirm typedNumber
 	yes     bool
 	skip    bool
+	every   bool // a search may find all live records
 
 	permanent   bool
 	allowFuture bool
@@ -37,7 +38,8 @@ func (s *session) deleteCommand() *cobra.Command {
 			"needs a yes (at the terminal, or --yes). For more, their number must be typed (at the terminal, or --confirm N);\n" +
 			"another number deletes nothing. A deletion of many is a run: `workflow undo RUN` brings all of it back, and\n" +
 			"`workflow resume RUN` goes on with one that was interrupted. It deletes the records that were found when the\n" +
-			"number was asked, never more, and leaves alone those that by then no longer match.\n\n" +
+			"number was asked, never more, and leaves alone those that by then no longer match. A search that finds all live records\n" +
+			"of the type, such as --where true, deletes nothing without --everything.\n\n" +
 			"With --permanent, contacts are deleted for good, live ones and those in the recycle bin: nothing that identifies\n" +
 			"them is kept, their e-mail addresses go on the block list, and there is no way back. Needs permanently-delete.",
 		Example: "  workflow delete --object deal 4711\n  workflow delete --ids ids.txt --confirm 312\n" +
@@ -51,6 +53,7 @@ func (s *session) deleteCommand() *cobra.Command {
 	cmd.Flags().StringVar(&f.list, "list", "", "delete the records on this list; with --where, those for which the expression is true; the list stays")
 	f.confirm.flag(cmd, "how many records this must delete; with another number it deletes nothing")
 	cmd.Flags().BoolVar(&f.yes, "yes", false, "delete one record without asking")
+	cmd.Flags().BoolVar(&f.every, "everything", false, "with --where or --list: all live records of the type may go; without it, a search that finds all deletes nothing")
 	cmd.Flags().BoolVar(&f.skip, "skip-missing", false, "leave out ids that are unknown or deleted already, instead of deleting nothing")
 	cmd.Flags().BoolVar(&f.permanent, "permanent", false, "delete contacts for good, with no way back; their number must be typed, also for one")
 	cmd.Flags().StringVar(&f.reason, "reason", "", "why, for the audit log")
@@ -72,6 +75,8 @@ func (f *deleteFlags) check(words []string) error {
 		return usagef("give ids, or search with --where and --list", "ids and --where or --list are two different questions")
 	case f.skip && bySearch:
 		return usagef("leave it out", "--skip-missing is about ids")
+	case f.every && byIDs:
+		return usagef("leave it out", "--everything is about a search")
 	case f.yes && bySearch:
 		return usagef("write --confirm N with their number", "--yes is for one record named by its id")
 	}
@@ -105,7 +110,7 @@ func (s *session) delete(ctx context.Context, f *deleteFlags, words []string) er
 		return s.deletePermanently(ctx, store, f, words)
 	}
 	q := workflow.DeleteRequest{
-		Object: o, Selection: crmstore.Selection{Where: f.where, List: f.list}, Skip: f.skip, Now: at, Why: f.reason,
+		Object: o, Selection: crmstore.Selection{Where: f.where, List: f.list, Everything: f.every}, Skip: f.skip, Now: at, Why: f.reason,
 	}
 	if f.where != "" || f.list != "" {
 		return s.deleteSearch(ctx, store, f, q)
@@ -154,6 +159,13 @@ func (s *session) deleteSearch(ctx context.Context, store *crmstore.Store, f *de
 	}
 	n, err := sel.count(ctx)
 	if err != nil {
+		return err
+	}
+	live, err := store.Count(ctx, q.Object)
+	if err != nil {
+		return err
+	}
+	if err := workflow.CheckEverything(q.Selection, n, live.Live, q.Object); err != nil {
 		return err
 	}
 	return needsCount("delete", n, q.Object)
@@ -242,6 +254,10 @@ func (s *session) deleteMany(ctx context.Context, store *crmstore.Store, f *dele
 	r, bar := s.runner(store)
 	run, err := r.PrepareDelete(ctx, q)
 	bar.end()
+	if refused, ok := errors.AsType[*workflow.RefusedError](err); ok && refused.Reason == workflow.RefusedEverything {
+		_, cancelErr := r.Cancel(context.WithoutCancel(ctx), run.ID, s.now())
+		return errors.Join(err, cancelErr)
+	}
 	if err != nil {
 		return s.emitDeletion(run, err)
 	}
