@@ -44,6 +44,15 @@ type Selection struct {
 	Everything bool   `json:"everything,omitempty"` // it may be all live records of the object type
 }
 
+// Approval is one user's yes to a held run. It counts as long as the run stays as that user saw it.
+type Approval struct {
+	By       string    `json:"by"`
+	At       time.Time `json:"at"`
+	Count    int64     `json:"count"`              // how many records it would delete
+	Revision int       `json:"revision,omitempty"` // the workflow's current one
+	Fence    uint64    `json:"fence"`              // the run's
+}
+
 // Run is one pass of a workflow, or one deletion of many records by hand.
 type Run struct {
 	ID         string     `json:"run"` // NAME@SLOT for a scheduled run, NAME@NOW.N for one by hand, delete@NOW.N for a deletion
@@ -61,7 +70,9 @@ type Run struct {
 	Reason     string     `json:"reason,omitempty"` // why held, failed or cancelled
 	StartedBy  string     `json:"started_by"`
 	ApprovedBy string     `json:"approved_by,omitempty"`
-	Lifted     bool       `json:"lifted,omitempty"` // a super admin approved it: the account's ceiling does not hold it
+	Lifted     bool       `json:"lifted,omitempty"`    // a super admin approved it: the account's ceiling does not hold it
+	Approvals  []Approval `json:"approvals,omitempty"` // in their order; those that count no more are left in until the next one
+
 	// SeenRevision is the workflow's revision that the run's approver was told of; it goes on beside that one. 0 = it was not approved.
 	SeenRevision int `json:"seen_revision,omitempty"`
 

@@ -21,8 +21,16 @@ const (
 	SettingMailUser  = "smtp_user"
 	SettingMailFrom  = "smtp_from"
 	SettingDeletions = "deletions_per_second"
+	SettingApprovals = "approvals"
+	SettingApprover  = "approval_by"
 	SettingPerDay    = "deletions_per_day"
 	SettingRepeated  = "repeat_deletions"
+)
+
+// The values of SettingApprover.
+const (
+	ApprovalByAnyone     = "anyone"
+	ApprovalNotPublisher = "not_publisher"
 )
 
 // Setting is one of the account's settings.
@@ -65,6 +73,14 @@ func settingKinds() []settingKind {
 		{
 			SettingRepeated, strconv.Itoa(RepeatedAllowed), "contacts that were restored or deleted before; a run that would delete more of them is held",
 			fmt.Sprintf("0 to %d", MostPerDay), func(v string) bool { return v == "0" || numberUpTo(MostPerDay)(v) },
+		},
+		{
+			SettingApprovals, "1", "how many different users must approve a held run; with 2, also a large deletion by hand",
+			"1 or 2", func(v string) bool { return v == "1" || v == "2" },
+		},
+		{
+			SettingApprover, ApprovalByAnyone, "who may approve a held run of a workflow: anyone with the permissions, or not_publisher, another user than who published it",
+			ApprovalByAnyone + " or " + ApprovalNotPublisher, func(v string) bool { return v == ApprovalByAnyone || v == ApprovalNotPublisher },
 		},
 	}
 }

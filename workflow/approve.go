@@ -30,7 +30,7 @@ type Approval struct {
 const approveTries = 20
 
 // Approve lets a held run go on and carries it to its end, if the approval's count is the number of records that the run is
-// about to delete: it acts on those that were shown, never on more, and still tests each again. The user needs view of the object and
+// about to delete: it acts on those that were shown, never on more, and still tests each again. Where the account wants two approvals, the first is noted and the run comes back held. The user needs view of the object and
 // bulk-delete, and for a workflow's run manage-workflows. A run that was held before it had looked for its records looks first.
 // Errors as [Runner.Run], and a *RefusedError when the count is another one or the run is not held, also because
 // another approval was faster; then nothing was deleted.
@@ -53,13 +53,46 @@ func (r *Runner) Approve(ctx context.Context, id string, a Approval) (crmstore.R
 				Help:    "look again: workflow approve " + id + " --dry-run",
 			}
 		}
-		run.SeenRevision = current
-		run, err = r.goOn(ctx, run, a.At)
+		run, err = r.say(ctx, run, left, current, a.At)
 		if !errors.Is(err, crmstore.ErrConflict) || errors.As(err, new(*lostError)) {
 			return run, err
 		}
 	}
 	return crmstore.Run{}, fmt.Errorf("approve run %s: %w", id, crmstore.ErrConflict)
+}
+
+// say adds the user's approval to a held run, and lets the run go on when that is the last that it needs. With one too few the run comes
+// back held. crmstore.ErrConflict when it was changed meanwhile.
+func (r *Runner) say(ctx context.Context, run crmstore.Run, left int64, current int, at time.Time) (crmstore.Run, error) {
+	rules, err := r.rulesOf(ctx, run)
+	if err != nil {
+		return run, fmt.Errorf("approve run %s: %w", run.ID, err)
+	}
+	s := seen{run: run, left: left, current: current, rules: rules}
+	before, err := r.standing(ctx, s)
+	if err == nil {
+		err = r.secondBy(s, before)
+	}
+	if err != nil {
+		return run, err
+	}
+	run.SeenRevision = current
+	run.Approvals = append(before, crmstore.Approval{By: r.Store.User(), At: at, Count: left, Revision: current, Fence: run.Fence})
+	if len(run.Approvals) < rules.Needed {
+		note := crmstore.Event{Op: opApprove, At: at, Detail: fmt.Sprintf("%d of %d approvals", len(run.Approvals), rules.Needed)}
+		saved, err := r.Store.SaveRun(ctx, run, note)
+		if err == nil {
+			r.event(ctx, saved, slog.LevelInfo, "run approved by one of two", slog.String("by", r.Store.User()), slog.Time("at", at))
+		}
+		return saved, err
+	}
+	lifts := r.lifted(ctx, run.Approvals)
+	if !lifts && run.Kind != crmstore.RunDelete {
+		if err := r.checkCeiling(ctx, run); err != nil {
+			return run, err
+		}
+	}
+	return r.goOn(ctx, run, lifts, at)
 }
 
 // Waiting is a held run that the user may approve now, and how many records it deletes then. A run that was held before it had
@@ -116,7 +149,14 @@ func (r *Runner) mayApprove(ctx context.Context, run crmstore.Run) (current int,
 		}
 		return 0, err
 	}
-	return w.Revision, r.checkCeiling(ctx, run)
+	rules, err := r.rulesOf(ctx, run)
+	if err == nil {
+		err = r.mayBeApprover(ctx, run, rules)
+	}
+	if err == nil && rules.Needed < 2 { // or else another approver may be a super admin
+		err = r.checkCeiling(ctx, run)
+	}
+	return w.Revision, err
 }
 
 // left is how many of its matches a run has not dealt with: whom it deletes when it goes on, unless they changed.
@@ -138,8 +178,7 @@ func sameCount(run crmstore.Run, typed, left int64) error {
 }
 
 // goOn carries a held run on from behind its guard. crmstore.ErrConflict when the run was changed meanwhile.
-func (r *Runner) goOn(ctx context.Context, run crmstore.Run, at time.Time) (crmstore.Run, error) {
-	lifts := r.liftsCeiling(ctx)
+func (r *Runner) goOn(ctx context.Context, run crmstore.Run, lifts bool, at time.Time) (crmstore.Run, error) {
 	taken, err := r.take(ctx, run, func(run *crmstore.Run) {
 		run.ApprovedBy, run.Lifted, run.Ask = r.Store.User(), lifts, false
 		if run.Stage == stageGuard {

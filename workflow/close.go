@@ -66,7 +66,7 @@ func (p *pass) end(ctx context.Context, err error) (crmstore.Run, error) {
 		return p.finish(ctx, ending{state: crmstore.RunRunning, reason: room.reason, cause: err})
 	case errors.As(err, &limit):
 		p.metrics().refused(p.workflow, cmp.Or(limit.metric, RefusedLimit))
-		return p.finish(ctx, ending{state: crmstore.RunHeld, reason: limit.reason, asked: true})
+		return p.finish(ctx, ending{state: crmstore.RunHeld, reason: limit.reason + p.approvalWords(ctx), asked: true})
 	case errors.As(err, &refused) && p.byHand: // whoever asked for it is there to be told, and may repeat it
 		return p.finish(ctx, ending{state: crmstore.RunFailed, reason: refused.Message, cause: refused})
 	case errors.As(err, &refused):
@@ -193,6 +193,15 @@ func (p *pass) leave(ctx context.Context) (crmstore.Run, error) {
 		return saved, nil
 	}
 	return p.saved(), fmt.Errorf("save run %s: %w", p.id, crmstore.ErrConflict)
+}
+
+// approvalWords says in a held run's reason who must approve it, where that is not anyone. What it says is only told: the rules are read anew by an approval.
+func (p *pass) approvalWords(ctx context.Context) string {
+	rules, err := p.r.rulesOf(ctx, p.saved())
+	if err != nil || rules.String() == "" {
+		return ""
+	}
+	return "; " + rules.String()
 }
 
 // whyHeld is why somebody else held the run while this pass carried it, as the metric of refusals says it.

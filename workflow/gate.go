@@ -24,6 +24,7 @@ const (
 	RefusedState      = "state"      // the run is in a state that does not allow it
 	RefusedList       = "list"       // the list that a deletion by hand was asked for is gone
 	RefusedEverything = "everything" // a deletion by hand would take all live records, and that was not said
+	RefusedApprover   = "approver"   // another user must approve
 	RefusedCount      = "count"      // another count than that of the records to delete was typed
 )
 

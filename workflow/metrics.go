@@ -51,7 +51,7 @@ func endStates() []crmstore.RunState {
 }
 
 func refusalReasons() []string {
-	return []string{RefusedTier, RefusedObject, RefusedPermission, RefusedLimit, RefusedCeiling, RefusedRepeated, RefusedOff, RefusedRevision, RefusedActive}
+	return []string{RefusedTier, RefusedObject, RefusedPermission, RefusedLimit, RefusedCeiling, RefusedRepeated, RefusedOff, RefusedRevision, RefusedApprover, RefusedActive}
 }
 
 func actionOutcomes() []string { return []string{outcomeDone, outcomeChanged, outcomeFailed} }

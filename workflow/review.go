@@ -44,6 +44,8 @@ type Review struct {
 
 	Lists []ListSize // the lists that the triggers and suppressions ask, also through active ones, by name
 
+	Approval ApprovalRules // who must approve a run that is held
+
 	NextRuns []time.Time // the next three slots; fewer when there is no schedule
 	Warnings diag.List
 }
@@ -78,6 +80,9 @@ func MakeReview(ctx context.Context, store *crmstore.Store, d *Definition, now t
 		}
 	}
 	if r.Lists, err = ListSizes(ctx, store, d.Trigger.Vocabulary, d.Trigger.Lists(), now); err != nil {
+		return nil, fmt.Errorf("review workflow %s: %w", d.Name, err)
+	}
+	if r.Approval, err = ReadApprovalRules(ctx, store); err != nil {
 		return nil, fmt.Errorf("review workflow %s: %w", d.Name, err)
 	}
 	r.NextRuns = nextRuns(d, now, 3)

@@ -229,7 +229,8 @@ func (r *Runner) note(ctx context.Context, q RunRequest, run string) error {
 	return fmt.Errorf("note run of workflow %s: %w", q.Name, crmstore.ErrConflict)
 }
 
-// Resume goes on with a run that failed or that nobody carries any more, from where it stopped. Errors as [Runner.Run].
+// Resume goes on with a run that failed or that nobody carries any more, from where it stopped. A run that was approved needs
+// the permissions of an approval. Errors as [Runner.Run].
 func (r *Runner) Resume(ctx context.Context, id string) (crmstore.Run, error) {
 	run, err := r.Store.Run(ctx, id)
 	if err != nil {
@@ -237,6 +238,11 @@ func (r *Runner) Resume(ctx context.Context, id string) (crmstore.Run, error) {
 	}
 	if err := r.Store.Check(ctx, run.Object, run.Permissions()...); err != nil {
 		return run, err
+	}
+	if run.ApprovedBy != "" { // what only an approval lets go on, only who may approve takes up
+		if err := r.Store.Check(ctx, run.Object, run.ApprovalPermissions()...); err != nil {
+			return run, err
+		}
 	}
 	refused := &RefusedError{Reason: RefusedState, Message: fmt.Sprintf("run %s is %s and cannot be resumed", id, run.State)}
 	switch {

@@ -108,6 +108,24 @@ func (s *session) approve(ctx context.Context, store *crmstore.Store, f *approve
 	r, bar = s.runner(store)
 	run, err = r.Approve(ctx, id, workflow.Approval{Count: typed, Revision: h.Current.Revision, At: s.now()})
 	bar.end()
+	return s.emitApproved(ctx, r, run, err)
+}
+
+// emitApproved says how an approved run ended, or that it waits for another approval: then this one did what it could, and the exit code is 0.
+func (s *session) emitApproved(ctx context.Context, r *workflow.Runner, run crmstore.Run, err error) error {
+	if err == nil && run.State == crmstore.RunHeld {
+		words, err := r.WaitsForMore(ctx, run.ID)
+		if err != nil {
+			return err
+		}
+		if words != "" {
+			s.emit(workflow.NewReport(run), func(o *output) {
+				showRun(o, run)
+				o.printf("%s\n", o.paint(yellow, words))
+			})
+			return nil
+		}
+	}
 	if run.Kind == crmstore.RunDelete {
 		return s.emitDeletion(run, err)
 	}
@@ -140,7 +158,12 @@ type heldDocument struct {
 	CurrentRevision int                 `json:"current_revision"` // of the workflow; 0 for a deletion by hand
 	Superseded      bool                `json:"superseded"`       // that is another one than the run's
 	NotCurrent      []crmstore.ID       `json:"not_current"`      // of contacts, those that the current revision would not delete
+	Approvals       int                 `json:"approvals_needed"`
+	ApprovalBy      string              `json:"approval_by"`
+	Waits           string              `json:"waits_for,omitempty"` // who approved it as it is, and who else must
 	Sample          []sampleEntry       `json:"sample"`
+
+	rules workflow.ApprovalRules
 }
 
 func newHeldDocument(ctx context.Context, store *crmstore.Store, h *workflow.HeldSet, sample int) (*heldDocument, error) {
@@ -149,6 +172,13 @@ func newHeldDocument(ctx context.Context, store *crmstore.Store, h *workflow.Hel
 		NoLongerMatch: orEmpty(h.Changed), NoLongerLive: orEmpty(h.Gone), CurrentRevision: h.Current.Revision, Superseded: h.Superseded, NotCurrent: orEmpty(h.NotCurrent),
 	}
 	var err error
+	if doc.rules, err = workflow.ReadApprovalRules(ctx, store); err != nil {
+		return nil, err
+	}
+	doc.Approvals, doc.ApprovalBy = doc.rules.Needed, approvalBy(doc.rules)
+	if doc.Waits, err = (&workflow.Runner{Store: store}).WaitsForMore(ctx, h.Run.ID); err != nil {
+		return nil, err
+	}
 	doc.Sample, err = readSample(ctx, store, h.Definition, h.Run.Now, h.Records[:min(sample, len(h.Records))])
 	return doc, err
 }
@@ -167,6 +197,11 @@ func (doc *heldDocument) show(o *output, h *workflow.HeldSet) {
 		would += fmt.Sprintf("; %s were deleted before it was held", count(doc.Deleted))
 	}
 	o.printf("%s %s\n", o.paint(bold, "would delete"), o.paint(inkOf(doc.Left > 0, yellow), would))
+	for _, words := range []string{doc.rules.String(), doc.Waits} {
+		if words != "" {
+			o.printf("%s\n", clean(words))
+		}
+	}
 	if words := sinceWords(h); words != "" {
 		o.printf("%s\n", o.paint(yellow, words))
 	}
@@ -183,6 +218,14 @@ func (doc *heldDocument) show(o *output, h *workflow.HeldSet) {
 			o.printf("%s\n", o.paint(dim, "and "+count(rest)+" more (--sample N shows more, --csv OUT writes all)"))
 		}
 	}
+}
+
+// approvalBy is who may approve, as the setting says it.
+func approvalBy(rules workflow.ApprovalRules) string {
+	if rules.NotPublisher {
+		return crmstore.ApprovalNotPublisher
+	}
+	return crmstore.ApprovalByAnyone
 }
 
 // sinceWords is what became of the workflow since the run was held; "" when it is the same revision.

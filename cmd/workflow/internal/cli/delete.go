@@ -287,7 +287,7 @@ func (s *session) confirmDeletion(ctx context.Context, store *crmstore.Store, ru
 	}
 	run, err = r.Confirm(ctx, run.ID, typed, s.now())
 	bar.end()
-	return s.emitDeletion(run, err)
+	return s.emitApproved(ctx, r, run, err)
 }
 
 // askCount shows what a deletion would delete, and has the number typed.

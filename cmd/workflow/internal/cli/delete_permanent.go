@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/workflow"
 )
 
 // checkPermanent is a usage error unless --permanent is asked for contacts that are named. There is no way back, so
@@ -37,6 +38,9 @@ func (s *session) deletePermanently(ctx context.Context, store *crmstore.Store, 
 	if found == 0 {
 		return refusedf("", "none of the ids is a contact's; nothing was deleted")
 	}
+	if err := s.checkLargeErasure(ctx, store, found); err != nil {
+		return err
+	}
 	typed := f.confirm.n
 	if !f.confirm.given && !s.command.StdinTerminal {
 		return needsCount("permanently delete", found, crmstore.Contact)
@@ -66,6 +70,24 @@ func (s *session) deletePermanently(ctx context.Context, store *crmstore.Store, 
 		return err
 	}
 	return s.emitErased(report, s.confirmByMail(ctx, store, report.Confirmation))
+}
+
+// checkLargeErasure refuses to delete so many contacts permanently that two users would have to approve it in the recycle bin's case: a
+// permanent deletion is of one user, and cannot be undone.
+func (s *session) checkLargeErasure(ctx context.Context, store *crmstore.Store, found int64) error {
+	rules, err := workflow.ReadApprovalRules(ctx, store)
+	if err != nil || rules.Needed < 2 {
+		return err
+	}
+	counts, err := store.Count(ctx, crmstore.Contact)
+	if err != nil || !workflow.LargeByHand(found, counts.Live+counts.Archived) {
+		return err
+	}
+	return &problem{
+		code: exitRefused, reason: workflow.RefusedApprover,
+		message: fmt.Sprintf("this would permanently delete %s, and this account wants 2 users to approve large deletions; nothing was changed", records(found, crmstore.Contact)),
+		help:    "delete them to the recycle bin, which two users can approve, and permanently fewer at a time",
+	}
 }
 
 // erasable is the ids if all of them are contacts', live or in the bin; else a refusal that names the others, unless

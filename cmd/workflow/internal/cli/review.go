@@ -78,12 +78,15 @@ type reviewDocument struct {
 	Contacts        []crmstore.ID       `json:"contacts"`
 	Sample          []sampleEntry       `json:"sample"`
 	Published       *publishedDocument  `json:"published,omitempty"`
+	Approvals       int                 `json:"approvals"`                // how many users must approve it if it is held
+	ApprovalBy      string              `json:"approval_by"`              // who may
 	Unfinished      *unfinishedDocument `json:"unfinished_run,omitempty"` // of the workflow
 	Lists           []listEntry         `json:"lists"`                    // that the conditions ask, also through active lists
 	NextRuns        []string            `json:"next_runs"`
 	Warnings        diag.List           `json:"warnings"`
 
 	definition *workflow.Definition
+	approval   string // who must approve it if it is held, in words
 }
 
 type publishedDocument struct {
@@ -110,6 +113,7 @@ func newReviewDocument(ctx context.Context, store *crmstore.Store, d *workflow.D
 	if p := r.Published; p.Revision > 0 {
 		doc.Published = &publishedDocument{p.Revision, p.On, r.Same, orEmpty(r.Newly), orEmpty(r.NoLonger)}
 	}
+	doc.Approvals, doc.ApprovalBy, doc.approval = r.Approval.Needed, approvalBy(r.Approval), r.Approval.String()
 	doc.Unfinished = newUnfinished(r.Unfinished, "", leftOf(r.Unfinished))
 	for _, l := range r.Lists {
 		doc.Lists = append(doc.Lists, newListEntry(l))
@@ -151,7 +155,7 @@ func (doc *reviewDocument) show(o *output) {
 	for _, l := range doc.Lists {
 		lists = append(lists, fmt.Sprintf("%s (%s, %s)", l.Name, l.Kind, records(l.Members, object)))
 	}
-	o.facts([2]string{"limits", limits}, [2]string{"ceiling", ceiling}, [2]string{"room", room}, [2]string{"lists", strings.Join(lists, ", ")}, [2]string{"next runs", next}, [2]string{"published", doc.published()}, [2]string{"not over", doc.unfinished()})
+	o.facts([2]string{"limits", limits}, [2]string{"ceiling", ceiling}, [2]string{"room", room}, [2]string{"approval", doc.approval}, [2]string{"lists", strings.Join(lists, ", ")}, [2]string{"next runs", next}, [2]string{"published", doc.published()}, [2]string{"not over", doc.unfinished()})
 	if len(doc.Sample) > 0 {
 		o.printf("\n")
 		showSample(o, doc.Sample)

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -75,6 +76,7 @@ type runDocument struct {
 	Stage      string              `json:"stage"`
 	StartedBy  string              `json:"started_by"`
 	ApprovedBy string              `json:"approved_by,omitempty"`
+	Approvals  []crmstore.Approval `json:"approvals,omitempty"`
 	StartedAt  time.Time           `json:"started_at"`
 	FinishedAt *time.Time          `json:"finished_at,omitempty"`
 	LastSeen   time.Time           `json:"last_seen"`
@@ -85,7 +87,7 @@ type runDocument struct {
 func newRunDocument(r crmstore.Run) runDocument {
 	doc := runDocument{
 		Report: workflow.NewReport(r), Kind: r.Kind, Object: r.Object, Selection: r.Selection, Why: r.Why, Scheduled: r.Scheduled, Stage: r.Stage, StartedBy: r.StartedBy,
-		ApprovedBy: r.ApprovedBy, StartedAt: r.StartedAt, LastSeen: r.Beat, Owner: r.Owner,
+		ApprovedBy: r.ApprovedBy, Approvals: r.Approvals, StartedAt: r.StartedAt, LastSeen: r.Beat, Owner: r.Owner,
 		Progress: r.Progress,
 	}
 	if !r.FinishedAt.IsZero() {
@@ -109,7 +111,7 @@ func (s *session) showOneRun(ctx context.Context, store *crmstore.Store, id stri
 		o.facts(append(whatFor(run),
 			[2]string{"as of", stamp(run.Now)},
 			[2]string{"started", stamp(run.StartedAt) + " by " + by},
-			[2]string{"approved by", run.ApprovedBy},
+			[2]string{"approved by", approvedBy(run)},
 			[2]string{"ended", stamp(run.FinishedAt)},
 			[2]string{"took", took(runTime(run))},
 			[2]string{"stage", run.Stage},
@@ -117,6 +119,18 @@ func (s *session) showOneRun(ctx context.Context, store *crmstore.Store, id stri
 			[2]string{"carried by", carriedBy(run, s.now())})...)
 	})
 	return nil
+}
+
+// approvedBy is everybody who approved a run, in their order.
+func approvedBy(run crmstore.Run) string {
+	if len(run.Approvals) == 0 {
+		return run.ApprovedBy
+	}
+	var names []string
+	for _, a := range run.Approvals {
+		names = append(names, a.By)
+	}
+	return strings.Join(names, ", ")
 }
 
 // soFar is how far a run was that is under way, at its last sign of life.
