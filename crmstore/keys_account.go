@@ -24,7 +24,7 @@ package crmstore
 //	crm:{account}:unlisted:<object> set    numbers of deleted lists whose bits are not removed from all partitions yet
 //	crm:{account}:id:<object>      string  highest record id so far
 //	crm:{account}:pace             hash    limit (w:<workflow>, or all) → when what it let through is paid for (ms); see pace.go
-//	crm:{account}:deleted:<object> hash    minute since 1970 → records deleted in it; see lately.go
+//	crm:{account}:deleted:<object> hash    minute since 1970 → records deleted in it, and their sum; see lately.go
 //	crm:{account}:deleted:<object>:<workflow> hash the same, of one workflow; without a name, by hand
 //	crm:{account}:aside:<object>   hash    run that acts → "<records> <workflow>": deletions set aside for it
 //	crm:{account}:counted          hash    run that stopped before its end → how many of its deletions are counted

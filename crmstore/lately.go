@@ -23,7 +23,8 @@ const (
 	RepeatedAllowed = 10
 
 	minutesOfDay   = 24 * 60
-	deletedKept    = 2 * minutesOfDay                                      // minutes: clocks that differ find what they look for
+	deletedKept    = minutesOfDay + 60                                     // minutes: clocks that differ find what they look for
+	deletedMost    = minutesOfDay + 160                                    // minutes that a hash has before it is cleaned
 	deletedSeconds = int64((3 * minutesOfDay * time.Minute) / time.Second) // after the last deletion nothing is left
 )
 
@@ -104,7 +105,7 @@ func (s *Store) Settle(ctx context.Context, n Settlement, at time.Time) error {
 		s.keyAside(n.Object), s.keyDeleted(n.Object), s.keyDeletedBy(n.Object, n.Workflow), s.keyCounted(), s.keyRun(n.Run),
 	}
 	_, err := s.run(ctx, scriptSettle, keys,
-		n.Run, n.Deleted, minuteOf(at), final, minuteOf(at)-deletedKept, deletedSeconds, version)
+		n.Run, n.Deleted, minuteOf(at), final, firstMinute(at), deletedSeconds, version, minuteOf(at)-deletedKept, deletedMost)
 	if err != nil {
 		return fmt.Errorf("count %d deletions of run %s: %w", n.Deleted, n.Run, err)
 	}
@@ -207,6 +208,9 @@ func (s *Store) DeletedLately(ctx context.Context, o ObjectType, at time.Time) (
 func counted(minutes map[string]string, at time.Time) (c Counted, err error) {
 	first := firstMinute(at)
 	for text, count := range minutes {
+		if text == "t" || text == "f" { // the sum, for scripts
+			continue
+		}
 		minute, err := strconv.ParseInt(text, 10, 64)
 		n, err2 := strconv.ParseInt(count, 10, 64)
 		if err := errors.Join(err, err2); err != nil {

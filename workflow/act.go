@@ -43,8 +43,10 @@ func (p *pass) newActor() *actor {
 // act carries out all ranges, two at a time, and closes the run when every partition is done. It looks before it closes,
 // since a store that failed over may have lost what it said was done.
 func (p *pass) act(ctx context.Context) error {
-	if err := p.reserve(ctx, p.saved().ApprovedBy != ""); err != nil { // unless the guard did, or whoever carried it before
-		return err
+	if p.again || !p.reserved { // the guard did it, or whoever carried the run before, unless the store lost it
+		if err := p.reserve(ctx, p.saved().ApprovedBy != ""); err != nil {
+			return err
+		}
 	}
 	partitions, err := p.store.Partitions(ctx)
 	if err != nil {

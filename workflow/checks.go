@@ -125,6 +125,7 @@ func (l *loader) checkLimits() {
 	l.def.Limits = Limits{MaxDeletions: DefaultMaxDeletions, MaxPercent: DefaultMaxPercent}
 	if v, ok := l.values["limits.max_deletions"]; ok {
 		l.def.Limits.MaxDeletions = int(min(v.number, mostDeletions))
+		l.def.maxDeletions = v.text
 		switch {
 		case v.number < 1:
 			l.add(about(v.text, diag.BadMaxDeletions, fmt.Sprintf("max_deletions is %s; it is at least 1", shown(v.text.Value)), "to stop a workflow, switch it off with `workflow publish --off`"))

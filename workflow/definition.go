@@ -26,6 +26,8 @@ type Definition struct {
 	Actions     []Step // in the order of the file; at least one
 	File        string // name of the file it was read from
 	Source      []byte // the file's bytes
+
+	maxDeletions diag.Text // as the file writes it; empty = it does not
 }
 
 // Missed says what becomes of a slot that passed while no daemon ran.

@@ -27,6 +27,7 @@ func (p *pass) guard(ctx context.Context) error {
 	if err := p.reserve(ctx, false); err != nil {
 		return err
 	}
+	p.reserved = true
 	return p.update(ctx, func(run *crmstore.Run) { run.Stage = stageAct })
 }
 

@@ -239,3 +239,75 @@ func TestLimits_AScheduledRunWaitsForRoom(t *testing.T) {
 	}
 	w.run(crmstore.RunHeld)
 }
+
+// A limit that the author writes above what the account allows is found, with its place; one that is not written is not.
+func TestCheckCeiling(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.leads(6)
+	for _, tt := range []struct {
+		set, limits, code, message string
+	}{
+		{"5", "{max_deletions: 5}", "", ""},
+		{"5", "{max_percent: 100}", "", ""},
+		{"5", "{max_deletions: 6}", "WF409", "max_deletions is 6; the account allows 5 in 24 hours (deletions_per_day, which a super admin has set)"},
+		{"", "{max_deletions: 1000}", "", ""},
+		{"", "{max_deletions: 1001}", "WF410", "max_deletions is 1,001; the account allows 1,000 in 24 hours (deletions_per_day, the default for 6 contacts live)"},
+	} {
+		w.setting(crmstore.SettingPerDay, tt.set)
+		list, err := CheckCeiling(t.Context(), w.store, w.load(file("limits: "+tt.limits)))
+		w.must(err)
+		switch {
+		case tt.code == "" && len(list) == 0:
+		case len(list) != 1 || list[0].Code.ID != tt.code || list[0].Message != tt.message || list[0].Pos.Line == 0:
+			t.Errorf("set to %q, %s: %+v, want %s: %s", tt.set, tt.limits, list, tt.code, tt.message)
+		}
+	}
+}
+
+// BenchmarkLimits compares what the limits on 24 hours cost a run with the whole run, when something was deleted in each minute of the
+// 24 hours, by this workflow and by all.
+func BenchmarkLimits(b *testing.B) {
+	w := newWorld(b)
+	const contacts = 10_000
+	var batch []crmstore.Upsert
+	for id := range contacts {
+		batch = append(batch, w.lead(crmstore.ID(id+1), 400))
+	}
+	w.write(batch...)
+	w.setting(crmstore.SettingRepeated, "1000000")
+	at := wall()
+	for m := range 24 * 60 {
+		w.must(w.store.Settle(b.Context(), crmstore.Settlement{
+			Object: crmstore.Contact, Workflow: "stale", Deleted: 1,
+		}, at.Add(-time.Duration(m)*time.Minute)))
+	}
+	w.publish(file("enroll:\n  reenroll: true\n  triggers:\n    - contact.lifecyclestage == \"lead\" && daysSince(contact.notes_last_updated) > 365",
+		"limits: {max_deletions: 1000000000, max_percent: 100}"))
+	w.setting(crmstore.SettingPerDay, "1000000000")
+	b.Run("run", func(b *testing.B) {
+		for b.Loop() {
+			run := w.run(crmstore.RunDone)
+			if run.Deleted != contacts {
+				b.Fatalf("run deleted %d of %d", run.Deleted, contacts)
+			}
+			b.StopTimer()
+			if _, err := w.runner.Undo(b.Context(), run.ID, testNow); err != nil {
+				b.Fatal(err)
+			}
+			b.StartTimer()
+		}
+	})
+	b.Run("limits", func(b *testing.B) {
+		r := crmstore.Reservation{Object: crmstore.Contact, Run: "stale@1", Workflow: "stale", Records: 1, Most: 1 << 40, MostAll: 1 << 40}
+		for b.Loop() { // as a run asks: in its guard and in the end
+			if _, err := w.store.DeletionLimits(b.Context()); err != nil {
+				b.Fatal(err)
+			}
+			if room, err := w.store.Reserve(b.Context(), r, at); err != nil || !room.Granted {
+				b.Fatal(room, err)
+			}
+			w.must(w.store.Settle(b.Context(), crmstore.Settlement{Object: crmstore.Contact, Run: r.Run, Workflow: "stale", Deleted: 1, Final: true}, at))
+		}
+	})
+}

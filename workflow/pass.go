@@ -46,13 +46,14 @@ type pass struct {
 	acting  *crmstore.Store   // set by load: in the hands of the user that the run acts as
 	matcher *triggers.Matcher // set by load; actors have clones
 
-	began   time.Time
-	counted crmstore.Totals  // what earlier passes deleted, and counted in metrics
-	again   bool             // a stage is carried out again after trouble
-	helping bool             // another process carries the run; this one carries out some of its ranges
-	ranges  *spread          // of a large run; see spread
-	sum     *crmstore.Totals // what the run did, once it has closed
-	pace    pace             // how fast it deletes; see turn
+	began    time.Time
+	counted  crmstore.Totals  // what earlier passes deleted, and counted in metrics
+	again    bool             // a stage is carried out again after trouble
+	helping  bool             // another process carries the run; this one carries out some of its ranges
+	ranges   *spread          // of a large run; see spread
+	reserved bool             // its guard has set the deletions aside
+	sum      *crmstore.Totals // what the run did, once it has closed
+	pace     pace             // how fast it deletes; see turn
 
 	acted struct { // for progress, which is told by one goroutine at a time
 		sync.Mutex

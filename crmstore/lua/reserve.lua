@@ -4,19 +4,12 @@
 -- Types: hash hash hash hash
 -- ARGV: 1 run id, 2 workflow (a deletion by hand: empty), 3 records that the run may delete in all, 4 first minute that counts, 5 most of the workflow (-1: any number), 6 most of all (-1: any number)
 -- Returns: whether they are set aside (1, 0), and how many others there are of the workflow and of all
--- Cost: the minutes of two days in which something was deleted, twice, and the runs that act
-local function sum(key)
-  local total, pairs_of = 0, redis.call('HGETALL', key)
-  for i = 1, #pairs_of, 2 do
-    if tonumber(pairs_of[i]) >= tonumber(ARGV[4]) then
-      total = total + tonumber(pairs_of[i + 1])
-    end
-  end
-  return total
-end
+-- Cost: the minutes since a deletion was counted last, and the runs that act
+-- Uses: minutes
 local counted = tonumber(redis.call('HGET', KEYS[4], ARGV[1]) or '0')
 local want = math.max(tonumber(ARGV[3]) - counted, 0)
-local all, own = sum(KEYS[2]), sum(KEYS[3])
+local first = tonumber(ARGV[4])
+local all, own = minutes_from(KEYS[2], first), minutes_from(KEYS[3], first)
 local open = redis.call('HGETALL', KEYS[1])
 for i = 1, #open, 2 do
   if open[i] ~= ARGV[1] then

@@ -34,7 +34,7 @@ func scheduleCodes() []Code {
 }
 
 func stepCodes() []Code {
-	return []Code{BadMaxDeletions, BadMaxPercent, UnknownAction, RepeatedAction, NoActions, WrongObject, NoLimit, BadMaxPerSecond}
+	return []Code{BadMaxDeletions, BadMaxPercent, UnknownAction, RepeatedAction, NoActions, WrongObject, NoLimit, BadMaxPerSecond, AboveCeiling, AboveShare}
 }
 
 // The file as text.
@@ -274,5 +274,15 @@ var (
 		"WF408", "`max_per_second` is at least 1", Error,
 		"The limit is a whole number of records that the workflow's runs may delete in a second, at most 1,000,000, so that they leave " +
 			"Redis to others. Fewer than one in a second would take a day for 40,000 records and spare nobody anything; zero would never end. Leave it out for no limit.",
+	}
+	AboveCeiling = Code{
+		"WF409", "no limit is above the account's", Error,
+		"A super admin has set how many records may be deleted in 24 hours, by all workflows and people together: deletions_per_day. A workflow " +
+			"that may delete more says something that never happens. Found where there is an account: validate with a store, review, publish.",
+	}
+	AboveShare = Code{
+		"WF410", "no limit is above what the account allows by default", Warning,
+		"Unless a super admin sets deletions_per_day, 20 % of the live records may be deleted in 24 hours, and at least 1,000. A limit above " +
+			"that holds nothing: the account's ceiling does it before, and only a super admin can approve the run. Found where there is an account.",
 	}
 )

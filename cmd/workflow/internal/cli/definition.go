@@ -70,7 +70,10 @@ func (s *session) loadFile(ctx context.Context, store *crmstore.Store, path stri
 	if err != nil {
 		return nil, err
 	}
-	d, findings := workflow.Load(name, source, vocabulary)
+	d, findings, err := loadAgainst(ctx, store, name, source, vocabulary)
+	if err != nil {
+		return nil, err
+	}
 	s.showFindings(findings, map[string][]byte{name: source})
 	if d == nil {
 		return nil, &problem{
@@ -78,6 +81,22 @@ func (s *session) loadFile(ctx context.Context, store *crmstore.Store, path stri
 		}
 	}
 	return d, nil
+}
+
+// loadAgainst is [workflow.Load], and what only the account can find; a nil store has none.
+func loadAgainst(ctx context.Context, store *crmstore.Store, name string, source []byte, v workflow.Vocabulary) (*workflow.Definition, diag.List, error) {
+	d, findings := workflow.Load(name, source, v)
+	if d == nil || store == nil {
+		return d, findings, nil
+	}
+	more, err := workflow.CheckCeiling(ctx, store, d)
+	if err != nil {
+		return nil, nil, err
+	}
+	if more.HasErrors() {
+		d = nil
+	}
+	return d, append(findings, more...), nil
 }
 
 // loadTarget loads what NAME|FILE says: a file, or the published revision of a workflow.

@@ -26,13 +26,22 @@ func (s *session) validateCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			var store *crmstore.Store
+			if against == againstAccount {
+				if store, err = s.open(cmd.Context()); err != nil {
+					return err
+				}
+			}
 			doc, sources := validateDocument{Against: against, Files: []validatedFile{}, Findings: diag.List{}}, map[string][]byte{}
 			for _, file := range files {
 				name, source, err := s.readSource(cmd.Context(), file)
 				if err != nil {
 					return err
 				}
-				d, findings := workflow.Load(name, source, vocabulary)
+				d, findings, err := loadAgainst(cmd.Context(), store, name, source, vocabulary)
+				if err != nil {
+					return err
+				}
 				doc.add(name, d, findings)
 				sources[name] = source
 			}
@@ -51,6 +60,9 @@ func (s *session) validateCommand() *cobra.Command {
 	cmd.Flags().BoolVar(&short, "short", false, "one line for each finding")
 	return cmd
 }
+
+// againstAccount says that files were checked against an account, and not against the usual properties of a new one.
+const againstAccount = "account"
 
 // validateDocument is what validate found in all files.
 type validateDocument struct {
@@ -107,5 +119,5 @@ func (s *session) anyVocabulary(ctx context.Context) (v workflow.Vocabulary, aga
 		s.err.printf("note: the store has no account %s, so that the usual properties of a new account count\n", store.AccountName())
 		return defaultVocabulary, "defaults", nil
 	}
-	return v, "account", err
+	return v, againstAccount, err
 }
