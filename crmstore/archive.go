@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"strconv"
 	"time"
@@ -202,7 +203,7 @@ func (a *archiver) recogniseOwn(ctx context.Context, parts []archivePart) error 
 			want = append(want, group)
 		}
 	}
-	return a.store.readRecords(ctx, a.order.Object, want, func(_ int, recs []*Record) error {
+	err := a.store.readRecords(ctx, a.order.Object, want, func(_ int, recs []*Record) error {
 		for j, r := range recs {
 			if r != nil && r.Deletion != nil && r.Deletion.Run == a.order.Cause.Run {
 				*places[j] = AlreadyByRun
@@ -211,4 +212,8 @@ func (a *archiver) recogniseOwn(ctx context.Context, parts []archivePart) error 
 		places = places[len(recs):]
 		return nil
 	})
+	if errors.Is(err, ErrDamaged) {
+		return nil // they stay AlreadyArchived
+	}
+	return err
 }

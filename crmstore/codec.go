@@ -19,7 +19,7 @@ import (
 //	[8:12)  slot, little-endian
 //	[12:20) archived-at as a TimeCell, little-endian; 0 = live
 //	[20:22) length of the deletion facts, little-endian
-//	[22:…)  deletion facts, then properties
+//	[22:…)  deletion facts, then properties, then their checksum (checksum.go)
 const (
 	slotAt     = 8
 	archivedAt = 12

@@ -2,6 +2,7 @@ package crmstore
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/bits"
 	"slices"
@@ -127,7 +128,7 @@ func (s *Store) lost(ctx context.Context, o ObjectType, name string) error {
 func (s *Store) lostIn(ctx context.Context, k partitionKeys, name string, e *LostError) error {
 	var counters *redis.SliceCmd
 	var size, records *redis.IntCmd
-	_, err := s.rdb.TxPipelined(ctx, func(pipe redis.Pipeliner) error {
+	err := s.atOnce(ctx, func(pipe redis.Pipeliner) error {
 		counters = pipe.HMGet(ctx, k.cnt(), countLive, name)
 		if records = pipe.HLen(ctx, k.rec()); strings.HasPrefix(name, countList) {
 			size = pipe.BitCount(ctx, string(k)+name, nil)
@@ -137,7 +138,7 @@ func (s *Store) lostIn(ctx context.Context, k partitionKeys, name string, e *Los
 		return nil
 	})
 	if err != nil {
-		return s.trouble(err)
+		return err
 	}
 	live, text := counters.Val()[0], counters.Val()[1]
 	if live == nil && text == nil && records.Val() > 0 {
@@ -163,6 +164,22 @@ func (s *Store) lostIn(ctx context.Context, k partitionKeys, name string, e *Los
 	return nil
 }
 
+// atOnce sends commands in one transaction. Its error is in words.
+func (s *Store) atOnce(ctx context.Context, fn func(redis.Pipeliner) error) error {
+	sent, err := s.rdb.TxPipelined(ctx, fn)
+	return s.trouble(whyOf(sent, err))
+}
+
+// whyOf is the first error of the commands of a transaction, which itself says only that it was given up.
+func whyOf(sent []redis.Cmder, err error) error {
+	for _, command := range sent {
+		if why := command.Err(); err != nil && why != nil && !errors.Is(why, redis.Nil) {
+			return why
+		}
+	}
+	return err
+}
+
 // steadyTries is how often a partition is read again that did not add up because somebody was writing.
 const steadyTries = 3
 
@@ -170,8 +187,8 @@ const steadyTries = 3
 // not.
 func (s *Store) steadily(ctx context.Context, o ObjectType, names []string, read func(pipe redis.Pipeliner), good func() bool) error {
 	for range steadyTries {
-		if _, err := s.rdb.TxPipelined(ctx, func(pipe redis.Pipeliner) error { read(pipe); return nil }); err != nil {
-			return s.trouble(err)
+		if err := s.atOnce(ctx, func(pipe redis.Pipeliner) error { read(pipe); return nil }); err != nil {
+			return err
 		}
 		if good() {
 			return nil

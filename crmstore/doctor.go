@@ -241,7 +241,7 @@ func (d *doctor) readWith(ctx context.Context, partition int, send sender) (*bod
 	extra := make([]*redis.IntCmd, len(d.extra))
 	keys := d.typedKeys(k)
 	types := make([]*redis.StatusCmd, len(keys))
-	_, err := send(ctx, func(pipe redis.Pipeliner) error {
+	sent, err := send(ctx, func(pipe redis.Pipeliner) error {
 		for i := range keys {
 			types[i] = pipe.Type(ctx, keys[i].key)
 		}
@@ -262,10 +262,7 @@ func (d *doctor) readWith(ctx context.Context, partition int, send sender) (*bod
 		return nil
 	})
 	if err != nil && !redis.HasErrorPrefix(err, "WRONGTYPE") {
-		if why := texts.Err(); why != nil {
-			err = why // the transaction says only that it was given up
-		}
-		return nil, err
+		return nil, whyOf(sent, err)
 	}
 	b := &body{
 		partition: partition, records: records.Val(), free: free.Val(), tombs: tombs.Val(), associations: associations.Val(),

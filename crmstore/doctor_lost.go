@@ -217,7 +217,7 @@ func (d *doctor) examineAccountLog(ctx context.Context) error {
 	log := d.store.keyAccountLog()
 	var counters *redis.MapStringStringCmd
 	var events *redis.IntCmd
-	_, err := d.store.rdb.TxPipelined(ctx, func(pipe redis.Pipeliner) error {
+	err := d.store.atOnce(ctx, func(pipe redis.Pipeliner) error {
 		counters, events = pipe.HGetAll(ctx, countersOf(log)), pipe.XLen(ctx, log)
 		return nil
 	})
@@ -225,7 +225,7 @@ func (d *doctor) examineAccountLog(ctx context.Context) error {
 		return nil // it was reported
 	}
 	if err != nil {
-		return d.store.trouble(err)
+		return err
 	}
 	const name = accountLog
 	if text, ok := counters.Val()[countAccepted+countLog]; ok {
@@ -242,14 +242,13 @@ func (d *doctor) examineAccountLog(ctx context.Context) error {
 		return nil
 	}
 	// Events that were recorded since the log was read are counted already.
-	_, err = d.store.rdb.TxPipelined(ctx, func(pipe redis.Pipeliner) error {
+	return d.store.atOnce(ctx, func(pipe redis.Pipeliner) error {
 		pipe.HIncrBy(ctx, countersOf(log), countLog, events.Val()-want)
 		if l.missing > 0 {
 			pipe.HIncrBy(ctx, countersOf(log), countAccepted+countLog, l.missing)
 		}
 		return nil
 	})
-	return d.store.trouble(err)
 }
 
 // accountLog is the name under which losses of the account's own log are summed up.

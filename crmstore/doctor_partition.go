@@ -61,6 +61,7 @@ func (p *Problem) curable() bool {
 func (d *doctor) diagnose(b *body) *examination {
 	x := &examination{body: b, doctor: d, headers: make(map[ID]header, len(b.records)), strangers: map[string]int64{}}
 	x.readRecords()
+	x.mendHeaders()
 	x.findLostRecords()
 	x.keepAside()
 	x.giveSlots()
@@ -103,7 +104,7 @@ func (x *examination) readRecords() {
 		x.highest = max(x.highest, id)
 		r, err := parseRecord(x.doctor.schema, id, bytes)
 		if err != nil {
-			x.foundf(problemRecord, id, "%v", err)
+			x.foundf(problemRecord, id, "%v%s", err, x.differing(id, bytes))
 			x.sick = append(x.sick, id)
 			continue
 		}

@@ -131,14 +131,14 @@ func TestDoctor(t *testing.T) {
 				return err
 			}
 			return raw.HSet(ctx, key(d, "rec"), name(6), text[:8]+"\x00\x00\x00\x00"+text[12:]).Err()
-		}, []string{"slot 6", "slot 0", "free 0", "archived 0", "column 0", "column 0", "column 0", "column 0", "column 0"}, false},
+		}, []string{"slot 6"}, false},
 		{"slot out of reach", func(ctx context.Context, d *desk, raw redis.UniversalClient) error {
 			text, err := raw.HGet(ctx, key(d, "rec"), name(6)).Result()
 			if err != nil {
 				return err
 			}
 			return raw.HSet(ctx, key(d, "rec"), name(6), text[:8]+"\xff\xff\xff\xff"+text[12:]).Err()
-		}, []string{"slot 6", "slot 0", "free 0", "archived 0", "column 0", "column 0", "column 0", "column 0", "column 0"}, false},
+		}, []string{"slot 6"}, false},
 		{"free slots that are in use, out of reach or no slots", func(ctx context.Context, d *desk, raw redis.UniversalClient) error {
 			return raw.RPush(ctx, key(d, "free"), 3, 99, -1, "x").Err()
 		}, []string{"free 0"}, false},

@@ -16,7 +16,8 @@ type PartitionIDs struct {
 	IDs       []ID
 }
 
-// Get reads records by id, live and archived, in the order asked; those not there are left out.
+// Get reads records by id, live and archived, in the order asked; those not there are left out. With a *DamagedError come
+// the records that are not damaged.
 func (s *Store) Get(ctx context.Context, o ObjectType, ids []ID) ([]*Record, error) {
 	if err := s.require(ctx, o, CanView); err != nil {
 		return nil, err
@@ -39,14 +40,15 @@ func (s *Store) get(ctx context.Context, o ObjectType, ids []ID) ([]*Record, err
 		i++
 		return nil
 	})
-	if err != nil {
+	if err != nil && !errors.Is(err, ErrDamaged) {
 		return nil, err
 	}
-	return slices.DeleteFunc(found, func(r *Record) bool { return r == nil }), nil
+	return slices.DeleteFunc(found, func(r *Record) bool { return r == nil }), err
 }
 
 // ReadRecords fetches the named records, pipelined over partitions, and hands each partition's to fn in the
-// order asked; a record that is not there is nil.
+// order asked; a record that is not there is nil. So is one that is damaged: then a *DamagedError comes in the end,
+// when all others were handed over.
 func (s *Store) ReadRecords(ctx context.Context, o ObjectType, want []PartitionIDs, fn func(p int, recs []*Record) error) error {
 	if err := s.require(ctx, o, CanView); err != nil {
 		return err
@@ -59,17 +61,25 @@ func (s *Store) readRecords(ctx context.Context, o ObjectType, want []PartitionI
 	if err != nil {
 		return err
 	}
-	return s.fetch(ctx, o, want, func(i int, values []any) error {
+	var damaged []ID
+	err = s.fetch(ctx, o, want, func(i int, values []any) error {
 		recs := make([]*Record, len(values))
 		for j, v := range values {
-			if bytes, ok := v.(string); ok {
-				if recs[j], err = parseRecord(schema, want[i].IDs[j], bytes); err != nil {
-					return err
-				}
+			bytes, ok := v.(string)
+			if !ok {
+				continue
+			}
+			if recs[j], err = parseRecord(schema, want[i].IDs[j], bytes); err != nil {
+				damaged = append(damaged, want[i].IDs[j])
+				recs[j] = nil
 			}
 		}
 		return fn(want[i].Partition, recs)
 	})
+	if err != nil {
+		return err
+	}
+	return asDamaged(o, damaged)
 }
 
 // fetch reads the bytes of the named records and hands those of want[i] to fn, in order; nil for one that is not there.
@@ -144,7 +154,8 @@ func windowStarts(want []PartitionIDs) []int {
 	return starts
 }
 
-// ReadAll fetches whole partitions from ≤ p < to, live and archived records alike, in slot order.
+// ReadAll fetches whole partitions from ≤ p < to, live and archived records alike, in slot order. Damaged records are left
+// out: then a *DamagedError comes in the end, when all others were handed over.
 func (s *Store) ReadAll(ctx context.Context, o ObjectType, from, to int, fn func(p int, recs []*Record) error) error {
 	if err := s.require(ctx, o, CanView); err != nil {
 		return err
@@ -153,30 +164,65 @@ func (s *Store) ReadAll(ctx context.Context, o ObjectType, from, to int, fn func
 	if err != nil {
 		return err
 	}
-	return s.eachWhole(ctx, o, from, to, func(p int, w whole) error {
-		recs := make([]*Record, 0, len(w.records))
-		for _, bytes := range w.records {
-			h, err := parseHeader(view(bytes))
-			if err != nil {
-				return fmt.Errorf("read %s of partition %d: %w", o.Plural(), p, err)
-			}
-			at := 8 * int(h.slot)
-			if at+8 > len(w.ids) {
-				return fmt.Errorf("read %s of partition %d: %w: slot %d of %d", o.Plural(), p, errDamaged, h.slot, len(w.ids)/8)
-			}
-			id := IDFromBytes(w.ids[at:])
-			if id == 0 {
-				continue // it was in the slot of a damaged record; doctor tells
-			}
-			r, err := parseRecord(schema, id, bytes)
-			if err != nil {
+	var damaged []ID
+	err = s.eachWhole(ctx, o, from, to, func(p int, w whole) error {
+		recs, good := w.parse(schema)
+		if !good {
+			var sick []ID
+			if recs, sick, err = s.readNamed(ctx, schema, p); err != nil {
 				return err
 			}
-			recs = append(recs, r)
+			damaged = append(damaged, sick...)
 		}
 		slices.SortFunc(recs, func(a, b *Record) int { return int(a.Slot) - int(b.Slot) })
 		return fn(p, recs)
 	})
+	if err != nil {
+		return err
+	}
+	return asDamaged(o, damaged)
+}
+
+// parse reads the records; false when one of them, or whose it is, cannot be trusted.
+func (w *whole) parse(schema *Schema) ([]*Record, bool) {
+	recs := make([]*Record, 0, len(w.records))
+	for _, bytes := range w.records {
+		h, err := parseHeader(view(bytes))
+		if err != nil {
+			return nil, false
+		}
+		id := idIn(w.ids, h.slot)
+		if id == 0 {
+			return nil, false
+		}
+		r, err := parseRecord(schema, id, bytes)
+		if err != nil {
+			return nil, false
+		}
+		recs = append(recs, r)
+	}
+	return recs, true
+}
+
+// readNamed reads a partition that holds damaged records, each record together with its id, and says which are damaged.
+func (s *Store) readNamed(ctx context.Context, schema *Schema, p int) (recs []*Record, damaged []ID, err error) {
+	all, err := s.rdb.HGetAll(ctx, s.partition(schema.Object, p).rec()).Result()
+	if err != nil {
+		return nil, nil, fmt.Errorf("read %s of partition %d: %w", schema.Object.Plural(), p, s.trouble(err))
+	}
+	for name, bytes := range all {
+		if len(name) != 8 {
+			damaged = append(damaged, 0)
+			continue
+		}
+		r, err := parseRecord(schema, IDFromBytes(view(name)), bytes)
+		if err != nil {
+			damaged = append(damaged, IDFromBytes(view(name)))
+			continue
+		}
+		recs = append(recs, r)
+	}
+	return recs, damaged, nil
 }
 
 // whole is all records' bytes of one partition and its ids column. The column is read after the records, and no slot

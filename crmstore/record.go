@@ -1,6 +1,9 @@
 package crmstore
 
-import "fmt"
+import (
+	"cmp"
+	"fmt"
+)
 
 // Record is one record as it was read. Its properties are decoded when they are asked for.
 type Record struct {
@@ -57,7 +60,9 @@ func (r *Record) parse(bytes string) error {
 		r.Deletion = &d
 	}
 	r.fields = bytes[headerSize+h.factsLen:]
-	return checkFields(view(r.fields))
+	fields, sum := unseal(r.ID, view(r.fields))
+	r.fields = r.fields[:len(fields)]
+	return cmp.Or(checkFields(fields), sum)
 }
 
 // Value is a property's value by number; unknown when the record has none or the schema no such property.

@@ -19,6 +19,7 @@ const (
 	EmailTaken                  // a live contact holds its e-mail: see Holder
 	NotByThatRun                // OnlyRun was given and another run or person archived it
 	EmailBlocked                // its e-mail is on the block list
+	NotReadable                 // it is damaged, and stays where it is; see [Store.Examine]
 )
 
 // RestoreResult is one record's result.
@@ -96,9 +97,6 @@ func (r *restoring) pass(ctx context.Context, todo []int) (again []int, err erro
 	}
 	for _, i := range todo {
 		d := r.byID[r.results[i].ID]
-		if d.damaged != nil {
-			return nil, d.damaged
-		}
 		if r.results[i].Outcome = r.judge(d); r.results[i].Outcome == Restored {
 			d.items = append(d.items, i)
 			if !d.dirty {
@@ -138,6 +136,8 @@ func (r *restoring) pass(ctx context.Context, todo []int) (again []int, err erro
 // judge says what is to become of a record; Restored when nothing but its e-mail may be in the way.
 func (r *restoring) judge(d *draft) RestoreOutcome {
 	switch {
+	case d.damaged != nil:
+		return NotReadable
 	case d.stored == nil:
 		return NotThere
 	case d.stored.Deletion == nil:

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 )
@@ -28,9 +27,10 @@ type Rows struct {
 
 // Row is one record. The zero Row is a slot in which no record stands.
 type Row struct {
-	ID     ID
-	Live   bool
-	fields []byte
+	ID      ID
+	Live    bool
+	Damaged bool // its bytes cannot be trusted: it is neither live nor in the bin for anybody
+	fields  []byte
 }
 
 // Values reads the asked properties of the i-th row in one walk over its bytes: dst[n] becomes the value of property n,
@@ -61,8 +61,9 @@ func (r *Row) set(id ID, record []byte) (slot uint32, err error) {
 	if err != nil {
 		return 0, err
 	}
-	*r = Row{ID: id, Live: h.archived == 0, fields: record[headerSize+h.factsLen:]}
-	return h.slot, nil
+	fields, err := unseal(id, record[headerSize+h.factsLen:])
+	*r = Row{ID: id, Live: h.archived == 0, fields: fields}
+	return h.slot, err
 }
 
 // ReadRows reads records by slot, pipelined over partitions, and hands each pick's to fn, in the order asked. numbers are
@@ -248,6 +249,16 @@ func idIn(column []byte, slot uint32) ID {
 	return 0
 }
 
+// slotIn is the slot that an ids column has for an id; -1 when it has none.
+func slotIn(column []byte, id ID) int {
+	for at := 0; at+8 <= len(column); at += 8 {
+		if id != 0 && IDFromBytes(column[at:]) == id {
+			return at / 8
+		}
+	}
+	return -1
+}
+
 // rows fills in the rows of the i-th pick.
 func (w *rowWindow) rows(ctx context.Context, i int, rows *Rows) error {
 	if w.picks[i].Whole {
@@ -272,7 +283,7 @@ func (w *rowWindow) rows(ctx context.Context, i int, rows *Rows) error {
 		}
 		if record := w.values[next]; record != nil {
 			if _, err := rows.Rows[j].set(id, record); err != nil {
-				return fmt.Errorf("%s %s: %w", w.object, id, err)
+				rows.Rows[j] = Row{ID: id, Damaged: true}
 			}
 		}
 		next++
@@ -299,14 +310,14 @@ func (w *rowWindow) whole(ctx context.Context, i int, rows *Rows) error {
 	for _, record := range w.values {
 		h, err := parseHeader(record)
 		if err != nil {
-			return err
+			return w.changing(ctx, i, rows)
 		}
 		id := idIn(after, h.slot)
 		if id == 0 {
-			return fmt.Errorf("%w: a record names slot %d, which the ids column has as free; run `workflow doctor`", errDamaged, h.slot)
+			return w.changing(ctx, i, rows)
 		}
 		if _, err := rows.Rows[h.slot].set(id, record); err != nil {
-			return err
+			return w.changing(ctx, i, rows) // the slot may be what is damaged, and the id another record's
 		}
 	}
 	return nil
@@ -315,7 +326,8 @@ func (w *rowWindow) whole(ctx context.Context, i int, rows *Rows) error {
 // mostAdded is how far beyond the slots that were known a moment ago a record's slot may lie; further is damage.
 const mostAdded = 1 << 16
 
-// changing reads a partition that is being purged: each record together with its id.
+// changing reads a partition that is being purged, or that holds damaged records: each record together with its id. The
+// rows of damaged ones are where the ids column has them, or behind all slots.
 func (w *rowWindow) changing(ctx context.Context, i int, rows *Rows) error {
 	at := w.at[i]
 	after, err := w.answers[at+2].value()
@@ -335,22 +347,36 @@ func (w *rowWindow) changing(ctx context.Context, i int, rows *Rows) error {
 	if w.values, err = a.values(w.values[:0]); err != nil {
 		return err
 	}
+	rows.Rows = slices.Grow(rows.Rows[:0], known)[:known]
+	clear(rows.Rows)
+	var damaged []ID
 	for at := 0; at+1 < len(w.values); at += 2 {
 		if len(w.values[at]) != 8 {
-			return errors.New("a record's id is damaged")
+			damaged = append(damaged, 0)
+			continue
 		}
 		var row Row
 		slot, err := row.set(IDFromBytes(w.values[at]), w.values[at+1])
 		if err != nil {
-			return fmt.Errorf("%s %s: %w", w.object, row.ID, err)
+			damaged = append(damaged, IDFromBytes(w.values[at]))
+			continue
 		}
 		if missing := int(slot) + 1 - len(rows.Rows); missing > 0 && int(slot) < len(w.values)+known+mostAdded {
 			rows.Rows = append(rows.Rows, make([]Row, missing)...)
 		}
-		if int(slot) >= len(rows.Rows) {
-			return fmt.Errorf("%s %s: %w: it names slot %d", w.object, row.ID, errDamaged, slot)
+		if int(slot) >= len(rows.Rows) || rows.Rows[slot].ID != 0 {
+			damaged = append(damaged, row.ID)
+			continue
 		}
 		rows.Rows[slot] = row
+	}
+	for _, id := range damaged {
+		row := Row{ID: id, Damaged: true}
+		if at := slotIn(after, id); at >= 0 && rows.Rows[at].ID == 0 {
+			rows.Rows[at] = row
+		} else {
+			rows.Rows = append(rows.Rows, row)
+		}
 	}
 	return nil
 }

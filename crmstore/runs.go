@@ -104,6 +104,7 @@ type Totals struct {
 	Deleted         int64 `json:"deleted"`
 	Changed         int64 `json:"changed"` // no longer matched when its turn came
 	Failed          int64 `json:"failed"`
+	Damaged         int64 `json:"damaged,omitempty"`         // could not be read, and so were not tested; left alone
 	RestoredBefore  int64 `json:"restored_before,omitempty"` // of those that enroll, how many were in the bin before, and restored
 	DeletedBefore   int64 `json:"deleted_before,omitempty"`  // of the others, those whose address belonged to a contact that was deleted
 }

@@ -293,6 +293,7 @@ func (r *round) insertCall(a *act) call {
 		id := d.id.Bytes()
 		ids = append(ids, id[:]...)
 		appendHeader(d.record[:0], header{version: 1, slot: a.first + uint32(i)})
+		seal(d.record, d.id)
 		args = append(args, ids[8*i:], d.record)
 		for rest := d.fields; len(rest) > 0; {
 			f, n := nextField(rest)
@@ -327,6 +328,7 @@ func (r *round) updateCall(a *act) call {
 		one := d.id.Bytes()
 		match := binary.LittleEndian.AppendUint64(one[:], d.stored.Version)
 		appendHeader(d.record[:0], header{version: d.stored.Version + 1, slot: d.stored.Slot})
+		seal(d.record, d.id)
 		var cells []byte
 		r.columns.differences(view(d.stored.fields), d.fields, func(number int, cell uint64) {
 			if place[number] == 0 {

@@ -137,7 +137,9 @@ func (r *round) load(ctx context.Context, ids []ID) error {
 			r.byID[d.id] = d
 			if bytes, ok := v.(string); ok {
 				d.exists = true
-				d.stored, d.damaged = parseRecord(r.schema, d.id, bytes)
+				if d.stored, d.damaged = parseRecord(r.schema, d.id, bytes); d.damaged != nil {
+					d.damaged = asDamaged(r.object, []ID{d.id})
+				}
 			}
 			if d.stored != nil {
 				d.fields = view(d.stored.fields)
@@ -287,8 +289,9 @@ func (r *round) start() []byte { return append(r.records.scratch[:0], noHeader[:
 
 // set gives the draft a record that was made there.
 func (r *round) set(d *draft, record []byte) {
-	d.record = r.records.keep(record)
-	d.fields = d.record[headerSize:]
+	d.record = r.records.keep(append(record, noSum[:]...))
+	end := len(d.record) - sumSize
+	d.fields = d.record[headerSize:end:end]
 }
 
 // withDates adds the dates that the store sets on a new record.

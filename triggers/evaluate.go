@@ -3,6 +3,7 @@ package triggers
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"math/bits"
 	"slices"
@@ -194,6 +195,12 @@ func (r *search) partition(ctx context.Context, w *pending, rows *crmstore.Rows)
 				}
 			}
 		}
+		if row.Damaged {
+			for j := range r.matchers {
+				r.found[j].Damaged++
+			}
+			continue
+		}
 		if r.blind && row.Live {
 			w.live++
 		}
@@ -252,7 +259,7 @@ func (r *search) missing(ctx context.Context, partition, slot int) error {
 
 // eachPartition reads whole partitions, with the members of their lists ready in m.env.
 func (m *Matcher) eachPartition(ctx context.Context, src Source, o crmstore.ObjectType, from, to int, fn func(p int, recs []*crmstore.Record) error) error {
-	return src.ReadAll(ctx, o, from, to, func(p int, recs []*crmstore.Record) error {
+	err := src.ReadAll(ctx, o, from, to, func(p int, recs []*crmstore.Record) error {
 		m.env.lists = nil
 		if len(m.lists) > 0 && len(recs) > 0 {
 			ask := crmstore.Want{Lists: slices.Clone(m.lists)}
@@ -266,4 +273,8 @@ func (m *Matcher) eachPartition(ctx context.Context, src Source, o crmstore.Obje
 		}
 		return fn(p, recs)
 	})
+	if errors.Is(err, crmstore.ErrDamaged) {
+		return nil // an evaluation counts them
+	}
+	return err
 }

@@ -132,6 +132,7 @@ func (m *Matcher) verdict() Verdict {
 
 // Test reads the named records afresh and tests each with the whole expressions. recs[i] is nil for a record
 // that is not there; that and an archived record get the zero Verdict (see also [Matcher.InBin]). fn is called for each element of want, in order.
+// Damaged records are nil too, and a *crmstore.DamagedError names them in the end.
 func (m *Matcher) Test(ctx context.Context, src Source, o crmstore.ObjectType, want []crmstore.PartitionIDs,
 	fn func(p int, recs []*crmstore.Record, v []Verdict) error,
 ) error {
@@ -147,7 +148,8 @@ func (m *Matcher) Test(ctx context.Context, src Source, o crmstore.ObjectType, w
 		read = append(read, slices.Clone(recs))
 		return nil
 	})
-	if err != nil {
+	damaged := err
+	if err != nil && !errors.Is(err, crmstore.ErrDamaged) {
 		return err
 	}
 	lists, err := m.readMembers(ctx, src, o, want)
@@ -160,7 +162,7 @@ func (m *Matcher) Test(ctx context.Context, src Source, o crmstore.ObjectType, w
 			return err
 		}
 	}
-	return nil
+	return damaged
 }
 
 func (m *Matcher) verdicts(recs []*crmstore.Record) []Verdict {

@@ -55,4 +55,5 @@ type Found struct {
 	Evaluated  int64         // live records of the partition
 	Matched    int64         // of those, an expression of Any is true; before suppression
 	Suppressed int64         // of Matched; Matched-Suppressed == len(IDs)
+	Damaged    int64         // records that may match and cannot be read; they are not among Matched
 }

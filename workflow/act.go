@@ -2,6 +2,7 @@ package workflow
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync/atomic"
@@ -269,6 +270,14 @@ func (p *actor) round(ctx context.Context, acting *crmstore.Store, parts []*part
 		}
 		return nil
 	})
+	if damaged, ok := errors.AsType[*crmstore.DamagedError](err); ok {
+		for _, id := range damaged.IDs { // they are among those that are not there
+			part := byNumber[p.partitionOf(want, id)]
+			part.Changed--
+			part.Failed++
+		}
+		err = nil
+	}
 	if err != nil || len(batches) == 0 {
 		return err
 	}
@@ -285,6 +294,12 @@ func (p *actor) round(ctx context.Context, acting *crmstore.Store, parts []*part
 		}
 	}
 	return nil
+}
+
+// partitionOf is where a record stands that was asked for.
+func (p *actor) partitionOf(want []crmstore.PartitionIDs, id crmstore.ID) int {
+	i := slices.IndexFunc(want, func(w crmstore.PartitionIDs) bool { return slices.Contains(w.IDs, id) })
+	return want[i].Partition
 }
 
 // tested is the batch of those that enroll; the others have their outcome.

@@ -3,6 +3,7 @@ package workflow
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -124,6 +125,9 @@ func (l *binLook) flush(ctx context.Context) error {
 		})
 	}
 	l.waiting, l.at, l.gathered = l.waiting[:0], l.at[:0], 0
+	if errors.Is(err, crmstore.ErrDamaged) {
+		err = nil // nobody knows who deleted them; doctor names them
+	}
 	if err != nil || len(found) == 0 {
 		return err
 	}
@@ -218,6 +222,9 @@ func goneOf(ctx context.Context, store *crmstore.Store, run crmstore.Run, partit
 			}
 			return nil
 		})
+		if damaged, ok := errors.AsType[*crmstore.DamagedError](err); ok {
+			gone, err = gone-int64(len(damaged.IDs)), nil
+		}
 		if err != nil {
 			return 0, err
 		}

@@ -27,6 +27,7 @@ func (p *pass) evaluate(ctx context.Context) error {
 		run.Stage = stageGuard
 		run.Evaluated, run.Matched = totals.Evaluated, totals.Matched
 		run.Suppressed, run.AlreadyEnrolled = totals.Suppressed, totals.AlreadyEnrolled
+		run.Damaged = totals.Damaged
 		run.RestoredBefore, run.DeletedBefore = totals.RestoredBefore, totals.DeletedBefore
 	})
 	if err == nil {

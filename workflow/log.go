@@ -37,9 +37,13 @@ func (r *Runner) event(ctx context.Context, run crmstore.Run, level slog.Level, 
 
 // totals is what a run counted, as attributes of its last line.
 func totalsAttrs(t crmstore.Totals) []slog.Attr {
-	return []slog.Attr{
+	attrs := []slog.Attr{
 		slog.Int64("evaluated", t.Evaluated), slog.Int64("matched", t.Matched), slog.Int64("suppressed", t.Suppressed),
 		slog.Int64("already_enrolled", t.AlreadyEnrolled), slog.Int64("deleted", t.Deleted),
 		slog.Int64("changed", t.Changed), slog.Int64("failed", t.Failed),
 	}
+	if t.Damaged > 0 {
+		attrs = append(attrs, slog.Int64("damaged", t.Damaged))
+	}
+	return attrs
 }

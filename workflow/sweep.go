@@ -146,6 +146,7 @@ func sweepRange(ctx context.Context, store *crmstore.Store, t *triggers.Together
 		s.totals.Evaluated += f.Evaluated
 		s.totals.Matched += f.Matched
 		s.totals.Suppressed += f.Suppressed
+		s.totals.Damaged += f.Damaged
 		if len(f.IDs) > 0 {
 			s.matched = append(s.matched, crmstore.PartitionIDs{Partition: f.Partition, IDs: f.IDs})
 		}
@@ -221,6 +222,7 @@ func add(to *crmstore.Totals, t crmstore.Totals) {
 	to.Evaluated += t.Evaluated
 	to.Matched += t.Matched
 	to.Suppressed += t.Suppressed
+	to.Damaged += t.Damaged
 	to.AlreadyEnrolled += t.AlreadyEnrolled
 	to.RestoredBefore += t.RestoredBefore
 	to.DeletedBefore += t.DeletedBefore

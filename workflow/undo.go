@@ -35,6 +35,7 @@ const (
 	UndoLive         = "it was restored before"
 	UndoDeletedAgain = "it was restored and deleted again since, by another run or by hand"
 	UndoGone         = "it was deleted for good"
+	UndoDamaged      = "it is damaged and cannot be read; see: workflow doctor"
 )
 
 // Undo restores all that an ended run deleted and that is still in the bin because of it. It may be repeated: what was
@@ -200,12 +201,18 @@ func (r *Runner) purgedSince(
 	}
 	others := slices.DeleteFunc(slices.Clone(m.IDs), func(id crmstore.ID) bool { return mine[id] })
 	there, err := r.books().Get(ctx, o, others)
-	if err != nil {
+	damaged, _ := errors.AsType[*crmstore.DamagedError](err)
+	if err != nil && damaged == nil {
 		return nil, err
 	}
 	exists := make(map[crmstore.ID]bool, len(there))
 	for _, rec := range there {
 		exists[rec.ID] = true
+	}
+	if damaged != nil {
+		for _, id := range damaged.IDs {
+			exists[id] = true
+		}
 	}
 	var gone []crmstore.RestoreResult
 	for _, id := range others {
@@ -225,6 +232,8 @@ func unrestored(res crmstore.RestoreResult) Unrestored {
 		u.Reason = UndoEmailBlocked
 	case crmstore.NotArchived:
 		u.Reason = UndoLive
+	case crmstore.NotReadable:
+		u.Reason = UndoDamaged
 	case crmstore.NotByThatRun:
 		u.Reason = UndoDeletedAgain
 	default:

@@ -74,7 +74,11 @@ func redis(ts *testscript.TestScript, neg bool, args []string) {
 	conn, err := net.Dial("unix", strings.TrimPrefix(ts.Getenv("STORE"), "unix://"))
 	ts.Check(err)
 	defer conn.Close()
-	_, err = fmt.Fprintf(conn, "%s\r\n", strings.Join(args, " "))
+	command := fmt.Sprintf("*%d\r\n", len(args))
+	for _, arg := range args {
+		command += fmt.Sprintf("$%d\r\n%s\r\n", len(arg), arg)
+	}
+	_, err = conn.Write([]byte(command))
 	ts.Check(err)
 	reply, err := bufio.NewReader(conn).ReadString('\n')
 	ts.Check(err)

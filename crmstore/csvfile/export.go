@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/csv"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -49,12 +50,16 @@ func Export(ctx context.Context, store *crmstore.Store, w io.Writer, o ExportOpt
 	err = store.ReadAll(ctx, o.Object, 0, partitions, func(_ int, records []*crmstore.Record) error {
 		return x.partition(records, &o)
 	})
-	if err == nil {
+	damaged, _ := errors.AsType[*crmstore.DamagedError](err) // all others were read
+	if err == nil || damaged != nil {
 		x.csv.Flush()
 		err = x.csv.Error()
 	}
 	if err == nil {
 		err = out.Flush()
+	}
+	if err == nil && damaged != nil {
+		err = damaged
 	}
 	if err != nil {
 		return fail(x.n, err)

@@ -27,7 +27,7 @@ func StartSentinel(t testing.TB, args ...string) *Sentinel {
 	t.Helper()
 	s := &Sentinel{t: t}
 	master := startNode(t, FreePort(t), args...)
-	replica := startNode(t, FreePort(t), append([]string{"--replicaof", "127.0.0.1 " + master.port}, args...)...)
+	replica := startNode(t, FreePort(t), append([]string{"--replicaof", "127.0.0.1", master.port}, args...)...)
 	s.nodes = []*node{master, replica}
 	config := filepath.Join(t.TempDir(), "sentinel.conf")
 	text := fmt.Sprintf("sentinel monitor %[1]s 127.0.0.1 %[2]s 1\nsentinel down-after-milliseconds %[1]s 4000\nsentinel failover-timeout %[1]s 10000\n",

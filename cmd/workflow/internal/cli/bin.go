@@ -164,7 +164,7 @@ func (l *binLook) entries(ctx context.Context, found []workflow.Deleted) ([]binE
 		ids[i] = d.ID
 	}
 	recs, err := l.store.Get(ctx, l.object, ids)
-	if err != nil {
+	if _, err = apart(err); err != nil { // doctor names those that are damaged
 		return nil, err
 	}
 	entries := make([]binEntry, 0, len(recs))

@@ -94,6 +94,8 @@ func (s *session) explain(ctx context.Context, err error) *problem {
 		}
 	case errors.As(err, &taken):
 		return &problem{code: exitRefused, reason: "email-taken", message: err.Error(), help: "see it: workflow records get " + taken.Holder.String()}
+	case errors.Is(err, crmstore.ErrDamaged):
+		return &problem{code: exitRefused, reason: "damaged", message: err.Error()}
 	case errors.As(err, &blocked):
 		return &problem{
 			code: exitRefused, reason: "email-blocked", message: err.Error(),

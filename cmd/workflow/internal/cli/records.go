@@ -110,6 +110,7 @@ func (s *session) recordsList() *cobra.Command {
 			return err
 		}
 		recs, err := sel.store.Get(ctx, sel.object, ids)
+		leftOut, err := apart(err)
 		if err != nil {
 			return err
 		}
@@ -119,7 +120,7 @@ func (s *session) recordsList() *cobra.Command {
 		}
 		slices.SortFunc(doc.Records, func(a, b recordDocument) int { return int(int64(a.ID) - int64(b.ID)) })
 		s.emit(doc, func(o *output) { doc.show(o, properties) })
-		return nil
+		return leftOut
 	}
 	return cmd
 }

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"io"
 	"maps"
 	"slices"
@@ -71,8 +72,10 @@ func (sel *selection) narrow(ctx context.Context, o *csvfile.ExportOptions) erro
 
 func (s *session) exportFile(ctx context.Context, sel *selection, o csvfile.ExportOptions, path string) error {
 	var n int64
+	var leftOut error
 	err := writeFile(ctx, path, func(f io.Writer) (err error) {
 		n, err = csvfile.Export(ctx, sel.store, f, o)
+		leftOut, err = apart(err)
 		return err
 	})
 	if err != nil {
@@ -81,7 +84,15 @@ func (s *session) exportFile(ctx context.Context, sel *selection, o csvfile.Expo
 	s.emit(map[string]any{"object": o.Object, "exported": n, "file": path}, func(out *output) {
 		out.printf("%s written to %s\n", records(n, o.Object), path)
 	})
-	return nil
+	return leftOut
+}
+
+// apart tells damaged records, which were left out while all others were read, from an error that ended the reading.
+func apart(err error) (leftOut, other error) {
+	if errors.Is(err, crmstore.ErrDamaged) {
+		return err, nil
+	}
+	return nil, err
 }
 
 // exportJSON writes one document, a record at a time.
@@ -111,9 +122,10 @@ func (s *session) exportJSON(ctx context.Context, sel *selection, o csvfile.Expo
 		}
 		return s.out.failed
 	})
+	leftOut, err := apart(err)
 	if err != nil {
 		return err
 	}
 	s.out.printf("]}\n")
-	return nil
+	return leftOut
 }

@@ -66,7 +66,7 @@ func (s *session) restoreIDs(ctx context.Context, f *restoreFlags, words []strin
 	inBin := int64(0)
 	for from := 0; from < len(ids); from += csvBatch {
 		recs, err := store.Get(ctx, o, ids[from:min(from+csvBatch, len(ids))])
-		if err != nil {
+		if _, err = apart(err); err != nil { // the restore itself says which are damaged
 			return err
 		}
 		for _, r := range recs {
@@ -178,7 +178,7 @@ type restoredDocument struct {
 
 type restoredEntry struct {
 	ID      crmstore.ID `json:"id"`
-	Outcome string      `json:"outcome"` // live, not_found, email_taken, email_blocked, other_run
+	Outcome string      `json:"outcome"` // live, not_found, email_taken, email_blocked, other_run, damaged
 	Holder  crmstore.ID `json:"holder,omitempty"`
 }
 
@@ -188,6 +188,7 @@ var restoreWords = map[crmstore.RestoreOutcome][2]string{
 	crmstore.NotThere:     {"not_found", "does not exist (any more)"},
 	crmstore.EmailTaken:   {"email_taken", "its e-mail address now belongs to "},
 	crmstore.EmailBlocked: {"email_blocked", "its e-mail address is on the block list"},
+	crmstore.NotReadable:  {"damaged", "is damaged and cannot be read; see: workflow doctor"},
 	crmstore.NotByThatRun: {"other_run", "was deleted again by somebody else since"},
 }
 

@@ -227,6 +227,7 @@ func showTotals(o *output, run crmstore.Run) {
 	if run.State == crmstore.RunHeld && run.Deleted > 0 {
 		line("left", leftOf(run), true, "not deleted yet")
 	}
+	line("damaged", run.Damaged, false, "could not be read; left alone; see: workflow doctor")
 	line("failed", run.Failed, false, "kept changing; left alone")
 	line("restored", int64(run.Undone), false, "by undo")
 	for _, r := range tb.rows {

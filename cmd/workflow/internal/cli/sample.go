@@ -53,6 +53,7 @@ func readSample(ctx context.Context, store *crmstore.Store, d *workflow.Definiti
 		}
 		return nil
 	})
+	_, err = apart(err) // the review counts them
 	slices.SortFunc(sample, func(a, b sampleEntry) int { return int(int64(a.ID) - int64(b.ID)) })
 	return sample, err
 }
