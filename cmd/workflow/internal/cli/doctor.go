@@ -66,6 +66,11 @@ func (s *session) doctorCommand() *cobra.Command {
 				return err
 			}
 		}
+		if order.AcceptLoss {
+			if _, err := store.AcceptLoss(ctx, order.Cause, order.At); err != nil {
+				return err
+			}
+		}
 		s.emit(doc, doc.show)
 		if doc.Found > doc.Repaired {
 			return said(exitRefused)
@@ -119,7 +124,9 @@ func (d *doctorDocument) note(p crmstore.Problem) {
 	switch p.Code {
 	case "lost":
 		d.Lost++
-		d.accepted = p.Accepted
+		d.accepted = d.accepted || p.Accepted
+	case crmstore.TroubleMissing, crmstore.TroubleEvicted:
+		d.Lost++
 	case "record", "type":
 		d.damaged = d.damaged || !p.Repaired
 	}
