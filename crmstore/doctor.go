@@ -92,7 +92,7 @@ func (s *Store) Examine(ctx context.Context, o ObjectType, order DoctorOrder, fn
 	if err == nil && repair && d.email != nil && !d.noClaims {
 		err = d.dropDeadClaims(ctx)
 	}
-	if err == nil && repair {
+	if err == nil && repair && !d.blocked {
 		err = s.compact(ctx, o)
 	}
 	var own callerError
@@ -124,6 +124,7 @@ type doctor struct {
 	lostIDs    map[ID]bool
 	wrong      []wrongKey // keys of the account of a wrong type
 	acts       []string   // for the audit log
+	blocked    bool       // keys of partitions have a wrong type
 	noClaims   bool       // e-mail claims, or contacts, cannot be read since keys have a wrong type
 	highest    ID         // seen in any partition
 	report     func(Problem) error
@@ -305,6 +306,7 @@ func (d *doctor) examine(ctx context.Context, b *body) error {
 	if err := d.reportTypes(b.wrong); err != nil {
 		return err
 	}
+	d.blocked = d.blocked || b.blocked()
 	d.noClaims = d.noClaims || b.blocked() // contacts that cannot be read may have some
 	x := d.diagnose(b)
 	if len(x.cures) > 0 {
