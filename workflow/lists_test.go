@@ -65,7 +65,7 @@ func TestRun_ListReplaced(t *testing.T) {
 	}{
 		"deleted":                         {nil, `there is no list "keep"`, "WF218"},
 		"made again, empty":               {func(w *world) { w.list("keep") }, `the list "keep" was deleted since this was published`, "WF127"},
-		"made again, active":              {func(w *world) { w.active("keep", `contact.email == "x"`) }, `the list "keep" was deleted since`, "WF127"},
+		"made again, active":              {func(w *world) { w.active("keep", `contact.email == "x@example.com"`) }, `the list "keep" was deleted since`, "WF127"},
 		"made again, without a condition": {func(w *world) { w.active("keep", `contact.gone == 1`) }, `contact has no property "gone"`, "WF218"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -177,7 +177,7 @@ func TestDeleteList_NamesWhoAsksIt(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	keep, other := w.list("keep"), w.list("other")
-	w.active("outer", `contact.email == "x" || inList("keep")`)
+	w.active("outer", `contact.email == "x@example.com" || inList("keep")`)
 	w.active("broken", `contact.gone == 1 && inList("keep")`)
 	w.publish(asking(`inList("outer")`))
 	uses, err := UsesOfList(t.Context(), w.store, keep)

@@ -26,6 +26,7 @@ var agreed = []string{
 	"workflow_contacts_deleted_total{workflow}",
 	"workflow_contacts_evaluated_total{workflow}",
 	"workflow_contacts_matched_total{workflow}",
+	"workflow_contacts_repeated_total{kind,workflow}",
 	"workflow_duplicate_ticks_total{workflow}",
 	"workflow_held_runs{}",
 	"workflow_last_success_timestamp_seconds{workflow}",
