@@ -147,7 +147,7 @@ const (
 
 // runAll sends calls in one pipeline and returns their replies in order. Scripts that a server does not know are
 // sent again as text, to that server alone, which also makes it know them: after a restart, a failover or in
-// a cluster this needs nothing else. The first error is returned, in words; the replies of other calls are good
+// a cluster this needs nothing else. The first error is returned, in words, one that leaves open what was done before others; the replies of other calls are good
 // all the same (a failed call's reply is nil), because each call is atomic on its own.
 func (s *Store) runAll(ctx context.Context, calls []call) ([]any, error) {
 	replies := make([]any, len(calls))
@@ -181,12 +181,19 @@ func (s *Store) runAll(ctx context.Context, calls []call) ([]any, error) {
 		}
 		todo = again
 	}
+	var first error
 	for _, err := range errs {
-		if err != nil {
-			return replies, s.trouble(err)
+		if err != nil && (first == nil || answered(first) && !answered(err)) {
+			first = err
 		}
 	}
-	return replies, nil
+	return replies, s.trouble(first)
+}
+
+// answered reports whether the server said the error itself: what it refuses like this is not carried out later.
+func answered(err error) bool {
+	var reply redis.Error
+	return errors.As(err, &reply)
 }
 
 // send sends the calls named in todo in one pipeline and files their replies and errors.

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"slices"
+	"sync/atomic"
 	"time"
 )
 
@@ -26,10 +27,18 @@ func (r *round) commit(ctx context.Context) (again []int, err error) {
 	ready := slices.DeleteFunc(slices.Clone(r.dirty), func(d *draft) bool { return d.lost })
 	g := groupBy(len(ready), r.partitions, func(i int) int { return ready[i].id.Partition(r.partitions) })
 	acts := r.acts(ready, &g)
+	var unsure atomic.Bool // a script that was not answered may be carried out later
 	err = inWindows(ctx, len(acts), callsPerWindow, func(ctx context.Context, from, to int) error {
-		return r.write(ctx, inTime(acts[from:to], claimed, r.store.wall()))
+		err := r.write(ctx, inTime(acts[from:to], claimed, r.store.wall()))
+		if err != nil && !answered(err) {
+			unsure.Store(true)
+		}
+		return err
 	})
 	if err != nil {
+		if !unsure.Load() {
+			r.release(ctx)
+		}
 		return nil, err
 	}
 	if err := r.endClaims(ctx, claimed); err != nil {
@@ -51,6 +60,47 @@ func (r *round) commit(ctx context.Context) (again []int, err error) {
 	}
 	slices.Sort(again)
 	return slices.Compact(again), nil
+}
+
+// releaseTime is how long giving claims up after a failure may take.
+const releaseTime = 5 * time.Second
+
+// release gives up the claims of drafts that were not written, after the server refused some of the round, so that whoever tries
+// again need not wait until these claims are dead. What the server wrote keeps its claim: the records say so. When it fails,
+// the claims die by themselves.
+func (r *round) release(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), releaseTime)
+	defer cancel()
+	drafts := make(map[ID]*draft)
+	ids := make([]ID, 0, len(r.dirty))
+	for _, d := range r.claiming() {
+		if d.claim.taken != "" {
+			drafts[d.id] = d
+			ids = append(ids, d.id)
+		}
+	}
+	slices.Sort(ids)
+	want, _ := byPartition(ids, r.partitions)
+	var unwritten []*draft
+	err := r.store.fetch(ctx, r.object, want, func(i int, values []any) error {
+		for j, v := range values {
+			d := drafts[want[i].IDs[j]]
+			bytes, there := v.(string)
+			if !there {
+				if d.stored == nil {
+					unwritten = append(unwritten, d)
+				}
+				continue
+			}
+			if now, err := parseRecord(r.schema, d.id, bytes); err == nil && d.stored != nil && now.Version == d.version() {
+				unwritten = append(unwritten, d)
+			}
+		}
+		return nil
+	})
+	if err == nil {
+		_, _ = r.swap(ctx, unwritten, func(a *address) (from, to string) { return a.taken, "" })
+	}
 }
 
 // fresh reports whether claims that were taken at the moment claimed (ms) are far from being thought dead at the moment now.

@@ -123,7 +123,7 @@ func (s *session) importFile(ctx context.Context, store *crmstore.Store, path st
 		}
 		_, denied := errors.AsType[*crmstore.PermissionError](err)
 		if report != nil && ctx.Err() == nil && !denied {
-			return failedf("lines that are not counted may be in all the same; the same import again leaves them as they are and brings in the rest", "%v", err)
+			return failedf("lines that are not counted may be in all the same; the same import again leaves them as they are and brings in the rest (it may wait up to 30 seconds for addresses that this one had begun to take)", "%v", err)
 		}
 		return err
 	}
