@@ -45,6 +45,9 @@ type EraseReport struct {
 	Results  []EraseResult `json:"results"`  // in the order asked
 	Mentions []Mention     `json:"mentions"` // what still names one of the contacts
 
+	// File says whether servers write their append-only files anew, which hold the contacts until then.
+	File FileRewrite `json:"append_only_file,omitempty"`
+
 	Confirmation Confirmation `json:"-"` // zero when nothing was erased
 }
 
@@ -102,6 +105,9 @@ func (s *Store) Erase(ctx context.Context, o EraseOrder, ids []ID) (EraseReport,
 	}
 	for i, id := range ids {
 		report.Results[i] = results[id]
+	}
+	if len(there) > 0 {
+		report.File, _ = s.rewriteFiles(ctx) // the deletion itself is done; the report says that the file was not written
 	}
 	return report, nil
 }
@@ -191,6 +197,9 @@ func (s *Store) FinishErasures(ctx context.Context) (finished int, err error) {
 		if _, err := s.carryOut(ctx, intent, ids, func(e *erasure) { finished += len(e.ids) }); err != nil {
 			return finished, fmt.Errorf("finish permanent deletion %s: %w", intent.Run, err)
 		}
+	}
+	if finished > 0 {
+		_, _ = s.rewriteFiles(ctx) // who asked for it was told, or will be by the next one
 	}
 	return finished, nil
 }

@@ -307,3 +307,46 @@ func TestHealth_RunCountsFirst(t *testing.T) {
 		t.Errorf("after a deletion: %s", out)
 	}
 }
+
+// A permanent deletion has the append-only file written anew, so that the person is not in it any more; where the store's user may
+// not ask for that, the verb says that the file still holds the person.
+func TestHealth_PermanentDeletionLeavesTheFile(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	at := storetest.StartServer(t, "--dir", dir, "--appendonly", "yes", "--appendfsync", "always")
+	p := program{t: t, url: "redis://" + at}
+	p.must("account", "create", "--partitions", "8")
+	const person = "wilhelmina.vandersteen@example.com"
+	held := func() bool {
+		files, err := filepath.Glob(filepath.Join(dir, "appendonlydir", "*"))
+		if err != nil || len(files) == 0 {
+			t.Fatalf("%d files, %v", len(files), err)
+		}
+		for _, name := range files {
+			if text, err := os.ReadFile(name); err == nil && bytes.Contains(text, []byte("wilhelmina.vandersteen")) {
+				return true
+			}
+		}
+		return false
+	}
+	p.must("records", "create", "email="+person)
+	if !held() {
+		t.Fatal("the file does not hold the person: the way to look is broken")
+	}
+	if out := p.must("delete", person, "--permanent", "--confirm", "1"); !strings.Contains(out, "append-only file anew") {
+		t.Errorf("the verb says:\n%s", out)
+	}
+	for deadline := time.Now().Add(30 * time.Second); held(); {
+		if time.Now().After(deadline) {
+			t.Fatal("the file still holds the person")
+		}
+	}
+	if reply := ask(t, "tcp", at, append(aclLine(t), "-bgrewriteaof")...); reply != "+OK" {
+		t.Fatal(reply)
+	}
+	p.must("records", "create", "email=ada@example.com")
+	q := program{t: t, url: "redis://workflow:SECRET@" + at}
+	if out := q.must("delete", "ada@example.com", "--permanent", "--confirm", "1"); !strings.Contains(out, "still holds them") || !strings.Contains(out, "redis-cli BGREWRITEAOF") {
+		t.Errorf("without the permission the verb says:\n%s", out)
+	}
+}

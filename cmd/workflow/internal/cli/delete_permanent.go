@@ -166,6 +166,16 @@ func (s *session) emitErased(report crmstore.EraseReport, told *confirmation) er
 				o.printf("  contact %s: its e-mail address is on the block list\n", r.ID)
 			}
 		}
+		switch report.File {
+		case crmstore.FileForbidden, crmstore.FileFailed:
+			why := "the server did not begin to write it anew"
+			if report.File == crmstore.FileForbidden {
+				why = "the store's user may not have it written anew (+bgrewriteaof)"
+			}
+			o.printf("%s Redis's append-only file still holds them: %s; run: redis-cli BGREWRITEAOF\n", o.paint(yellow, "note:"), why)
+		case crmstore.FileRewriting:
+			o.printf("Redis is writing its append-only file anew, without them\n")
+		}
 		told.show(o)
 		for _, m := range report.Mentions {
 			o.printf("%s %s %s names what identified one of them; change it by hand\n", o.paint(yellow, "note:"), m.Kind, clean(m.Name))
