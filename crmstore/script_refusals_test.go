@@ -219,6 +219,20 @@ func (s *scene) useTheRest() {
 	must(s.PutBack(ctx, crmstore.Company, 8, someone, noon))
 	_, err = s.TrimHistory(ctx, noon.AddDate(10, 0, 0), 1000)
 	must(err)
+	s.loseARecord(must)
+}
+
+// loseARecord has the server lose a record, and a person accept it.
+func (s *scene) loseARecord(must func(error)) {
+	ctx := s.t.Context()
+	_, err := s.LookForLossOf(ctx, crmstore.Company)
+	must(err)
+	must(crmstore.Raw(s.Store).Del(ctx, crmstore.KeyOf(s.Store, crmstore.Company, 0, "rec")).Err())
+	lost, err := s.AcceptLoss(ctx, someone, noon)
+	must(err)
+	if lost.Missing[crmstore.Company] == 0 {
+		s.t.Fatalf("lost %+v", lost)
+	}
 }
 
 func (s *scene) useARun(must func(error)) {

@@ -1,5 +1,6 @@
 -- accept_loss begins the ledger of records anew with what is there, and takes away what was marked as lost.
--- KEYS: 1 account hash, 2 ledger, 3 health, 4 account log
+-- KEYS: 1 account hash, 2 ledger hash, 3 health hash, 4 account log
+-- Types: hash hash hash log
 -- ARGV: 1 wall (ms), 2 facts, 3 what is accepted, in words, 4 number n of what follows of the ledger, 5.. n of pairs of field and window, then pairs of health field and accepted count
 -- Returns: 1 done, 0 no such account
 -- Cost: one field per window and server

@@ -1,5 +1,6 @@
 -- save_ledger writes how many records the partitions of a window hold, unless another process wrote it meanwhile.
--- KEYS: 1 ledger, 2 account hash
+-- KEYS: 1 ledger hash, 2 account hash
+-- Types: hash hash
 -- ARGV: 1 field, 2 what it held ('' = it was not there), 3 what it holds, 4 key of claims, by which the account is known
 -- Returns: 1 written, 0 the account is another, or another process was faster
 -- Cost: constant
