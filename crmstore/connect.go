@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -129,9 +130,16 @@ func connectDir(ctx context.Context, dir string) (*Store, error) {
 // client may stand in the query, as in ?read_timeout=5s.
 func connectSingle(address string) (*Store, error) {
 	place := withoutSecrets(address)
-	o, err := redis.ParseURL(address)
+	known, files, err := withoutTLSSettings(address)
+	if err != nil {
+		return nil, fmt.Errorf("store address %s: %w", place, err)
+	}
+	o, err := redis.ParseURL(known)
 	if err != nil {
 		return nil, fmt.Errorf("store address %s: %w", place, hideURL(err))
+	}
+	if err := useTLSFiles(o.TLSConfig, files); err != nil {
+		return nil, fmt.Errorf("store address %s: %w", place, err)
 	}
 	tuned := tune(&redis.UniversalOptions{})
 	o.DialTimeout = cmp.Or(o.DialTimeout, tuned.DialTimeout)
@@ -161,9 +169,12 @@ func connectMany(address string) (*Store, error) {
 	if strings.HasPrefix(u.Scheme, "rediss") {
 		o.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12, InsecureSkipVerify: query.Get("skip_verify") == "true"}
 	}
+	if err := useTLSFiles(o.TLSConfig, query); err != nil {
+		return nil, fmt.Errorf("store address %s: %w", place, err)
+	}
 	path, cluster := strings.Trim(u.Path, "/"), strings.HasSuffix(u.Scheme, "+cluster")
 	for name := range query {
-		if known := name == "skip_verify" || !cluster && (name == "db" || name == "sentinel_user" || name == "sentinel_password"); !known {
+		if known := name == "skip_verify" || slices.Contains(tlsSettings(), name) || !cluster && (name == "db" || name == "sentinel_user" || name == "sentinel_password"); !known {
 			return nil, fmt.Errorf("store address %s: unknown setting %q", place, settingName(name))
 		}
 	}

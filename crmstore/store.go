@@ -86,6 +86,9 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 	s.account, s.user, s.patience = c.Account, c.User, associationPatience
 	s.steady.ahead, s.steady.name, s.steady.began = c.ClockAhead, newWitness(), time.Now()
 	if err := s.check(ctx); err != nil {
+		if words := wrongTransport(ctx, c.URL); words != "" {
+			err = fmt.Errorf("%s: %w", words, err)
+		}
 		return nil, errors.Join(fmt.Errorf("open store %s: %w", s.place, err), s.Close())
 	}
 	return s, nil

@@ -88,6 +88,39 @@ func TestOperating_TLS(t *testing.T) {
 	}
 }
 
+// A server that wants a certificate of its client says so, and takes the one that the address names. TLS against a plain server,
+// and the reverse, are told apart.
+func TestOperating_ClientCertificate(t *testing.T) {
+	t.Parallel()
+	dir, port, plain := t.TempDir(), storetest.FreePort(t), storetest.StartServer(t)
+	storetest.WriteCertificate(t, dir)
+	cert, key := filepath.Join(dir, "cert"), filepath.Join(dir, "key")
+	storetest.StartServerAt(t, port, "--port", "0", "--tls-port", port, "--tls-auth-clients", "yes",
+		"--tls-cert-file", cert, "--tls-key-file", key, "--tls-ca-cert-file", cert)
+	at := net.JoinHostPort("127.0.0.1", port)
+	for _, c := range []struct {
+		url  string
+		code int
+		want string
+	}{
+		{"rediss://" + at + "?tls_ca=" + cert, 3, "wants a certificate of its client (in the address: ?tls_cert=FILE&tls_key=FILE)"},
+		{"redis://" + at, 3, "the server speaks TLS (write rediss:// instead of redis://)"},
+		{"rediss://" + plain, 3, "the server does not speak TLS (write redis:// instead of rediss://"},
+		{"rediss://" + at + "?tls_cert=" + cert, 2, "tls_cert and tls_key go together"},
+		{"redis://" + at + "?tls_ca=" + cert, 2, "are for rediss://"},
+		{"rediss://" + at + "?tls_ca=" + filepath.Join(dir, "none"), 2, "read tls_ca"},
+	} {
+		if out := (program{t: t, url: c.url}).fails(c.code, "account", "create"); !strings.Contains(out, c.want) || strings.Contains(out, "create it") {
+			t.Errorf("%s says:\n%s\nwant %q", c.url, out, c.want)
+		}
+	}
+	p := program{t: t, url: "rediss://" + at + "?tls_ca=" + cert + "&tls_cert=" + cert + "&tls_key=" + key}
+	p.must("account", "create")
+	if out := p.must("account", "show"); !strings.Contains(out, at) {
+		t.Errorf("account show says:\n%s", out)
+	}
+}
+
 // systemd reads the units without a complaint. The program's place is another one here.
 func TestOperating_Units(t *testing.T) {
 	t.Parallel()
