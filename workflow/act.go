@@ -290,6 +290,9 @@ func (p *actor) round(ctx context.Context, acting *crmstore.Store, parts []*part
 	}
 	for i, batch := range batches {
 		for j, rec := range batch.Records {
+			if outcomes[i][j] == actions.Done {
+				p.did.Add(1)
+			}
 			byNumber[batch.Partition].take(rec.ID, outcomes[i][j])
 		}
 	}

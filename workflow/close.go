@@ -97,12 +97,13 @@ func (p *pass) finish(ctx context.Context, e ending) (crmstore.Run, error) {
 		done := p.saved()
 		done.Totals = totals
 		if err := p.r.settle(ctx, done, true, p.store.Now()); err != nil {
+			p.keepCount()
 			return p.saved(), fmt.Errorf("run %s: %w", p.id, err) // it is carried on, and counted, later
 		}
 	}
 	saveErr := p.update(ctx, func(run *crmstore.Run) {
 		run.State, run.Reason, run.Owner, run.Progress = e.state, e.reason, "", crmstore.Progress{}
-		if err == nil {
+		if run.Totals = p.known(run.Totals); err == nil {
 			run.Totals = totals
 		}
 		switch e.state {
@@ -121,6 +122,12 @@ func (p *pass) finish(ctx context.Context, e ending) (crmstore.Run, error) {
 	if saveErr != nil {
 		e.cause = errors.Join(e.cause, saveErr)
 		run.State = crmstore.RunFailed
+		if run.Totals = p.known(run.Totals); err == nil {
+			run.Totals = totals
+		}
+		p.report(ctx, run, e.cause)
+		p.r.Metrics.remember(p.workflow, run) // the store does not know what was counted
+		return run, e.cause
 	} else if run.State == crmstore.RunHeld || run.State == crmstore.RunFailed {
 		run, err = p.r.settleSealed(ctx, run)
 		e.cause = errors.Join(e.cause, err)
@@ -158,6 +165,7 @@ func (p *pass) leave(ctx context.Context) (crmstore.Run, error) {
 	for range 5 {
 		run, err := p.store.Run(ctx, p.id)
 		if err != nil {
+			p.keepCount()
 			return p.saved(), fmt.Errorf("read run %s: %w", p.id, err)
 		}
 		if !p.halted(run) {
@@ -173,6 +181,7 @@ func (p *pass) leave(ctx context.Context) (crmstore.Run, error) {
 			}
 		}
 		if run.Totals, err = p.r.tally(ctx, run); err != nil {
+			p.keepCount()
 			return run, fmt.Errorf("sum run %s up: %w", p.id, err)
 		}
 		run.Owner = ""
@@ -181,6 +190,7 @@ func (p *pass) leave(ctx context.Context) (crmstore.Run, error) {
 			continue
 		}
 		if err != nil {
+			p.keepCount()
 			return run, fmt.Errorf("save run %s: %w", p.id, err)
 		}
 		if err := p.r.settleStopped(ctx, saved, p.store.Now()); err != nil {
@@ -214,15 +224,36 @@ func (p *pass) whyHeld(ctx context.Context, run crmstore.Run) string {
 	return RefusedOff
 }
 
-// report counts the end of the pass and writes its line.
-func (p *pass) report(ctx context.Context, run crmstore.Run, cause error) {
+// known is the totals with at least the deletions that this pass knows of, for an end at which the store cannot be asked.
+func (p *pass) known(t crmstore.Totals) crmstore.Totals {
+	t.Deleted = max(t.Deleted, p.counted.Deleted+p.did.Load())
+	return t
+}
+
+// keepCount counts what this pass deleted when its end could not be written down. Whichever pass of this process carries the run on
+// counts the rest.
+func (p *pass) keepCount() {
+	run := p.saved()
+	run.State, run.Totals = crmstore.RunRunning, p.known(run.Totals)
+	p.metrics().ended(p.ending(run))
+	p.r.Metrics.remember(p.workflow, run)
+}
+
+// ending is what metrics are told of the pass's end.
+func (p *pass) ending(run crmstore.Run) passEnd {
 	end := passEnd{run: run, counted: p.counted, took: steady().Sub(p.began)}
 	if p.def != nil {
 		for _, step := range p.def.Actions {
 			end.actions = append(end.actions, step.Spec.Name)
 		}
 	}
-	p.metrics().ended(end)
+	return end
+}
+
+// report counts the end of the pass and writes its line.
+func (p *pass) report(ctx context.Context, run crmstore.Run, cause error) {
+	p.metrics().ended(p.ending(run))
+	p.r.Metrics.forgetCount(run.ID)
 	what, level := "run done", slog.LevelInfo
 	switch run.State {
 	case crmstore.RunRunning:

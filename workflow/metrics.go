@@ -41,7 +41,8 @@ type Metrics struct {
 	troubles    *prometheus.GaugeVec
 
 	mu    sync.Mutex
-	known map[string]bool // workflows that have series
+	known map[string]bool  // workflows that have series
+	kept  map[string]int64 // by run: deletions that were counted, of runs whose end the store does not know
 }
 
 // The label values that a workflow has series for from the start, so that an increase from nothing is seen.
@@ -79,7 +80,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		return prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: name, Help: help}, labels)
 	}
 	m := &Metrics{
-		known: map[string]bool{}, denied: newStoreRefusals(), spread: newSpreadMetrics(), paused: newPaused(), troubles: newTroubles(),
+		known: map[string]bool{}, kept: map[string]int64{}, denied: newStoreRefusals(), spread: newSpreadMetrics(), paused: newPaused(), troubles: newTroubles(),
 		runs: counter("workflow_runs_total",
 			"Runs by how they ended; a run that is held and then approved counts as held and again as what it ends as.", "state"),
 		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
@@ -156,6 +157,39 @@ func (m *Metrics) missed(workflow string, slots int) {
 		return
 	}
 	m.missedSlots.WithLabelValues(workflow).Add(float64(slots))
+}
+
+// countedOf is what passes of the run have counted: what the store says, or of a run whose end could not be saved, what this
+// process remembers.
+func (m *Metrics) countedOf(run crmstore.Run) crmstore.Totals {
+	t := run.Totals
+	if m == nil {
+		return t
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	t.Deleted = max(t.Deleted, m.kept[run.ID])
+	return t
+}
+
+// remember keeps what was counted of a run, until a later end of it is saved.
+func (m *Metrics) remember(workflow string, run crmstore.Run) {
+	if m == nil || workflow == "" {
+		return
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.kept[run.ID] = run.Deleted
+}
+
+// forgetCount drops what was remembered of a run.
+func (m *Metrics) forgetCount(run string) {
+	if m == nil {
+		return
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.kept, run)
 }
 
 // passEnd is how one pass over a run ended.

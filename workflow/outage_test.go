@@ -148,9 +148,15 @@ func TestRun_FailsWhenTheStoreStaysAway(t *testing.T) {
 		t.Fatalf("run %+v ended with %v, want an error of the store", run, err)
 	}
 	w.wantCount("failed", w.metrics.runs.WithLabelValues("stale", "failed"), 1)
+	// What it deleted is counted and said although the store could not be asked, and not counted again later.
+	if run.Deleted == 0 {
+		t.Error("the failed run says that it deleted nobody")
+	}
+	w.wantCount("deleted by the failed run", w.metrics.deleted.WithLabelValues("stale"), float64(run.Deleted))
 	c.mend(t)
 	run, err = w.runner.Resume(t.Context(), run.ID)
 	w.must(err)
 	w.wantState(run, crmstore.RunDone)
 	w.wantDeleted(run, stale)
+	w.wantCount("deleted in all", w.metrics.deleted.WithLabelValues("stale"), float64(len(stale)))
 }

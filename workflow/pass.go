@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
@@ -48,6 +49,7 @@ type pass struct {
 
 	began    time.Time
 	counted  crmstore.Totals  // what earlier passes deleted, and counted in metrics
+	did      atomic.Int64     // records that this pass deleted by itself and was told so
 	again    bool             // a stage is carried out again after trouble
 	helping  bool             // another process carries the run; this one carries out some of its ranges
 	ranges   *spread          // of a large run; see spread
@@ -72,7 +74,7 @@ type pass struct {
 func (r *Runner) newPass(run crmstore.Run) *pass {
 	return &pass{
 		r: r, store: r.books(), id: run.ID, workflow: run.Workflow, byHand: run.Kind == crmstore.RunDelete,
-		fence: run.Fence, began: steady(), counted: run.Totals, run: run,
+		fence: run.Fence, began: steady(), counted: r.Metrics.countedOf(run), run: run,
 	}
 }
 
