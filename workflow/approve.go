@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
@@ -77,7 +78,7 @@ func (r *Runner) say(ctx context.Context, run crmstore.Run, left int64, current 
 		return run, err
 	}
 	run.SeenRevision = current
-	run.Approvals = append(before, crmstore.Approval{By: r.Store.User(), At: at, Count: left, Revision: current, Fence: run.Fence})
+	run.Approvals = slices.Concat(before, []crmstore.Approval{{By: r.Store.User(), At: at, Count: left, Revision: current, Fence: run.Fence}})
 	if len(run.Approvals) < rules.Needed {
 		note := crmstore.Event{Op: opApprove, At: at, Detail: fmt.Sprintf("%d of %d approvals", len(run.Approvals), rules.Needed)}
 		saved, err := r.Store.SaveRun(ctx, run, note)

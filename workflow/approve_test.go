@@ -19,7 +19,7 @@ func TestApprove_ManyAtOnce(t *testing.T) {
 	for range 12 {
 		held := w.run(crmstore.RunHeld)
 		runs, errs := w.atOnce(4, func(r *Runner) (crmstore.Run, error) {
-			return r.Approve(context.Background(), held.ID, Approval{Count: held.Matched, At: testNow})
+			return r.Approve(t.Context(), held.ID, Approval{Count: held.Matched, At: testNow})
 		})
 		w.wantOneWinner(runs, errs, "somebody else was faster")
 		run, err := w.store.Run(t.Context(), held.ID)
@@ -120,7 +120,7 @@ func TestResume_ManyAtOnce(t *testing.T) {
 			t.Fatalf("run: %v, want it interrupted", err)
 		}
 		w.runner.Progress = nil
-		runs, errs := w.atOnce(4, func(r *Runner) (crmstore.Run, error) { return r.Resume(context.Background(), interrupted.ID) })
+		runs, errs := w.atOnce(4, func(r *Runner) (crmstore.Run, error) { return r.Resume(t.Context(), interrupted.ID) })
 		w.wantOneWinner(runs, errs, "")
 		run, err := w.store.Run(t.Context(), interrupted.ID)
 		w.must(err)

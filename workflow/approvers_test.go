@@ -1,7 +1,6 @@
 package workflow
 
 import (
-	"context"
 	"strings"
 	"testing"
 
@@ -58,7 +57,7 @@ func TestFourEyes_AtOnce(t *testing.T) {
 	who := make(chan *Runner, 2)
 	who <- eve
 	who <- theo
-	runs, errs := w.atOnce(2, func(*Runner) (crmstore.Run, error) { return (<-who).Approve(context.Background(), held.ID, yes(6)) })
+	runs, errs := w.atOnce(2, func(*Runner) (crmstore.Run, error) { return (<-who).Approve(t.Context(), held.ID, yes(6)) })
 	states := map[crmstore.RunState]int{}
 	for i, run := range runs {
 		w.must(errs[i])
@@ -76,17 +75,17 @@ func TestFourEyes_ApprovalIsVoid(t *testing.T) {
 	for name, since := range map[string]func(w *world, held crmstore.Run){
 		"its user may no longer": func(w *world, _ crmstore.Run) { w.revoke("eve", crmstore.CanBulkDelete) },
 		"another revision": func(w *world, _ crmstore.Run) {
-			_, err := PublishWith(context.Background(), w.store, w.load(narrow("limits:\n  max_deletions: 1\n  max_percent: 100")), PublishOptions{KeepHeld: true}, testNow)
+			_, err := PublishWith(t.Context(), w.store, w.load(narrow("limits:\n  max_deletions: 1\n  max_percent: 100")), PublishOptions{KeepHeld: true}, testNow)
 			w.must(err)
 		},
 		"carried since": func(w *world, held crmstore.Run) {
-			run, err := w.store.Run(context.Background(), held.ID)
+			run, err := w.store.Run(t.Context(), held.ID)
 			w.must(err)
-			_, err = w.store.TakeRun(context.Background(), run)
+			_, err = w.store.TakeRun(t.Context(), run)
 			w.must(err)
 		},
 		"its user is barred": func(w *world, _ crmstore.Run) {
-			_, err := Publish(context.Background(), w.store.As("eve"), w.load(file("limits:\n  max_deletions: 1\n  max_percent: 100")), testNow)
+			_, err := Publish(t.Context(), w.store.As("eve"), w.load(file("limits:\n  max_deletions: 1\n  max_percent: 100")), testNow)
 			w.must(err) // eve takes the workflow over
 			w.setting(crmstore.SettingApprover, crmstore.ApprovalNotPublisher)
 		},

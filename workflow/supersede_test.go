@@ -80,7 +80,7 @@ func TestPublish_StopsTheRunOfTheRevisionBefore(t *testing.T) {
 	after := 0
 	publish := func(source string) {
 		var err error
-		p, err = Publish(context.Background(), w.store, w.load(source), testNow)
+		p, err = Publish(t.Context(), w.store, w.load(source), testNow)
 		w.must(err)
 		after = len(w.deletedBy(p.Superseded.Run.ID))
 	}
