@@ -276,7 +276,7 @@ func BenchmarkLimits(b *testing.B) {
 	}
 	w.write(batch...)
 	w.setting(crmstore.SettingRepeated, "1000000")
-	at := wall()
+	at := w.store.Now()
 	for m := range 24 * 60 {
 		w.must(w.store.Settle(b.Context(), crmstore.Settlement{
 			Object: crmstore.Contact, Workflow: "stale", Deleted: 1,
