@@ -42,10 +42,11 @@ build: ## Build bin/workflow
 	@go build -o bin/workflow ./cmd/workflow
 
 .PHONY: test
-test: ## Run all tests; first installs redis-server where it is missing
-	@.make/setup.sh
-	@if go env CGO_ENABLED | grep -qx 1; then exec go test -race -shuffle=on ./...; \
-	else exec go test -shuffle=on ./...; fi
+test: ## Run all tests; first installs redis-server where it is missing; SERVER=PATH takes that redis-server or valkey-server
+	@if [ -n "$(SERVER)" ]; then dir=$$(mktemp -d); trap 'rm -r "$$dir"' EXIT; \
+	ln -s "$$(realpath "$(SERVER)")" "$$dir/redis-server"; PATH="$$dir:$$PATH"; export PATH; fi; \
+	.make/setup.sh && if go env CGO_ENABLED | grep -qx 1; then go test -race -shuffle=on ./...; \
+	else go test -shuffle=on ./...; fi
 
 .PHONY: soak
 soak: ## Records of all types through every operation, with crashes, against a plain model: RECORDS (100,000), SEED (random)

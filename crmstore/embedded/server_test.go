@@ -451,7 +451,7 @@ func TestDamagedData(t *testing.T) {
 	if err := os.WriteFile(files[0], []byte("no append-only file\n*1\r\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Open(t.Context(), dir); err == nil || !strings.Contains(err.Error(), "redis-check-aof") {
+	if _, err := Open(t.Context(), dir); err == nil || !strings.Contains(err.Error(), "-check-aof") {
 		t.Errorf("Open: %v; want the end of the server's log", err)
 	}
 }
