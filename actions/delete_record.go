@@ -54,7 +54,7 @@ func archiveOutcomes(archived [][]crmstore.ArchiveOutcome) ([][]Outcome, error) 
 				out[i][j] = Done
 			case crmstore.AlreadyByRun:
 				out[i][j] = Repeated
-			case crmstore.AlreadyArchived, crmstore.Gone:
+			case crmstore.AlreadyArchived, crmstore.Gone, crmstore.OnHold:
 				out[i][j] = Left
 			case crmstore.VersionChanged:
 				out[i][j] = Stale

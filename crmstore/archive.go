@@ -60,6 +60,7 @@ const (
 	AlreadyArchived                // somebody else did
 	VersionChanged                 // read and test it again
 	Gone                           // no such record
+	OnHold                         // it is on legal hold
 )
 
 // targetsPerCall is the most records that one archive or restore script takes, so that it ends soon.
@@ -182,7 +183,7 @@ func (a *archiver) call(part *archivePart) (call, error) {
 	args[0], args[1], args[2], args[3], args[4] = a.store.wall(), cell, a.enrollment, fence, targets
 	return call{scriptArchive, []string{
 		keys.rec(), keys.arch(), keys.cnt(), keys.log(),
-		keys.enr(a.order.Enroll), keys.run(a.order.Cause.Run),
+		keys.enr(a.order.Enroll), keys.run(a.order.Cause.Run), keys.hold(),
 	}, args}, nil
 }
 

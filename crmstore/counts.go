@@ -25,6 +25,7 @@ const (
 	countList       = "list:"
 	countEnrollment = "enr:"
 	countLog        = "log"
+	countHold       = "hold"    // records on legal hold
 	countLive       = "live"    // there from the first record on
 	countAccepted   = "lost:"   // before the name of a counter: how many entries were lost, and a person said so be it
 	countRecords    = "records" // only after countAccepted

@@ -237,7 +237,7 @@ func (d *doctor) readWith(ctx context.Context, partition int, send sender) (*bod
 	var counters, aside *redis.MapStringStringCmd
 	var texts *redis.SliceCmd
 	var free, tombs *redis.StringSliceCmd
-	var events *redis.IntCmd
+	var events, holds *redis.IntCmd
 	enrolled := make([]*redis.StringSliceCmd, len(d.workflows))
 	extra := make([]*redis.IntCmd, len(d.extra))
 	keys := d.typedKeys(k)
@@ -249,7 +249,7 @@ func (d *doctor) readWith(ctx context.Context, partition int, send sender) (*bod
 		records, associations = pipe.HGetAll(ctx, k.rec()), pipe.HGetAll(ctx, k.assoc())
 		texts = pipe.MGet(ctx, d.stringKeys(k)...)
 		counters, aside = pipe.HGetAll(ctx, k.cnt()), pipe.HGetAll(ctx, k.bad())
-		events = pipe.XLen(ctx, k.log())
+		events, holds = pipe.XLen(ctx, k.log()), pipe.HLen(ctx, k.hold())
 		for i, name := range d.extra {
 			if extra[i] = pipe.HLen(ctx, string(k)+name); strings.HasPrefix(name, countList) {
 				extra[i] = pipe.BitCount(ctx, string(k)+name, nil)
@@ -267,7 +267,7 @@ func (d *doctor) readWith(ctx context.Context, partition int, send sender) (*bod
 	}
 	b := &body{
 		partition: partition, records: records.Val(), free: free.Val(), tombs: tombs.Val(), associations: associations.Val(),
-		counters: counters.Val(), aside: aside.Val(), sizes: map[string]int64{countLog: events.Val()},
+		counters: counters.Val(), aside: aside.Val(), sizes: map[string]int64{countLog: events.Val(), countHold: holds.Val()},
 	}
 	for i, name := range d.extra {
 		b.sizes[name] = extra[i].Val()

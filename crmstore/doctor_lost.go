@@ -263,6 +263,8 @@ func (d *doctor) thing(name string) (what, entries string) {
 		return "the account's audit log", "events"
 	case name == countLog:
 		return "the audit log of " + d.object.Plural(), "events"
+	case name == countHold:
+		return "the account", "legal holds of " + d.object.Plural()
 	}
 	if number, ok := strings.CutPrefix(name, countList); ok {
 		for _, l := range d.lists {

@@ -37,7 +37,7 @@ const (
 func (d *doctor) typedKeys(k partitionKeys) []wrongKey {
 	keys := []wrongKey{
 		{key: k.rec(), want: typeHash}, {key: k.cnt(), want: typeHash}, {key: k.assoc(), want: typeHash}, {key: k.tomb(), want: typeHash},
-		{key: k.bad(), want: typeHash}, {key: k.free(), want: typeList}, {key: k.log(), want: typeStream},
+		{key: k.bad(), want: typeHash}, {key: k.hold(), want: typeHash}, {key: k.free(), want: typeList}, {key: k.log(), want: typeStream},
 	}
 	for _, key := range d.stringKeys(k) {
 		keys = append(keys, wrongKey{key: key, want: typeString})

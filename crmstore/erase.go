@@ -29,6 +29,7 @@ const (
 	Erased       EraseOutcome = iota + 1
 	ErasedBefore              // there is a tombstone already
 	NothingThere              // no such contact: never was, or purged
+	ErasureHeld               // it was put on legal hold while the deletion was under way, and stays
 )
 
 // EraseResult is one contact's result.
@@ -70,7 +71,7 @@ const maxErased = 100000
 // and run. The e-mail address goes onto the block list. Results are in the order of ids.
 //
 // The intent is saved first. When the machine fails half-way, or the process dies, the next call, [Store.FinishErasures]
-// or [Store.Doctor] with repair finishes it. It needs the permission permanently-delete, and no other.
+// or [Store.Doctor] with repair finishes it. When one of the contacts is on legal hold, it is a *HeldError and nothing is deleted. It needs the permission permanently-delete, and no other.
 func (s *Store) Erase(ctx context.Context, o EraseOrder, ids []ID) (EraseReport, error) {
 	if err := s.require(ctx, Contact, CanPermanentlyDelete); err != nil {
 		return EraseReport{}, err
@@ -90,6 +91,9 @@ func (s *Store) Erase(ctx context.Context, o EraseOrder, ids []ID) (EraseReport,
 	unique = slices.Compact(unique)
 	results := make(map[ID]EraseResult, len(unique))
 	intent, there, err := s.beginErasure(ctx, intent, unique, results)
+	if err == nil {
+		err = s.refuseHeld(ctx, intent, there)
+	}
 	done := int64(len(unique) - len(there))
 	if err == nil {
 		report.Confirmation, err = s.carryOut(ctx, intent, there, func(e *erasure) {
@@ -135,6 +139,17 @@ func (s *Store) beginErasure(ctx context.Context, intent erasureIntent, ids []ID
 		}
 	}
 	return intent, there, s.newErasure(intent, there).saveIntents(ctx)
+}
+
+// refuseHeld takes an order back whose intent is saved when any of its contacts is on legal hold. It asks after the intent
+// was saved, and who puts a contact on hold is not late before that.
+func (s *Store) refuseHeld(ctx context.Context, intent erasureIntent, ids []ID) error {
+	e := s.newErasure(intent, ids)
+	held, err := e.store.holdsOf(ctx, Contact, ids)
+	if err != nil || len(held) == 0 {
+		return err
+	}
+	return errors.Join(&HeldError{Contact, held}, e.dropIntents(ctx))
 }
 
 // carryOut erases all contacts of an order, some at a time, queues the confirmation and drops the intent.
@@ -240,6 +255,9 @@ func (e *erasure) all(ctx context.Context) error {
 		if tries == eraseTries {
 			return fmt.Errorf("contact %s: %w", there[0].ID, ErrConflict)
 		}
+		if there, err = e.leaveHeld(ctx, there); err != nil {
+			return err
+		}
 		if there, err = e.binAll(ctx, there); err != nil {
 			return err
 		}
@@ -255,8 +273,25 @@ func (e *erasure) all(ctx context.Context) error {
 		if there, err = e.look(ctx); err != nil {
 			return err
 		}
+		if there, err = e.leaveHeld(ctx, there); err != nil {
+			return err
+		}
 	}
 	return nil
+}
+
+// leaveHeld takes out contacts that were put on legal hold after the deletion had begun.
+func (e *erasure) leaveHeld(ctx context.Context, there []*Record) ([]*Record, error) {
+	ids := make([]ID, len(there))
+	for i, r := range there {
+		ids[i] = r.ID
+	}
+	held, err := e.store.holdsOf(ctx, Contact, ids)
+	for _, h := range held {
+		e.results[h.ID] = EraseResult{ID: h.ID, Outcome: ErasureHeld}
+		there = slices.DeleteFunc(there, func(r *Record) bool { return r.ID == h.ID })
+	}
+	return there, err
 }
 
 // look reads the contacts that are there still, and judges those that are not.

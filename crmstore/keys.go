@@ -19,6 +19,7 @@ func (k partitionKeys) log() string             { return string(k) + "log" }
 func (k partitionKeys) assoc() string           { return string(k) + "assoc" }
 func (k partitionKeys) free() string            { return string(k) + "free" }
 func (k partitionKeys) tomb() string            { return string(k) + "tomb" }
+func (k partitionKeys) hold() string            { return string(k) + "hold" }
 func (k partitionKeys) spare() string           { return string(k) + "spare" }
 func (k partitionKeys) bad() string             { return string(k) + "bad" }
 func (k partitionKeys) col(property int) string { return string(k) + "col:" + strconv.Itoa(property) }

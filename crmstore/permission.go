@@ -25,12 +25,13 @@ const (
 	CanRestore           Permission = "restore"            // bring records back from the bin
 	CanPermanentlyDelete Permission = "permanently-delete" // delete contacts for good, and block e-mail addresses
 	CanManageWorkflows   Permission = "manage-workflows"   // publish, switch, run, approve and cancel workflows
+	CanLegalHold         Permission = "legal-hold"         // put records on legal hold, and take them off it
 	IsSuperAdmin         Permission = "super-admin"        // everything, and users, tier and settings
 )
 
 // Permissions lists all of them.
 func Permissions() []Permission {
-	return []Permission{CanView, CanEdit, CanDelete, CanBulkDelete, CanRestore, CanPermanentlyDelete, CanManageWorkflows, IsSuperAdmin}
+	return []Permission{CanView, CanEdit, CanDelete, CanBulkDelete, CanRestore, CanPermanentlyDelete, CanManageWorkflows, CanLegalHold, IsSuperAdmin}
 }
 
 // OfObject reports whether the permission is given for one object type at a time.
@@ -40,7 +41,7 @@ func (p Permission) OfObject() bool { return p == CanView || p == CanEdit || p =
 func ParsePermission(s string) (Permission, error) {
 	p := Permission(strings.ToLower(strings.TrimSpace(s)))
 	if !slices.Contains(Permissions(), p) {
-		return "", fmt.Errorf("permission %q is not known; there are view, edit, delete, bulk-delete, restore, permanently-delete, manage-workflows and super-admin", s)
+		return "", fmt.Errorf("permission %q is not known; there are view, edit, delete, bulk-delete, restore, permanently-delete, manage-workflows, legal-hold and super-admin", s)
 	}
 	return p, nil
 }

@@ -29,6 +29,7 @@ type PurgeOrder struct {
 // PurgeReport is what a purge did.
 type PurgeReport struct {
 	Purged int64 // records removed for good
+	Held   int64 // records whose time is over, and that stay since they are on legal hold
 	More   bool  // the limit was reached; there may be more
 }
 
@@ -89,7 +90,8 @@ func (s *Store) purge(ctx context.Context, o PurgeOrder) (report PurgeReport, er
 			}
 			part := due[:min(most, len(due))]
 			due = due[len(part):]
-			n, err := s.purgeExpired(ctx, o.Object, part, last, facts)
+			n, held, err := s.purgeExpired(ctx, o.Object, part, last, facts)
+			report.Held += held
 			if report.Purged += n; err != nil {
 				return report, err
 			}
@@ -116,13 +118,30 @@ func appendExpired(ids []ID, c *Columns, last uint64) []ID {
 }
 
 // purgeExpired removes those of the records that the record itself, which is the truth, says to have expired.
-func (s *Store) purgeExpired(ctx context.Context, o ObjectType, ids []ID, last uint64, facts []byte) (purged int64, err error) {
+func (s *Store) purgeExpired(ctx context.Context, o ObjectType, ids []ID, last uint64, facts []byte) (purged, held int64, err error) {
 	targets, err := s.binned(ctx, o, ids, last)
+	if err == nil {
+		held, err = s.leaveHeld(ctx, o, &targets)
+	}
 	if err != nil || len(targets.list) == 0 {
-		return 0, err
+		return 0, held, err
 	}
 	done, err := s.forget(ctx, o, targets, forgetting{event: "purge", facts: facts})
-	return int64(len(done)), err
+	return int64(len(done)), held, err
+}
+
+// leaveHeld takes records on legal hold out of targets, and counts them. The script leaves them too; but their
+// associations would be gone by then.
+func (s *Store) leaveHeld(ctx context.Context, o ObjectType, targets *binTargets) (int64, error) {
+	held, err := s.holdsOf(ctx, o, targets.ids())
+	if err != nil || len(held) == 0 {
+		return 0, err
+	}
+	before := len(targets.list)
+	targets.list = slices.DeleteFunc(targets.list, func(t Target) bool {
+		return slices.ContainsFunc(held, func(h Hold) bool { return h.ID == t.ID })
+	})
+	return int64(before - len(targets.list)), nil
 }
 
 // binTargets are records in the bin at the versions that were read, and the runs that put them there.
@@ -253,7 +272,7 @@ func (s *Store) forget(ctx context.Context, o ObjectType, targets binTargets, f 
 	var parts [][]int
 	for _, p := range g.used() {
 		k := s.partition(o, p)
-		keys := append([]string{k.rec(), k.ids(), k.arch(), k.cnt(), k.log(), k.free(), k.tomb(), k.assoc()}, t.keys(k)...)
+		keys := append([]string{k.rec(), k.ids(), k.arch(), k.cnt(), k.log(), k.free(), k.tomb(), k.assoc(), k.hold()}, t.keys(k)...)
 		for part := range slices.Chunk(g.of(p), targetsPerCall) {
 			parts = append(parts, part)
 			args := []any{s.wall(), f.facts, free, len(t.columns), len(t.lists), f.event, f.tombstone, packTargets(targets.list, part)}

@@ -106,6 +106,7 @@ type Totals struct {
 	Failed          int64 `json:"failed"`
 	Damaged         int64 `json:"damaged,omitempty"`         // could not be read, and so were not tested; left alone
 	RestoredBefore  int64 `json:"restored_before,omitempty"` // of those that enroll, how many were in the bin before, and restored
+	OnHold          int64 `json:"on_hold,omitempty"`         // of those that match, are not suppressed and not enrolled yet: on legal hold, left alone
 	DeletedBefore   int64 `json:"deleted_before,omitempty"`  // of the others, those whose address belonged to a contact that was deleted
 }
 

@@ -207,6 +207,8 @@ func (s *scene) useTheRest() {
 	_, err = s.QueueMail(ctx, crmstore.Mail{ID: "m1", To: "a@example.com"}, "example.com", noon)
 	must(err)
 	s.useARun(must)
+	s.hold(true, 2, 3)
+	s.hold(false, 2, 3)
 	s.doctor(true)
 	s.archive(crmstore.ArchiveOrder{Object: crmstore.Contact, Cause: crmstore.Cause{Run: "delete@2"}, At: noon}, s.targets("why", 2))
 	s.purge(crmstore.PurgeOrder{At: noon.Add(crmstore.Retention)})
@@ -412,7 +414,7 @@ func ofKey(i int, kind string) []condition {
 				return nil
 			})
 		}
-		for _, count := range []string{"live", "archived", "purged", "f", "log", "enr:stale", "list:1"} {
+		for _, count := range []string{"live", "archived", "purged", "f", "log", "enr:stale", "list:1", "hold"} {
 			there(count+" is no number", func(s *stage) error { return s.rdb.HSet(ctx, s.watched[i], count, "x").Err() })
 		}
 		there("a minute is no number", func(s *stage) error {

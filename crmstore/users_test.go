@@ -178,7 +178,7 @@ func TestPermissions(t *testing.T) {
 		d := newDesk(t, o)
 		d.write(crmstore.UpsertAny, noon, d.up(1), d.up(2), d.up(3))
 		ctx := t.Context()
-		all := crmstore.Permissions()[:7]
+		all := crmstore.Permissions()[:8]
 		withUser(t, d.Store, "nosy", mayContacts(all...))
 		nosy := d.As("nosy")
 		for name, c := range map[string]struct {

@@ -16,6 +16,7 @@ type UndeletableError struct {
 	Asked     int                                 // how many ids were given
 	Unknown   []crmstore.ID                       // no such record, sorted
 	Deleted   []crmstore.ID                       // in the recycle bin already, sorted
+	Held      []crmstore.Hold                     // on legal hold, by id
 	Elsewhere map[crmstore.ID]crmstore.ObjectType // of Unknown, those that are ids of another object type
 }
 
@@ -41,6 +42,9 @@ func (e *UndeletableError) Error() string {
 		return text
 	})
 	say(e.Deleted, func(id crmstore.ID) string { return fmt.Sprintf("%s %s is in the recycle bin already", e.Object, id) })
+	if len(e.Held) > 0 {
+		parts = append(parts, (&crmstore.HeldError{Object: e.Object, Holds: e.Held}).Error())
+	}
 	return "nothing was deleted: " + strings.Join(parts, "; ")
 }
 
@@ -74,7 +78,17 @@ func Deletable(ctx context.Context, store *crmstore.Store, o crmstore.ObjectType
 			at++
 		}
 	}
-	if skip || len(bad.Unknown)+len(bad.Deleted) == 0 {
+	for part := range slices.Chunk(live, idsAtOnce) {
+		held, err := store.HoldsOf(ctx, o, part)
+		if err != nil {
+			return nil, err
+		}
+		bad.Held = append(bad.Held, held...)
+	}
+	live = slices.DeleteFunc(live, func(id crmstore.ID) bool {
+		return slices.ContainsFunc(bad.Held, func(h crmstore.Hold) bool { return h.ID == id })
+	})
+	if skip || len(bad.Unknown)+len(bad.Deleted)+len(bad.Held) == 0 {
 		return live, nil
 	}
 	var err error

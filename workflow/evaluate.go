@@ -26,7 +26,7 @@ func (p *pass) evaluate(ctx context.Context) error {
 	err = p.update(ctx, func(run *crmstore.Run) {
 		run.Stage = stageGuard
 		run.Evaluated, run.Matched = totals.Evaluated, totals.Matched
-		run.Suppressed, run.AlreadyEnrolled = totals.Suppressed, totals.AlreadyEnrolled
+		run.Suppressed, run.AlreadyEnrolled, run.OnHold = totals.Suppressed, totals.AlreadyEnrolled, totals.OnHold
 		run.Damaged = totals.Damaged
 		run.RestoredBefore, run.DeletedBefore = totals.RestoredBefore, totals.DeletedBefore
 	})

@@ -103,7 +103,7 @@ func (h *Housekeeper) purge(ctx context.Context, o crmstore.ObjectType, now time
 	h.Metrics.purged(o, report.Purged)
 	if report.Purged > 0 {
 		h.log().LogAttrs(ctx, slog.LevelInfo, "records purged", slog.String("object", string(o)),
-			slog.Int64("purged", report.Purged), slog.Bool("more", report.More))
+			slog.Int64("purged", report.Purged), slog.Int64("on_hold", report.Held), slog.Bool("more", report.More))
 	}
 	return err
 }

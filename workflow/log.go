@@ -39,7 +39,7 @@ func (r *Runner) event(ctx context.Context, run crmstore.Run, level slog.Level, 
 func totalsAttrs(t crmstore.Totals) []slog.Attr {
 	attrs := []slog.Attr{
 		slog.Int64("evaluated", t.Evaluated), slog.Int64("matched", t.Matched), slog.Int64("suppressed", t.Suppressed),
-		slog.Int64("already_enrolled", t.AlreadyEnrolled), slog.Int64("deleted", t.Deleted),
+		slog.Int64("already_enrolled", t.AlreadyEnrolled), slog.Int64("on_hold", t.OnHold), slog.Int64("deleted", t.Deleted),
 		slog.Int64("changed", t.Changed), slog.Int64("failed", t.Failed),
 	}
 	if t.Damaged > 0 {

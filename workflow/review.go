@@ -25,6 +25,7 @@ type Review struct {
 	Suppressed      int64 // of these, kept out by a suppression
 	AlreadyEnrolled int64 // of the rest, enrolled before
 	Damaged         int64 // could not be read, and so were not tested
+	OnHold          int64 // of the rest, on legal hold
 	Existing        int64 // of the rest, matching at publish of a workflow with `existing: false`: they will never be deleted
 	WouldDelete     int64 // what remains
 	RestoredBefore  int64 // of these, how many were in the recycle bin before, and restored
@@ -144,7 +145,7 @@ func (r *Review) evaluate(ctx context.Context, store *crmstore.Store, d *Definit
 		return nil
 	})
 	r.Evaluated, r.Matched = totals.Evaluated, totals.Matched
-	r.Suppressed, r.AlreadyEnrolled = totals.Suppressed, totals.AlreadyEnrolled
+	r.Suppressed, r.AlreadyEnrolled, r.OnHold = totals.Suppressed, totals.AlreadyEnrolled, totals.OnHold
 	r.Damaged = totals.Damaged
 	r.RestoredBefore, r.DeletedBefore = totals.RestoredBefore, totals.DeletedBefore
 	slices.Sort(matched)

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -164,7 +165,11 @@ func sweepRange(ctx context.Context, store *crmstore.Store, t *triggers.Together
 		return found, err
 	}
 	for i, l := range looks {
-		found[i].leaveOut(l.def, enrolled[i])
+		held, err := store.HeldAmong(ctx, object, found[i].matched)
+		if err != nil {
+			return found, err
+		}
+		found[i].leaveOut(l.def, enrolled[i], held)
 		if err := found[i].countRepeated(ctx, store, object); err != nil {
 			return found, err
 		}
@@ -172,13 +177,17 @@ func sweepRange(ctx context.Context, store *crmstore.Store, t *triggers.Together
 	return found, nil
 }
 
-// leaveOut splits matches into those that enroll and those that are enrolled already.
-func (s *swept) leaveOut(def *Definition, enrolled [][]crmstore.Enrollment) {
+// leaveOut splits matches into those that enroll and those that are enrolled already, or on legal hold.
+func (s *swept) leaveOut(def *Definition, enrolled [][]crmstore.Enrollment, held [][]crmstore.Hold) {
 	for i, part := range s.matched {
 		ids := make([]crmstore.ID, 0, len(part.IDs))
 		for j, id := range part.IDs {
 			if stays(def, enrolled[i][j]) {
 				s.totals.AlreadyEnrolled++
+				continue
+			}
+			if slices.ContainsFunc(held[i], func(h crmstore.Hold) bool { return h.ID == id }) {
+				s.totals.OnHold++
 				continue
 			}
 			ids = append(ids, id)
@@ -224,9 +233,12 @@ func add(to *crmstore.Totals, t crmstore.Totals) {
 	to.Suppressed += t.Suppressed
 	to.Damaged += t.Damaged
 	to.AlreadyEnrolled += t.AlreadyEnrolled
+	to.OnHold += t.OnHold
 	to.RestoredBefore += t.RestoredBefore
 	to.DeletedBefore += t.DeletedBefore
 }
 
 // enrolling is how many records an evaluation with these totals enrolls.
-func enrolling(t crmstore.Totals) int64 { return t.Matched - t.Suppressed - t.AlreadyEnrolled }
+func enrolling(t crmstore.Totals) int64 {
+	return t.Matched - t.Suppressed - t.AlreadyEnrolled - t.OnHold
+}

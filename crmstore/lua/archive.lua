@@ -1,11 +1,11 @@
 -- archive puts records of one partition into the bin: a new header, the archived-at cell and one finished enrollment
 -- for each, and one audit event for all that have the same facts. Property bytes do not travel.
--- KEYS: 1 records, 2 archived-at column, 3 counters, 4 log, 5 enrollments, 6 run
--- Types: hash string hash log hash hash
+-- KEYS: 1 records, 2 archived-at column, 3 counters, 4 log, 5 enrollments, 6 run, 7 holds
+-- Types: hash string hash log hash hash hash
 -- ARGV: 1 wall (ms), 2 archived-at cell, 3 enrollment (empty: none), 4 fence (empty: none), 5 targets: id, version and number of the facts (2 bytes) each, 6.. facts (when, who, why)
--- Returns: a character per target: 1 archived, 2 enrolled by this very run before, 3 in the bin already, 4 another version, 5 not there; or -1: a higher fence was seen, or the run has no matches here, -2: enrollments were lost
+-- Returns: a character per target: 1 archived, 2 enrolled by this very run before, 3 in the bin already, 4 another version, 5 not there, 6 on legal hold; or -1: a higher fence was seen, or the run has no matches here, -2: enrollments were lost
 -- Cost: the records, twice; one XADD per facts; one SETRANGE per run of neighbouring slots
--- Uses: record log counts fence
+-- Uses: record log hold counts fence
 local ids = {}
 for i = 1, #ARGV[5], 18 do
   ids[#ids + 1] = string.sub(ARGV[5], i, i + 7)
@@ -15,6 +15,7 @@ local enrolled = {}
 if ARGV[3] ~= '' then
   enrolled = redis.call('HMGET', KEYS[5], unpack(ids))
 end
+local held, lost = held_among(KEYS[7], KEYS[3], ids)
 local outcome, fields, slots, enrollments, done = {}, {}, {}, {}, {}
 local heads, logged, order = {}, {}, {} -- what stands between slot and properties, and whose ids, by number of the facts
 for i, id in ipairs(ids) do
@@ -25,6 +26,8 @@ for i, id in ipairs(ids) do
     outcome[i] = '2'
   elseif string.sub(old, 13, 20) ~= live_cell then
     outcome[i] = '3'
+  elseif held[i] then
+    outcome[i] = '6'
   elseif string.sub(old, 1, 8) ~= string.sub(ARGV[5], at + 9, at + 16) then
     outcome[i] = '4'
   else
@@ -48,7 +51,7 @@ for i, id in ipairs(ids) do
 end
 -- The enrollments of a workflow are counted; what a run by hand keeps under its own name is not.
 local counted = ARGV[3] ~= '' and string.sub(counted_name(KEYS[5]), 5) ~= string.sub(counted_name(KEYS[6]), 5)
-local refused = too_many(#fields) or wrong_counts(KEYS[3], 'live', 'archived', counted_name(KEYS[5])) or wrong_slots(KEYS[2], slots)
+local refused = lost or too_many(#fields) or wrong_counts(KEYS[3], 'live', 'archived', counted_name(KEYS[5])) or wrong_slots(KEYS[2], slots)
 if refused then
   return refused
 end

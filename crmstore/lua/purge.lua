@@ -2,24 +2,24 @@
 -- bits and enrollments. Their slots become free. What stays is one audit event with the ids and, of a permanent deletion,
 -- a tombstone for each, with facts of its own. A record whose slot is not its own by the ids column is left to doctor:
 -- the slot's cells may be another record's; so is one that still has associations, which must be dissolved at both ends first.
--- KEYS: 1 records, 2 ids column, 3 archived-at column, 4 counters, 5 log, 6 free slots, 7 tombstones, 8 associations, 9.. columns, lists, enrollments
--- Types: hash string string hash log list hash hash *..
+-- KEYS: 1 records, 2 ids column, 3 archived-at column, 4 counters, 5 log, 6 free slots, 7 tombstones, 8 associations, 9 holds, 10.. columns, lists, enrollments
+-- Types: hash string string hash log list hash hash hash *..
 -- ARGV: 1 wall (ms), 2 facts, 3 archived-at cell of a free slot, 4 how many columns, 5 how many lists, 6 audit event, 7 facts for tombstones (empty: none), 8 targets: id and version each, 9.. object types that others may be of
--- Returns: a character per target: 1 purged, 0 not in the bin at that version, 2 its slot is not its own, 3 it has associations
+-- Returns: a character per target: 1 purged, 0 not in the bin at that version, 2 its slot is not its own, 3 it has associations, 4 it is on legal hold
 -- Cost: the records, once; one SETRANGE per column and run of neighbouring slots, one SETBIT per list and record
--- Uses: slots record associations log counts
+-- Uses: slots record associations log hold counts
 local ids, keys = {}, {}
 for i = 1, #ARGV[8], 16 do
   ids[#ids + 1] = string.sub(ARGV[8], i, i + 7)
 end
 local columns, lists, counted = tonumber(ARGV[4]), tonumber(ARGV[5]), {'archived', 'purged'}
-for i = 9, #KEYS do
+for i = 10, #KEYS do
   keys[#keys + 1] = KEYS[i]
   local refused = wrong_key(KEYS[i], #keys > columns + lists and 'hash' or 'string')
   if refused then
     return refused
   end
-  if i > 8 + columns then
+  if i > 9 + columns then
     counted[#counted + 1] = counted_name(KEYS[i])
   end
 end
@@ -28,6 +28,7 @@ local types = {}
 for i = 9, #ARGV do
   types[#types + 1] = ARGV[i]
 end
+local held, lost = held_among(KEYS[9], KEYS[4], ids)
 local tied = has_association(KEYS[8], ids, types)
 local outcome, gone, slots, done = {}, {}, {}, {}
 for i, id in ipairs(ids) do
@@ -37,7 +38,9 @@ for i, id in ipairs(ids) do
       and string.sub(old, 13, 20) ~= live_cell then
     local slot = slot_of(old)
     outcome[i] = '2'
-    if tied[i] then
+    if held[i] then
+      outcome[i] = '4'
+    elseif tied[i] then
       outcome[i] = '3'
     elseif redis.call('GETRANGE', KEYS[2], 8 * slot, 8 * slot + 7) == id then
       outcome[i] = '1'
@@ -47,7 +50,7 @@ for i, id in ipairs(ids) do
     end
   end
 end
-local refused = wrong_counts(KEYS[4], unpack(counted))
+local refused = lost or wrong_counts(KEYS[4], unpack(counted))
 if refused then
   return refused
 end

@@ -10,7 +10,7 @@ local function size_of(key)
   local kind = string.match(key, '}:(%a+)')
   if kind == 'list' then
     return redis.call('BITCOUNT', key)
-  elseif kind == 'enr' then
+  elseif kind == 'enr' or kind == 'hold' then
     return redis.call('HLEN', key)
   end
   return redis.call('XLEN', key)

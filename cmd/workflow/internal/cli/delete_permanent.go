@@ -160,6 +160,8 @@ func (s *session) emitErased(report crmstore.EraseReport, told *confirmation) er
 			switch {
 			case r.Outcome == crmstore.NothingThere, r.Outcome == crmstore.ErasedBefore:
 				o.printf("  contact %s: somebody else deleted it meanwhile\n", r.ID)
+			case r.Outcome == crmstore.ErasureHeld:
+				o.printf("  contact %s: it was put on legal hold meanwhile, and stays\n", r.ID)
 			case r.Holder != 0:
 				o.printf("  contact %s: its e-mail address is not blocked, because contact %s has it\n", r.ID, r.Holder)
 			case r.Blocked:

@@ -59,6 +59,7 @@ func (s *session) explain(ctx context.Context, err error) *problem {
 	var refused *workflow.RefusedError
 	var stale *workflow.FindingsError
 	var undeletable *workflow.UndeletableError
+	var held *crmstore.HeldError
 	trouble := troubleProblem(err)
 	var clock *crmstore.ClockError
 	switch {
@@ -73,6 +74,8 @@ func (s *session) explain(ctx context.Context, err error) *problem {
 		}
 	case errors.As(err, &refused):
 		return &problem{code: exitRefused, reason: refused.Reason, message: refused.Message, help: refused.Help}
+	case errors.As(err, &held):
+		return &problem{code: exitRefused, reason: "legal-hold", message: "nothing was deleted: " + held.Error(), help: heldHelp}
 	case errors.As(err, &undeletable):
 		return undeletableProblem(undeletable)
 	case errors.As(err, &stale):
@@ -137,6 +140,9 @@ func byName(err error) *problem {
 	return &problem{code: exitFailed, message: err.Error()}
 }
 
+// heldHelp says what to do about a legal hold.
+const heldHelp = "whoever may end it: workflow legal-hold remove ID --reason TEXT"
+
 // undeletableProblem says what to do about ids that cannot be deleted.
 func undeletableProblem(e *workflow.UndeletableError) *problem {
 	p := &problem{code: exitRefused, reason: "not-found", message: e.Error()}
@@ -147,6 +153,9 @@ func undeletableProblem(e *workflow.UndeletableError) *problem {
 		}
 	case e.Asked > 1:
 		p.help = "to delete the others: --skip-missing"
+	case len(e.Held) > 0:
+		p.reason = "legal-hold"
+		p.help = heldHelp
 	case len(e.Deleted) > 0:
 		p.reason = "archived"
 	}

@@ -50,6 +50,7 @@ func (s *session) purgeCommand() *cobra.Command {
 
 // purgeDocument is what a purge removed.
 type purgeDocument struct {
+	Held    int64                         `json:"on_hold"`
 	Purged  int64                         `json:"purged"`
 	Objects map[crmstore.ObjectType]int64 `json:"objects"`
 }
@@ -68,6 +69,7 @@ func (s *session) purge(ctx context.Context, store *crmstore.Store, objects []cr
 		}
 		doc.Purged += report.Purged
 		doc.Objects[o] = report.Purged
+		doc.Held += report.Held
 	}
 	bar.end()
 	s.emit(doc, func(out *output) {
@@ -78,6 +80,9 @@ func (s *session) purge(ctx context.Context, store *crmstore.Store, objects []cr
 			if n := doc.Objects[o]; n > 0 {
 				out.printf("%s removed for good\n", records(n, o))
 			}
+		}
+		if doc.Held > 0 {
+			out.printf("on legal hold: %s left alone; see: workflow legal-hold list\n", count(doc.Held))
 		}
 	})
 	return nil

@@ -66,6 +66,7 @@ type reviewDocument struct {
 	Suppressed      int64               `json:"suppressed"`
 	AlreadyEnrolled int64               `json:"already_enrolled"`
 	Damaged         int64               `json:"damaged,omitempty"` // could not be read
+	OnHold          int64               `json:"on_hold"`
 	Existing        int64               `json:"existing"`
 	WouldDelete     int64               `json:"would_delete"`
 	RestoredBefore  int64               `json:"restored_before"`
@@ -101,7 +102,7 @@ type publishedDocument struct {
 func newReviewDocument(ctx context.Context, store *crmstore.Store, d *workflow.Definition, r *workflow.Review, sample int) (*reviewDocument, error) {
 	doc := &reviewDocument{
 		Workflow: r.Workflow, Object: r.Object, Now: stamp(r.Now), State: workflow.RunDryRun,
-		Live: r.Live, Evaluated: r.Evaluated, Matched: r.Matched, Suppressed: r.Suppressed, AlreadyEnrolled: r.AlreadyEnrolled, Damaged: r.Damaged,
+		Live: r.Live, Evaluated: r.Evaluated, Matched: r.Matched, Suppressed: r.Suppressed, AlreadyEnrolled: r.AlreadyEnrolled, Damaged: r.Damaged, OnHold: r.OnHold,
 		Existing: r.Existing, WouldDelete: r.WouldDelete, Contacts: orEmpty(r.Contacts),
 		RestoredBefore: r.RestoredBefore, DeletedBefore: r.DeletedBefore,
 		OverLimit: r.OverLimit, OverCeiling: r.OverCeiling,
@@ -144,6 +145,7 @@ func (doc *reviewDocument) show(o *output) {
 		[2]string{"  kept by a suppression", some(doc.Suppressed)},
 		[2]string{"  enrolled before", some(doc.AlreadyEnrolled)},
 		[2]string{"  damaged, and not looked at", some(doc.Damaged)},
+		[2]string{"  on legal hold, left alone", some(doc.OnHold)},
 		[2]string{"  there already (existing: false)", some(doc.Existing)},
 		[2]string{"  restored before", some(doc.RestoredBefore)},
 		[2]string{"  deleted before, same address", some(doc.DeletedBefore)})

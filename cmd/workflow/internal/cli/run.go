@@ -86,7 +86,7 @@ func (s *session) dryRun(ctx context.Context, store *crmstore.Store, target stri
 	report := workflow.NewReport(run)
 	report.DurationSeconds = time.Since(started).Seconds()
 	s.emit(report, func(o *output) {
-		would := run.Matched - run.Suppressed - run.AlreadyEnrolled
+		would := run.Matched - run.Suppressed - run.AlreadyEnrolled - run.OnHold
 		o.printf("%s would be deleted; this was a dry run, nothing was written\n", records(would, run.Object))
 		showTotals(o, run)
 		if run.Reason != "" {
@@ -197,7 +197,7 @@ func showRun(o *output, run crmstore.Run) {
 
 // leftOf is how many records a stopped run has not dealt with.
 func leftOf(run crmstore.Run) int64 {
-	return run.Matched - run.Suppressed - run.AlreadyEnrolled - run.Deleted - run.Changed - run.Failed
+	return run.Matched - run.Suppressed - run.AlreadyEnrolled - run.OnHold - run.Deleted - run.Changed - run.Failed
 }
 
 func matchedNote(run crmstore.Run) string {
@@ -218,6 +218,7 @@ func showTotals(o *output, run crmstore.Run) {
 	line("matched", run.Matched, true, matchedNote(run))
 	line("suppressed", run.Suppressed, false, "kept by a suppression")
 	line("enrolled before", run.AlreadyEnrolled, false, "left alone")
+	line("on legal hold", run.OnHold, false, "left alone")
 	line("restored before", run.RestoredBefore, false, "were in the recycle bin before")
 	line("deleted before", run.DeletedBefore, false, "under the same address")
 	if run.State != workflow.RunDryRun {

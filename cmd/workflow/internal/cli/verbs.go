@@ -26,5 +26,5 @@ func (s *session) runVerbs() []*cobra.Command {
 }
 
 func (s *session) operateVerbs() []*cobra.Command {
-	return []*cobra.Command{s.daemonCommand(), s.daemonsCommand(), s.doctorCommand(), s.purgeCommand(), s.outboxCommand(), s.blocklistCommand(), s.schemaCommand(), s.completionCommand(), s.versionCommand(), s.referenceCommand()}
+	return []*cobra.Command{s.daemonCommand(), s.daemonsCommand(), s.doctorCommand(), s.purgeCommand(), s.outboxCommand(), s.blocklistCommand(), s.legalHoldCommand(), s.schemaCommand(), s.completionCommand(), s.versionCommand(), s.referenceCommand()}
 }

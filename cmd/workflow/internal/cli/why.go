@@ -56,6 +56,9 @@ func (s *session) whyCommand() *cobra.Command {
 			if err := doc.repeats(ctx, store, id, s.now()); err != nil {
 				return err
 			}
+			if err := doc.holds(cmd.Context(), store, id); err != nil {
+				return err
+			}
 			doc.decide(d.Reenroll)
 			s.emit(doc, func(o *output) { doc.show(o) })
 			return nil
@@ -93,6 +96,7 @@ type whyDocument struct {
 	Enrolls    bool                `json:"enrolls"`
 	Because    string              `json:"because"`
 	Enrollment crmstore.Enrollment `json:"-"`
+	Hold       *crmstore.Hold      `json:"legal_hold,omitempty"`
 
 	RestoredBefore string `json:"restored_before,omitempty"` // when it was restored from the recycle bin
 	DeletedBefore  string `json:"deleted_before,omitempty"`  // when the contact was deleted whose address it has
@@ -119,6 +123,15 @@ func (doc *whyDocument) repeats(ctx context.Context, store *crmstore.Store, id c
 	return nil
 }
 
+// holds finds out whether the record is on legal hold.
+func (doc *whyDocument) holds(ctx context.Context, store *crmstore.Store, id crmstore.ID) error {
+	held, err := store.HoldsOf(ctx, doc.Object, []crmstore.ID{id})
+	if len(held) > 0 {
+		doc.Hold = &held[0]
+	}
+	return err
+}
+
 // decide puts trigger, suppression and earlier enrollment together.
 func (doc *whyDocument) decide(reenroll bool) {
 	v := doc.Verdict
@@ -133,6 +146,9 @@ func (doc *whyDocument) decide(reenroll bool) {
 		doc.Because = fmt.Sprintf("trigger %d is true, but it matched already when the workflow was published (existing: false)", v.Trigger)
 	case doc.Enrollment.State == crmstore.Completed && !reenroll:
 		doc.Because = fmt.Sprintf("trigger %d is true, but it was enrolled before, in run %s, and reenroll is false", v.Trigger, doc.Enrollment.Run)
+	case doc.Hold != nil:
+		doc.Because = fmt.Sprintf("trigger %d is true, but it is on legal hold since %s, by %s: %s",
+			v.Trigger, stamp(doc.Hold.At), clean(doc.Hold.Actor), clean(doc.Hold.Reason))
 	default:
 		doc.Enrolls, doc.Because = true, fmt.Sprintf("trigger %d is true", v.Trigger)
 	}

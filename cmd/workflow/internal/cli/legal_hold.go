@@ -1,0 +1,143 @@
+package cli
+
+import (
+	"context"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/crm-workflow/crm-workflow/crmstore"
+)
+
+func (s *session) legalHoldCommand() *cobra.Command {
+	return group("legal-hold", "records that nothing and nobody may delete",
+		"  workflow legal-hold add ada@example.com --reason \"lawsuit 2026-17\"\n  workflow legal-hold list",
+		s.legalHoldChange("add", "put records on legal hold, live ones and those in the recycle bin", true),
+		s.legalHoldChange("remove", "end a legal hold", false),
+		s.legalHoldList())
+}
+
+// holdsDocument is which records are on legal hold.
+type holdsDocument struct {
+	Object  crmstore.ObjectType `json:"object"`
+	Changed int                 `json:"changed"`
+	Holds   []crmstore.Hold     `json:"holds"`
+}
+
+func (s *session) legalHoldChange(verb, short string, hold bool) *cobra.Command {
+	var reason, file string
+	long := "legal-hold " + verb + " needs the permission legal-hold, and a reason, which stands in the audit log.\n"
+	if hold {
+		long += "Until the hold ends, no workflow and no person deletes the record, not permanently either, and it is not removed from the recycle\n" +
+			"bin when its 90 days are over. It can still be changed and restored. A deletion leaves it alone and counts it."
+	} else {
+		long += "From then on the record can be deleted as any other. One whose time in the recycle bin is over goes with the next purge."
+	}
+	cmd := &cobra.Command{
+		Use: verb + " ID|E-MAIL...", Short: short, Long: long,
+		Example: "  workflow legal-hold " + verb + " 4711 ada@example.com --reason \"lawsuit 2026-17\"",
+	}
+	object := s.objectFlag(cmd)
+	cmd.Flags().StringVar(&reason, "reason", "", "why, for the audit log and for whoever wants to delete the record; must be given")
+	cmd.Flags().StringVar(&file, "ids", "", "a file of ids or e-mail addresses, one a line (- is standard input)")
+	cmd.RunE = func(cmd *cobra.Command, words []string) error {
+		if len(words) == 0 && file == "" {
+			return usagef("workflow legal-hold "+verb+" ID|E-MAIL... --reason TEXT", "which records?")
+		}
+		if strings.TrimSpace(reason) == "" {
+			return usagef("add --reason TEXT", "a legal hold needs a reason")
+		}
+		return s.changeHolds(cmd.Context(), object, words, file, reason, hold)
+	}
+	return cmd
+}
+
+func (s *session) changeHolds(ctx context.Context, object func(context.Context) (crmstore.ObjectType, error), words []string, file, reason string, hold bool) error {
+	o, err := object(ctx)
+	if err != nil {
+		return err
+	}
+	store, err := s.open(ctx)
+	if err != nil {
+		return err
+	}
+	ids, err := s.named(ctx, store, naming{o, words, file, false})
+	if err != nil {
+		return err
+	}
+	ids = unique(ids)
+	told, err := store.SetHold(ctx, o, ids, hold, s.cause(reason), s.now())
+	if err != nil {
+		return err
+	}
+	doc := holdsDocument{Object: o, Holds: []crmstore.Hold{}}
+	missing := 0
+	for _, t := range told {
+		switch t {
+		case crmstore.HoldChanged:
+			doc.Changed++
+		case crmstore.HoldNoRecord:
+			missing++
+		}
+	}
+	s.emit(doc, func(out *output) {
+		for i, t := range told {
+			out.printf("%s %s %s\n", o, ids[i], holdWords(t, hold))
+		}
+	})
+	if missing > 0 {
+		return said(exitRefused)
+	}
+	return nil
+}
+
+func holdWords(t crmstore.HoldOutcome, hold bool) string {
+	switch {
+	case t == crmstore.HoldNoRecord:
+		return "is not there, so nothing can hold it"
+	case t == crmstore.HoldChanged && hold:
+		return "is on legal hold"
+	case t == crmstore.HoldChanged:
+		return "is not on legal hold any more"
+	case hold:
+		return "was on legal hold before; the earlier reason stays"
+	default:
+		return "was not on legal hold"
+	}
+}
+
+func (s *session) legalHoldList() *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "list", Short: "say which records are on legal hold, since when, by whom and why",
+		Long: "legal-hold list needs view of the object type.", Example: "  workflow legal-hold list --object company", Args: noArgs,
+	}
+	object := s.objectFlag(cmd)
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		ctx := cmd.Context()
+		o, err := object(ctx)
+		if err != nil {
+			return err
+		}
+		store, err := s.open(ctx)
+		if err != nil {
+			return err
+		}
+		holds, err := store.Holds(ctx, o)
+		if err != nil {
+			return err
+		}
+		s.emit(holdsDocument{Object: o, Holds: holds}, func(out *output) {
+			if len(holds) == 0 {
+				out.printf("no %s is on legal hold\n", o)
+				return
+			}
+			tb := &table{columns: []column{{head: "id", right: true}, {head: "since"}, {head: "by"}, {head: "why"}}}
+			for _, h := range holds {
+				tb.add(txt(h.ID.String()), txt(stamp(h.At)), txt(clean(h.Actor)), txt(clean(h.Reason)))
+			}
+			out.table(tb, 0)
+		})
+		return nil
+	}
+	return cmd
+}

@@ -1,0 +1,250 @@
+package crmstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// Hold is a legal hold: as long as it is there, nothing deletes the record, takes it out of the bin for good, or deletes it
+// permanently. It may be changed, and restored. Holds stand in the hash hold of the record's partition, id (8 bytes) →
+// facts, and are asked by the very scripts that delete.
+type Hold struct {
+	ID     ID        `json:"id"`
+	At     time.Time `json:"at"`
+	Actor  string    `json:"actor"`
+	Reason string    `json:"reason"`
+}
+
+// HeldError refuses a permanent deletion, since some of the contacts are on legal hold. Nothing was deleted.
+type HeldError struct {
+	Object ObjectType
+	Holds  []Hold // by id, at least one
+}
+
+// Error names the first records, and why they are held.
+func (e *HeldError) Error() string {
+	const named = 5
+	var parts []string
+	for _, h := range e.Holds[:min(len(e.Holds), named)] {
+		parts = append(parts, fmt.Sprintf("%s %s is on legal hold since %s, by %s: %s", e.Object, h.ID, h.At.Format("2006-01-02"), h.Actor, h.Reason))
+	}
+	if more := len(e.Holds) - named; more > 0 {
+		parts = append(parts, fmt.Sprintf("and %d more", more))
+	}
+	return strings.Join(parts, "; ")
+}
+
+// HoldOutcome says what became of one record.
+type HoldOutcome uint8
+
+// The outcomes of a change of legal holds.
+const (
+	HoldChanged  HoldOutcome = iota + 1
+	HoldAsItWas              // it was on hold already (the earlier reason stays), or was not
+	HoldNoRecord             // there is no such record to put on hold
+)
+
+// errHoldReason refuses a change without a reason.
+var errHoldReason = errors.New("a legal hold needs a reason")
+
+// noReason is a change of holds that says nothing.
+func noReason(c Cause) bool { return strings.TrimSpace(c.Reason) == "" }
+
+var scriptSetHold = mustScript("set_hold")
+
+// SetHold puts records on legal hold, live ones and those in the bin, or takes them off it; each with an audit event (hold
+// or release) that has the cause's reason, which must be given. Results are in the order of ids. A contact whose
+// permanent deletion has begun is gone when it is over, whatever was held since: *HeldError is the answer of whoever comes
+// later. It needs the permission legal-hold, and no other.
+func (s *Store) SetHold(ctx context.Context, o ObjectType, ids []ID, hold bool, c Cause, at time.Time) ([]HoldOutcome, error) {
+	if err := s.require(ctx, o, CanLegalHold); err != nil {
+		return nil, err
+	}
+	if noReason(c) {
+		return nil, errHoldReason
+	}
+	partitions, err := s.Partitions(ctx)
+	if err != nil {
+		return nil, err
+	}
+	facts := appendFacts(nil, at, s.by(c))
+	if len(facts) > maxFacts {
+		return nil, fmt.Errorf("legal hold: the reason takes %d bytes, want at most %d", len(facts), maxFacts)
+	}
+	bit := 0
+	if hold {
+		bit = 1
+	}
+	results := make([]HoldOutcome, len(ids))
+	g := groupBy(len(ids), partitions, func(i int) int { return ids[i].Partition(partitions) })
+	var calls []call
+	var parts [][]int
+	for _, p := range g.used() {
+		k := s.partition(o, p)
+		for part := range slices.Chunk(g.of(p), targetsPerCall) {
+			some := make([]ID, len(part))
+			for i, at := range part {
+				some[i] = ids[at]
+			}
+			parts = append(parts, part)
+			calls = append(calls, call{scriptSetHold, []string{k.rec(), k.hold(), k.cnt(), k.log()}, []any{s.wall(), facts, bit, packIDs(some)}})
+		}
+	}
+	err = inWindows(ctx, len(calls), callsPerWindow, func(ctx context.Context, from, to int) error {
+		replies, err := s.runAll(ctx, calls[from:to])
+		for i := from; i < to && err == nil; i++ {
+			var told string
+			if told, err = outcomes(replies[i-from], len(parts[i])); err == nil {
+				for j, at := range parts[i] {
+					results[at] = map[byte]HoldOutcome{'1': HoldChanged, '0': HoldAsItWas, '2': HoldNoRecord}[told[j]]
+				}
+			}
+		}
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("change legal holds of %s: %w", o.Plural(), err)
+	}
+	return results, nil
+}
+
+// Holds lists the records on legal hold, by id. It needs view.
+func (s *Store) Holds(ctx context.Context, o ObjectType) ([]Hold, error) {
+	if err := s.require(ctx, o, CanView); err != nil {
+		return nil, err
+	}
+	partitions, err := s.Partitions(ctx)
+	if err != nil {
+		return nil, err
+	}
+	all := []Hold{}
+	err = inChunks(0, partitions, readsPerWindow, func(from, to int) error {
+		pipe := s.rdb.Pipeline()
+		commands := make([]*redis.MapStringStringCmd, 0, to-from)
+		for p := from; p < to; p++ {
+			commands = append(commands, pipe.HGetAll(ctx, s.partition(o, p).hold()))
+		}
+		if _, err := pipe.Exec(ctx); err != nil {
+			return s.trouble(err)
+		}
+		for _, command := range commands {
+			for name, text := range command.Val() {
+				h, err := parseHold(name, text)
+				if err != nil {
+					return err
+				}
+				all = append(all, h)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read legal holds of %s: %w", o.Plural(), err)
+	}
+	sortHolds(all)
+	return all, nil
+}
+
+func sortHolds(all []Hold) {
+	slices.SortFunc(all, func(a, b Hold) int { return int(int64(a.ID) - int64(b.ID)) })
+}
+
+func parseHold(name, text string) (Hold, error) {
+	facts, err := parseFacts(view(text))
+	if err != nil || len(name) != 8 {
+		return Hold{}, errors.Join(errors.New("a legal hold is damaged"), err)
+	}
+	return Hold{ID: IDFromBytes(view(name)), At: facts.At, Actor: facts.Actor, Reason: facts.Reason}, nil
+}
+
+// HoldsOf reads which of some records are on legal hold, by id. It needs view.
+func (s *Store) HoldsOf(ctx context.Context, o ObjectType, ids []ID) ([]Hold, error) {
+	if err := s.require(ctx, o, CanView); err != nil {
+		return nil, err
+	}
+	return s.holdsOf(ctx, o, ids)
+}
+
+func (s *Store) holdsOf(ctx context.Context, o ObjectType, ids []ID) ([]Hold, error) {
+	partitions, err := s.Partitions(ctx)
+	if err != nil {
+		return nil, err
+	}
+	want, _ := byPartition(ids, partitions)
+	held, err := s.HeldAmong(ctx, o, want)
+	if err != nil {
+		return nil, err
+	}
+	var all []Hold
+	for _, part := range held {
+		all = append(all, part...)
+	}
+	sortHolds(all)
+	return slices.CompactFunc(all, func(a, b Hold) bool { return a.ID == b.ID }), nil
+}
+
+// HeldAmong reads which records of some partitions are on legal hold; results as want. Partitions that have no holds cost a
+// question of one word each. It needs view; the program itself asks it before each run.
+func (s *Store) HeldAmong(ctx context.Context, o ObjectType, want []PartitionIDs) ([][]Hold, error) {
+	if err := s.require(ctx, o, CanView); err != nil {
+		return nil, err
+	}
+	held := make([][]Hold, len(want))
+	err := inChunks(0, len(want), readsPerWindow, func(from, to int) error {
+		some, err := s.withHolds(ctx, o, want[from:to])
+		if err != nil || len(some) == 0 {
+			return err
+		}
+		pipe := s.rdb.Pipeline()
+		commands := make([]*redis.SliceCmd, len(some))
+		for i, at := range some {
+			commands[i] = pipe.HMGet(ctx, s.partition(o, want[from+at].Partition).hold(), idFields(want[from+at].IDs)...)
+		}
+		if _, err := pipe.Exec(ctx); err != nil {
+			return s.trouble(err)
+		}
+		for i, at := range some {
+			for j, v := range commands[i].Val() {
+				text, ok := v.(string)
+				if !ok {
+					continue
+				}
+				h, err := parseHold(idFields(want[from+at].IDs[j : j+1])[0], text)
+				if err != nil {
+					return err
+				}
+				held[from+at] = append(held[from+at], h)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read legal holds of %s: %w", o.Plural(), err)
+	}
+	return held, nil
+}
+
+// withHolds says which of the partitions have holds, by their place in want.
+func (s *Store) withHolds(ctx context.Context, o ObjectType, want []PartitionIDs) ([]int, error) {
+	pipe := s.rdb.Pipeline()
+	there := make([]*redis.IntCmd, len(want))
+	for i, part := range want {
+		there[i] = pipe.Exists(ctx, s.partition(o, part.Partition).hold())
+	}
+	if _, err := pipe.Exec(ctx); err != nil {
+		return nil, s.trouble(err)
+	}
+	var some []int
+	for i, command := range there {
+		if command.Val() > 0 && len(want[i].IDs) > 0 {
+			some = append(some, i)
+		}
+	}
+	return some, nil
+}
