@@ -157,7 +157,12 @@ func (s *session) deleteSearch(ctx context.Context, store *crmstore.Store, f *de
 	if f.confirm.given || s.command.StdinTerminal {
 		return s.deleteMany(ctx, store, f, q, -1)
 	}
-	n, err := sel.count(ctx)
+	n := int64(0) // without those on legal hold, which are left alone
+	err = sel.each(ctx, func(ids []crmstore.ID) error {
+		held, err := store.HoldsOf(ctx, q.Object, ids)
+		n += int64(len(ids) - len(held))
+		return err
+	})
 	if err != nil {
 		return err
 	}
@@ -274,7 +279,7 @@ func (s *session) deleteMany(ctx context.Context, store *crmstore.Store, f *dele
 // deletion whose number was not given is cancelled.
 func (s *session) confirmDeletion(ctx context.Context, store *crmstore.Store, run crmstore.Run, confirm typedNumber) error {
 	r, bar := s.runner(store)
-	found, typed, err := run.Matched, confirm.n, error(nil)
+	found, typed, err := run.Matched-run.OnHold, confirm.n, error(nil)
 	if !confirm.given {
 		typed, err = s.askCount(ctx, store, run)
 	}
@@ -293,12 +298,12 @@ func (s *session) confirmDeletion(ctx context.Context, store *crmstore.Store, ru
 // askCount shows what a deletion would delete, and has the number typed.
 func (s *session) askCount(ctx context.Context, store *crmstore.Store, run crmstore.Run) (int64, error) {
 	if !s.command.StdinTerminal {
-		return 0, needsCount("delete", run.Matched, run.Object)
+		return 0, needsCount("delete", run.Matched-run.OnHold, run.Object)
 	}
 	if err := s.showFew(ctx, store, run); err != nil {
 		return 0, err
 	}
-	return s.typedCount(fmt.Sprintf("To delete %s (restorable for %d days), type their number: ", records(run.Matched, run.Object), binDays))
+	return s.typedCount(fmt.Sprintf("To delete %s (restorable for %d days), type their number: ", records(run.Matched-run.OnHold, run.Object), binDays))
 }
 
 // fewShown is how many records are shown before their number is typed.
@@ -323,7 +328,7 @@ func (s *session) showFew(ctx context.Context, store *crmstore.Store, run crmsto
 	for _, id := range ids[:min(len(ids), fewShown)] {
 		s.err.printf("  %s\n", s.called(ctx, store, run.Object, id))
 	}
-	if rest := run.Matched - fewShown; rest > 0 {
+	if rest := run.Matched - run.OnHold - fewShown; rest > 0 {
 		s.err.printf("  and %s more\n", count(rest))
 	}
 	return nil

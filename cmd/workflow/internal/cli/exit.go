@@ -151,11 +151,13 @@ func undeletableProblem(e *workflow.UndeletableError) *problem {
 		for _, other := range e.Elsewhere {
 			p.help = "name the object type: --object " + string(other)
 		}
+	case len(e.Held) > 0:
+		p.reason, p.help = "legal-hold", heldHelp
+		if e.Asked > 1 {
+			p.help += "; to delete the others: --skip-missing"
+		}
 	case e.Asked > 1:
 		p.help = "to delete the others: --skip-missing"
-	case len(e.Held) > 0:
-		p.reason = "legal-hold"
-		p.help = heldHelp
 	case len(e.Deleted) > 0:
 		p.reason = "archived"
 	}
