@@ -45,6 +45,7 @@ type EraseReport struct {
 	Run      string        `json:"run"`
 	Results  []EraseResult `json:"results"`  // in the order asked
 	Mentions []Mention     `json:"mentions"` // what still names one of the contacts
+	Changed  int           `json:"changed"`  // audit events about others in which an address or a whole name was overwritten
 
 	// File says whether servers write their append-only files anew, which hold the contacts until then.
 	File FileRewrite `json:"append_only_file,omitempty"`
@@ -67,7 +68,7 @@ const maxErased = 100000
 
 // Erase deletes contacts permanently, live ones and those in the bin: record, columns, list bits, associations,
 // enrollments, and in the audit log all events about the contact alone; in all other events, in the reasons for which
-// records in the bin were deleted, and in ended runs its name, e-mail address and phone numbers are overwritten. What stays is a tombstone and one audit event, with id, time, user
+// records in the bin were deleted, and in ended runs its e-mail address and its whole name are overwritten. What stays is a tombstone and one audit event, with id, time, user
 // and run. The e-mail address goes onto the block list. Results are in the order of ids.
 //
 // The intent is saved first. When the machine fails half-way, or the process dies, the next call, [Store.FinishErasures]
@@ -99,6 +100,7 @@ func (s *Store) Erase(ctx context.Context, o EraseOrder, ids []ID) (EraseReport,
 		report.Confirmation, err = s.carryOut(ctx, intent, there, func(e *erasure) {
 			maps.Copy(results, e.results)
 			report.Mentions = addMentions(report.Mentions, e.mentions)
+			report.Changed += e.changed
 			if done += int64(len(e.ids)); o.Progress != nil {
 				o.Progress(done, int64(len(unique)))
 			}
@@ -227,6 +229,7 @@ type erasure struct {
 	schema   *Schema
 	results  map[ID]EraseResult
 	mentions []Mention
+	changed  int // audit events about others
 }
 
 func (s *Store) newErasure(intent erasureIntent, ids []ID) *erasure {

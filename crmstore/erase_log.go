@@ -18,14 +18,14 @@ const eventsPerRewrite = 500
 
 var scriptRewriteLog = mustScript("rewrite_log")
 
-// clean takes the contacts out of all that is not their own: audit events about one of them alone go, and whatever
-// names them in other events, in the reasons for other deletions and in ended runs is overwritten.
+// clean takes the contacts out of all that is not their own: audit events about one of them alone go, and their addresses
+// and whole names in the texts of other events, in the reasons for other deletions and in ended runs are overwritten.
 func (e *erasure) clean(ctx context.Context, there []*Record) error {
 	if len(there) == 0 {
 		return nil
 	}
-	n := newNeedles(e.schema, there)
-	if err := e.sparesUsers(ctx, n); err != nil {
+	n, wide := narrowNeedles(e.schema, there), newNeedles(e.schema, there)
+	if err := e.sparesUsers(ctx, n, wide); err != nil {
 		return err
 	}
 	if err := e.cleanLogs(ctx, n); err != nil {
@@ -40,17 +40,18 @@ func (e *erasure) clean(ctx context.Context, there []*Record) error {
 	if err := e.cleanMails(ctx, n); err != nil {
 		return err
 	}
-	return e.noteMentions(ctx, n)
+	return e.noteMentions(ctx, wide)
 }
 
 // sparesUsers drops what is a user's name or address as well: who did what stays in the log.
-func (e *erasure) sparesUsers(ctx context.Context, n *needles) error {
+func (e *erasure) sparesUsers(ctx context.Context, n, wide *needles) error {
 	users, err := e.store.users(ctx)
 	if err != nil {
 		return err
 	}
 	for _, u := range users {
-		if n.without([]string{u.Name, u.Email}) {
+		n.without([]string{u.Name, u.Email})
+		if wide.without([]string{u.Name, u.Email}) {
 			e.mentions = addMentions(e.mentions, []Mention{{"user", u.Name}})
 		}
 	}
@@ -105,7 +106,7 @@ func (e *erasure) cleanLogs(ctx context.Context, n *needles) error {
 	if err != nil {
 		return err
 	}
-	ed := &editor{needles: n, clean: map[string]bool{}}
+	ed := newEditor(n)
 	from := make([]string, len(logs)) // where the next page of each begins
 	todo := make([]int, len(logs))
 	for i := range logs {
@@ -176,6 +177,7 @@ func (e *erasure) rewrite(ctx context.Context, place logPlace, ed *editor) error
 
 func (e *erasure) rewriteOnce(ctx context.Context, place logPlace, ed *editor) (done bool, err error) {
 	token, begin, from := rand.Text(), 1, "-"
+	changed := 0
 	for {
 		page, err := e.store.rdb.XRangeN(ctx, place.log, from, "+", eventsPerRewrite).Result()
 		if err != nil {
@@ -194,8 +196,10 @@ func (e *erasure) rewriteOnce(ctx context.Context, place logPlace, ed *editor) (
 		if err != nil {
 			return false, err
 		}
+		changed += countChanged(edits)
 		switch reply {
 		case int64(1):
+			e.changed += changed
 			return true, nil
 		case int64(-1):
 			return false, nil
@@ -206,10 +210,27 @@ func (e *erasure) rewriteOnce(ctx context.Context, place logPlace, ed *editor) (
 	}
 }
 
+// countChanged is how many events the edits change; those that are left out are not counted.
+func countChanged(edits []any) (n int) {
+	for at := 0; at+1 < len(edits); {
+		fields, _ := edits[at+1].(int)
+		if fields > 0 {
+			n++
+		}
+		at += 2 + fields
+	}
+	return n
+}
+
 // editor says what becomes of audit events.
 type editor struct {
 	needles *needles
+	mails   *needles // of these, the addresses
 	clean   map[string]bool // facts in which nothing was found; they repeat a lot
+}
+
+func newEditor(n *needles) *editor {
+	return &editor{needles: n, mails: n.addresses(), clean: map[string]bool{}}
 }
 
 // cleanAtMost bounds the editor's memory.
@@ -251,21 +272,52 @@ func keysOf(values map[string]any) func(yield func(string) bool) {
 	}
 }
 
-// field is a field of an event without what must go. What, whom and in which run stays as it is: of the facts only the
-// reason is looked at.
+// field is a field of an event without what must go. What, when, whom, by whom and in which run stays as it is: of the facts
+// only the reason is looked at. What the program says of an act, and the values that another record had, lose e-mail
+// addresses alone, and a value that is one stays: it is that record's own.
 func (ed *editor) field(name, value string) (after string, found bool, err error) {
 	switch {
 	case name == "o" || name == "i" || ed.clean[value]:
 		return value, false, nil
 	case name == "f":
 		after, found, err = ed.facts(value)
+	case name == "c":
+		after, found, err = ed.changes(value)
 	default:
-		after, found = ed.needles.overwrite(value)
+		after, found = ed.mails.overwrite(value)
 	}
 	if !found && len(ed.clean) < cleanAtMost {
 		ed.clean[strings.Clone(value)] = true
 	}
 	return after, found, err
+}
+
+// changes overwrites addresses within longer texts among the values before and after; all sizes stay. See [changesOf].
+func (ed *editor) changes(value string) (string, bool, error) {
+	_, at := protowire.ConsumeVarint(view(value))
+	if at < 0 {
+		return "", false, errChanges
+	}
+	found := false
+	for at < len(value) {
+		n, typ, size := protowire.ConsumeTag(view(value)[at:])
+		if size < 0 {
+			return "", false, errChanges
+		}
+		length := protowire.ConsumeFieldValue(n, typ, view(value)[at+size:])
+		if length < 0 {
+			return "", false, errChanges
+		}
+		end := at + size + length
+		if typ == protowire.BytesType {
+			text, _ := protowire.ConsumeString(view(value)[at+size:])
+			if after, here := ed.mails.overwrite(text); here && !slices.Contains(ed.mails.texts, fold(strings.TrimSpace(text))) {
+				value, found = value[:end-len(text)]+after+value[end:], true
+			}
+		}
+		at = end
+	}
+	return value, found, nil
 }
 
 // facts overwrites within the reason; all sizes stay.

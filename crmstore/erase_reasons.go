@@ -19,7 +19,7 @@ func (e *erasure) cleanReasons(ctx context.Context, n *needles) error {
 	if err != nil {
 		return err
 	}
-	ed := &editor{needles: n, clean: map[string]bool{}}
+	ed := newEditor(n)
 	for _, o := range objects {
 		for from := 0; from < partitions; from += columnsPerWindow {
 			var bin []ID

@@ -1,8 +1,12 @@
 package crmstore_test
 
 import (
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
 	"github.com/crm-workflow/crm-workflow/crmstore/storetest"
@@ -86,4 +90,69 @@ func TestPurgeFinishesErasures(t *testing.T) {
 		t.Errorf("purged: %+v, want nothing, since the only contact in the bin was deleted permanently", report)
 	}
 	s.wantErased()
+}
+
+// Whoever may name a contact as somebody else's words, towns, numbers or old address, and deletes it, changes nothing that is
+// told of others but the whole name and the address in reasons, and hears how many events that were.
+func TestEraseLeavesFactsAboutOthers(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t, storetest.Options{Partitions: 2})
+	ctx := t.Context()
+	d.write(crmstore.UpsertAny, noon, d.up(1, "email", "old@example.com", "firstname", "Ann", "city", "New York", "company", "Acme Corp", "phone", "1000000"))
+	d.write(crmstore.UpsertAny, noon, d.up(1, "email", "new@example.com", "city", "Delete", "company", "Lead", "phone", "2000000"))
+	if _, err := d.SetSetting(ctx, crmstore.SettingAuditDays, "1000", crmstore.Cause{Reason: "asked by the deal desk, 1000000 times"}, noon); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := d.CreateList(ctx, crmstore.Contact, "New York", someone, noon); err != nil {
+		t.Fatal(err)
+	}
+	before := d.audit(crmstore.AuditFilter{})
+	for i, name := range [][]string{
+		{"New", "York", "old@example.com", "1000000"}, {"Acme", "Corp", "", "2000000"}, {"delete", "lead", "", ""}, {"Ann", "", "", ""}, {"asked", "by", "", ""},
+		{"city", "1000", "", ""}, {"1000000", "times", "", ""}, {"update", "create", "", ""}, {"Delete", "", "", ""},
+	} {
+		id := crmstore.ID(100 + i)
+		d.write(crmstore.UpsertAny, noon, d.up(id, "firstname", name[0], "lastname", name[1], "email", name[2], "phone", name[3]))
+		report, err := d.Erase(ctx, crmstore.EraseOrder{At: noon}, []crmstore.ID{id})
+		if err != nil || report.Changed != 0 {
+			t.Errorf("%q: %+v, %v; want no event changed", name, report, err)
+		}
+	}
+	var after []crmstore.Event
+	for _, e := range d.audit(crmstore.AuditFilter{}) {
+		if e.Op != "permanent-delete" {
+			after = append(after, e)
+		}
+	}
+	if diff := cmp.Diff(before, after[:min(len(after), len(before))]); diff != "" {
+		t.Errorf("events about others (-before +after):\n%s", diff)
+	}
+
+	d.write(crmstore.UpsertAny, noon, d.up(200, "firstname", "Zebedee", "lastname", "Quillfeather", "email", "zq@example.com"))
+	d.write(crmstore.UpsertAny, noon, d.up(1, "city", "at zq@example.com", "jobtitle", "zq@example.com"))
+	for _, reason := range []string{"for Zebedee QUILLFEATHER", "see ZQ@example.com", "for Quillfeather"} {
+		if _, err := d.SetSetting(ctx, crmstore.SettingAuditDays, "1"+strconv.Itoa(len(reason)), crmstore.Cause{Reason: reason}, noon); err != nil {
+			t.Fatal(err)
+		}
+	}
+	report, err := d.Erase(ctx, crmstore.EraseOrder{At: noon}, []crmstore.ID{200})
+	if err != nil || report.Changed != 3 {
+		t.Errorf("%+v, %v; want 3 events changed: two reasons, one text", report, err)
+	}
+	var reasons, values []string
+	for _, e := range d.audit(crmstore.AuditFilter{}) {
+		if e.Op == "set-setting" {
+			reasons = append(reasons, e.Reason)
+		}
+		for _, c := range e.Changes {
+			values = append(values, c.After)
+		}
+	}
+	want := []string{"asked by the deal desk, 1000000 times", "for ********************", "see **************", "for Quillfeather"}
+	if diff := cmp.Diff(want, reasons); diff != "" {
+		t.Errorf("reasons (-want +got):\n%s", diff)
+	}
+	if !slices.Contains(values, "at **************") || !slices.Contains(values, "zq@example.com") {
+		t.Errorf("values %q: want the address gone within a text, and kept where it is contact 1's own value", values)
+	}
 }

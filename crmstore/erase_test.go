@@ -17,9 +17,10 @@ import (
 	"github.com/crm-workflow/crm-workflow/crmstore/storetest"
 )
 
-// personTexts are the texts by which the person of a [scene] could be found.
+// personTexts are the texts by which the person of a [scene] could be found: addresses and whole names anywhere, and what
+// stood in the contact alone.
 func personTexts() []string {
-	return []string{"zebedee", "quillfeather", "zq@example.com", "5550117", "5550118", "zq2@example.com", "5550119", "oldquill"}
+	return []string{"zebedee quillfeather", "quillfeather, zebedee", "zq@example.com", "5550117", "zq2@example.com", "5550119", "oldquill", "zwolle"}
 }
 
 // scene is a store on a server of its own: contact 1 is a person, who is named in places of all kinds; 2 and 3 are others.
@@ -189,7 +190,7 @@ func TestErase(t *testing.T) {
 			}
 			report := s.erase(1, 77, 1)
 			told := crmstore.Confirmation{Why: crmstore.NoMailServer, User: storetest.User}
-			want := crmstore.EraseReport{Run: "erase@1", Confirmation: told, Mentions: []crmstore.Mention{}, Results: []crmstore.EraseResult{
+			want := crmstore.EraseReport{Run: "erase@1", Changed: 6, Confirmation: told, Mentions: []crmstore.Mention{}, Results: []crmstore.EraseResult{
 				{ID: 1, Outcome: crmstore.Erased, Blocked: true}, {ID: 77, Outcome: crmstore.NothingThere}, {ID: 1, Outcome: crmstore.Erased, Blocked: true},
 			}}
 			if d := cmp.Diff(want, report); d != "" {

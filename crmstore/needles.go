@@ -7,11 +7,11 @@ import (
 	"unicode/utf8"
 )
 
-// needles are what a person can be told by: name, e-mail address, phone numbers. They are searched for in any case,
-// and overwritten byte for byte, so that what they stand in keeps its size and its form.
-// Only whole words count: one person's name or address may be part of another's.
+// needles are what a person can be told by. They are searched for in any case, and overwritten byte for byte, so that what
+// they stand in keeps its size and its form. Only whole words count: one person's name or address may be part of another's.
 type needles struct {
 	texts []string // folded, the longest first, so that a whole name goes before its parts
+	names []string // those of texts that count only where each of their words begins as a name does
 }
 
 // The shortest texts that are searched for. Shorter ones would be found everywhere, and say little.
@@ -20,16 +20,60 @@ const (
 	shortestNumber = 5
 )
 
-// newNeedles collects them from contacts.
+// narrowNeedles are what is taken out of texts about others: e-mail addresses, and whole names of two words or more, as
+// names are written. Whoever may name a contact may name it like a word, a town or a number of somebody else's, and
+// delete it: so a single word, a phone number and a name in small letters change nothing.
+func narrowNeedles(s *Schema, recs []*Record) *needles {
+	n := &needles{}
+	for _, r := range recs {
+		n.add(strings.TrimSpace(r.Value(PropertyEmail).Text()), shortestNumber)
+		first, last := nameOf(s, r, "firstname"), nameOf(s, r, "lastname")
+		if !likeName(first) || !likeName(last) {
+			continue
+		}
+		for _, whole := range []string{first + " " + last, last + ", " + first} {
+			n.add(whole, shortestName)
+			n.names = append(n.names, fold(whole))
+		}
+	}
+	slices.SortStableFunc(n.texts, func(a, b string) int { return len(b) - len(a) })
+	return n
+}
+
+// addresses are the needles that are e-mail addresses.
+func (n *needles) addresses() *needles {
+	return &needles{texts: slices.DeleteFunc(slices.Clone(n.texts), func(text string) bool { return slices.Contains(n.names, text) })}
+}
+
+// likeName reports whether a part of a name holds letters and nothing that makes it a number or a sentence.
+func likeName(text string) bool {
+	return text != "" && !strings.ContainsFunc(text, func(r rune) bool {
+		return !unicode.IsLetter(r) && !unicode.IsMark(r) && !strings.ContainsRune(" -'’.", r)
+	}) && strings.ContainsFunc(text, unicode.IsLetter)
+}
+
+// written reports whether each word of the text begins as a name does: not with a small letter.
+func written(text string) bool {
+	return !slices.ContainsFunc(strings.Fields(text), func(word string) bool {
+		first, _ := utf8.DecodeRuneInString(word)
+		return unicode.IsLower(first)
+	})
+}
+
+// nameOf is a text of a contact, without blanks around it.
+func nameOf(s *Schema, r *Record, property string) string {
+	p := s.byName[property]
+	if p == nil || p.Type != String {
+		return ""
+	}
+	return strings.TrimSpace(r.Value(p.Number).Text())
+}
+
+// newNeedles collects all that a contact can be told by: also its first and last name, and its phone numbers. They are
+// taken out of what is the contact's own, and looked for in what people are to change by hand.
 func newNeedles(s *Schema, recs []*Record) *needles {
 	n := &needles{}
-	text := func(r *Record, name string) string {
-		p := s.byName[name]
-		if p == nil || p.Type != String {
-			return ""
-		}
-		return strings.TrimSpace(r.Value(p.Number).Text())
-	}
+	text := func(r *Record, name string) string { return nameOf(s, r, name) }
 	for _, r := range recs {
 		n.add(strings.TrimSpace(r.Value(PropertyEmail).Text()), shortestNumber)
 		first, last := text(r, "firstname"), text(r, "lastname")
@@ -92,7 +136,7 @@ func (n *needles) overwrite(text string) (string, bool) {
 			}
 			from, to := at+i, at+i+len(one)
 			at = from + 1
-			if !alone(folded, from, to) {
+			if !alone(folded, from, to) || slices.Contains(n.names, one) && !written(text[from:to]) {
 				continue
 			}
 			if out == nil {

@@ -178,6 +178,9 @@ func (s *session) emitErased(report crmstore.EraseReport, told *confirmation) er
 		case crmstore.FileRewriting:
 			o.printf("Redis is writing its append-only file anew, without them\n")
 		}
+		if report.Changed > 0 {
+			o.printf("%s of others changed: the address or the whole name in their texts was overwritten\n", counted(report.Changed, "audit event", "audit events"))
+		}
 		told.show(o)
 		for _, m := range report.Mentions {
 			o.printf("%s %s %s names what identified one of them; change it by hand\n", o.paint(yellow, "note:"), m.Kind, clean(m.Name))
