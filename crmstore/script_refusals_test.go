@@ -222,6 +222,10 @@ func (s *scene) useTheRest() {
 	_, err = s.TrimHistory(ctx, noon.AddDate(10, 0, 0), 1000)
 	must(err)
 	s.loseARecord(must)
+	_, err = s.KeepClock(ctx)
+	must(err)
+	_, err = s.AcceptClock(ctx, someone)
+	must(err)
 }
 
 // loseARecord has the server lose a record, and a person accept it.

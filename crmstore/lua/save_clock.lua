@@ -1,5 +1,6 @@
 -- save_clock writes what the account knows of its store's time, if that is still at the version that was read.
 -- KEYS: 1 clock hash, 2 account log, 3 account hash
+-- Types: hash log hash
 -- ARGV: 1 version read (0: there is none yet), 2 wall (ms), 3 facts, 4 event ('' = none), 5 detail, 6 how many fields go, 7.. those fields, then fields and values
 -- Returns: 1 done or no such account, 0 another version is there
 -- Cost: the number of fields
