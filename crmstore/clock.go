@@ -162,7 +162,8 @@ type steady struct {
 	name  string        // of this process as a witness, on hosts that are none
 	began time.Time     // of its count
 	last  atomic.Pointer[reading]
-	mu    sync.Mutex // one process writes what it saw once at a time
+	clock atomic.Pointer[Clock] // as looked at last
+	mu    sync.Mutex            // one process writes what it saw once at a time
 }
 
 // reading is one measurement.
@@ -305,6 +306,14 @@ func (s *Store) KeepClock(ctx context.Context) (Clock, error) {
 	return c, err
 }
 
+// LastClock is the clock as this process looked at it last; zero when it did not. It asks nobody.
+func (s *Store) LastClock() Clock {
+	if c := s.steady.clock.Load(); c != nil {
+		return *c
+	}
+	return Clock{}
+}
+
 // lookAtClock measures and judges; it returns the account's record as it is and as it should be.
 func (s *Store) lookAtClock(ctx context.Context) (c Clock, before, after clockRecord, err error) {
 	if before, err = s.clockRecord(ctx); err != nil {
@@ -334,6 +343,7 @@ func (s *Store) lookAtClock(ctx context.Context) (c Clock, before, after clockRe
 	default:
 		c.State = ClockGood
 	}
+	s.steady.clock.Store(&c)
 	if after.state == "" && apart == "" || s.steady.last.Load() == nil {
 		s.steady.last.Store(&m.reading)
 	}

@@ -13,6 +13,10 @@ import (
 // takeAtOnce is how many mails that are due a sender tries to take; other senders may be faster with some of them.
 const takeAtOnce = 64
 
+// mailAheadMost is how far ahead a mail may be due: twice the longest pause. One that is due later was put there by a wrong clock, and
+// is due now.
+const mailAheadMost = 48 * time.Hour
+
 // TakeMail takes the mail that has been due longest at now, for one attempt that must end within lease: after that
 // another sender may take it. ErrNotFound when none is due, or other senders were faster. Two senders never hold one
 // mail at the same time, unless one of them outlives its lease.
@@ -26,9 +30,15 @@ func (s *Store) TakeMail(ctx context.Context, now time.Time, lease time.Duration
 	if err != nil {
 		return Mail{}, fmt.Errorf("look for mail to send: %w", s.trouble(err))
 	}
-	for _, id := range ids {
+	lost, err := s.rdb.ZRangeByScore(ctx, s.keyOutboxQueue(), &redis.ZRangeBy{
+		Min: strconv.FormatInt(now.Add(mailAheadMost).UnixMilli(), 10), Max: "+inf", Count: takeAtOnce,
+	}).Result()
+	if err != nil {
+		return Mail{}, fmt.Errorf("look for mail to send: %w", s.trouble(err))
+	}
+	for _, id := range append(ids, lost...) {
 		m, err := s.mail(ctx, id)
-		if errors.Is(err, ErrNotFound) || err == nil && (m.State.Over() || m.NextAt.After(now)) {
+		if errors.Is(err, ErrNotFound) || err == nil && (m.State.Over() || m.NextAt.After(now) && m.NextAt.Before(now.Add(mailAheadMost))) {
 			continue
 		}
 		if err == nil {

@@ -28,6 +28,7 @@ func asksNobody() map[string]string {
 		"Ping":          "says whether the store answers",
 		"Now":           "is the store's time, which every server tells",
 		"Time":          "the same",
+		"LastClock":     "the same",
 		"Clock":         "the same, and what the account has seen of it",
 		"KeepClock":     "the same, and has it remembered",
 		"Client":        "is a connection, as whoever has the store's address can make",

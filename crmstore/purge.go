@@ -103,6 +103,30 @@ func (s *Store) purge(ctx context.Context, o PurgeOrder) (report PurgeReport, er
 	return report, nil
 }
 
+// CountExpired is how many records a purge at the instant to would remove that one at from leaves: those whose time in the bin is
+// over between the two. Only a super admin, and the program itself.
+func (s *Store) CountExpired(ctx context.Context, o ObjectType, from, to time.Time) (int64, error) {
+	if err := s.require(ctx, o, IsSuperAdmin); err != nil {
+		return 0, err
+	}
+	partitions, err := s.Partitions(ctx)
+	if err != nil {
+		return 0, err
+	}
+	first, last := TimeCell(from.Add(-Retention).UnixMilli()), TimeCell(to.Add(-Retention).UnixMilli())
+	found := int64(0)
+	for p := 0; p < partitions; p += columnsPerWindow {
+		err := s.ReadColumns(ctx, o, p, min(p+columnsPerWindow, partitions), Want{IDs: true}, func(c *Columns) error {
+			found += int64(len(appendExpired(nil, c, last)) - len(appendExpired(nil, c, first)))
+			return nil
+		})
+		if err != nil {
+			return 0, fmt.Errorf("count expired %s: %w", o.Plural(), err)
+		}
+	}
+	return found, nil
+}
+
 // appendExpired appends the ids of the partition's records that went into the bin at the instant of last, or before.
 func appendExpired(ids []ID, c *Columns, last uint64) []ID {
 	for at := 0; at+8 <= len(c.Archived) && at+8 <= len(c.IDs); at += 8 {

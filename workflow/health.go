@@ -112,6 +112,7 @@ func (h *Health) Ask(ctx context.Context) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
+	h.Metrics.clockIs(h.Store.LastClock().Ahead())
 	h.heard(ctx, found, err)
 	if err != nil {
 		return err

@@ -66,7 +66,7 @@ func (h *Heartbeat) beat(ctx context.Context, me crmstore.Daemon, now time.Time)
 	}
 	var gone []string
 	for _, d := range all {
-		if now.Sub(d.Beat) > forgetAfter {
+		if now.Sub(d.Beat) > forgetAfter || AheadOf(d.Beat, now) {
 			gone = append(gone, d.Name)
 		}
 	}
@@ -74,4 +74,6 @@ func (h *Heartbeat) beat(ctx context.Context, me crmstore.Daemon, now time.Time)
 }
 
 // Silent reports whether a daemon gave no sign of life for so long that others take its runs over.
-func Silent(d crmstore.Daemon, now time.Time) bool { return now.Sub(d.Beat) >= silentAfter }
+func Silent(d crmstore.Daemon, now time.Time) bool {
+	return now.Sub(d.Beat) >= silentAfter || AheadOf(d.Beat, now)
+}

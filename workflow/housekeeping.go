@@ -30,6 +30,7 @@ type Housekeeper struct {
 
 	trimmed   time.Time // when nothing was left to trim; only Round uses it
 	compacted time.Time // likewise, when columns were compacted
+	held      int64     // how many records were not purged yet, as was said last; only Run uses it
 }
 
 // Run does a round at once and then at regular intervals, until the context ends, and returns nil. A round that fails
@@ -42,7 +43,7 @@ func (h *Housekeeper) Run(ctx context.Context) error {
 	ticker := time.NewTicker(every)
 	defer ticker.Stop()
 	for {
-		if err := h.Round(ctx, h.Store.Now()); err != nil && ctx.Err() == nil {
+		if err := h.roundNow(ctx); err != nil && ctx.Err() == nil {
 			h.log().LogAttrs(ctx, slog.LevelError, "housekeeping failed; it is tried again", slog.Any(keyError, err))
 		}
 		select {
@@ -58,6 +59,54 @@ func (h *Housekeeper) log() *slog.Logger {
 		return slog.New(slog.DiscardHandler)
 	}
 	return h.Log
+}
+
+// roundNow does a round by the time that is counted for what is removed for good. It does nothing while a clock is wrong.
+func (h *Housekeeper) roundNow(ctx context.Context) error {
+	c, err := h.Store.KeepClock(ctx)
+	if err != nil {
+		return err
+	}
+	if c.May() != nil {
+		return nil // Health says why; what is due stays due
+	}
+	return errors.Join(h.Round(ctx, c.Counted()), h.tellHeld(ctx, c))
+}
+
+// tellHeld counts what is not purged because nobody saw its time pass, and says so once for each other number.
+func (h *Housekeeper) tellHeld(ctx context.Context, c crmstore.Clock) error {
+	held, err := Held(ctx, h.Store.AsSystem(), c)
+	if err != nil {
+		return err
+	}
+	total := int64(0)
+	for o, n := range held {
+		h.Metrics.purgeHeld(o, n)
+		total += n
+	}
+	if total > 0 && total != h.held {
+		h.log().LogAttrs(ctx, slog.LevelWarn, "records are not purged yet, since nobody saw all of their time pass; a person can: workflow purge --expired",
+			slog.Int64("held", total), slog.Duration("uncounted", c.Uncounted))
+	}
+	h.held = total
+	return nil
+}
+
+// Held is how many records of each object type would be purged if all of the store's time were counted, and are not.
+func Held(ctx context.Context, store *crmstore.Store, c crmstore.Clock) (map[crmstore.ObjectType]int64, error) {
+	objects, err := store.ObjectTypes(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("count what is not purged yet: %w", err)
+	}
+	held := make(map[crmstore.ObjectType]int64, len(objects))
+	for _, o := range objects {
+		if held[o] = 0; c.Uncounted > 0 {
+			if held[o], err = store.CountExpired(ctx, o, c.Counted(), c.Time); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return held, nil
 }
 
 // Round does all that is due at the moment now, in bounded batches. What fails does not keep the rest from being done;

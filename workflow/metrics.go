@@ -39,6 +39,7 @@ type Metrics struct {
 	spread      spreadMetrics
 	paused      *prometheus.CounterVec
 	troubles    *prometheus.GaugeVec
+	clock       clockMetrics
 
 	mu    sync.Mutex
 	known map[string]bool  // workflows that have series
@@ -80,7 +81,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		return prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: name, Help: help}, labels)
 	}
 	m := &Metrics{
-		known: map[string]bool{}, kept: map[string]int64{}, denied: newStoreRefusals(), spread: newSpreadMetrics(), paused: newPaused(), troubles: newTroubles(),
+		known: map[string]bool{}, kept: map[string]int64{}, denied: newStoreRefusals(), spread: newSpreadMetrics(), paused: newPaused(), troubles: newTroubles(), clock: newClockMetrics(),
 		runs: counter("workflow_runs_total",
 			"Runs by how they ended; a run that is held and then approved counts as held and again as what it ends as.", "state"),
 		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
@@ -126,6 +127,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 	}
 	if reg != nil {
 		reg.MustRegister(m.spread.collectors()...)
+		reg.MustRegister(m.clock.collectors()...)
 		reg.MustRegister(m.denied, m.paused, m.troubles, m.runs, m.duration, m.contacts, m.matches, m.repeated, m.acted, m.deleted, m.held, m.refusals,
 			m.missedSlots, m.success, m.published, m.switchedOn, m.interval, m.records, m.oldest, m.purges, m.history, m.mails, m.mailsWait)
 	}
@@ -257,6 +259,7 @@ func (m *Metrics) Track(workflows []crmstore.Workflow) {
 }
 
 func (m *Metrics) start(name string) {
+	m.clock.mended.WithLabelValues(name)
 	for _, s := range endStates() {
 		m.runs.WithLabelValues(name, string(s))
 	}
@@ -287,7 +290,7 @@ func (m *Metrics) forget(name string) {
 	for _, c := range []*prometheus.CounterVec{m.runs, m.refusals, m.acted, m.contacts, m.matches, m.repeated, m.deleted, m.missedSlots, m.paused} {
 		c.DeletePartialMatch(labels)
 	}
-	for _, c := range m.spread.counters() {
+	for _, c := range append(m.spread.counters(), m.clock.mended) {
 		c.DeletePartialMatch(labels)
 	}
 	for _, g := range []*prometheus.GaugeVec{m.success, m.published, m.switchedOn, m.interval} {

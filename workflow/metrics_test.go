@@ -18,11 +18,13 @@ import (
 var agreed = []string{
 	"crmstore_oldest_bin_record_age_seconds{}",
 	"crmstore_outbox_waiting{}",
+	"crmstore_purge_held_records{object}",
 	"crmstore_purged_records_total{object}",
 	"crmstore_records{object,state}",
 	"crmstore_trimmed_total{what}",
 	"crmstore_trouble{trouble}",
 	"workflow_actions_total{action,outcome,workflow}",
+	"workflow_clock_skew_seconds{}",
 	"workflow_contacts_deleted_total{workflow}",
 	"workflow_contacts_evaluated_total{workflow}",
 	"workflow_contacts_matched_total{workflow}",
@@ -31,6 +33,7 @@ var agreed = []string{
 	"workflow_held_runs{}",
 	"workflow_last_success_timestamp_seconds{workflow}",
 	"workflow_mails_total{outcome}",
+	"workflow_mended_slots_total{workflow}",
 	"workflow_missed_slots_total{workflow}",
 	"workflow_paused_seconds_total{reason,workflow}",
 	"workflow_published{workflow}",
@@ -73,6 +76,7 @@ func TestMetrics_NamesLabelsAndLint(t *testing.T) {
 	m.interval.WithLabelValues("stale").Set(1)
 	m.records.WithLabelValues("contact", "live").Set(1)
 	m.purged(crmstore.Contact, 1)
+	m.purgeHeld(crmstore.Contact, 1)
 	m.trimmed(crmstore.Trimmed{Events: 1})
 	m.Mail("sent")
 	m.queueIs(queue.Runs, queue.State{Pending: 1})

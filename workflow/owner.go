@@ -77,11 +77,10 @@ func dead(owner string) bool {
 }
 
 // abandoned reports whether nobody carries the running run: it was let go, its process is gone, or it has
-// been silent for too long. Clocks of two machines are taken to agree to within seconds; where they do
-// not, the fencing number still keeps two processes from acting on one run.
-func abandoned(run crmstore.Run, wall time.Time) bool {
+// been silent for too long, by the store's clock. The fencing number keeps two processes from acting on one run in any case.
+func abandoned(run crmstore.Run, now time.Time) bool {
 	if run.State != crmstore.RunRunning {
 		return false
 	}
-	return run.Owner == "" || dead(run.Owner) || wall.Sub(run.Beat) > silentAfter
+	return run.Owner == "" || dead(run.Owner) || silent(run.Beat, now)
 }

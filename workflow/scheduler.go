@@ -215,6 +215,7 @@ func (l *loop) schedule(ctx context.Context, now time.Time, w crmstore.Workflow)
 	if known.schedule == nil {
 		return nil
 	}
+	w = l.mend(ctx, now, w, known.schedule)
 	d := dueAt(known.schedule, w, known.missed, now)
 	if d.slot.IsZero() {
 		return nil

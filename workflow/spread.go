@@ -193,7 +193,7 @@ func (s *spread) takeable(r crmstore.Range, now time.Time) bool {
 	defer s.mu.Unlock()
 	before := s.fence > fenceLeap && r.Fence < s.fence
 	through := r.Fence <= s.dropped[r.Number]
-	return !r.Done && (r.Owner == "" || before || through || dead(r.Owner) || now.Sub(r.Beat) > silentAfter)
+	return !r.Done && (r.Owner == "" || before || through || dead(r.Owner) || silent(r.Beat, now))
 }
 
 // take takes a range as it was seen and carries it out. It is false when somebody else was faster.

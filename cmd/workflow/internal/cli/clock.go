@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math"
@@ -9,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/workflow"
 )
 
 func (s *session) accountClock() *cobra.Command {
@@ -36,7 +38,11 @@ func (s *session) accountClock() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			s.emit(newClockDocument(c), func(o *output) { showClock(o, c) })
+			doc := newClockDocument(c)
+			if err := s.countHeld(ctx, store, c, &doc); err != nil {
+				return err
+			}
+			s.emit(doc, func(o *output) { showClock(o, c, doc.Held) })
 			switch {
 			case !c.Agrees():
 				return said(exitFailed)
@@ -60,6 +66,7 @@ type clockDocument struct {
 	LastSeen  *time.Time       `json:"last_seen,omitempty"`
 	Expected  *time.Time       `json:"expected,omitempty"`
 	Uncounted float64          `json:"uncounted_seconds"`
+	Held      int64            `json:"held_records"` // in the bin that would be purged if all time were counted
 	Message   string           `json:"message,omitempty"`
 	Help      string           `json:"help,omitempty"`
 }
@@ -90,7 +97,20 @@ func newClockDocument(c crmstore.Clock) clockDocument {
 
 func seconds(d time.Duration) float64 { return math.Round(d.Seconds()*1000) / 1000 }
 
-func showClock(o *output, c crmstore.Clock) {
+// countHeld counts what is not purged yet, for those who may know.
+func (s *session) countHeld(ctx context.Context, store *crmstore.Store, c crmstore.Clock, doc *clockDocument) error {
+	may, err := store.May(ctx, "", crmstore.IsSuperAdmin)
+	if err != nil || !may {
+		return err
+	}
+	held, err := workflow.Held(ctx, store, c)
+	for _, n := range held {
+		doc.Held += n
+	}
+	return err
+}
+
+func showClock(o *output, c crmstore.Clock, held int64) {
 	state := o.paint(green, c.State)
 	if c.State != crmstore.ClockGood {
 		state = o.paint(yellow, c.State)
@@ -105,6 +125,9 @@ func showClock(o *output, c crmstore.Clock) {
 	}
 	if c.Uncounted > 0 {
 		facts = append(facts, [2]string{"not counted", fmt.Sprintf("%s that nobody saw pass: purge and trimming go by %s", c.Uncounted.Round(time.Second), stamp(c.Counted()))})
+	}
+	if held > 0 {
+		facts = append(facts, [2]string{"held", count(held) + " records in the bin; if the time is right: workflow purge --expired"})
 	}
 	o.facts(facts...)
 	if len(c.Servers) > 1 {

@@ -45,11 +45,12 @@ type workflowDocument struct {
 	Schedule string           `json:"schedule,omitempty"`
 	NextRun  *time.Time       `json:"next_run,omitempty"` // absent when off, without schedule, or when it no longer loads
 	Run      *workflow.Report `json:"last,omitempty"`     // the last run
+	Stuck    string           `json:"stuck,omitempty"`    // what a wrong clock wrote down; no slot is due until a daemon has mended it
 	Trouble  string           `json:"trouble,omitempty"`  // why the published revision no longer loads
 }
 
 func newWorkflowDocument(ctx context.Context, store *crmstore.Store, w crmstore.Workflow, now time.Time) (*workflowDocument, error) {
-	doc := &workflowDocument{Workflow: w}
+	doc := &workflowDocument{Workflow: w, Stuck: workflow.Stuck(w, now)}
 	d, _, err := workflow.LoadPublished(ctx, store, w.Name)
 	var stale *workflow.FindingsError
 	switch {
@@ -61,7 +62,7 @@ func newWorkflowDocument(ctx context.Context, store *crmstore.Store, w crmstore.
 		doc.Title = d.Title
 		if d.Schedule != nil {
 			doc.Schedule = d.Schedule.String()
-			if next := d.Schedule.Next(now); w.On && !next.IsZero() {
+			if next := d.Schedule.Next(now); w.On && !next.IsZero() && doc.Stuck == "" {
 				doc.NextRun = &next
 			}
 		}
@@ -126,6 +127,8 @@ func nextRunCell(d *workflowDocument, now time.Time) cell {
 	switch {
 	case d.Trouble != "":
 		return ink(red, "no longer loads")
+	case d.On && d.Schedule != "" && d.Stuck != "":
+		return ink(red, "when a daemon has mended it")
 	case d.NextRun != nil:
 		return txt(ago(*d.NextRun, now))
 	case d.Schedule == "":
@@ -220,6 +223,7 @@ func showWorkflow(o *output, doc *workflowDocument, rev crmstore.Revision, now t
 		[2]string{"revision", count(doc.Revision) + ", published by " + doc.PublishedBy + " at " + stamp(doc.PublishedAt)},
 		[2]string{"runs", next},
 		[2]string{"last run", last},
+		[2]string{"stuck", doc.Stuck},
 		[2]string{"trouble", doc.Trouble})
 	o.printf("\n%s\n", o.paint(dim, revisionText(rev.Number)+" by "+clean(rev.By)+" at "+stamp(rev.At)+":"))
 	for _, line := range lines(rev.Source) {

@@ -21,7 +21,8 @@ func (s *session) publishCommand() *cobra.Command {
 			"publish NAME switches a published workflow on again, publish --off NAME switches it off: then nothing more\n" +
 			"happens, and a run that is under way stops and is held. With a new revision, a run of the one before that is under\n" +
 			"way stops and is held too, and one that is held is ended, unless --keep-held is given. A workflow acts with the\n" +
-			"permissions of the user that published it last: publish NAME, or the file as it is, takes over a workflow that acts as somebody else.",
+			"permissions of the user that published it last: publish NAME, or the file as it is, takes over a workflow\n" +
+			"that acts as another user.",
 		Example:           "  workflow publish stale.yaml\n  workflow publish stale.yaml --yes     # where nobody can be asked\n  workflow publish --off stale-leads",
 		Args:              args(1, 1, "a workflow file or the name of a published workflow"),
 		ValidArgsFunction: s.completeTarget(),

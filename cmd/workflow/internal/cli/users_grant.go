@@ -12,7 +12,7 @@ import (
 )
 
 const permissionsHelp = "view, edit and delete are given for object types (--object contact, --object all) and do not include each other.\n" +
-	"bulk-delete, restore, permanently-delete, manage-workflows, legal-hold and super-admin (everything) hold for the whole account.\n"
+	"bulk-delete, restore, permanently-delete, manage-workflows, legal-hold and super-admin (everything) hold for the whole\naccount. "
 
 // grantDocument is a user after a change of permissions.
 type grantDocument struct {
