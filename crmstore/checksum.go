@@ -2,7 +2,6 @@ package crmstore
 
 import (
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"hash/crc32"
 	"slices"
@@ -90,6 +89,3 @@ func asDamaged(o ObjectType, ids []ID) error {
 	slices.Sort(ids)
 	return &DamagedError{Object: o, IDs: slices.Compact(ids)}
 }
-
-// isDamage reports whether an error is about a record's bytes, and not about the machine.
-func isDamage(err error) bool { return errors.Is(err, errDamaged) || errors.Is(err, errFacts) }

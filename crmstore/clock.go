@@ -299,7 +299,7 @@ func (s *Store) KeepClock(ctx context.Context) (Clock, error) {
 			return c, err
 		}
 		if saved, err := s.saveClock(ctx, before, after, clockEvent{}); saved || err != nil {
-			return c, nil //nolint:nilerr // the store that takes no writes refuses what the caller is about to do as well
+			return c, nil // the store that takes no writes refuses what the caller is about to do as well
 		}
 	}
 	c, _, _, err := s.lookAtClock(ctx) // others write it down all the time

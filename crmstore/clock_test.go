@@ -168,7 +168,7 @@ func TestClock_Accept(t *testing.T) {
 	if err != nil || c.State != crmstore.ClockUnconfirmed {
 		t.Fatalf("%+v, %v", c, err)
 	}
-	if left := c.Counted().Sub(time.Now()).Abs(); left > time.Minute {
+	if left := time.Until(c.Counted()).Abs(); left > time.Minute {
 		t.Errorf("what is removed for good goes by %v", c.Counted())
 	}
 	if err := right.CountTime(t.Context(), crmstore.Cause{}); err != nil {

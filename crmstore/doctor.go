@@ -177,7 +177,8 @@ func (s *Store) newDoctor(ctx context.Context, o ObjectType, order DoctorOrder) 
 			d.workflows = append(d.workflows, w.Name)
 		}
 	}
-	return d, d.findExtra(ctx)
+	err = d.findExtra(ctx)
+	return d, err
 }
 
 // body is all that a partition holds at one instant, the log aside.

@@ -232,8 +232,8 @@ func (d *doctor) examineAccountLog(ctx context.Context) error {
 		d.loss(name).earlier, _ = strconv.ParseInt(text, 10, 64)
 	}
 	text, counted := counters.Val()[countLog]
-	want, err := strconv.ParseInt(text, 10, 64)
-	if !counted || err != nil || want == events.Val() {
+	want, unread := strconv.ParseInt(text, 10, 64)
+	if !counted || unread != nil || want == events.Val() {
 		return nil
 	}
 	l := d.loss(name)
@@ -256,14 +256,14 @@ const accountLog = "account log"
 
 // thing says what a counter counts, and the entries of it.
 func (d *doctor) thing(name string) (what, entries string) {
-	switch {
-	case name == countRecords:
+	switch name {
+	case countRecords:
 		return "the store", d.object.Plural()
-	case name == accountLog:
+	case accountLog:
 		return "the account's audit log", "events"
-	case name == countLog:
+	case countLog:
 		return "the audit log of " + d.object.Plural(), "events"
-	case name == countHold:
+	case countHold:
 		return "the account", "legal holds of " + d.object.Plural()
 	}
 	if number, ok := strings.CutPrefix(name, countList); ok {

@@ -225,7 +225,7 @@ func countChanged(edits []any) (n int) {
 // editor says what becomes of audit events.
 type editor struct {
 	needles *needles
-	mails   *needles // of these, the addresses
+	mails   *needles        // of these, the addresses
 	clean   map[string]bool // facts in which nothing was found; they repeat a lot
 }
 

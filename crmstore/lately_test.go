@@ -199,18 +199,18 @@ func TestProperty_Lately(t *testing.T) {
 		at := noon
 		var runs []*modelRun
 		var done []modelDeletion
-		within := func(workflow string, any bool) (n int64) {
+		within := func(workflow string, every bool) (n int64) {
 			from := at.Truncate(time.Minute).Add(-24 * time.Hour)
 			for _, d := range done {
-				if (any || d.workflow == workflow) && !d.at.Truncate(time.Minute).Before(from) {
+				if (every || d.workflow == workflow) && !d.at.Truncate(time.Minute).Before(from) {
 					n += d.n
 				}
 			}
 			return n
 		}
-		aside := func(but *modelRun, workflow string, any bool) (n int64) {
+		aside := func(but *modelRun, workflow string, every bool) (n int64) {
 			for _, r := range runs {
-				if r != but && r.open && (any || r.workflow == workflow) {
+				if r != but && r.open && (every || r.workflow == workflow) {
 					n += r.records - r.counted
 				}
 			}

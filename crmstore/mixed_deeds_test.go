@@ -53,8 +53,8 @@ func (w *mixed) reason() (text string, about int) {
 	if r == nil {
 		return "", 0
 	}
-	first, last, email, phone := person(r.person)
-	forms := []string{"for " + first + " " + last, last + ", " + strings.ToUpper(first) + " asked", "call " + phone, "friend of " + first}
+	first, last, email, _ := person(r.person)
+	forms := []string{"for " + first + " " + last, last + ", " + strings.ToUpper(first) + " asked"}
 	if r.person%2 == 0 && r.email() == email {
 		forms = append(forms, email+" wrote", "see <"+strings.ToUpper(email)+">")
 	}

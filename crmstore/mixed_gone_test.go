@@ -294,18 +294,17 @@ func (w *mixed) forgetPersons(tombs map[crmstore.ID]crmstore.Tombstone) {
 	}
 }
 
-// hide puts asterisks over a person in the reason for another record's deletion.
+// hide puts asterisks over a person's address and whole name in the reason for another record's deletion.
 func (w *mixed) hide(ref crmstore.Ref, who *soul) {
 	r := w.records[ref]
 	if !r.binned() {
 		return
 	}
-	first, last, email, phone := person(who.person)
+	first, last, email, _ := person(who.person)
 	now, deletion := *r, *r.deletion
-	for _, text := range []string{first + " " + last, first, last, strings.ToUpper(first), email, strings.ToUpper(email), phone} {
+	for _, text := range []string{first + " " + last, last + ", " + strings.ToUpper(first), email, strings.ToUpper(email)} {
 		deletion.Reason = strings.ReplaceAll(deletion.Reason, text, strings.Repeat("*", len(text)))
 	}
-	deletion.Reason = strings.ReplaceAll(deletion.Reason, "*, *", "****") // "Family, GIVEN" is found as a whole
 	now.deletion = &deletion
 	w.put(ref, &now)
 }

@@ -9,9 +9,10 @@ import (
 	"github.com/crm-workflow/crm-workflow/crmstore"
 )
 
-// person is what a person is known by. Every text holds the number, so that a search finds it wherever it is.
+// person is what a person is known by. Every text holds the number, in names as letters, so that a search finds it wherever it is.
 func person(n int) (first, last, email, phone string) {
-	return fmt.Sprintf("Given%06d", n), fmt.Sprintf("Family%06d", n), fmt.Sprintf("a%06d@example.com", n), fmt.Sprintf("0031655%06d", n)
+	letters := strings.Map(func(digit rune) rune { return digit - '0' + 'a' }, fmt.Sprintf("%06d", n))
+	return "Given" + letters, "Family" + letters, fmt.Sprintf("a%06d@example.com", n), fmt.Sprintf("0031655%06d", n)
 }
 
 // shared is an address that many want, and nobody is known by.

@@ -30,9 +30,9 @@ func stateOf(t *testing.T, rdb redis.UniversalClient, keys []string) state {
 	pipe := rdb.Pipeline()
 	dumps, hashes := make([]*redis.StringCmd, len(keys)), make([]*redis.MapStringStringCmd, len(keys))
 	for i, key := range keys {
-		dumps[i], hashes[i] = pipe.Dump(context.Background(), key), pipe.HGetAll(context.Background(), key)
+		dumps[i], hashes[i] = pipe.Dump(t.Context(), key), pipe.HGetAll(t.Context(), key)
 	}
-	_, _ = pipe.Exec(context.Background()) // each command has its own error
+	_, _ = pipe.Exec(t.Context()) // each command has its own error
 	st := state{map[string]string{}, map[string]string{}}
 	for i, key := range keys {
 		dump, err := dumps[i].Result()
@@ -313,27 +313,27 @@ func (s *stage) setUp() {
 }
 
 // play sends the script and says what it did: whether it refused, and what the keys hold before and after.
-func (s *stage) play(c condition, source string) (err error, before, after state, applies bool) {
+func (s *stage) play(c condition, source string) (before, after state, applies bool, err error) {
 	s.t.Helper()
 	s.setUp()
 	if !c.make(s) {
-		return nil, before, after, false
+		return before, after, false, nil
 	}
 	before = stateOf(s.t, s.rdb, s.watched)
 	_, err = s.rdb.Eval(context.Background(), source, s.keys, s.args...).Result()
-	if err == redis.Nil {
+	if errors.Is(err, redis.Nil) {
 		err = nil
 	}
 	if c.end != nil {
 		c.end(s)
 	}
-	return err, before, stateOf(s.t, s.rdb, s.watched), true
+	return before, stateOf(s.t, s.rdb, s.watched), true, err
 }
 
 // wrong says what a script did that it must not do; "" = nothing.
 func (s *stage) wrong(c condition, source string, normal *state) string {
 	s.t.Helper()
-	err, before, after, applies := s.play(c, source)
+	before, after, applies, err := s.play(c, source)
 	switch {
 	case !applies:
 		return ""
@@ -534,7 +534,7 @@ func TestScriptsRefuseBeforeTheyWrite(t *testing.T) {
 		}
 		for n, c := range calls[info.Name] {
 			st.scriptCall = c
-			_, _, normal, _ := st.play(plain, info.Source)
+			_, normal, _, _ := st.play(plain, info.Source)
 			for _, one := range c.conditions() {
 				want := &normal
 				if !slices.ContainsFunc(ofServer(), func(s condition) bool { return s.name == one.name }) {

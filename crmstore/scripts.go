@@ -35,13 +35,15 @@ func mustScript(name string) *script {
 
 // newScript puts libraries, the check of the keys and a script's own text together.
 func newScript(name, text, check string) *script {
-	source := mustLua("lua/lib/check.lua")
+	var all strings.Builder
+	all.WriteString(mustLua("lua/lib/check.lua"))
 	libs := strings.Fields(headerLine(text, "Uses"))
 	slices.Reverse(libs) // a library may use those that the header names after it
 	for _, lib := range libs {
-		source += mustLua("lua/lib/" + lib + ".lua")
+		all.WriteString(mustLua("lua/lib/" + lib + ".lua"))
 	}
-	source += check + text
+	all.WriteString(check + text)
+	source := all.String()
 	sum := sha1.Sum([]byte(source))
 	return &script{name: name, source: source, sha: hex.EncodeToString(sum[:])}
 }
@@ -94,7 +96,7 @@ func keysCheck(types string) string {
 	}
 	return "do\n  local call, refused = redis.call, nil\n  local good = pcall(function()\n" + asked.String() + "  end)\n" +
 		"  refused = not good and wrong_keys({" + strings.Join(kinds, ", ") + "}, " + rest + ") or nil\n" +
-		logs.String() + "  if refused then\n    return refused\n  end\nend\n"
+		logs.String() + "  if refused then\n    return refused\n" + "  end\n" + "end\n"
 }
 
 func mustLua(path string) string {

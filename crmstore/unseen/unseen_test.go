@@ -64,7 +64,7 @@ func TestIn_Blanks(t *testing.T) {
 func TestInProse(t *testing.T) {
 	t.Parallel()
 	for _, s := range []string{
-		"❤️ leads", "👩‍💻 team", "👩🏽‍💻", "🏳️‍🌈", "1️⃣ first", "🏴\U000E0067\U000E0062\U000E0065\U000E006E\U000E0067\U000E007F", "می\u200cخواهم", "क्‍ष", "辻󠄀", "plain\ttext\n", "©️", "Ω",
+		"❤️ leads", "👩\u200d💻 team", "👩🏽\u200d💻", "🏳️\u200d🌈", "1️⃣ first", "🏴\U000E0067\U000E0062\U000E0065\U000E006E\U000E0067\U000E007F", "می\u200cخواهم", "क्\u200dष", "辻\U000e0100", "plain\ttext\n", "©️", "Ω",
 	} {
 		if at, r, found := InProse(s); found {
 			t.Errorf("%q: %U at %d is refused", s, r, at)

@@ -33,7 +33,7 @@ func (d *deleting) byHand(ctx context.Context) (table.Sample, error) {
 	runner := &workflow.Runner{Store: d.store}
 	sample, err := timed(d.contacts, func() (err error) {
 		d.run, err = runner.PrepareDelete(ctx, workflow.DeleteRequest{
-			Object: crmstore.Contact, Selection: crmstore.Selection{List: listName}, Now: d.crowd.Now,
+			Object: crmstore.Contact, Selection: crmstore.Selection{List: listName, Everything: true}, Now: d.crowd.Now,
 		})
 		if err == nil {
 			d.run, err = runner.Confirm(ctx, d.run.ID, int64(d.contacts), d.crowd.Now)

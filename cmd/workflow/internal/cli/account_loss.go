@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -67,14 +68,14 @@ func (s *session) confirmLoss(lost crmstore.Accepted, yes bool) error {
 
 // lossWords is what was lost, on one line.
 func lossWords(lost crmstore.Accepted) string {
-	words := ""
+	var words []string
 	for _, o := range slices.Sorted(maps.Keys(lost.Missing)) {
-		words += fmt.Sprintf("%s missing, ", records(lost.Missing[o], o))
+		words = append(words, records(lost.Missing[o], o)+" missing")
 	}
 	if lost.Dropped > 0 {
-		words += counted(int(lost.Dropped), "key", "keys") + " dropped by the server, "
+		words = append(words, counted(int(lost.Dropped), "key", "keys")+" dropped by the server")
 	}
-	return words[:max(len(words)-len(", "), 0)]
+	return strings.Join(words, ", ")
 }
 
 // examineLoss has doctor say what was lost: it can mend nothing of that.

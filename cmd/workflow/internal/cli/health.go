@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -38,15 +39,11 @@ const (
 // accessOf says what a call of the verb does with the store. A dry run reads, and switching a workflow off stops things.
 func accessOf(cmd *cobra.Command) access {
 	path := verbPath(cmd)
-	for _, name := range verbsForTrouble() {
-		if name == path {
-			return mends
-		}
+	if slices.Contains(verbsForTrouble(), path) {
+		return mends
 	}
-	for _, name := range readingVerbs() {
-		if name == path {
-			return reads
-		}
+	if slices.Contains(readingVerbs(), path) {
+		return reads
 	}
 	switch {
 	case isOn(cmd, "dry-run"):
