@@ -55,29 +55,35 @@ func TestDoctorNamesLosses(t *testing.T) {
 		after  []string // when it was accepted
 	}{
 		"a list": {
-			del("list:1"), []string{`lost 2: list "keep" has lost 2 of 2 members`},
+			del("list:1"),
+			[]string{`lost 2: list "keep" has lost 2 of 2 members`},
 			[]string{`accepted 2: list "keep" lost 2 members earlier, and the loss was accepted (workflow audit --action accept-loss)`},
 		},
 		"one member": {
 			func(ctx context.Context, d *desk, raw redis.UniversalClient) error {
 				return raw.SetBit(ctx, crmstore.KeyOf(d.Store, crmstore.Contact, 0, "list:1"), 3, 0).Err()
-			}, []string{`lost 1: list "keep" has lost 1 of 2 members`},
+			},
+			[]string{`lost 1: list "keep" has lost 1 of 2 members`},
 			[]string{`accepted 1: list "keep" lost 1 members earlier, and the loss was accepted (workflow audit --action accept-loss)`},
 		},
 		"enrollments": {
-			del("enr:stale"), []string{"lost 2: workflow stale has lost 2 of 2 enrollments"},
+			del("enr:stale"),
+			[]string{"lost 2: workflow stale has lost 2 of 2 enrollments"},
 			[]string{"accepted 2: workflow stale lost 2 enrollments earlier, and the loss was accepted (workflow audit --action accept-loss)"},
 		},
 		"the log": {
-			del("log"), []string{"lost 3: the audit log of contacts has lost 3 of 3 events"},
+			del("log"),
+			[]string{"lost 3: the audit log of contacts has lost 3 of 3 events"},
 			[]string{"accepted 3: the audit log of contacts lost 3 events earlier, and the loss was accepted (workflow audit --action accept-loss)"},
 		},
 		"records, with all that could tell who they were": {
-			del("rec", "ids"), []string{"lost 6: the store has lost 6 of 6 contacts"},
+			del("rec", "ids"),
+			[]string{"lost 6: the store has lost 6 of 6 contacts"},
 			[]string{"accepted 6: the store lost 6 contacts earlier, and the loss was accepted (workflow audit --action accept-loss)"},
 		},
 		"records": {
-			del("rec"), []string{"lost 6: the store has lost 6 of 6 contacts"},
+			del("rec"),
+			[]string{"lost 6: the store has lost 6 of 6 contacts"},
 			[]string{"accepted 6: the store lost 6 contacts earlier, and the loss was accepted (workflow audit --action accept-loss)"},
 		},
 		"the counters": {
@@ -86,7 +92,8 @@ func TestDoctorNamesLosses(t *testing.T) {
 		"the account's log": {
 			func(ctx context.Context, d *desk, raw redis.UniversalClient) error {
 				return raw.Del(ctx, crmstore.KeyAccountLog(d.Store)).Err()
-			}, []string{"lost 3: the account's audit log has lost 3 of 3 events"},
+			},
+			[]string{"lost 3: the account's audit log has lost 3 of 3 events"},
 			[]string{"accepted 3: the account's audit log lost 3 events earlier, and the loss was accepted (workflow audit --action accept-loss)"},
 		},
 		"the names of lists": {

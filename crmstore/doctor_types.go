@@ -36,8 +36,14 @@ const (
 // typedKeys are all keys of a partition that the examination reads.
 func (d *doctor) typedKeys(k partitionKeys) []wrongKey {
 	keys := []wrongKey{
-		{key: k.rec(), want: typeHash}, {key: k.cnt(), want: typeHash}, {key: k.assoc(), want: typeHash}, {key: k.tomb(), want: typeHash},
-		{key: k.bad(), want: typeHash}, {key: k.hold(), want: typeHash}, {key: k.free(), want: typeList}, {key: k.log(), want: typeStream},
+		{key: k.rec(), want: typeHash},
+		{key: k.cnt(), want: typeHash},
+		{key: k.assoc(), want: typeHash},
+		{key: k.tomb(), want: typeHash},
+		{key: k.bad(), want: typeHash},
+		{key: k.hold(), want: typeHash},
+		{key: k.free(), want: typeList},
+		{key: k.log(), want: typeStream},
 	}
 	for _, key := range d.stringKeys(k) {
 		keys = append(keys, wrongKey{key: key, want: typeString})
@@ -52,17 +58,26 @@ func (d *doctor) typedKeys(k partitionKeys) []wrongKey {
 func (d *doctor) accountKeys() []wrongKey {
 	s := d.store
 	keys := []wrongKey{
-		{key: s.keyLists(d.object), want: typeHash}, {key: s.keyUnlisted(d.object), want: typeSet},
-		{key: s.keyWorkflows(), want: typeHash}, {key: s.keyNextID(d.object), want: typeString},
+		{key: s.keyLists(d.object), want: typeHash},
+		{key: s.keyUnlisted(d.object), want: typeSet},
+		{key: s.keyWorkflows(), want: typeHash},
+		{key: s.keyNextID(d.object), want: typeString},
 	}
 	if d.object != Contact {
 		return keys
 	}
 	return append(keys, []wrongKey{
-		{key: s.keySettings(), want: typeHash}, {key: s.keyRefusals(), want: typeHash}, {key: s.keyAccountLog(), want: typeStream},
-		{key: countersOf(s.keyAccountLog()), want: typeHash}, {key: s.keyErasing(), want: typeHash}, {key: s.keyRuns(), want: typeSorted},
-		{key: s.keyActive(), want: typeHash}, {key: s.keyPace(), want: typeHash}, {key: s.keyDaemons(), want: typeHash},
-		{key: s.keyOutbox(), want: typeHash}, {key: s.keyOutboxQueue(), want: typeSorted},
+		{key: s.keySettings(), want: typeHash},
+		{key: s.keyRefusals(), want: typeHash},
+		{key: s.keyAccountLog(), want: typeStream},
+		{key: countersOf(s.keyAccountLog()), want: typeHash},
+		{key: s.keyErasing(), want: typeHash},
+		{key: s.keyRuns(), want: typeSorted},
+		{key: s.keyActive(), want: typeHash},
+		{key: s.keyPace(), want: typeHash},
+		{key: s.keyDaemons(), want: typeHash},
+		{key: s.keyOutbox(), want: typeHash},
+		{key: s.keyOutboxQueue(), want: typeSorted},
 	}...)
 }
 

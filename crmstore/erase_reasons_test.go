@@ -108,8 +108,15 @@ func TestEraseLeavesFactsAboutOthers(t *testing.T) {
 	}
 	before := d.audit(crmstore.AuditFilter{})
 	for i, name := range [][]string{
-		{"New", "York", "old@example.com", "1000000"}, {"Acme", "Corp", "", "2000000"}, {"delete", "lead", "", ""}, {"Ann", "", "", ""}, {"asked", "by", "", ""},
-		{"city", "1000", "", ""}, {"1000000", "times", "", ""}, {"update", "create", "", ""}, {"Delete", "", "", ""},
+		{"New", "York", "old@example.com", "1000000"},
+		{"Acme", "Corp", "", "2000000"},
+		{"delete", "lead", "", ""},
+		{"Ann", "", "", ""},
+		{"asked", "by", "", ""},
+		{"city", "1000", "", ""},
+		{"1000000", "times", "", ""},
+		{"update", "create", "", ""},
+		{"Delete", "", "", ""},
 	} {
 		id := crmstore.ID(100 + i)
 		d.write(crmstore.UpsertAny, noon, d.up(id, "firstname", name[0], "lastname", name[1], "email", name[2], "phone", name[3]))

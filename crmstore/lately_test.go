@@ -45,8 +45,14 @@ func TestCounted_RoomFrom(t *testing.T) {
 func TestCeiling(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct{ set, live, want int64 }{
-		{0, 0, 1000}, {0, 4999, 1000}, {0, 5000, 1000}, {0, 5005, 1001}, {0, 23570, 4714}, {0, 1_000_000, 200_000},
-		{3, 1_000_000, 3}, {50_000, 10, 50_000},
+		{0, 0, 1000},
+		{0, 4999, 1000},
+		{0, 5000, 1000},
+		{0, 5005, 1001},
+		{0, 23570, 4714},
+		{0, 1_000_000, 200_000},
+		{3, 1_000_000, 3},
+		{50_000, 10, 50_000},
 	} {
 		if got := (crmstore.DeletionLimits{PerDay: tt.set}).Ceiling(tt.live); got != tt.want {
 			t.Errorf("set to %d, %d live: %d, want %d", tt.set, tt.live, got, tt.want)

@@ -561,8 +561,10 @@ func checksOf(info crmstore.ScriptInfo) (list []check) {
 	all := (*scriptCall).conditions
 	for i, kind := range info.Types {
 		if kind == "log" {
-			list = append(list, check{fmt.Sprintf("the log, key %d", i+1), crmstore.SourceUnchecked(info, info.Text, i),
-				func(*scriptCall) []condition { return ofKey(i, kind) }})
+			list = append(list, check{
+				fmt.Sprintf("the log, key %d", i+1), crmstore.SourceUnchecked(info, info.Text, i),
+				func(*scriptCall) []condition { return ofKey(i, kind) },
+			})
 		}
 	}
 	for _, call := range []string{"wrong_counts(", "wrong_slots(", "wrong_key("} {

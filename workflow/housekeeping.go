@@ -68,7 +68,7 @@ func (h *Housekeeper) roundNow(ctx context.Context) error {
 		return err
 	}
 	if c.May() != nil {
-		return nil //nolint:nilerr // Health says why; what is due stays due
+		return nil // Health says why; what is due stays due
 	}
 	return errors.Join(h.Round(ctx, c.Counted()), h.tellHeld(ctx, c))
 }
@@ -113,7 +113,7 @@ func Held(ctx context.Context, store *crmstore.Store, c crmstore.Clock) (map[crm
 // the errors come together.
 func (h *Housekeeper) Round(ctx context.Context, now time.Time) error {
 	if err := h.Health.Ask(ctx); errors.As(err, new(*TroubleError)) {
-		return nil //nolint:nilerr // Health says why; what is due stays due
+		return nil // Health says why; what is due stays due
 	} else if err != nil {
 		return err
 	}

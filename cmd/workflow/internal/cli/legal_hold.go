@@ -28,11 +28,11 @@ func (s *session) legalHoldChange(verb, short string, hold bool) *cobra.Command 
 	var reason, file string
 	long := "legal-hold " + verb + " needs the permission legal-hold, and a reason, which stands in the audit log.\n"
 	if hold {
-		long += "Until the hold ends, no workflow and no person deletes the record, not permanently either, and it is not\n" +
-			"removed from the recycle bin when its 90 days are over. It can still be changed and restored. A deletion leaves it alone and counts it."
+		long += "Until the hold ends, no workflow and no person deletes the record, not permanently either. It stays in the\n" +
+			"recycle bin when its 90 days are over. It can still be changed and restored. A deletion leaves it alone and counts it."
 	} else {
-		long += "From then on the record can be deleted as any other. One\n" +
-			"whose time in the recycle bin is over goes with the next purge."
+		long += "From then on the record can be deleted as any other.\n" +
+			"One whose time in the recycle bin is over goes with the next purge."
 	}
 	cmd := &cobra.Command{
 		Use: verb + " ID|E-MAIL...", Short: short, Long: long, Args: args(0, -1, "ids or e-mail addresses"),
