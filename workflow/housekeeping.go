@@ -68,7 +68,7 @@ func (h *Housekeeper) roundNow(ctx context.Context) error {
 		return err
 	}
 	if c.May() != nil {
-		return nil // Health says why; what is due stays due
+		return nil //nolint:nilerr // Health says why; what is due stays due
 	}
 	return errors.Join(h.Round(ctx, c.Counted()), h.tellHeld(ctx, c))
 }
