@@ -89,6 +89,9 @@ const (
 	blackFlag = '\U0001F3F4' // the flag of a region is this one and the region's name in tags
 )
 
+// Joins reports whether an unseen character belongs to what is drawn: it joins emoji, or picks one of their drawings.
+func Joins(r rune) bool { return r == joiner || variation(r) }
+
 // variation reports whether r picks one of several drawings of the character before it.
 func variation(r rune) bool { return unicode.Is(unicode.Variation_Selector, r) }
 

@@ -207,7 +207,7 @@ const joiner = '\u200d' // joins two emoji into one
 // hidden reports whether a character must not reach a terminal: it could move the cursor, change the
 // direction of writing, or stand there unseen.
 func hidden(r rune) bool {
-	return r == utf8.RuneError || r == '\n' || r == '\t' || unseen.Is(r) && r != joiner && !unicode.Is(unicode.Variation_Selector, r)
+	return r == utf8.RuneError || r == '\n' || r == '\t' || unseen.Is(r) && !unseen.Joins(r)
 }
 
 // visible is s with everything hidden replaced, so that a file cannot rewrite the reader's screen.

@@ -126,7 +126,7 @@ func (o *output) paint(c colour, text string) string {
 // terminal of whoever reads it, or look like another one. Line breaks and tabs become spaces; what joins emoji stays.
 func clean(s string) string {
 	bad := func(r rune) bool {
-		return r < ' ' || unseen.Is(r) && r != '\u200d' && !unicode.Is(unicode.Variation_Selector, r)
+		return r < ' ' || unseen.Is(r) && !unseen.Joins(r)
 	}
 	if strings.IndexFunc(s, bad) < 0 {
 		return s
@@ -197,7 +197,7 @@ func (e escaped) Write(b []byte) (int, error) {
 }
 
 func hiddenInJSON(r rune) bool {
-	return r >= 0x7f && unseen.Is(r) && r != '\u200d' && !unicode.Is(unicode.Variation_Selector, r)
+	return r >= 0x7f && unseen.Is(r) && !unseen.Joins(r)
 }
 
 // forEyes is where a table of records goes: to a terminal cleaned line by line, elsewhere as it is, since another program reads it.
