@@ -70,7 +70,11 @@ func (s *Store) Health(ctx context.Context) ([]Trouble, error) {
 	for _, check := range []func(*look) []Trouble{s.accountTroubles, s.writeTroubles, s.evictionTroubles, s.lossTroubles} {
 		found = append(found, check(l)...)
 	}
-	clock, err := s.KeepClock(ctx)
+	clockOf := s.KeepClock
+	if l.probe != nil || replicaBehind(l.nodes) {
+		clockOf = s.Clock // a server that refuses writes would be asked again and again to remember the clock
+	}
+	clock, err := clockOf(ctx)
 	if err != nil {
 		return nil, err
 	}

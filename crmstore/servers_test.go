@@ -101,6 +101,36 @@ func TestReadOnlyReplica(t *testing.T) {
 	wantError(t, err, "read-only replica (open the primary")
 }
 
+// A question about the health of a server that refuses writes sends it no script: scripts are sent again until the server takes
+// them, and the answer that it takes none would come too late.
+func TestHealth_SendsNoScriptWhereNothingCanBeWritten(t *testing.T) {
+	t.Parallel()
+	at := storetest.StartServer(t)
+	s, err := openAt(t, "redis://"+at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	use(t, s)
+	rdb := storetest.Client(t, at)
+	if err := rdb.Do(t.Context(), "REPLICAOF", "127.0.0.1", storetest.FreePort(t)).Err(); err != nil {
+		t.Fatal(err)
+	}
+	if err := rdb.ConfigResetStat(t.Context()).Err(); err != nil {
+		t.Fatal(err)
+	}
+	troubles, err := s.Health(t.Context())
+	if err != nil || len(troubles) == 0 || troubles[0].Code != crmstore.TroubleNotInSync {
+		t.Fatalf("Health() = %v, %v; want %s first", troubles, err, crmstore.TroubleNotInSync)
+	}
+	stats, err := rdb.Info(t.Context(), "commandstats").Result()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if strings.Contains(stats, "cmdstat_eval") {
+		t.Errorf("the server was sent a script:\n%s", stats)
+	}
+}
+
 func TestOutOfMemory(t *testing.T) {
 	t.Parallel()
 	at := storetest.StartServer(t, "--maxmemory", "1kb")
