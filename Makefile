@@ -79,13 +79,13 @@ fmt-check: ## Fail when a Go file is not formatted
 	if [ -n "$$bad" ]; then echo "not formatted (run make fmt):" >&2; echo "$$bad" >&2; exit 1; fi
 
 .PHONY: gen
-gen: ## Write the generated tables of REFERENCE.md again
+gen: ## Write the generated tables of docs/REFERENCE.md again
 	@go run ./cmd/workflow reference > .make/REFERENCE.tmp
-	@mv .make/REFERENCE.tmp REFERENCE.md
+	@mv .make/REFERENCE.tmp docs/REFERENCE.md
 
 .PHONY: gen-check
 gen-check: ## Fail when a generated table is stale
-	@go run ./cmd/workflow reference | diff -u REFERENCE.md - >&2 || { echo "REFERENCE.md is stale (run make gen)" >&2; exit 1; }
+	@go run ./cmd/workflow reference | diff -u docs/REFERENCE.md - >&2 || { echo "docs/REFERENCE.md is stale (run make gen)" >&2; exit 1; }
 
 .PHONY: vuln
 vuln: ## Look for known vulnerabilities in what we link; CI_REQUIRE_VULN=1 insists on an answer

@@ -14,7 +14,7 @@ const (
 	roundRecords = rangePartitions * batchRecords
 	// mostHalved is how often a slow store halves a round: down to one batch.
 	mostHalved = 5
-	// DefaultPauseAbove is how long the store may take to answer a short question before it counts as slow; see OPERATING.md
+	// DefaultPauseAbove is how long the store may take to answer a short question before it counts as slow; see docs/OPERATING.md
 	// for what was measured.
 	DefaultPauseAbove = 250 * time.Millisecond
 	// askWithin is how long a pause may be before all is asked again that may have changed meanwhile.

@@ -12,30 +12,30 @@ import (
 	"testing"
 )
 
-// aclLine is the command in OPERATING.md that makes the program's user in Redis, in words.
+// aclLine is the command in docs/OPERATING.md that makes the program's user in Redis, in words.
 func aclLine(t *testing.T) []string {
 	t.Helper()
-	text, err := os.ReadFile("../../OPERATING.md")
+	text, err := os.ReadFile("../../docs/OPERATING.md")
 	if err != nil {
 		t.Fatal(err)
 	}
 	line := regexp.MustCompile(`(?m)^ACL SETUSER workflow .*$`).FindString(string(text))
 	if line == "" {
-		t.Fatal("OPERATING.md has no line ACL SETUSER workflow")
+		t.Fatal("docs/OPERATING.md has no line ACL SETUSER workflow")
 	}
 	return strings.Fields(line)
 }
 
-// clusterWords are what OPERATING.md adds to it for a cluster.
+// clusterWords are what docs/OPERATING.md adds to it for a cluster.
 func clusterWords(t *testing.T) []string {
 	t.Helper()
-	text, err := os.ReadFile("../../OPERATING.md")
+	text, err := os.ReadFile("../../docs/OPERATING.md")
 	if err != nil {
 		t.Fatal(err)
 	}
 	m := regexp.MustCompile("A cluster: add `([^`]*)`").FindSubmatch(text)
 	if m == nil {
-		t.Fatal("OPERATING.md does not say what a cluster needs")
+		t.Fatal("docs/OPERATING.md does not say what a cluster needs")
 	}
 	return strings.Fields(string(m[1]))
 }
@@ -50,7 +50,7 @@ func restrictedUser(t *testing.T, url string) string {
 	}
 	t.Cleanup(func() {
 		if reply := ask(t, "unix", socket, "ACL", "LOG"); reply != "*0" {
-			t.Errorf("the user in OPERATING.md may not do what the program does: %s", reply)
+			t.Errorf("the user in docs/OPERATING.md may not do what the program does: %s", reply)
 		}
 	})
 	return "unix://workflow:SECRET@" + socket
@@ -102,7 +102,7 @@ func TestOperating_UserMayCallAllThatScriptsCall(t *testing.T) {
 				name = "xinfo|stream" // the only one of its kind that is called
 			}
 			if !granted[name] {
-				t.Errorf("%s calls %s, which the user in OPERATING.md may not", path, name)
+				t.Errorf("%s calls %s, which the user in docs/OPERATING.md may not", path, name)
 			}
 		}
 		return err

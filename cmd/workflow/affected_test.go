@@ -19,10 +19,10 @@ import (
 
 var affectedRow = regexp.MustCompile("(?m)^\\|.*\\| `([^`]+)` \\|$")
 
-// TestAffected holds AFFECTED.md: every row of its tables has a test of the same name here, and every test a row.
+// TestAffected holds docs/AFFECTED.md: every row of its tables has a test of the same name here, and every test a row.
 func TestAffected(t *testing.T) {
 	t.Parallel()
-	text, err := os.ReadFile(filepath.Join("..", "..", "AFFECTED.md"))
+	text, err := os.ReadFile(filepath.Join("..", "..", "docs", "AFFECTED.md"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -30,12 +30,12 @@ func TestAffected(t *testing.T) {
 	for _, row := range affectedRow.FindAllStringSubmatch(string(text), -1) {
 		name := row[1]
 		if rows[name] {
-			t.Errorf("AFFECTED.md has two rows %q", name)
+			t.Errorf("docs/AFFECTED.md has two rows %q", name)
 		}
 		rows[name] = true
 		check, ok := checks[name]
 		if !ok {
-			t.Errorf("row %q of AFFECTED.md has no test", name)
+			t.Errorf("row %q of docs/AFFECTED.md has no test", name)
 			continue
 		}
 		t.Run(name, func(t *testing.T) {
@@ -46,11 +46,11 @@ func TestAffected(t *testing.T) {
 	}
 	for _, name := range slices.Sorted(maps.Keys(checks)) {
 		if !rows[name] {
-			t.Errorf("test %q has no row in AFFECTED.md", name)
+			t.Errorf("test %q has no row in docs/AFFECTED.md", name)
 		}
 	}
 	if lines := strings.Count(string(text), "\n| ") - strings.Count(string(text), "\n| What |"); lines != len(rows) {
-		t.Errorf("AFFECTED.md has %d rows, %d of them with the name of a test", lines, len(rows))
+		t.Errorf("docs/AFFECTED.md has %d rows, %d of them with the name of a test", lines, len(rows))
 	}
 }
 

@@ -238,7 +238,7 @@ func (f *fileSizes) ago(d time.Duration) int64 {
 	return f.sizes[max(len(f.sizes)-1-int(d/sizeEvery), 0)]
 }
 
-// asWorkflow gives servers the user that OPERATING.md describes, and the further words for it.
+// asWorkflow gives servers the user that docs/OPERATING.md describes, and the further words for it.
 func asWorkflow(t *testing.T, more ...string) []string {
 	t.Helper()
 	return append(append([]string{"--user"}, aclLine(t)[2:]...), more...)

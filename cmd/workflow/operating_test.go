@@ -13,7 +13,7 @@ import (
 	"github.com/crm-workflow/crm-workflow/crmstore/storetest"
 )
 
-// This file holds OPERATING.md to its words: backup and restore, TLS with a certificate of one's own, systemd units.
+// This file holds docs/OPERATING.md to its words: backup and restore, TLS with a certificate of one's own, systemd units.
 
 // A copy of the append-only files of a running server, or of a snapshot, is a whole backup: a server that starts from it
 // has the same records, in the recycle bin too, and doctor finds nothing.

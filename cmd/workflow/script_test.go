@@ -21,7 +21,7 @@ type withServer struct{ m *testing.M }
 func (w withServer) Run() int { return storetest.Main(w.m) }
 
 // TestScript runs testdata/script: each file is a session at a shell, with the program as it is built, in an account of
-// its own that does not exist yet. The server lets it do what OPERATING.md says that it needs, and nothing else.
+// its own that does not exist yet. The server lets it do what docs/OPERATING.md says that it needs, and nothing else.
 func TestScript(t *testing.T) {
 	t.Parallel()
 	url := storetest.URL(t)

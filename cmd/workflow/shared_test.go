@@ -13,7 +13,7 @@ import (
 	"github.com/crm-workflow/crm-workflow/crmstore/storetest"
 )
 
-// TestDaemons_ShareALargeRun lets three daemons, with the user that OPERATING.md describes, carry a run that is large enough to
+// TestDaemons_ShareALargeRun lets three daemons, with the user that docs/OPERATING.md describes, carry a run that is large enough to
 // be shared out, and looks at what they say and leave behind.
 func TestDaemons_ShareALargeRun(t *testing.T) {
 	t.Parallel()

@@ -175,7 +175,7 @@ func (d *doctorDocument) show(o *output) {
 
 // lossAdvice says what to do about what was lost.
 const lossAdvice = "what was lost is not in this store any more, and no repair makes it:\n" +
-	"  1. find out why (eviction, a deleted key, a disk): OPERATING.md\n" +
+	"  1. find out why (eviction, a deleted key, a disk): docs/OPERATING.md\n" +
 	"  2. bring back a backup; or put members back on lists with `workflow lists add`\n" +
 	"     (`workflow audit --action list-add` says who they were), and records with `workflow records import`\n" +
 	"  3. then go on without the rest: workflow doctor --repair --accept-loss\n" +

@@ -21,11 +21,11 @@ const referenceHead = `# Reference
 Made by ` + "`make gen`" + ` out of the program itself (` + "`workflow reference`" + `); CI fails when it is stale. Do not edit it by hand.
 `
 
-// referenceCommand prints REFERENCE.md. It is hidden: people read the file, and `make gen` writes it.
+// referenceCommand prints docs/REFERENCE.md. It is hidden: people read the file, and `make gen` writes it.
 func (s *session) referenceCommand() *cobra.Command {
 	return &cobra.Command{
-		Use: "reference", Short: "REFERENCE.md: the tables of verbs, functions, actions, findings, metrics, settings and properties",
-		Example: "  workflow reference > REFERENCE.md",
+		Use: "reference", Short: "docs/REFERENCE.md: the tables of verbs, functions, actions, findings, metrics, settings and properties",
+		Example: "  workflow reference > docs/REFERENCE.md",
 		Hidden:  true,
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {

@@ -14,13 +14,13 @@ import (
 
 func TestReference_IsFresh(t *testing.T) {
 	t.Parallel()
-	had, err := os.ReadFile(filepath.Join("..", "..", "..", "..", "REFERENCE.md"))
+	had, err := os.ReadFile(filepath.Join("..", "..", "..", "..", "docs", "REFERENCE.md"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := referenceText(newRoot(&session{out: &output{}, err: &output{}}))
 	if diff := cmp.Diff(want, string(had)); diff != "" {
-		t.Errorf("REFERENCE.md is stale, run make gen (-program +file):\n%s", diff)
+		t.Errorf("docs/REFERENCE.md is stale, run make gen (-program +file):\n%s", diff)
 	}
 }
 
