@@ -10,20 +10,50 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/crm-workflow/crm-workflow/crmstore/storetest"
 )
 
-// aclLine is the command in docs/OPERATING.md that makes the program's user in Redis, in words.
+// aclFile has the user that docs/OPERATING.md gives the program in Redis.
+const aclFile = "../../examples/operating/workflow.acl"
+
+// aclLine is the command that makes the user of aclFile, in words.
 func aclLine(t *testing.T) []string {
 	t.Helper()
-	text, err := os.ReadFile("../../docs/OPERATING.md")
+	text, err := os.ReadFile(aclFile)
 	if err != nil {
 		t.Fatal(err)
 	}
-	line := regexp.MustCompile(`(?m)^ACL SETUSER workflow .*$`).FindString(string(text))
-	if line == "" {
-		t.Fatal("docs/OPERATING.md has no line ACL SETUSER workflow")
+	words := strings.Fields(string(text))
+	if strings.Count(string(text), "\n") != 1 || words[0] != "user" || words[1] != "workflow" {
+		t.Fatalf("%s is not one line \"user workflow …\"", aclFile)
 	}
-	return strings.Fields(line)
+	return append([]string{"ACL", "SETUSER"}, words[1:]...)
+}
+
+// A server that is started with the file lets the user do what the program does, and nothing else.
+func TestOperating_ACLFile(t *testing.T) {
+	t.Parallel()
+	path, err := filepath.Abs(aclFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	socket := filepath.Join(t.TempDir(), "redis.sock")
+	storetest.StartServer(t, "--unixsocket", socket, "--aclfile", path)
+	p := program{t: t, url: "unix://workflow:SECRET@" + socket}
+	p.must("account", "create")
+	conn, err := new(net.Dialer).DialContext(t.Context(), "unix", socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	fmt.Fprint(conn, "AUTH workflow SECRET\r\nFLUSHALL\r\n")
+	replies := bufio.NewReader(conn)
+	for _, want := range []string{"+OK", "-NOPERM"} {
+		if got, err := replies.ReadString('\n'); err != nil || !strings.HasPrefix(got, want) {
+			t.Errorf("the server answers %q, %v; want %s", got, err, want)
+		}
+	}
 }
 
 // clusterWords are what docs/OPERATING.md adds to it for a cluster.
@@ -50,7 +80,7 @@ func restrictedUser(t *testing.T, url string) string {
 	}
 	t.Cleanup(func() {
 		if reply := ask(t, "unix", socket, "ACL", "LOG"); reply != "*0" {
-			t.Errorf("the user in docs/OPERATING.md may not do what the program does: %s", reply)
+			t.Errorf("the user in workflow.acl may not do what the program does: %s", reply)
 		}
 	})
 	return "unix://workflow:SECRET@" + socket
@@ -102,7 +132,7 @@ func TestOperating_UserMayCallAllThatScriptsCall(t *testing.T) {
 				name = "xinfo|stream" // the only one of its kind that is called
 			}
 			if !granted[name] {
-				t.Errorf("%s calls %s, which the user in docs/OPERATING.md may not", path, name)
+				t.Errorf("%s calls %s, which the user in workflow.acl may not", path, name)
 			}
 		}
 		return err

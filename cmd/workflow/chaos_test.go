@@ -324,7 +324,7 @@ func (c *chaos) check() {
 		c.t.Errorf("doctor says:\n%s", out)
 	}
 	for _, refused := range c.site.refused() {
-		c.t.Errorf("the user in docs/OPERATING.md may not do what the program does: %s", refused)
+		c.t.Errorf("the user in workflow.acl may not do what the program does: %s", refused)
 	}
 	taken := 0
 	for i := range c.daemons {
