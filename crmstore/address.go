@@ -10,6 +10,8 @@ import (
 	"unicode/utf8"
 
 	"golang.org/x/text/unicode/norm"
+
+	"github.com/crm-workflow/crm-workflow/crmstore/unseen"
 )
 
 // ErrNoAddress says that something is no e-mail address.
@@ -87,18 +89,6 @@ func FoldAddress(s string) string {
 // FoldPart is a part of an address, such as "@ACME.example", as it stands in the address's normal form.
 func FoldPart(s string) string { return unicodeLabels(lowerForm(strings.Map(visible, s))) }
 
-// Invisible reports whether nobody can see the character: Unicode's Default_Ignorable_Code_Point, marks that set the
-// direction of text, and control characters other than tab and line ends.
-func Invisible(r rune) bool {
-	switch {
-	case r == utf8.RuneError || r >= ' ' && r < 0x7f || r == '\t' || r == '\n' || r == '\r':
-		return false
-	case r >= 0xFFF9 && r <= 0xFFFB || r == 0x85:
-		return r != 0x85
-	}
-	return unicode.In(r, unicode.Cc, unicode.Cf, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector)
-}
-
 // plainAddress reports whether s is a normal form already, for most addresses at the cost of one look at each byte.
 func plainAddress(s string) bool {
 	at := strings.IndexByte(s, '@')
@@ -164,15 +154,16 @@ func lowerForm(s string) string {
 	return s
 }
 
-// visible keeps what can be seen, for strings.Map.
+// visible keeps what can be seen, and line ends, for strings.Map. A line end within an address is no part of it that was
+// lost to the eye: the address is refused.
 func visible(r rune) rune {
-	if Invisible(r) {
+	if unseen.Is(r) && !unicode.IsSpace(r) {
 		return -1
 	}
 	return r
 }
 
-func blank(r rune) bool { return unicode.IsSpace(r) || Invisible(r) }
+func blank(r rune) bool { return unicode.IsSpace(r) || unseen.Is(r) }
 
 // quoting reports whether a character is put around words: quotes of all languages, and the accents that stand in for them.
 func quoting(r rune) bool {

@@ -20,6 +20,7 @@ func TestNormalAddress(t *testing.T) {
 		{"\u2066anna@x.example\u2069", "anna@x.example"},
 		{"anna@x.example\u3164\ufe0f\U000e0041", "anna@x.example"},
 		{"\u00a0anna@x.example\u3000", "anna@x.example"},
+		{"an\u2800na\U0001d159@x.example\u2028", "anna@x.example"},
 		{"mailto:anna@x.example", "anna@x.example"},
 		{"MailTo: anna@x.example?subject=Hi%20there", "anna@x.example"},
 		{"mailto:anna%40x.example", "anna@x.example"},
@@ -74,7 +75,7 @@ func TestNoNormalAddress(t *testing.T) {
 	for _, in := range []string{
 		"anna", "@x.example", "anna@", "a@b@x.example", "a@x.example; b@x.example", "a@x.example b@x.example", "anna lee@x.example", "anna@x example",
 		"anna@x..example", "anna@.example", "<>", "''", "...", "mailto:", "e-mail: anna@x.example", "anna(at)x.example", "anna@x.example (work)",
-		"Anna <anna>", "anna@x.example/path", "a\ufffd@x.example", "anna@x_y:z", "an,na@x.example",
+		"Anna <anna>", "anna@x.example/path", "a\ufffd@x.example", "anna@x_y:z", "an,na@x.example", "\u0600anna@x.example", "an\rna@x.example", "an\u2028na@x.example",
 	} {
 		if got, err := crmstore.NormalAddress(in); !errors.Is(err, crmstore.ErrNoAddress) {
 			t.Errorf("NormalAddress(%q) = %q, %v; want it refused", in, got, err)

@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/crm-workflow/crm-workflow/crmstore/unseen"
 )
 
 // ErrLastSuperAdmin refuses a change after which nobody could manage the account any more.
@@ -54,7 +56,7 @@ func userEmail(text string) (string, error) {
 	if err == nil {
 		_, err = NormalAddress(text)
 	}
-	if err != nil || a.Address != text || strings.ContainsFunc(text, Invisible) {
+	if err != nil || a.Address != text || strings.ContainsFunc(text, unseen.Is) {
 		return "", fmt.Errorf("%q: %w; want an address alone, such as anna@example.com", text, ErrNoAddress)
 	}
 	return text, nil
