@@ -1,4 +1,4 @@
-// Package triggers says which records a workflow enrolls, and when it looks.
+// Package triggers says which records a workflow enrolls; its package schedule says when it looks.
 //
 // An expression such as
 //

@@ -9,7 +9,7 @@ import (
 	"github.com/crm-workflow/crm-workflow/actions"
 	"github.com/crm-workflow/crm-workflow/crmstore"
 	"github.com/crm-workflow/crm-workflow/crmstore/unseen"
-	"github.com/crm-workflow/crm-workflow/triggers"
+	"github.com/crm-workflow/crm-workflow/triggers/schedule"
 	"github.com/crm-workflow/crm-workflow/workflow/diag"
 )
 
@@ -115,9 +115,9 @@ func (l *loader) checkSchedule() {
 		// The zone is checked all the same, with a schedule that is right.
 		cron.text = diag.NewText("", "@daily", nil)
 	}
-	schedule, findings := triggers.ParseSchedule(cron.text, zone.text)
+	parsed, findings := schedule.Parse(cron.text, zone.text)
 	l.findings = append(l.findings, findings...)
-	l.def.Schedule = schedule
+	l.def.Schedule = parsed
 }
 
 // checkLimits takes over the limits.

@@ -8,6 +8,7 @@ import (
 	"github.com/crm-workflow/crm-workflow/actions"
 	"github.com/crm-workflow/crm-workflow/crmstore"
 	"github.com/crm-workflow/crm-workflow/triggers"
+	"github.com/crm-workflow/crm-workflow/triggers/schedule"
 	"github.com/crm-workflow/crm-workflow/workflow/diag"
 )
 
@@ -20,7 +21,7 @@ type Definition struct {
 	Trigger     triggers.Trigger
 	Reenroll    bool               // enroll a record again that was enrolled before
 	Existing    bool               // records that match already at publish time enroll too
-	Schedule    *triggers.Schedule // nil when the file has none: then it only runs by hand
+	Schedule    *schedule.Schedule // nil when the file has none: then it only runs by hand
 	Missed      Missed
 	Limits      Limits
 	Actions     []Step // in the order of the file; at least one

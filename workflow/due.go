@@ -14,7 +14,7 @@ const (
 	lookBack = 400 * 24 * time.Hour
 )
 
-// slots is a schedule; *triggers.Schedule is one.
+// slots is a schedule; *schedule.Schedule is one.
 type slots interface {
 	Next(after time.Time) time.Time
 }

@@ -7,13 +7,13 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
-	"github.com/crm-workflow/crm-workflow/triggers"
+	"github.com/crm-workflow/crm-workflow/triggers/schedule"
 	"github.com/crm-workflow/crm-workflow/workflow/diag"
 )
 
-func schedule(t *testing.T, cron, zone string) *triggers.Schedule {
+func parseSchedule(t *testing.T, cron, zone string) *schedule.Schedule {
 	t.Helper()
-	s, list := triggers.ParseSchedule(diag.NewText("test", cron, nil), diag.NewText("test", zone, nil))
+	s, list := schedule.Parse(diag.NewText("test", cron, nil), diag.NewText("test", zone, nil))
 	if s == nil {
 		t.Fatalf("schedule %q %q: %v", cron, zone, list)
 	}
@@ -69,7 +69,7 @@ func TestDueAt(t *testing.T) {
 				return instant(t, s)
 			}
 			w := crmstore.Workflow{On: !tt.off, SwitchedAt: at(tt.when.switched), PublishedAt: at(tt.when.published), LastSlot: at(tt.when.last)}
-			got := dueAt(schedule(t, tt.cron, tt.zone), w, tt.missed, at(tt.when.now))
+			got := dueAt(parseSchedule(t, tt.cron, tt.zone), w, tt.missed, at(tt.when.now))
 			want := due{slot: at(tt.slot), run: tt.run, missed: tt.skipped}
 			got.slot = got.slot.UTC()
 			if got != want {

@@ -8,7 +8,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
-	"github.com/crm-workflow/crm-workflow/triggers"
+	"github.com/crm-workflow/crm-workflow/triggers/schedule"
 	"github.com/crm-workflow/crm-workflow/workflow/diag"
 )
 
@@ -71,7 +71,7 @@ func TestMend_LastSlot(t *testing.T) {
 		"0 0 1 1 *":  time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC),
 		"0 0 29 2 *": {},
 	} {
-		s, findings := triggers.ParseSchedule(diag.NewText("", cron, nil), diag.NewText("", "UTC", nil))
+		s, findings := schedule.Parse(diag.NewText("", cron, nil), diag.NewText("", "UTC", nil))
 		if s == nil {
 			t.Fatalf("%s: %v", cron, findings)
 		}

@@ -4,7 +4,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/crm-workflow/crm-workflow/triggers"
+	"github.com/crm-workflow/crm-workflow/triggers/schedule"
 	"github.com/crm-workflow/crm-workflow/workflow/diag"
 )
 
@@ -21,7 +21,7 @@ func TestLongestGap(t *testing.T) {
 		"0 3 1 * *":         31 * day,
 		"0 0 29 2 *":        (4*365 + 1) * day,
 	} {
-		s, findings := triggers.ParseSchedule(diag.NewText("", spec, nil), diag.NewText("", "UTC", nil))
+		s, findings := schedule.Parse(diag.NewText("", spec, nil), diag.NewText("", "UTC", nil))
 		if s == nil {
 			t.Fatal(spec, findings)
 		}

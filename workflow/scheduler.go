@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
-	"github.com/crm-workflow/crm-workflow/triggers"
+	"github.com/crm-workflow/crm-workflow/triggers/schedule"
 	"github.com/crm-workflow/crm-workflow/workflow/queue"
 )
 
@@ -84,7 +84,7 @@ type loop struct {
 // loaded is what a published revision says about when to run.
 type loaded struct {
 	revision int
-	schedule *triggers.Schedule
+	schedule *schedule.Schedule
 	missed   Missed
 	failed   string // why it does not load; "" = it does
 	at       time.Time

@@ -1,4 +1,4 @@
-package triggers
+package schedule
 
 import (
 	_ "embed" // the list of zones

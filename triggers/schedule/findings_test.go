@@ -1,4 +1,4 @@
-package triggers
+package schedule
 
 import (
 	"archive/zip"
@@ -15,7 +15,7 @@ import (
 	"github.com/crm-workflow/crm-workflow/workflow/diag"
 )
 
-func TestParseSchedule_Findings(t *testing.T) {
+func TestParse_Findings(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ spec, want, help string }{
 		{"", "WF301 1-1 the schedule is empty", fiveFields},
@@ -91,7 +91,7 @@ func TestParseSchedule_Findings(t *testing.T) {
 		{"59/1 3 * * *", "", ""},
 		{"0 3 * * 7", "", ""},
 	} {
-		s, findings := parseSchedule(c.spec, "")
+		s, findings := parse(c.spec, "")
 		if (s == nil) != findings.HasErrors() {
 			t.Errorf("%q: schedule %v with findings %v", c.spec, s, findings)
 		}
@@ -111,7 +111,7 @@ func TestParseSchedule_Findings(t *testing.T) {
 
 const endOfMonth = "for the end of each month, write the first day of the next one: `0 0 1 * *`"
 
-func TestParseSchedule_FixedOffsets(t *testing.T) {
+func TestParse_FixedOffsets(t *testing.T) {
 	t.Parallel()
 	for zone, want := range map[string]string{
 		"EST":             "EST has no summer time: New York is an hour ahead of it in summer | write America/New_York, or UTC if no place is meant",
@@ -120,7 +120,7 @@ func TestParseSchedule_FixedOffsets(t *testing.T) {
 		"Etc/GMT-1":       "Etc/GMT-1 is 1 hour ahead of UTC, and has no summer time | write a city's zone, such as Europe/Amsterdam; the other side of UTC is Etc/GMT+1",
 		"America/Phoenix": "", "UTC": "", "Etc/UTC": "", "Zulu": "", "CET": "", "EST5EDT": "", "Singapore": "",
 	} {
-		s, findings := parseSchedule("0 3 * * *", zone)
+		s, findings := parse("0 3 * * *", zone)
 		got := ""
 		for _, f := range findings {
 			got += f.Message + " | " + f.Help
@@ -132,7 +132,7 @@ func TestParseSchedule_FixedOffsets(t *testing.T) {
 }
 
 // Each zone that is no place and has no summer time is warned of, or says outright that it is UTC.
-func TestParseSchedule_EveryZoneWithoutAPlaceIsKnown(t *testing.T) {
+func TestParse_EveryZoneWithoutAPlaceIsKnown(t *testing.T) {
 	t.Parallel()
 	places := strings.Fields("Hongkong Iceland Israel Jamaica Japan Kwajalein Libya Navajo PRC ROC ROK Singapore Turkey W-SU Iran UCT UTC Universal Zulu Etc/UCT Etc/UTC Etc/Universal Etc/Zulu")
 	for zone := range strings.FieldsSeq(zoneList) {
@@ -152,15 +152,15 @@ func columns(f diag.Finding) string {
 	return strconv.Itoa(f.Pos.Col) + "-" + strconv.Itoa(f.End.Col)
 }
 
-func TestParseSchedule_FindsEverythingAtOnce(t *testing.T) {
+func TestParse_FindsEverythingAtOnce(t *testing.T) {
 	t.Parallel()
-	_, findings := parseSchedule("61 25 * 13 8,9", "Europe/Amsterdm")
+	_, findings := parse("61 25 * 13 8,9", "Europe/Amsterdm")
 	if len(findings) != 6 {
 		t.Errorf("got %d findings, want 6: %v", len(findings), findings)
 	}
 }
 
-func TestParseSchedule_Zones(t *testing.T) {
+func TestParse_Zones(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ zone, help string }{
 		{"Europe/Amsterdm", `did you mean "Europe/Amsterdam"?`},
@@ -178,7 +178,7 @@ func TestParseSchedule_Zones(t *testing.T) {
 		{"../../etc/passwd", "a zone is named after a city, such as Europe/Amsterdam or America/New_York, or is UTC"},
 		{strings.Repeat("x", 200), "a zone is named after a city, such as Europe/Amsterdam or America/New_York, or is UTC"},
 	} {
-		s, findings := parseSchedule("@daily", c.zone)
+		s, findings := parse("@daily", c.zone)
 		if s != nil || len(findings) != 1 || findings[0].Code.ID != "WF307" {
 			t.Errorf("%q: schedule %v, findings %v; want one WF307", c.zone, s, findings)
 			continue
@@ -221,7 +221,7 @@ func TestZones_AreThoseOfTheEmbeddedData(t *testing.T) {
 func TestParseField_AgreesWithTheLibrary(t *testing.T) {
 	t.Parallel()
 	for _, spec := range []string{"*/7 1-5/2 */3 feb-nov/2 mon,wed-fri", "1,3,5/9 22,23 1,31 12 0-7", "? ? * * *", "0 3 ? * 5-7/2", "0 0-23/1 1 1 sun"} {
-		s, findings := parseSchedule(strings.Replace(spec, "? ?", "0 0", 1), "")
+		s, findings := parse(strings.Replace(spec, "? ?", "0 0", 1), "")
 		if s == nil {
 			t.Errorf("%q: %v", spec, findings)
 			continue

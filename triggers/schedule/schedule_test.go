@@ -1,4 +1,4 @@
-package triggers
+package schedule
 
 import (
 	"fmt"
@@ -12,8 +12,8 @@ import (
 	"github.com/crm-workflow/crm-workflow/workflow/diag"
 )
 
-func parseSchedule(spec, zone string) (*Schedule, diag.List) {
-	return ParseSchedule(diag.NewText("", spec, nil), diag.NewText("", zone, nil))
+func parse(spec, zone string) (*Schedule, diag.List) {
+	return Parse(diag.NewText("", spec, nil), diag.NewText("", zone, nil))
 }
 
 func mustSchedule(t interface {
@@ -22,7 +22,7 @@ func mustSchedule(t interface {
 }, spec, zone string,
 ) *Schedule {
 	t.Helper()
-	s, findings := parseSchedule(spec, zone)
+	s, findings := parse(spec, zone)
 	if s == nil {
 		t.Fatalf("%q %q: %v", spec, zone, findings)
 	}
@@ -270,7 +270,7 @@ func TestSchedule_AgreesWithCountingMinutes(t *testing.T) {
 	})
 }
 
-func FuzzParseSchedule(f *testing.F) {
+func FuzzParse(f *testing.F) {
 	for _, spec := range []string{
 		"0 3 * * *", "TZ=0", "CRON_TZ=", "TZ=Europe/Paris", "TZ=UTC 0 3 * * *", "@every 0s", "@daily", "*/70 * * * *", "0 0 31 2 *", "* * * * 7",
 		"1-2-3 * * * *", "*-5 * * * *", "1/2/3 * * * *", ",, * * * *", "-1 * * * *", "0 3 * * fri-mon", "99999999999999999999 * * * *", "*/0 * * * *",
@@ -279,7 +279,7 @@ func FuzzParseSchedule(f *testing.F) {
 	}
 	f.Add("@hourly", "Local", int64(-62135596800))
 	f.Fuzz(func(t *testing.T, spec, zone string, unix int64) {
-		s, findings := parseSchedule(spec, zone)
+		s, findings := parse(spec, zone)
 		if (s == nil) != findings.HasErrors() {
 			t.Fatalf("schedule %v with findings %v", s, findings)
 		}

@@ -1,4 +1,4 @@
-package triggers
+package schedule
 
 import (
 	"fmt"
@@ -11,7 +11,7 @@ import (
 )
 
 // Schedule is when a workflow runs: a cron spec on the clock of a time zone. A Schedule is made by
-// [ParseSchedule], never changes, and is safe for concurrent use.
+// [Parse], never changes, and is safe for concurrent use.
 //
 // # Nights on which the clock is moved
 //
@@ -36,12 +36,12 @@ type Schedule struct {
 	zone   *time.Location
 }
 
-// ParseSchedule checks a cron spec and the name of a time zone ("" = UTC). The schedule is nil exactly
+// Parse checks a cron spec and the name of a time zone ("" = UTC). The schedule is nil exactly
 // when the findings hold an error; the findings carry the places of cron and zone.
 //
 // A spec has five fields, or is one of @hourly, @daily (@midnight), @weekly, @monthly, @yearly
 // (@annually). Sunday is 0 or 7. `?` is accepted for a day, and means *.
-func ParseSchedule(cronText, zone diag.Text) (*Schedule, diag.List) {
+func Parse(cronText, zone diag.Text) (*Schedule, diag.List) {
 	location, findings := parseZone(zone)
 	s, more := parseSpec(cronText)
 	findings = append(findings, more...)
