@@ -185,16 +185,14 @@ func (f *field) values() []int {
 	return values
 }
 
-// forLibrary is the field as the library takes it: it knows no Sunday 7.
-func (f *field) forLibrary(written string) string {
-	if f.star || f.kind.names == nil || f.kind.min != 0 {
-		return written
+// bits is the field as the library keeps it: bit v for the value v, and the highest bit for a star. The library
+// wants a date and a weekday both to fit if one of them has a star, and otherwise either of the two.
+func (f *field) bits() uint64 {
+	const star = 1 << 63
+	if f.star {
+		return f.set | star
 	}
-	var days []string
-	for _, v := range f.values() {
-		days = append(days, strconv.Itoa(v))
-	}
-	return strings.Join(days, ",")
+	return f.set
 }
 
 // parseField checks one field.

@@ -2,7 +2,6 @@ package schedule
 
 import (
 	"archive/zip"
-	"math/bits"
 	"os/exec"
 	"slices"
 	"strconv"
@@ -11,6 +10,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/robfig/cron/v3"
 
 	"github.com/crm-workflow/crm-workflow/workflow/diag"
 )
@@ -217,21 +217,43 @@ func TestZones_AreThoseOfTheEmbeddedData(t *testing.T) {
 	}
 }
 
-// What a field is said to contain is what the library makes of it.
-func TestParseField_AgreesWithTheLibrary(t *testing.T) {
+// TestParse_AgreesWithTheLibrary holds that a spec has the slots that the library's own parser reads from it. The library
+// knows no Sunday 7, so a spec that has one is given to the library in other words.
+func TestParse_AgreesWithTheLibrary(t *testing.T) {
 	t.Parallel()
-	for _, spec := range []string{"*/7 1-5/2 */3 feb-nov/2 mon,wed-fri", "1,3,5/9 22,23 1,31 12 0-7", "? ? * * *", "0 3 ? * 5-7/2", "0 0-23/1 1 1 sun"} {
-		s, findings := parse(strings.Replace(spec, "? ?", "0 0", 1), "")
+	library := cron.NewParser(cron.Minute | cron.Hour | cron.Dom | cron.Month | cron.Dow)
+	for _, c := range []struct{ spec, library string }{
+		{"*/7 1-5/2 */3 feb-nov/2 mon,wed-fri", ""},
+		{"1,3,5/9 22,23 1,31 12 0-7", "1,3,5/9 22,23 1,31 12 0-6"},
+		{"0 0 ? * *", ""},
+		{"0 3 ? * 5-7/2", "0 3 ? * 5,0"},
+		{"0 0-23/1 1 1 sun", ""},
+		{"* */1 */1 */1 */1", ""},
+		{"*,5 *,5 *,5 *,5 *,5", ""},
+		{"59/1 23/1 31/1 12/1 6/1", ""},
+		{"0 3 * * 7", "0 3 * * 0"},
+		{"0 3 * * fri-sun", "0 3 * * 0,5,6"},
+		{"@weekly", "0 0 * * 0"},
+	} {
+		s, findings := parse(c.spec, "")
 		if s == nil {
-			t.Errorf("%q: %v", spec, findings)
+			t.Errorf("%q: %v", c.spec, findings)
 			continue
 		}
-		library := []uint64{s.spec.Minute, s.spec.Hour, s.spec.Dom, s.spec.Month, s.spec.Dow}
-		for i, f := range s.fields {
-			const star = 1 << 63
-			if library[i]&^star != f.set || (library[i]&star != 0) != f.star {
-				t.Errorf("%q, %s: library has %b, we have %b (%d values), star %v", spec, f.kind.name, library[i], f.set, bits.OnesCount64(f.set), f.star)
-			}
+		if c.library == "" {
+			c.library = c.spec
+		}
+		other, err := library.Parse(c.library)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want, is := other.(*cron.SpecSchedule)
+		if !is {
+			t.Fatalf("%q: the library returns a %T", c.spec, other)
+		}
+		want.Location = time.UTC
+		if s.spec != *want {
+			t.Errorf("%q: the library reads %+v, we read %+v", c.spec, *want, s.spec)
 		}
 	}
 }

@@ -1,8 +1,6 @@
 package schedule
 
 import (
-	"fmt"
-	"strings"
 	"time"
 
 	"github.com/robfig/cron/v3"
@@ -32,7 +30,7 @@ import (
 type Schedule struct {
 	text   string // as written, with single spaces
 	fields []field
-	spec   cron.SpecSchedule // fires on a clock that is never moved
+	spec   cron.SpecSchedule // finds slots on a clock that is never moved
 	zone   *time.Location
 }
 
@@ -66,45 +64,24 @@ func parseSpec(text diag.Text) (*Schedule, diag.List) {
 	} else {
 		s.text = joined(words)
 	}
-	library := make([]string, len(words))
 	for i, kind := range fieldKinds() {
 		f, found := parseField(kind, words[i])
 		findings = append(findings, found...)
 		s.fields = append(s.fields, f)
-		library[i] = f.forLibrary(words[i].Value)
 	}
 	if findings.HasErrors() {
 		return nil, findings
 	}
-	spec, err := parseCron(strings.Join(library, " "))
-	if err != nil {
-		return nil, append(findings, text.Finding(diag.BadCron, 0, len(text.Value), fmt.Sprintf("schedule %q cannot be read", s.text), fiveFields))
+	s.spec = cron.SpecSchedule{
+		Second: 1 << 0, Minute: s.fields[minute].bits(), Hour: s.fields[hour].bits(),
+		Dom: s.fields[monthDay].bits(), Month: s.fields[month].bits(), Dow: s.fields[weekDay].bits(),
+		Location: time.UTC,
 	}
-	s.spec = *spec
 	// The year does not matter, as long as a leap year is near.
 	if s.wall(time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)).IsZero() {
 		return nil, append(findings, never(words))
 	}
 	return s, append(findings, surprises(words, s.fields)...)
-}
-
-// parseCron asks the library, which panics on some specs and takes others that mean nothing.
-func parseCron(spec string) (parsed *cron.SpecSchedule, err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			parsed, err = nil, fmt.Errorf("parse cron spec %q: %v", spec, r)
-		}
-	}()
-	schedule, err := cron.NewParser(cron.Minute | cron.Hour | cron.Dom | cron.Month | cron.Dow).Parse(spec)
-	if err != nil {
-		return nil, fmt.Errorf("parse cron spec %q: %w", spec, err)
-	}
-	parsed, ok := schedule.(*cron.SpecSchedule)
-	if !ok {
-		return nil, fmt.Errorf("parse cron spec %q: got a %T", spec, schedule)
-	}
-	parsed.Location = time.UTC
-	return parsed, nil
 }
 
 // Location is the zone whose clock the schedule follows.
