@@ -42,11 +42,15 @@ build: ## Build bin/workflow
 	@go build -o bin/workflow ./cmd/workflow
 
 .PHONY: test
-test: ## Run all tests; first installs redis-server where it is missing; SERVER=PATH takes that redis-server or valkey-server
+test: ## Run all tests; first installs redis-server where it is missing; SERVER=PATH takes that redis-server or valkey-server, or the one in that folder
 	@if [ -n "$(SERVER)" ]; then dir=$$(mktemp -d); trap 'rm -r "$$dir"' EXIT; \
-	ln -s "$$(realpath "$(SERVER)")" "$$dir/redis-server"; PATH="$$dir:$$PATH"; export PATH; fi; \
+	.make/server.sh "$(SERVER)" "$$dir"; PATH="$$dir:$$PATH"; export PATH; fi; \
 	.make/setup.sh && if go env CGO_ENABLED | grep -qx 1; then go test -race -shuffle=on ./...; \
 	else go test -shuffle=on ./...; fi
+
+.PHONY: server
+server: ## Build a server for the tests from its pinned source, and say where it is: NAME (redis-6.2, redis-7.4, redis-8.2, valkey-8.0)
+	@.make/build-server.sh '$(NAME)'
 
 .PHONY: soak
 soak: ## Records of all types through every operation, with crashes, against a plain model: RECORDS (100,000), SEED (random)
