@@ -40,6 +40,7 @@ type Metrics struct {
 	paused      *prometheus.CounterVec
 	troubles    *prometheus.GaugeVec
 	clock       clockMetrics
+	limits      limitMetrics
 
 	mu    sync.Mutex
 	known map[string]bool  // workflows that have series
@@ -81,7 +82,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		return prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: name, Help: help}, labels)
 	}
 	m := &Metrics{
-		known: map[string]bool{}, kept: map[string]int64{}, denied: newStoreRefusals(), spread: newSpreadMetrics(), paused: newPaused(), troubles: newTroubles(), clock: newClockMetrics(),
+		known: map[string]bool{}, kept: map[string]int64{}, denied: newStoreRefusals(), spread: newSpreadMetrics(), paused: newPaused(), troubles: newTroubles(), clock: newClockMetrics(), limits: newLimitMetrics(),
 		runs: counter("workflow_runs_total",
 			"Runs by how they ended; a run that is held and then approved counts as held and again as what it ends as.", "state"),
 		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
@@ -128,6 +129,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 	if reg != nil {
 		reg.MustRegister(m.spread.collectors()...)
 		reg.MustRegister(m.clock.collectors()...)
+		reg.MustRegister(m.limits.collectors()...)
 		reg.MustRegister(m.denied, m.paused, m.troubles, m.runs, m.duration, m.contacts, m.matches, m.repeated, m.acted, m.deleted, m.held, m.refusals,
 			m.missedSlots, m.success, m.published, m.switchedOn, m.interval, m.records, m.oldest, m.purges, m.history, m.mails, m.mailsWait)
 	}
@@ -252,6 +254,7 @@ func (m *Metrics) Track(workflows []crmstore.Workflow) {
 		}
 		m.published.WithLabelValues(w.Name).Set(0)
 		m.switchedOn.DeleteLabelValues(w.Name)
+		m.limits.forget(w.Name)
 	}
 	for name := range gone {
 		m.forget(name)
@@ -297,6 +300,7 @@ func (m *Metrics) forget(name string) {
 		g.DeletePartialMatch(labels)
 	}
 	m.duration.DeletePartialMatch(labels)
+	m.limits.forget(name)
 }
 
 // setHeld says how many runs are held, by whichever process.
@@ -340,7 +344,7 @@ func (m *Metrics) Mail(outcome string) {
 	}
 }
 
-// RefreshRecords reads how many records there are and how old the bin's oldest is. Of the bin it reads the archived-at
+// RefreshRecords reads how many records there are, how old the bin's oldest is, and how many were deleted in 24 hours. Of the bin it reads the archived-at
 // column only, eight bytes a record; once a minute is often enough.
 func (m *Metrics) RefreshRecords(ctx context.Context, store *crmstore.Store, now time.Time) error {
 	if m == nil {
@@ -350,7 +354,7 @@ func (m *Metrics) RefreshRecords(ctx context.Context, store *crmstore.Store, now
 	if err != nil {
 		return err
 	}
-	m.show(seen)
+	m.show(seen, nil)
 	return nil
 }
 
@@ -360,6 +364,7 @@ type recordsSeen struct {
 	oldest  time.Duration
 	waiting int64
 	denied  map[string]int64
+	limits  limitsSeen
 }
 
 // readRecords reads what the metrics about records show.
@@ -393,12 +398,16 @@ func readRecords(ctx context.Context, store *crmstore.Store, now time.Time) (see
 			seen.oldest = max(seen.oldest, now.Sub(first))
 		}
 	}
+	if seen.limits, err = readLimits(ctx, store, objects); err != nil {
+		return seen, err
+	}
 	seen.denied, err = readDenied(ctx, store)
 	return seen, err
 }
 
-// show sets the metrics about records.
-func (m *Metrics) show(seen recordsSeen) {
+// show sets the metrics about records, and those about the limits of the workflows that are on.
+func (m *Metrics) show(seen recordsSeen, on map[string]bounds) {
+	m.limits.show(seen.limits, seen.counts, on)
 	m.mailsWait.Set(float64(seen.waiting))
 	for o, counts := range seen.counts {
 		m.records.WithLabelValues(string(o), "live").Set(float64(counts.Live))

@@ -16,6 +16,8 @@ import (
 
 // agreed is what dashboards and alerts rely on: names, and labels in alphabetical order.
 var agreed = []string{
+	"crmstore_deletions_per_day_limit{object}",
+	"crmstore_deletions_per_day_used{object}",
 	"crmstore_oldest_bin_record_age_seconds{}",
 	"crmstore_outbox_waiting{}",
 	"crmstore_purge_held_records{object}",
@@ -29,6 +31,8 @@ var agreed = []string{
 	"workflow_contacts_evaluated_total{workflow}",
 	"workflow_contacts_matched_total{workflow}",
 	"workflow_contacts_repeated_total{kind,workflow}",
+	"workflow_deletions_per_day_limit{workflow}",
+	"workflow_deletions_per_day_used{workflow}",
 	"workflow_duplicate_ticks_total{workflow}",
 	"workflow_held_runs{}",
 	"workflow_last_success_timestamp_seconds{workflow}",
@@ -77,6 +81,7 @@ func TestMetrics_NamesLabelsAndLint(t *testing.T) {
 	m.records.WithLabelValues("contact", "live").Set(1)
 	m.purged(crmstore.Contact, 1)
 	m.purgeHeld(crmstore.Contact, 1)
+	m.limits.show(limitsSeen{lately: map[crmstore.ObjectType]crmstore.Lately{crmstore.Contact: {}}}, nil, map[string]bounds{"stale": {object: crmstore.Contact}})
 	m.trimmed(crmstore.Trimmed{Events: 1})
 	m.Mail("sent")
 	m.queueIs(queue.Runs, queue.State{Pending: 1})

@@ -86,6 +86,7 @@ type loaded struct {
 	revision int
 	schedule *schedule.Schedule
 	missed   Missed
+	bounds   bounds
 	failed   string // why it does not load; "" = it does
 	at       time.Time
 }
@@ -132,20 +133,31 @@ func (l *loop) tick(ctx context.Context, now time.Time) {
 	l.lookIntoQueues(ctx, now)
 	if now.Sub(l.lastRecords) >= recordsEvery {
 		l.lastRecords = now
-		l.refreshRecords(ctx, now)
+		l.refreshRecords(ctx, now, workflows)
 	}
 }
 
 // refreshRecords shows how many records there are, unless the store has lost the account while they were counted.
-func (l *loop) refreshRecords(ctx context.Context, now time.Time) {
+func (l *loop) refreshRecords(ctx context.Context, now time.Time, workflows []crmstore.Workflow) {
 	if l.r.Metrics == nil {
 		return
 	}
 	seen, err := readRecords(ctx, l.r.Store, now)
 	l.report(ctx, err)
 	if err == nil && l.storeWell(ctx) {
-		l.r.Metrics.show(seen)
+		l.r.Metrics.show(seen, l.bounds(workflows))
 	}
+}
+
+// bounds are the limits of the workflows that are on and whose files load.
+func (l *loop) bounds(workflows []crmstore.Workflow) map[string]bounds {
+	on := map[string]bounds{}
+	for _, w := range workflows {
+		if b := l.loaded[w.Name].bounds; w.On && b.object != "" {
+			on[w.Name] = b
+		}
+	}
+	return on
 }
 
 // storeAnswered reports whether there was an answer, and writes a line when that changes.
@@ -300,13 +312,13 @@ func (l *loop) load(ctx context.Context, now time.Time, w crmstore.Workflow) loa
 	var findings *FindingsError
 	switch {
 	case err == nil:
-		known.schedule, known.missed = d.Schedule, d.Missed
+		known.schedule, known.missed, known.bounds = d.Schedule, d.Missed, bounds{d.Object, d.Limits}
 	case !errors.As(err, &findings):
 		return loaded{} // the store: the next tick asks again
 	default:
 		known.failed = err.Error()
 		if before.revision == w.Revision {
-			known.schedule, known.missed = before.schedule, before.missed
+			known.schedule, known.missed, known.bounds = before.schedule, before.missed, before.bounds
 		}
 		if known.failed != before.failed {
 			l.r.Metrics.failed(w.Name)
