@@ -88,7 +88,7 @@ func (r *Runner) say(ctx context.Context, run crmstore.Run, left int64, current 
 		return saved, err
 	}
 	lifts := r.lifted(ctx, run.Approvals)
-	if !lifts && run.Kind != crmstore.RunDelete {
+	if !lifts {
 		if err := r.checkCeiling(ctx, run); err != nil {
 			return run, err
 		}

@@ -1,7 +1,9 @@
 package workflow
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -122,9 +124,63 @@ func elsewhere(ctx context.Context, store *crmstore.Store, o crmstore.ObjectType
 	return found, nil
 }
 
-// DeleteRecord soft-deletes one live record, without a run: `restore` brings it back. Errors: *UndeletableError,
-// crmstore.ErrConflict when others keep changing it.
+// DeleteRecord soft-deletes one live record, without a run: `restore` brings it back. Errors: *UndeletableError, a
+// *RefusedError when the account's ceiling leaves no room and the user is no super admin, crmstore.ErrConflict when others keep
+// changing it.
 func DeleteRecord(ctx context.Context, store *crmstore.Store, o crmstore.ObjectType, id crmstore.ID, c crmstore.Cause, at time.Time) error {
+	if _, err := Deletable(ctx, store, o, []crmstore.ID{id}, false); err != nil {
+		return err
+	}
+	done, err := setOneAside(ctx, store, o, id, at)
+	if err != nil {
+		return err
+	}
+	if err := deleteRecord(ctx, store, o, id, c, at); err != nil {
+		return errors.Join(err, store.Settle(context.WithoutCancel(ctx), done, at)) // gives the room back
+	}
+	done.Deleted = 1
+	return store.Settle(ctx, done, at)
+}
+
+// setOneAside sets the deletion of one record by hand aside, so that many of them do not pass the account's ceiling. It returns how
+// the deletion is counted once it is done. A super admin's is counted only.
+func setOneAside(ctx context.Context, store *crmstore.Store, o crmstore.ObjectType, id crmstore.ID, at time.Time) (crmstore.Settlement, error) {
+	fail := func(err error) (crmstore.Settlement, error) {
+		return crmstore.Settlement{}, fmt.Errorf("delete %s %s: %w", o, id, err)
+	}
+	lifts, err := store.May(ctx, "", crmstore.IsSuperAdmin)
+	if err != nil {
+		return fail(err)
+	}
+	if lifts {
+		return crmstore.Settlement{Object: o}, nil
+	}
+	counts, err := store.Count(ctx, o)
+	if err != nil {
+		return fail(err)
+	}
+	a, err := readAllowance(ctx, store, &Definition{Object: o}, counts.Live, at)
+	if err != nil {
+		return fail(err)
+	}
+	one := "one/" + id.String()
+	room, err := store.Reserve(ctx, crmstore.Reservation{Object: o, Run: one, Records: 1, Most: -1, MostAll: a.account.Ceiling(a.live)}, at)
+	if err != nil {
+		return fail(err)
+	}
+	if !room.Granted {
+		a.approved = true
+		return crmstore.Settlement{}, &RefusedError{
+			Reason:  RefusedCeiling,
+			Message: "nothing was deleted: " + cmp.Or(a.over(plan{count: 1}).text(), "other deletions took the room that was left"),
+			Help:    "a super admin can delete it, or raise the ceiling with: workflow account set " + crmstore.SettingPerDay + " N",
+		}
+	}
+	return crmstore.Settlement{Object: o, Run: one, Final: true}, nil
+}
+
+// deleteRecord is DeleteRecord once there is room.
+func deleteRecord(ctx context.Context, store *crmstore.Store, o crmstore.ObjectType, id crmstore.ID, c crmstore.Cause, at time.Time) error {
 	partitions, err := store.Partitions(ctx)
 	if err != nil {
 		return fmt.Errorf("delete %s %s: %w", o, id, err)
@@ -147,7 +203,7 @@ func DeleteRecord(ctx context.Context, store *crmstore.Store, o crmstore.ObjectT
 			return fmt.Errorf("delete %s %s: %w", o, id, err)
 		}
 		if out[0][0] == crmstore.Archived {
-			return store.Settle(ctx, crmstore.Settlement{Object: o, Deleted: 1}, at)
+			return nil
 		}
 	}
 	return fmt.Errorf("delete %s %s: %w", o, id, crmstore.ErrConflict)

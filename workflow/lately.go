@@ -240,8 +240,8 @@ type roomError struct{ run, reason string }
 func (e *roomError) Error() string { return fmt.Sprintf("run %s waits: %s", e.run, e.reason) }
 
 // reserve sets aside what the run deletes. Without room it holds the run, or lets it go for a while. An approval has
-// answered for the workflow's limits, a super admin's also for the account's ceiling. The number that was typed for a
-// deletion by hand has answered for all: it is counted and never held.
+// answered for the workflow's limits, a super admin's also for the account's ceiling. A deletion by hand has no limits but
+// the ceiling.
 func (p *pass) reserve(ctx context.Context, approved bool) error {
 	run := p.saved()
 	plan := planOf(run.Totals)
@@ -256,8 +256,12 @@ func (p *pass) reserve(ctx context.Context, approved bool) error {
 	if !p.byHand && !approved {
 		r.Most = p.def.Limits.own(run.Evaluated)
 	}
-	if !p.byHand && !run.Lifted {
-		r.MostAll = account.Ceiling(run.Evaluated)
+	live, err := liveOf(ctx, p.store, run)
+	if err != nil {
+		return err
+	}
+	if !run.Lifted {
+		r.MostAll = account.Ceiling(live)
 	}
 	repeated := !p.byHand && !approved && plan.restored+plan.address > account.Repeated
 	for range maxTroubles {
@@ -268,7 +272,7 @@ func (p *pass) reserve(ctx context.Context, approved bool) error {
 				return err
 			}
 		}
-		a, err := readAllowance(ctx, p.store, p.def, run.Evaluated, at)
+		a, err := readAllowance(ctx, p.store, p.def, live, at)
 		if err != nil {
 			return err
 		}
@@ -277,7 +281,7 @@ func (p *pass) reserve(ctx context.Context, approved bool) error {
 		} else if settled {
 			continue
 		}
-		a.approved, a.lifted = approved, run.Lifted
+		a.approved, a.lifted = approved || p.byHand, run.Lifted
 		e := a.over(plan)
 		switch {
 		case len(e.reasons) == 0: // there is room by now
@@ -302,7 +306,11 @@ func (r *Runner) checkCeiling(ctx context.Context, run crmstore.Run) error {
 	if run.Stage == stageEvaluate || r.liftsCeiling(ctx) { // what is not counted yet is held when it is
 		return nil
 	}
-	a, err := readAllowance(ctx, r.books(), &Definition{Name: run.Workflow, Object: run.Object}, run.Evaluated, r.Store.Now())
+	live, err := liveOf(ctx, r.books(), run)
+	if err != nil {
+		return fmt.Errorf("approve run %s: %w", run.ID, err)
+	}
+	a, err := readAllowance(ctx, r.books(), &Definition{Name: run.Workflow, Object: run.Object}, live, r.Store.Now())
 	if err != nil {
 		return fmt.Errorf("approve run %s: %w", run.ID, err)
 	}
@@ -319,6 +327,16 @@ func (r *Runner) checkCeiling(ctx context.Context, run crmstore.Run) error {
 		Message: fmt.Sprintf("run %s stays held: %s", run.ID, e.text()),
 		Help:    "a super admin can approve it, or raise the ceiling with: workflow account set " + crmstore.SettingPerDay + " N",
 	}
+}
+
+// liveOf is how many live records the share of a run is taken of: those that a workflow's run evaluated. A deletion by hand
+// may have been told its ids, and then evaluated no others.
+func liveOf(ctx context.Context, store *crmstore.Store, run crmstore.Run) (int64, error) {
+	if run.Kind != crmstore.RunDelete {
+		return run.Evaluated, nil
+	}
+	counts, err := store.Count(ctx, run.Object)
+	return counts.Live, err
 }
 
 // settle counts what a run did that stopped, if it stands as it was read or saved.

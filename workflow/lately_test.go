@@ -173,6 +173,52 @@ func TestCeiling_IsPassedByASuperAdminAlone(t *testing.T) {
 	}
 }
 
+// Deletions by hand of a user who is no super admin stay below the ceiling, one by one and many at once, whatever happens at
+// the same moment; a super admin's pass it.
+func TestCeiling_HoldsDeletionsByHand(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.leads(60)
+	w.setting(crmstore.SettingPerDay, "7")
+	theo := *w.runner
+	theo.Store = w.approver("theo")
+	errs := make([]error, 20)
+	var all sync.WaitGroup
+	for i := range errs {
+		all.Go(func() {
+			errs[i] = DeleteRecord(t.Context(), theo.Store, crmstore.Contact, crmstore.ID(i+1), crmstore.Cause{}, w.store.Now())
+		})
+	}
+	all.Wait()
+	done := 0
+	for _, err := range errs {
+		if err == nil {
+			done++
+			continue
+		}
+		w.refused(err, RefusedCeiling)
+	}
+	if n := w.deletedSoFar(); n != 7 || done != 7 {
+		t.Errorf("%d are deleted, %d calls say so, want 7", n, done)
+	}
+	if got := w.lately(); got.All.Deleted != 7 || got.All.Aside != 0 {
+		t.Errorf("counted: %+v", got.All)
+	}
+	run := w.prepare(DeleteRequest{IDs: []crmstore.ID{41, 42, 43}}, 3)
+	_, err := theo.Confirm(t.Context(), run.ID, 3, testNow)
+	w.refused(err, RefusedCeiling)
+	if n := w.deletedSoFar(); n != 7 {
+		t.Errorf("%d are deleted, want 7", n)
+	}
+	w.must(DeleteRecord(t.Context(), w.store, crmstore.Contact, 50, crmstore.Cause{}, w.store.Now()))
+	if done := w.confirm(run); done.Deleted != 3 || !done.Lifted {
+		t.Errorf("confirmed by a super admin: %+v", done)
+	}
+	if got := w.lately(); got.All.Sum() != 11 {
+		t.Errorf("%d are counted, want 11", got.All.Sum())
+	}
+}
+
 // What a run set aside and did not delete is given back: when it is stopped, and when its carrier died before it could.
 func TestLimits_WhatIsNotDeletedIsGivenBack(t *testing.T) {
 	t.Parallel()
