@@ -13,11 +13,12 @@ import (
 
 // Problem is one thing Doctor found. Cells of one column that differ in one partition are one Problem.
 type Problem struct {
-	Code     string     `json:"code"` // column, slot, free, count, archived, email, list, enrollment, erasure, record, association, type, lost, accepted, quarantined
+	Code     string     `json:"code"` // column, slot, free, count, archived, email, list, enrollment, erasure, record, association, type, deletion, lost, accepted, quarantined
 	Object   ObjectType `json:"object"`
 	ID       ID         `json:"id,omitempty"` // the record, or the first of several; 0 when it is about none
 	Detail   string     `json:"detail"`       // no property values
 	Repaired bool       `json:"repaired"`
+	Count    int64      `json:"count,omitempty"`    // of deletion: how many records it is about
 	Lost     int64      `json:"lost,omitempty"`     // of lost and accepted: how many entries are not there any more
 	Accepted bool       `json:"accepted,omitempty"` // of lost: a person said so be it, with DoctorOrder.AcceptLoss; it is not back
 }
@@ -75,10 +76,16 @@ func (s *Store) Examine(ctx context.Context, o ObjectType, order DoctorOrder, fn
 		err = d.examineAccount(ctx)
 	}
 	if err == nil {
+		err = d.examineRuns(ctx)
+	}
+	if err == nil {
 		err = ahead(ctx, d.partitions, d.read, func(b *body) error { return d.examine(ctx, b) })
 	}
 	if err == nil {
 		err = d.examineSuspects(ctx)
+	}
+	if err == nil {
+		err = d.mendRuns(ctx)
 	}
 	if err == nil {
 		err = d.reportLosses(ctx)
@@ -122,11 +129,17 @@ type doctor struct {
 	extra      []string     // counters of lists and enrollments that are known by no other name
 	losses     map[string]*loss
 	lostIDs    map[ID]bool
-	wrong      []wrongKey // keys of the account of a wrong type
-	acts       []string   // for the audit log
-	blocked    bool       // keys of partitions have a wrong type
-	noClaims   bool       // e-mail claims, or contacts, cannot be read since keys have a wrong type
-	highest    ID         // seen in any partition
+	wrong      []wrongKey      // keys of the account of a wrong type
+	acts       []accountNote   // for the audit log
+	runs       map[string]Run  // of the object type
+	lostRuns   []string        // listed, and not there
+	badRuns    []string        // cannot be read
+	recounted  map[string]bool // runs whose records lacked what an older version left out
+	now        time.Time       // what is older than the audit log reaches back is told by it
+	audited    time.Duration   // how far the audit log reaches back
+	blocked    bool            // keys of partitions have a wrong type
+	noClaims   bool            // e-mail claims, or contacts, cannot be read since keys have a wrong type
+	highest    ID              // seen in any partition
 	report     func(Problem) error
 }
 
@@ -177,7 +190,10 @@ func (s *Store) newDoctor(ctx context.Context, o ObjectType, order DoctorOrder) 
 			d.workflows = append(d.workflows, w.Name)
 		}
 	}
-	err = d.findExtra(ctx)
+	if err := d.findExtra(ctx); err != nil {
+		return nil, err
+	}
+	err = d.prepareDeletions(ctx)
 	return d, err
 }
 
@@ -330,6 +346,9 @@ func (d *doctor) examine(ctx context.Context, b *body) error {
 		return nil
 	}
 	if err := d.suspectAssociations(ctx, x); err != nil {
+		return err
+	}
+	if err := d.examineDeletions(ctx, x); err != nil {
 		return err
 	}
 	if d.email != nil && !d.noClaims {

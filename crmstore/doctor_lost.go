@@ -293,7 +293,7 @@ func (d *doctor) reportLosses(ctx context.Context) error {
 		if l.partitions != 0 {
 			p := Problem{Code: problemLost, ID: l.first, Lost: l.missing, Detail: d.lossDetail(name, l), Accepted: d.order.AcceptLoss && l.partitions > 0}
 			if p.Accepted {
-				d.acts = append(d.acts, p.Detail)
+				d.note(opAcceptLoss, p.Detail)
 			}
 			if err := d.report(p); err != nil {
 				return err
@@ -338,16 +338,18 @@ func (d *doctor) lossDetail(name string, l *loss) string {
 	return text
 }
 
+// accountNote is an event for the account's audit log.
+type accountNote struct{ op, detail string }
+
+// note remembers what the audit log is to say.
+func (d *doctor) note(op, detail string) { d.acts = append(d.acts, accountNote{op, detail}) }
+
 // audit writes down what was ordered and cannot be taken back.
 func (d *doctor) audit(ctx context.Context) error {
 	for _, act := range d.acts {
-		op := opAcceptLoss
-		if !d.order.AcceptLoss || strings.Contains(act, " moved to ") {
-			op = opQuarantine
-		}
 		facts := appendFacts(nil, d.order.At, d.store.by(d.order.Cause))
-		detail := string(d.object) + ": " + act
-		if _, err := d.store.run(ctx, scriptNote, []string{d.store.keyAccountLog()}, d.store.wall(), op, facts, detail); err != nil {
+		detail := string(d.object) + ": " + act.detail
+		if _, err := d.store.run(ctx, scriptNote, []string{d.store.keyAccountLog()}, d.store.wall(), act.op, facts, detail); err != nil {
 			return fmt.Errorf("write into the audit log: %s: %w", detail, err)
 		}
 	}

@@ -24,6 +24,7 @@ const (
 	problemEnrollment = "enrollment" // an enrollment of no record
 	problemErasure    = "erasure"    // a permanent deletion that is not finished
 	problemRecord     = "record"     // a record cannot be decoded
+	problemDeletion   = "deletion"   // a record in the bin without its audit event, its enrollment or its place among its run's matches
 	problemType       = "type"       // a key has a wrong type
 	problemLost       = "lost"       // records, members, enrollments or events are not there any more
 	problemAccepted   = "accepted"   // the same, earlier, and a person accepted it

@@ -86,7 +86,7 @@ func (x *examination) quarantine() {
 func (d *doctor) noteQuarantined(x *examination) {
 	for _, p := range x.problems {
 		if p.Code == problemRecord && p.Repaired {
-			d.acts = append(d.acts, fmt.Sprintf("%s %s moved to quarantine", d.object, p.ID))
+			d.note(opQuarantine, fmt.Sprintf("%s %s moved to quarantine", d.object, p.ID))
 		}
 	}
 }

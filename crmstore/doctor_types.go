@@ -154,7 +154,7 @@ func (d *doctor) reportTypes(wrong []wrongKey) error {
 			return err
 		}
 		if wrong[i].moved != "" {
-			d.acts = append(d.acts, "key "+wrong[i].key+" moved to "+wrong[i].moved)
+			d.note(opQuarantine, "key "+wrong[i].key+" moved to "+wrong[i].moved)
 		}
 	}
 	return nil

@@ -119,3 +119,13 @@ func SourceUnchecked(info ScriptInfo, text string, key int) string {
 	check := keysCheck(strings.Join(types, " "))
 	return newScript(info.Name, text, check).source
 }
+
+// ArchiveByScript is [Store.Archive] of one partition by another version's script, which takes so many of the keys.
+func ArchiveByScript(ctx context.Context, s *Store, source string, keys int, o ArchiveOrder, b Archive) error {
+	a := archiver{store: s, order: o, enrollment: (&Enrollment{State: Completed, Revision: o.Cause.Revision, Run: o.Cause.Run}).encode()}
+	c, err := a.call(&archivePart{b.Partition, b.Targets, make([]ArchiveOutcome, len(b.Targets))})
+	if err != nil {
+		return err
+	}
+	return s.rdb.Eval(ctx, source, c.keys[:keys], c.args...).Err()
+}

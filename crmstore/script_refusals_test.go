@@ -268,12 +268,36 @@ func (s *scene) useARun(must func(error)) {
 		Object: crmstore.Contact, Cause: crmstore.Cause{Workflow: "stale", Revision: 1, Run: run.ID}, At: noon, Enroll: "stale", Fence: run.Fence,
 	}
 	s.archive(order, s.targets("trigger 1", 3))
+	s.mendADeletion(must)
 	must(s.FinishMatches(ctx, named, []crmstore.Matches{{IDs: []crmstore.ID{3}, Deleted: 1}}))
 	run, err = s.SealRun(ctx, run)
 	must(err)
 	run.State = crmstore.RunDone
 	_, err = s.SaveRun(ctx, run)
 	must(err)
+}
+
+// mendADeletion has doctor write the enrollment and the event of contact 3's deletion.
+func (s *scene) mendADeletion(must func(error)) {
+	ctx, raw := s.t.Context(), crmstore.Raw(s.Store)
+	key := func(name string) string {
+		return crmstore.KeyOf(s.Store, crmstore.Contact, crmstore.ID(3).Partition(s.partitions()), name)
+	}
+	must(raw.HDel(ctx, key("enr:stale"), name(3)).Err())
+	must(raw.HIncrBy(ctx, key("cnt"), "enr:stale", -1).Err())
+	must(raw.Del(ctx, key("log")).Err())
+	must(raw.HDel(ctx, key("cnt"), "log").Err())
+	order := crmstore.DoctorOrder{Repair: true, Cause: someone, At: noon}
+	must(s.Examine(ctx, crmstore.Contact, order, func(crmstore.Problem) error { return nil }))
+}
+
+// partitions is how many there are.
+func (s *scene) partitions() int {
+	n, err := s.Partitions(s.t.Context())
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return n
 }
 
 // condition is something that makes a server refuse what a script does.
