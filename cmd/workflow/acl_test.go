@@ -63,7 +63,7 @@ func clusterWords(t *testing.T) []string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m := regexp.MustCompile("A cluster: add `([^`]*)`").FindSubmatch(text)
+	m := regexp.MustCompile("A cluster: add\\s+`([^`]*)`").FindSubmatch(text)
 	if m == nil {
 		t.Fatal("docs/OPERATING.md does not say what a cluster needs")
 	}

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -29,7 +30,11 @@ import (
 //   - A block of make commands (and the git clone and cd before them) is not run here: make test is what is running, and
 //     .ci/run runs make demo. The targets must exist.
 
-const maxReadme = 250
+// A README is read on a screen beside a terminal: so many lines, of so many characters.
+const (
+	maxReadme     = 250
+	maxReadmeLine = 120
+)
 
 func TestReadme_EveryCommandRuns(t *testing.T) {
 	t.Parallel()
@@ -39,6 +44,11 @@ func TestReadme_EveryCommandRuns(t *testing.T) {
 	}
 	if n := bytes.Count(text, []byte("\n")); n > maxReadme {
 		t.Errorf("README.md has %d lines, at most %d", n, maxReadme)
+	}
+	for i, line := range strings.Split(string(text), "\n") {
+		if n := utf8.RuneCountInString(line); n > maxReadmeLine {
+			t.Errorf("README.md:%d has %d characters, at most %d", i+1, n, maxReadmeLine)
+		}
 	}
 	readme := parseReadme(t, string(text))
 	for _, target := range readme.targets {
