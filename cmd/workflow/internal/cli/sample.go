@@ -130,7 +130,8 @@ func reviewCSV(ctx context.Context, w io.Writer, store *crmstore.Store, d *workf
 }
 
 // inert is a text for a cell of a table that people look at: without characters that drive a terminal, and so that a spreadsheet
-// does not take it for a formula. Exports of records are not for looking at and keep every character; see docs/DECISIONS.md, 145.
+// does not take it for a formula. Exports of records are not for looking at and keep every character; see
+// docs/DECISIONS.md#exact-exports.
 func inert(text string) string {
 	text = clean(text)
 	if first, _ := utf8.DecodeRuneInString(strings.TrimSpace(text)); strings.ContainsRune("=+-@\uff1d\uff0b\uff0d\uff20", first) && first != utf8.RuneError && text != "" {
