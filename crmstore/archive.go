@@ -153,12 +153,13 @@ func (a *archiver) send(ctx context.Context, parts []archivePart) error {
 func (a *archiver) call(part *archivePart) (call, error) {
 	keys := a.store.partition(a.order.Object, part.partition)
 	targets := make([]byte, 0, 18*len(part.targets))
-	args := make([]any, 5, 8)
+	args := make([]any, 6, 9)
 	numbers := make(map[string]int, 4) // of the facts, by reason
 	for _, t := range part.targets {
 		n, ok := numbers[t.Reason]
 		if !ok {
 			cause := a.order.Cause
+			cause.From = "" // for the events alone
 			if t.Reason != "" {
 				cause.Reason = t.Reason
 			}
@@ -180,7 +181,7 @@ func (a *archiver) call(part *archivePart) (call, error) {
 		fence = strconv.FormatUint(a.order.Fence, 10)
 	}
 	cell := binary.LittleEndian.AppendUint64(nil, TimeCell(a.order.At.UnixMilli()))
-	args[0], args[1], args[2], args[3], args[4] = a.store.wall(), cell, a.enrollment, fence, targets
+	args[0], args[1], args[2], args[3], args[4], args[5] = a.store.wall(), cell, a.enrollment, fence, fromFact(a.order.Cause.From), targets
 	return call{scriptArchive, []string{
 		keys.rec(), keys.arch(), keys.cnt(), keys.log(),
 		keys.enr(a.order.Enroll), keys.run(a.order.Cause.Run), keys.hold(),

@@ -10,7 +10,7 @@ import (
 )
 
 // Facts are an instant and a [Cause] as bytes, in protobuf wire format. The same bytes stand in an archived
-// record (its deletion facts) and in an audit event.
+// record (its deletion facts) and in an audit event, which also says from which machine it was done.
 const (
 	factAt       = 1 // zigzag varint, ms since 1970 UTC
 	factActor    = 2
@@ -18,6 +18,7 @@ const (
 	factRevision = 4 // varint
 	factRun      = 5
 	factReason   = 6
+	factFrom     = 7 // an event's and a hold's; a record in the bin does without
 )
 
 // appendFacts appends the facts of at and c to b; empty fields are left out.
@@ -38,7 +39,16 @@ func appendFacts(b []byte, at time.Time, c Cause) []byte {
 	}
 	text(factRun, c.Run)
 	text(factReason, c.Reason)
+	text(factFrom, c.From)
 	return b
+}
+
+// fromFact is what [appendFacts] appends for c.From alone: behind facts without it, it completes them.
+func fromFact(from string) []byte {
+	if from == "" {
+		return nil
+	}
+	return protowire.AppendString(protowire.AppendTag(nil, factFrom, protowire.BytesType), from)
 }
 
 var errFacts = errors.New("facts of a change are damaged")
@@ -93,6 +103,8 @@ func (d *Deletion) setText(n protowire.Number, v string) {
 		d.Run = v
 	case factReason:
 		d.Reason = v
+	case factFrom:
+		d.From = v
 	}
 }
 

@@ -17,12 +17,17 @@ func TestFacts(t *testing.T) {
 			Cause: Cause{
 				Actor: rapid.String().Draw(t, "actor"), Workflow: rapid.String().Draw(t, "workflow"),
 				Revision: rapid.IntRange(0, 1<<30).Draw(t, "revision"), Run: rapid.String().Draw(t, "run"),
-				Reason: rapid.String().Draw(t, "reason"),
+				Reason: rapid.String().Draw(t, "reason"), From: rapid.String().Draw(t, "from"),
 			},
 		}
 		got, err := parseFacts(appendFacts(nil, want.At, want.Cause))
 		if err != nil || !cmp.Equal(want, got) {
 			t.Fatalf("got %+v, %v; want %+v", got, err, want)
+		}
+		without := want.Cause
+		without.From = ""
+		if got, err := parseFacts(append(appendFacts(nil, want.At, without), fromFact(want.From)...)); err != nil || !cmp.Equal(want, got) {
+			t.Fatalf("completed facts: got %+v, %v; want %+v", got, err, want)
 		}
 	})
 }

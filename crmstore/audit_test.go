@@ -97,7 +97,7 @@ func TestAudit(t *testing.T) {
 			t.Errorf("events of contact 1 (-want +got):\n%s", diff)
 		}
 		cause := byRun("stale@1").Cause
-		cause.Reason = "trigger 2"
+		cause.Reason, cause.From = "trigger 2", storetest.From
 		if diff := cmp.Diff(crmstore.Event{At: noon, Op: "delete", Object: crmstore.Contact, IDs: []crmstore.ID{1}, Cause: cause}, got[2]); diff != "" {
 			t.Errorf("the deletion (-want +got):\n%s", diff)
 		}

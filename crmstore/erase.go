@@ -84,8 +84,9 @@ func (s *Store) Erase(ctx context.Context, o EraseOrder, ids []ID) (EraseReport,
 	if _, err := s.FinishErasures(ctx); err != nil {
 		return report, err
 	}
+	by := s.by(o.Cause)
 	intent := erasureIntent{
-		Run: report.Run, At: o.At.UnixMilli(), Actor: s.by(o.Cause).Actor, Reason: o.Cause.Reason, Order: rand.Text()[:8],
+		Run: report.Run, At: o.At.UnixMilli(), Actor: by.Actor, From: by.From, Reason: o.Cause.Reason, Order: rand.Text()[:8],
 	}
 	unique := slices.Clone(ids)
 	slices.Sort(unique)
@@ -179,6 +180,7 @@ type erasureIntent struct {
 	Run    string `json:"run"`
 	At     int64  `json:"at"` // ms
 	Actor  string `json:"actor"`
+	From   string `json:"from,omitempty"` // the process in which it was asked for
 	Reason string `json:"reason,omitempty"`
 	Order  string `json:"order,omitempty"` // tells orders apart that have the same run
 }
@@ -358,7 +360,7 @@ func (e *erasure) dropIntents(ctx context.Context) error {
 
 // cause is the cause of all that the erasure does.
 func (e *erasure) cause() Cause {
-	return Cause{Actor: e.intent.Actor, Run: e.intent.Run, Reason: e.intent.Reason}
+	return Cause{Actor: e.intent.Actor, Run: e.intent.Run, Reason: e.intent.Reason, From: e.intent.From}
 }
 
 func (e *erasure) at() time.Time { return time.UnixMilli(e.intent.At).UTC() }

@@ -163,3 +163,44 @@ func TestEraseLeavesFactsAboutOthers(t *testing.T) {
 		t.Errorf("values %q: want the address gone within a text, and kept where it is contact 1's own value", values)
 	}
 }
+
+// Who did what from where is a fact about the actor: a contact whose address and name look like the operating system's user
+// and host takes nothing from it, and an event of before it was noted stays as it is.
+func TestEraseLeavesFrom(t *testing.T) {
+	t.Parallel()
+	const from = "zq@example.com"
+	d := newDesk(t, storetest.Options{Partitions: 2})
+	ctx := t.Context()
+	other, err := crmstore.Open(ctx, crmstore.Config{URL: storetest.URL(t), Account: d.AccountName(), User: storetest.User, From: from})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = other.Close() }) // it only did what the test saw
+	elsewhere := &desk{other, t, d.schema}
+	elsewhere.write(crmstore.UpsertAny, noon, elsewhere.up(1, "city", "Gent"))
+	elsewhere.write(crmstore.UpsertAny, noon, elsewhere.up(1, "city", "Breda"))
+	elsewhere.archive(byRun("stale@1"), elsewhere.targets("by zq@example.com", 1))
+	d.write(crmstore.UpsertAny, noon, d.up(2, "email", from, "firstname", "Zq", "lastname", "Example"))
+	report, err := d.Erase(ctx, crmstore.EraseOrder{At: noon}, []crmstore.ID{2})
+	if err != nil || report.Changed != 1 { // the reason
+		t.Fatalf("%+v, %v; want one event changed", report, err)
+	}
+	events := d.audit(crmstore.AuditFilter{Record: 1})
+	if diff := cmp.Diff([]string{"create [1]", "update [1]", "delete [1]"}, ops(events)); diff != "" {
+		t.Fatalf("events (-want +got):\n%s", diff)
+	}
+	for _, e := range events {
+		if e.From != from || e.Actor != storetest.User {
+			t.Errorf("%s is by %s from %q, want from %s", e.Op, e.Actor, e.From, from)
+		}
+	}
+	if got := events[2].Reason; got != "by "+strings.Repeat("*", len(from)) {
+		t.Errorf("the reason is %q, want the address overwritten", got)
+	}
+	if rec := d.get(1); rec.Deletion == nil || rec.Deletion.From != "" {
+		t.Errorf("the record in the bin has %+v, want a deletion without the process", rec.Deletion)
+	}
+	if last := d.audit(crmstore.AuditFilter{Ops: []string{"permanent-delete"}}); len(last) != 1 || last[0].From != storetest.From {
+		t.Errorf("the permanent deletion: %+v, want from %s", last, storetest.From)
+	}
+}

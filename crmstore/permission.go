@@ -178,8 +178,9 @@ func (s *Store) refuse(ctx context.Context, e *PermissionError) error {
 	return e
 }
 
-// by is the cause with the acting user in it: callers cannot say that somebody else did it.
+// by is the cause with the acting user and this process in it: callers cannot say that somebody else did it.
 func (s *Store) by(c Cause) Cause {
+	c.From = s.from
 	c.Actor = strings.ToValidUTF8(s.user, "?")
 	if len(c.Actor) > maxUserName {
 		c.Actor = strings.ToValidUTF8(c.Actor[:maxUserName], "")

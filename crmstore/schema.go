@@ -179,6 +179,7 @@ type Cause struct {
 	Revision int    `json:"revision,omitempty"`
 	Run      string `json:"run,omitempty"`
 	Reason   string `json:"reason,omitempty"` // such as "trigger 1", or what a person wrote
+	From     string `json:"from,omitempty"`   // the process that did it, as user@host of its operating system; the store fills it in
 }
 
 // Deletion says when, by whom and why a record was archived.

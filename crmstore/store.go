@@ -26,6 +26,7 @@ type Config struct {
 	Account string // "" = default
 	User    string // who acts, see [Store.As]; "" = nobody, who may do nothing with what the account holds
 
+	From       string        // what the audit log says of this process; "" = user@host of its operating system. Only tests have a reason
 	ClockAhead time.Duration // how far this process's own clock is taken to be ahead; only tests have a reason
 }
 
@@ -43,6 +44,7 @@ type base struct {
 	open     func() redis.UniversalClient // another client for the same place
 	account  string
 	place    string // for people, without secrets
+	from     string // this process, for the audit log: see processOwner
 	volatile bool
 	leave    func() error // ends what opening started, after the client is closed; may be nil
 
@@ -84,6 +86,9 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 		return nil, err
 	}
 	s.account, s.user, s.patience = c.Account, c.User, associationPatience
+	if s.from = c.From; s.from == "" {
+		s.from = processOwner()
+	}
 	s.steady.ahead, s.steady.name, s.steady.began = c.ClockAhead, newWitness(), time.Now()
 	if err := s.check(ctx); err != nil {
 		if words := wrongTransport(ctx, c.URL); words != "" {

@@ -2,13 +2,13 @@
 -- for each, and one audit event for all that have the same facts. Property bytes do not travel.
 -- KEYS: 1 records, 2 archived-at column, 3 counters, 4 log, 5 enrollments, 6 run, 7 holds
 -- Types: hash string hash log hash hash hash
--- ARGV: 1 wall (ms), 2 archived-at cell, 3 enrollment (empty: none), 4 fence (empty: none), 5 targets: id, version and number of the facts (2 bytes) each, 6.. facts (when, who, why)
+-- ARGV: 1 wall (ms), 2 archived-at cell, 3 enrollment (empty: none), 4 fence (empty: none), 5 from where (fact of the events alone; may be empty), 6 targets: id, version and number of the facts (2 bytes) each, 7.. facts (when, who, why)
 -- Returns: a character per target: 1 archived, 2 enrolled by this very run before, 3 in the bin already, 4 another version, 5 not there, 6 on legal hold; or -1: a higher fence was seen, or the run has no matches here, -2: enrollments were lost
 -- Cost: the records, twice; one XADD per facts; one SETRANGE per run of neighbouring slots
 -- Uses: record log hold counts fence
 local ids = {}
-for i = 1, #ARGV[5], 18 do
-  ids[#ids + 1] = string.sub(ARGV[5], i, i + 7)
+for i = 1, #ARGV[6], 18 do
+  ids[#ids + 1] = string.sub(ARGV[6], i, i + 7)
 end
 local records = redis.call('HMGET', KEYS[1], unpack(ids))
 local enrolled = {}
@@ -28,14 +28,14 @@ for i, id in ipairs(ids) do
     outcome[i] = '3'
   elseif held[i] then
     outcome[i] = '6'
-  elseif string.sub(old, 1, 8) ~= string.sub(ARGV[5], at + 9, at + 16) then
+  elseif string.sub(old, 1, 8) ~= string.sub(ARGV[6], at + 9, at + 16) then
     outcome[i] = '4'
   else
     outcome[i] = '1'
     done[id] = true
-    local low, high = string.byte(ARGV[5], at + 17, at + 18)
+    local low, high = string.byte(ARGV[6], at + 17, at + 18)
     local number = low + 256 * high
-    local facts = ARGV[6 + number]
+    local facts = ARGV[7 + number]
     if not heads[number] then
       heads[number] = ARGV[2] .. string.char(#facts % 256, math.floor(#facts / 256)) .. facts
       logged[number] = {}
@@ -69,7 +69,7 @@ if #fields > 0 then
   redis.call('HSET', KEYS[1], unpack(fields))
   set_cells(KEYS[2], slots, ARGV[2])
   for _, number in ipairs(order) do
-    log_event(KEYS[4], ARGV[1], 'delete', table.concat(logged[number]), ARGV[6 + number], '')
+    log_event(KEYS[4], ARGV[1], 'delete', table.concat(logged[number]), ARGV[7 + number] .. ARGV[5], '')
   end
   redis.call('HINCRBY', KEYS[3], 'live', -#fields / 2)
   redis.call('HINCRBY', KEYS[3], 'archived', #fields / 2)

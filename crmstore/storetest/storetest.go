@@ -118,6 +118,9 @@ type Options struct {
 // User is who acts through the stores that this package opens: super admin of the accounts that it makes.
 const User = "storetest"
 
+// From is what the audit log says of the processes that open a store through this package.
+const From = "tester@storetest"
+
 // Time is when the accounts of tests are made.
 var Time = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 
@@ -172,7 +175,7 @@ func NewAccountName(t testing.TB) string {
 
 func open(t testing.TB, address, account string) *crmstore.Store {
 	t.Helper()
-	s, err := crmstore.Open(context.Background(), crmstore.Config{URL: address, Account: account, User: User})
+	s, err := crmstore.Open(context.Background(), crmstore.Config{URL: address, Account: account, User: User, From: From})
 	if err != nil {
 		t.Fatal("storetest: ", err)
 	}

@@ -27,7 +27,8 @@ func (s *session) auditCommand() *cobra.Command {
 			"[--limit N] [--after PLACE]",
 		Short: "who did what to which record, when and why",
 		Long: "audit shows what was done: by whom, to which record, when, and why. A deletion names the workflow, its revision,\n" +
-			"the run and the trigger that was true; an update each property with its value before and after. It shows the newest\n" +
+			"the run and the trigger that was true; an update each property with its value before and after. Beside the acting user,\n" +
+			"whom the caller names, stands the operating system's user and host of the process (from). It shows the newest\n" +
 			"events, oldest first; --after shows the page behind, further back: what to write after it stands below each page (in\n" +
 			"JSON: next). With --format csv it writes all of them, one line for each changed property.",
 		Example: "  workflow audit --record 4711\n  workflow audit --run stale@2026-11-23T03:00:00Z --limit 10\n" +
@@ -105,6 +106,7 @@ func (s *session) auditCSV(ctx context.Context, store *crmstore.Store, f crmstor
 	out := csv.NewWriter(s.out)
 	err := out.Write([]string{
 		"At", "Action", "User", "Object", "Record IDs", "Property", "Before", "After", "Detail", "Workflow", "Revision", "Run", "Reason",
+		"From",
 	})
 	if err != nil {
 		return err
@@ -125,7 +127,7 @@ func (s *session) auditCSV(ctx context.Context, store *crmstore.Store, f crmstor
 		for _, c := range changes {
 			err := out.Write([]string{
 				e.At.Format(time.RFC3339Nano), e.Op, inert(e.Actor), string(e.Object), strings.Join(ids, " "), c.Property, inert(c.Before),
-				inert(c.After), inert(e.Detail), e.Workflow, revision, e.Run, inert(e.Reason),
+				inert(c.After), inert(e.Detail), e.Workflow, revision, e.Run, inert(e.Reason), inert(e.From),
 			})
 			if err != nil {
 				return err
@@ -146,10 +148,10 @@ func showEvents(o *output, page crmstore.AuditPage) {
 		return
 	}
 	tb := &table{columns: []column{
-		{head: "when"}, {head: "what"}, {head: "who"}, {head: "record", flex: true}, {head: "run"}, {head: "why", flex: true},
+		{head: "when"}, {head: "what"}, {head: "who"}, {head: "from"}, {head: "record", flex: true}, {head: "run"}, {head: "why", flex: true},
 	}}
 	for _, e := range page.Events {
-		tb.add(txt(stamp(e.At)), ink(bold, e.Op), txt(e.Actor), txt(eventRecords(e)), txt(e.Run), txt(eventReason(e)))
+		tb.add(txt(stamp(e.At)), ink(bold, e.Op), txt(e.Actor), txt(e.From), txt(eventRecords(e)), txt(e.Run), txt(eventReason(e)))
 	}
 	o.table(tb, 0)
 	if page.Next != "" {
