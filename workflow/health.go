@@ -17,8 +17,11 @@ const (
 	healthTime  = 5 * time.Second // how long it may take to answer
 )
 
-// TroubleUnreachable is the code of a store that does not answer.
-const TroubleUnreachable = "unreachable"
+// The codes of troubles that are not the store's own.
+const (
+	TroubleUnreachable = "unreachable" // the store does not answer
+	TroubleNotAUser    = "not-a-user"  // the acting user is none of the account's
+)
 
 // Health asks a store all the time whether anything may be done with it, and says so in the log and the metrics when that
 // changes. Whatever starts, deletes, purges or trims asks it first. A nil *Health has no troubles. It is safe for concurrent use.
@@ -27,6 +30,7 @@ type Health struct {
 	Metrics *Metrics      // nil = none
 	Log     *slog.Logger  // nil = nothing is logged
 	Every   time.Duration // between two questions; 0 = a second
+	Acting  string        // in whose name the process runs: nothing may be done while the account has no such user; "" = nobody is asked for
 
 	next, window int // of which object type, and which partitions, the records are counted next; only Run uses them
 
@@ -109,6 +113,9 @@ func (h *Health) Ask(ctx context.Context) error {
 	asking, cancel := context.WithTimeout(ctx, healthTime)
 	defer cancel()
 	found, err := h.Store.Health(asking)
+	if err == nil {
+		found, err = h.askForUser(asking, found)
+	}
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
@@ -118,6 +125,22 @@ func (h *Health) Ask(ctx context.Context) error {
 		return err
 	}
 	return asTrouble(found)
+}
+
+// askForUser adds to the troubles that the acting user is not one of the account's. An account that cannot be read is another trouble.
+func (h *Health) askForUser(ctx context.Context, found []crmstore.Trouble) ([]crmstore.Trouble, error) {
+	if h.Acting == "" {
+		return found, nil
+	}
+	is, err := h.Store.As(h.Acting).May(ctx, "")
+	switch {
+	case errors.Is(err, crmstore.ErrNoAccount), errors.Is(err, crmstore.ErrNotInSync):
+		return found, nil
+	case err != nil || is:
+		return found, err
+	}
+	refused := crmstore.PermissionError{User: h.Acting, Account: h.Store.AccountName()}
+	return append(found, crmstore.Trouble{Code: TroubleNotAUser, Message: refused.Message(), Help: refused.Help()}), nil
 }
 
 // May is nil when the store was well as heard last, else a *TroubleError. It asks nobody.
@@ -207,7 +230,11 @@ func (h *Health) say(ctx context.Context, troubles []crmstore.Trouble) {
 		h.Log.LogAttrs(ctx, slog.LevelInfo, "the store is well again; work goes on")
 	}
 	for _, t := range troubles {
-		h.Log.LogAttrs(ctx, slog.LevelError, "the store is in trouble: nothing is started, deleted, purged or trimmed until that is over",
+		what := "the store is in trouble"
+		if t.Code == TroubleNotAUser {
+			what = "the acting user is none of the account's"
+		}
+		h.Log.LogAttrs(ctx, slog.LevelError, what+": nothing is started, deleted, purged or trimmed until that is over",
 			slog.String("trouble", t.Code), slog.String(keyReason, t.Message), slog.String("help", t.Help))
 	}
 }

@@ -18,7 +18,9 @@ func newTroubles() *prometheus.GaugeVec {
 	return troubles
 }
 
-func troubleCodes() []string { return append(crmstore.TroubleCodes(), TroubleUnreachable) }
+func troubleCodes() []string {
+	return append(crmstore.TroubleCodes(), TroubleUnreachable, TroubleNotAUser)
+}
 
 // inTrouble shows which troubles there are.
 func (m *Metrics) inTrouble(codes map[string]bool) {

@@ -345,3 +345,26 @@ func TestHealth_PermanentDeletionLeavesTheFile(t *testing.T) {
 		t.Errorf("without the permission the verb says:\n%s", out)
 	}
 }
+
+// Whoever is no user of the account starts nothing in it. A daemon whose acting user is taken off the account is not ready, says
+// so once and in its metric; when the user is added again it goes on.
+func TestHealth_ActingUser(t *testing.T) {
+	t.Parallel()
+	p := siteAt(t, storetest.StartServer(t))
+	for _, args := range [][]string{{"daemon", "--listen", "none", "--as", "robot"}, {"run", "stale", "--now", killedNow, "--as", "robot"}} {
+		out := p.fails(1, args...)
+		if !strings.Contains(out, "robot is not a user of account default") || !strings.Contains(out, "workflow users add robot") {
+			t.Errorf("workflow %s says:\n%s", args[0], out)
+		}
+	}
+	p.must("users", "add", "robot")
+	d := startDaemon(t, p, "--as", "robot")
+	d.eventually("/readyz", http.StatusOK, "ready")
+	p.must("users", "remove", "robot", "--yes")
+	d.eventually("/readyz", http.StatusServiceUnavailable, "robot is not a user of account default (a super admin of the account can change that with: workflow users add robot)")
+	d.eventually("/metrics", http.StatusOK, `crmstore_trouble{trouble="not-a-user"} 1`)
+	p.must("users", "add", "robot")
+	d.eventually("/readyz", http.StatusOK, "ready")
+	d.eventually("/metrics", http.StatusOK, `crmstore_trouble{trouble="not-a-user"} 0`)
+	wantOnce(t, d.end(), "not-a-user")
+}

@@ -32,7 +32,8 @@ func (s *session) daemonCommand() *cobra.Command {
 		Long: "daemon starts the runs of all published workflows at their times, goes on with runs that were interrupted, and\n" +
 			"serves /metrics for Prometheus, /healthz (the process is alive) and /readyz (the store answers and runs are\n" +
 			"scheduled). It removes records for good that have been in the recycle bin for 90 days. Several daemons may\n" +
-			"work on one store. On SIGINT or SIGTERM it is no longer ready, takes nothing new, finishes the batches in hand and\n" +
+			"work on one store. The acting user must be a user of the account; while that user is removed from it, the daemon does\n" +
+			"nothing. On SIGINT or SIGTERM it is no longer ready, takes nothing new, finishes the batches in hand and\n" +
 			"hands the rest of its runs back; it ends within the grace period. A second signal ends it at once.",
 		Example: "  workflow daemon\n  workflow daemon --listen 0.0.0.0:9464 --log-format json\n  workflow daemon --listen none",
 		Args:    noArgs,
@@ -51,11 +52,13 @@ func (s *session) daemonCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			store = store.AsSystem() // it carries out what others published, each workflow as its publisher
-			if _, err := store.Account(cmd.Context()); err != nil {
+			if err := store.Check(cmd.Context(), ""); err != nil { // whoever is no user of the account starts nothing in it
 				return err
 			}
+			acting := store.User()
+			store = store.AsSystem() // it carries out what others published, each workflow as its publisher
 			d := newDaemon(store, log, s.env(mailPassword))
+			d.health.Acting = acting
 			if d.scheduler.Runner.PauseAbove = pauseAbove; pauseAbove == 0 {
 				d.scheduler.Runner.PauseAbove = -1
 			}

@@ -58,7 +58,7 @@ func (s *session) runCommand() *cobra.Command {
 func (s *session) runner(store *crmstore.Store) (*workflow.Runner, *progress) {
 	bar := s.progress()
 	return &workflow.Runner{
-		Store: store, Health: &workflow.Health{Store: store.AsSystem()}, Owner: workflow.NewOwner(), Progress: bar.update, Helpers: workflow.DaemonsHelp(store),
+		Store: store, Health: &workflow.Health{Store: store.AsSystem(), Acting: store.User()}, Owner: workflow.NewOwner(), Progress: bar.update, Helpers: workflow.DaemonsHelp(store),
 		Resumed: func(run crmstore.Run) {
 			bar.end()
 			s.err.printf("finished run %s first, which had been interrupted: %s deleted\n", run.ID, records(run.Deleted, run.Object))
