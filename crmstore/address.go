@@ -66,7 +66,45 @@ func NormalAddress(s string) (string, error) {
 	case strings.Contains(domain, "..") || domain[0] == '.':
 		return "", fmt.Errorf("%w: its domain has an empty part", ErrNoAddress)
 	}
+	if err := decorated(local, domain); err != nil {
+		return "", err
+	}
 	return local + "@" + domain, nil
+}
+
+// decorated is ErrNoAddress for what has the form of an address and is one with something before, behind or in it that
+// belongs to a spreadsheet, a table or another alphabet: it would be a second person whom keep list and block list miss.
+func decorated(local, domain string) error {
+	first := local[0]
+	if strings.IndexByte("=*|/{}.", first) >= 0 || first == '+' && (len(local) == 1 || local[1] < '0' || local[1] > '9') { // a number may begin so
+		return fmt.Errorf("%w: %q is not possible at its beginning", ErrNoAddress, local[:1])
+	}
+	for part := range strings.SplitSeq(domain, ".") {
+		if part[0] == '-' || part[len(part)-1] == '-' {
+			return fmt.Errorf("%w: a part of its domain begins or ends with -", ErrNoAddress)
+		}
+	}
+	if domain[len(domain)-1] == '_' {
+		return fmt.Errorf("%w: %q is not possible at its end", ErrNoAddress, "_")
+	}
+	if _, _, stranger, mixed := unseen.Mixed(local + "@" + domain); mixed {
+		return fmt.Errorf("%w: its %q is %U, not the letter that it looks like", ErrNoAddress, stranger, stranger)
+	}
+	return nil
+}
+
+// AddressPart reports whether some address in its normal form can hold the text, which is folded already ([FoldPart]).
+func AddressPart(s string) bool {
+	local, domain, whole := strings.Cut(s, "@")
+	switch {
+	case whole:
+		bracket := strings.HasPrefix(domain, "[") // an IP address
+		return !strings.ContainsFunc(local, func(r rune) bool { return !inLocal(r) }) &&
+			(bracket || !strings.ContainsFunc(domain, func(r rune) bool { return !inDomain(r) }))
+	case strings.ContainsAny(s, "[]"):
+		return true
+	}
+	return !strings.ContainsFunc(s, func(r rune) bool { return !inLocal(r) && !inDomain(r) })
 }
 
 // MeansAddress reports whether a word stands for an e-mail address rather than for an id, right or wrong.
@@ -100,15 +138,18 @@ func plainAddress(s string) bool {
 			return false
 		}
 	}
-	dot := true // an empty part of the domain would begin here
+	edge := true // a part of the domain begins here, which is not empty and has no - at its ends
 	for i := at + 1; i < len(s); i++ {
-		b := s[i]
-		if b == '.' && dot || b != '.' && (b < 'a' || b > 'z') && (b < '0' || b > '9') && b != '-' {
+		switch b := s[i]; {
+		case b >= 'a' && b <= 'z' || b >= '0' && b <= '9':
+			edge = false
+		case b == '.' && !edge && s[i-1] != '-':
+			edge = true
+		case b != '-' || edge:
 			return false
 		}
-		dot = b == '.'
 	}
-	return !dot && s[0] != '.'
+	return !edge && s[len(s)-1] != '-' && s[0] != '.' && s[0] != '+'
 }
 
 // plainPart reports whether folding leaves s as it is, for texts of plain characters.
@@ -175,7 +216,13 @@ func inLocal(r rune) bool {
 	if r < utf8.RuneSelf {
 		return r >= 'a' && r <= 'z' || r >= '0' && r <= '9' || strings.ContainsRune("!#$%&'*+-/=?^_`{|}~.", r)
 	}
-	return r != utf8.RuneError && unicode.IsGraphic(r) && !unicode.IsSpace(r)
+	return lettersOfAddress(r)
+}
+
+// lettersOfAddress are the characters beyond ASCII that an address can hold: letters and digits of all languages, and the five
+// signs that stand among them (RFC 5892). Signs and pictures around an address are decoration.
+func lettersOfAddress(r rune) bool {
+	return r != utf8.RuneError && (unicode.In(r, unicode.L, unicode.M, unicode.N) || strings.ContainsRune("\u00b7\u0375\u05f3\u05f4\u30fb", r))
 }
 
 // inDomain reports whether a character can stand in a domain.
@@ -183,7 +230,7 @@ func inDomain(r rune) bool {
 	if r < utf8.RuneSelf {
 		return r >= 'a' && r <= 'z' || r >= '0' && r <= '9' || r == '-' || r == '.' || r == '_'
 	}
-	return r != utf8.RuneError && unicode.In(r, unicode.L, unicode.M, unicode.N, unicode.S, unicode.Pd, unicode.Po)
+	return lettersOfAddress(r)
 }
 
 func firstOf(s string, good func(rune) bool) string {
@@ -199,7 +246,7 @@ func domainLiteral(s string) bool {
 
 // withoutMailto is the address of what follows mailto: in a link.
 func withoutMailto(s string) string {
-	s, _, _ = strings.Cut(s, "?")
+	s, _, _ = strings.Cut(strings.TrimLeft(s, "/"), "?") // mailto:// is written too
 	if plain, err := url.PathUnescape(s); err == nil && utf8.ValidString(plain) {
 		return plain
 	}

@@ -52,14 +52,19 @@ func TestNormalAddress(t *testing.T) {
 		{"info@XN--BCHER-KVA.example", "info@bücher.example"},
 		{"info@xn--e1afmkfd.xn--80akhbyknj4f", "info@пример.испытание"},
 		{"info@xn--fiqs8s", "info@中国"},
-		{"info@xn--bcher-.example", "info@xn--bcher-.example"},
+		{"info@xn--bcher-x.example", "info@xn--bcher-x.example"},
+		{"mailto://anna@x.example", "anna@x.example"},
+		{"+31201234567@sms.example", "+31201234567@sms.example"},
+		{"anna.иван@x.example", "anna.иван@x.example"},
+		{"名・前@日本・語.example", "名・前@日本・語.example"},
+		{"_dmarc@_x.example", "_dmarc@_x.example"},
 		{"o'brien+news@x.example", "o'brien+news@x.example"},
 		{"!#$%&'*+-/=?^_{|}~@x.example", "!#$%&'*+-/=?^_{|}~@x.example"},
 		{"a%40b@x.example", "a%40b@x.example"},
 		{"abc..def.@x.example", "abc..def.@x.example"},
 		{"root@localhost", "root@localhost"},
 		{"root@[192.0.2.1]", "root@[192.0.2.1]"},
-		{"❤@i❤.example", "❤@i❤.example"},
+		{"info@xn--i-7iq.example", "info@xn--i-7iq.example"},
 	} {
 		got, err := crmstore.NormalAddress(c.in)
 		if err != nil || got != c.want {
@@ -76,9 +81,26 @@ func TestNoNormalAddress(t *testing.T) {
 		"anna", "@x.example", "anna@", "a@b@x.example", "a@x.example; b@x.example", "a@x.example b@x.example", "anna lee@x.example", "anna@x example",
 		"anna@x..example", "anna@.example", "<>", "''", "...", "mailto:", "e-mail: anna@x.example", "anna(at)x.example", "anna@x.example (work)",
 		"Anna <anna>", "anna@x.example/path", "a\ufffd@x.example", "anna@x_y:z", "an,na@x.example", "\u0600anna@x.example", "an\rna@x.example", "an\u2028na@x.example",
+		"=anna@x.example", "*anna@x.example", "|anna@x.example", "/anna@x.example", "{anna@x.example", "+anna@x.example", "+@x.example", ".anna@x.example",
+		"anna@x.example-", "anna@-x.example", "anna@x-.example", "anna@x.example_", "info@xn--bcher-.example", "_anna@x.example_",
+		"❤@x.example", "info@i❤.example", "anna@x.example®", "anna@x.example†", "anna@x.example📧", "📧anna@x.example", "anna@x‐y.example", "anna@x.example、",
+		"\u0430nna@x.example", "anna@x.ex\u0430mple", "ann\u0251\u03b1@x.example",
 	} {
 		if got, err := crmstore.NormalAddress(in); !errors.Is(err, crmstore.ErrNoAddress) {
 			t.Errorf("NormalAddress(%q) = %q, %v; want it refused", in, got, err)
+		}
+	}
+}
+
+func TestAddressPart(t *testing.T) {
+	for _, s := range []string{"", "jane", "@acme.example", "jane@", "@", "bücher", "acme.", "+news@", "@[192.0", "192.0.2.1]", "o'brien"} {
+		if !crmstore.AddressPart(s) {
+			t.Errorf("no address holds %q, they say", s)
+		}
+	}
+	for _, s := range []string{" ", "@acme.example ", "@acme.example, @b.example", "jane;", "<jane", "mailto:jane", "@a@b", "jane doe", "@acme.example!", "(jane"} {
+		if crmstore.AddressPart(s) {
+			t.Errorf("an address holds %q, they say", s)
 		}
 	}
 }

@@ -106,6 +106,30 @@ func (c *checker) address(source ast.Node, constant, other *node) bool {
 	return false
 }
 
+// addressPart reports whether an e-mail address can hold the constant where the test looks for it, with a finding when none can:
+// such a test protects nobody.
+func (c *checker) addressPart(n *ast.BinaryNode, other, constant *node) bool {
+	for other.op == opLower {
+		other = other.args[0]
+	}
+	if other.op != opProperty || c.v.Schema.Object != crmstore.Contact || other.property.Number != crmstore.PropertyEmail || !other.property.HoldsAddresses() {
+		return true
+	}
+	part := foldPart(constant.text)
+	good := crmstore.AddressPart(part)
+	switch n.Operator {
+	case "startsWith":
+		good = good && part[0] != '@' && part[0] != '.'
+	case "endsWith":
+		good = good && !strings.HasSuffix(part, "@") && !strings.HasSuffix(part, ".")
+	}
+	if !good {
+		c.find(diag.ExprPointless, n.Right, fmt.Sprintf("no e-mail address %s %s", n.Operator, c.source(n.Right)),
+			`write a part of one address, without blanks, commas and what may stand around it, such as "@acme.example"`)
+	}
+	return good
+}
+
 // compiled is the pattern as it is used for x.
 func compiled(pattern string, x *node) (string, *regexp.Regexp, error) {
 	if x.addresses() {

@@ -248,6 +248,9 @@ func (c *checker) textTest(n *ast.BinaryNode, a, b *node) *node {
 			return c.find(diag.ExprTypes, source, fmt.Sprintf("%s tests texts, and %s is %s", n.Operator, c.source(source), x.kind.word()), "")
 		}
 	}
+	if !c.findable(n, a, b) {
+		return &node{kind: kindBad}
+	}
 	if n.Operator != "matches" {
 		return (&node{op: opText, kind: kindBool, name: n.Operator, args: []*node{a, b}}).folded()
 	}
@@ -265,9 +268,58 @@ func (c *checker) textTest(n *ast.BinaryNode, a, b *node) *node {
 	if err != nil {
 		return c.find(diag.ExprBadRegexp, n.Right, "the pattern cannot be used: "+err.Error(), "")
 	}
+	if !c.someOption(n, a, pattern.MatchString) {
+		return &node{kind: kindBad}
+	}
 	same := *b
 	same.text = written
 	return (&node{op: opMatches, kind: kindBool, args: []*node{a, &same}, pattern: pattern}).folded()
+}
+
+// findable reports whether some text that a gives can hold the constant b, and another cannot, with a finding when that is not
+// so: such a test keeps nobody, or everybody.
+func (c *checker) findable(n *ast.BinaryNode, a, b *node) bool {
+	if b.op != opConst {
+		return true
+	}
+	if b.text == "" {
+		c.find(diag.ExprPointless, n.Right, c.source(n.Right)+" is in every text", fmt.Sprintf("write known(%s), if every value is meant", c.source(n.Left)))
+		return false
+	}
+	if n.Operator == "matches" {
+		return true
+	}
+	if !c.addressPart(n, a, b) {
+		return false
+	}
+	return c.someOption(n, a, func(option string) bool { return textHolds(n.Operator, option, b.text) })
+}
+
+func textHolds(operator, text, part string) bool {
+	switch operator {
+	case "startsWith":
+		return strings.HasPrefix(text, part)
+	case "endsWith":
+		return strings.HasSuffix(text, part)
+	}
+	return strings.Contains(text, part)
+}
+
+// someOption reports whether a test is true of one of the options that a can be, with a finding when it is of none.
+func (c *checker) someOption(n *ast.BinaryNode, a *node, is func(string) bool) bool {
+	if a.op != opProperty || a.property.Type != crmstore.Enumeration || len(a.property.Options) == 0 {
+		return true
+	}
+	var values []string
+	for _, o := range a.property.Options {
+		if is(o.Value) {
+			return true
+		}
+		values = append(values, o.Value)
+	}
+	c.find(diag.ExprUnknownOption, n.Right, fmt.Sprintf("of no option of %s.%s this is true: %s %s", c.object(), a.property.Name, n.Operator, c.source(n.Right)),
+		"its options are "+strings.Join(values[:min(len(values), 12)], ", "))
+	return false
 }
 
 // patternSize estimates how many steps a pattern compiles to, without compiling it.

@@ -82,6 +82,9 @@ func checkCharacters(source *diag.Source) diag.List {
 		if r == utf8.RuneError && n == 1 {
 			return append(findings, source.Range(diag.NotText, i, i, fmt.Sprintf("byte %#02x is not UTF-8", b[i]), "save the file as UTF-8"))
 		}
+		if r == utf8.RuneError {
+			findings = append(findings, source.Range(diag.NotText, i, i+n, "this stands for a character that was lost when the file was saved", "write the character that was here"))
+		}
 		i += n
 	}
 	return append(findings, checkSeen(source)...)

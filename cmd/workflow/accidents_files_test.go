@@ -47,6 +47,13 @@ func textAccidents() []accident {
 		refused("= for ==", "WF201", `contact.city = "Paris"`),
 		refused("two texts and one property", "WF209", `contact.city == "Paris" || "Rome"`),
 		refused("a list that is not there", "WF214", `'!inList("nobody")'`),
+		refused("a trailing blank in a part of an address", "WF217", `'contact.email endsWith "@acme.example "'`),
+		refused("two parts of addresses in one text", "WF217", `'contact.email contains "@a.example, @b.example"'`),
+		refused("an empty text that is in all others", "WF217", `'contact.city contains ""'`),
+		refused("an empty pattern", "WF217", `'contact.city matches ""'`),
+		refused("a part of no option", "WF208", `'contact.lifecyclestage startsWith "Lead"'`),
+		refused("a pattern of no option", "WF208", `'contact.lifecyclestage matches "^Lead$"'`),
+		refused("a character that the editor lost", "WF101", `'contact.city == "M�nchen"'`),
 		refusedFile("a key that stands twice", "WF111", "workflow: w\nobject: contact\nenroll:\n  suppress: [contact.city == \"Paris\"]\n  suppress: [contact.city == \"Rome\"]\n  triggers:\n    - known(contact.city)\nactions: [delete_contact]\n"),
 		refusedFile("a merge key", "WF108", "<<: {object: contact}\n"+workflowFile("w", "contact.hs_email_optout", "")),
 		refusedFile("a second document", "WF107", workflowFile("w", "contact.hs_email_optout", "")+"---\nworkflow: x\n"),
@@ -100,7 +107,7 @@ func personAccidents() []accident {
 		last.exit, last.says = exit, says
 		return a
 	}
-	return []accident{
+	accidents := []accident{
 		{name: "own people in capitals", people: "Email,Last Activity Date\nJANE@ACME.EXAMPLE,2020-01-01\njoe@Acme.example,2020-01-01\n", files: map[string]string{
 			"own.yaml": "workflow: own\nobject: contact\nenroll:\n  triggers:\n    - daysSince(contact.last_activity_date) > 365\n  suppress:\n    - contact.email endsWith \"@acme.example\"\nlimits: {max_percent: 100}\nactions: [delete_contact]\n",
 		}, stays: "jane@acme.example joe@acme.example", steps: []step{
@@ -112,10 +119,15 @@ func personAccidents() []accident {
 		imports("a plain id of another system", "so it is not taken for the record id", 1, all, map[string]string{"f.csv": "id,Email,First Name\n1,xavier@x.example,Xavier\n"}),
 		imports("hs_object_id of another system", "record 2 is ben@x.example", 1, all, map[string]string{"f.csv": "hs_object_id,Email\n2,xavier@x.example\n"}),
 		imports("an id whose line has no address", "record 2 is ben@x.example, and the line has no e-mail address", 1, all, map[string]string{"f.csv": "Record ID,Email,First Name\n2,,Xavier\n"}),
+		imports("ids in a file without addresses", "record 1 is ada@x.example, and the line has no e-mail address\n--trust-ids", 1, all, map[string]string{"f.csv": "Record ID,First Name\n1,Xavier\n2,Yvonne\n"}),
+		imports("RecordID of another system", "record 2 is ben@x.example\n!new property", 1, all, map[string]string{"f.csv": "RecordID,Email\n2,xavier@x.example\n"}, "--create-properties"),
+		imports("Hs Object Id of another system", "record 2 is ben@x.example\n!new property", 1, all, map[string]string{"f.csv": "Hs Object Id,Email\n2,xavier@x.example\n"}, "--create-properties"),
+		imports("a header with a letter of another alphabet", "which looks like another one", 1, all, map[string]string{"f.csv": "Email,\u0421ountry\nf@x.example,Ulm\n"}, "--create-properties"),
 		imports("addresses that changed, where ids are trusted", "2 contacts have another e-mail address than before", 0, "ada2 ben2 cy dee eve",
 			map[string]string{"f.csv": "Record ID,Email\n1,ada2@x.example\n2,ben2@x.example\n"}, "--trust-ids"),
 		keep("a character that nobody sees", "\u200bada@x.example"),
 		keep("mailto:", "mailto:ada@x.example"),
+		keep("mailto://", "mailto://ada@x.example"),
 		keep("angle brackets", "Ada <ada@x.example>"),
 		keep("quotes", "'ada@x.example'"),
 		keep("a full stop at its end", "ada@x.example."),
@@ -137,6 +149,11 @@ func personAccidents() []accident {
 		unclear("the order of day and month", "Last Activity Date", "01/02/2024", "does not say which number is the day"),
 		unclear("a stand-in for no date", "Last Activity Date", "0001-01-01T00:00:00Z", "stands for no date"),
 		unclear("the first day of a computer", "Last Activity Date", "1970-01-01", "stands for no date"),
+		unclear("the first second of a computer in Amsterdam", "Last Activity Date", "1970-01-01T01:00:00+01:00", "stands for no date"),
+		unclear("the first second of a computer in New York", "Last Activity Date", "1969-12-31 19:00:00", "stands for no date"),
+		unclear("no milliseconds", "Last Activity Date", "0000000000000", "stands for no date"),
+		unclear("the first day of a spreadsheet", "Last Activity Date", "30.12.1899", "stands for no date"),
+		unclear("a year with two digits missing", "Last Activity Date", "0024-01-05", "stands for no date"),
 		unclear("the zeroth day of January", "Last Activity Date", "1900-01-00", "stands for no date"),
 		unclear("leading zeros", "Total Revenue", "0815", "would lose the zero"),
 		{name: "1.234 in a European file", files: map[string]string{"f.csv": "Email;Total Revenue\nnew@x.example;1.234\n"}, stays: all, steps: []step{do(1, "can be read in two ways\n--decimal comma", "records", "import", "f.csv")}},
@@ -150,7 +167,16 @@ func personAccidents() []accident {
 			do(0, "", "records", "create", "email=ben@x.example"), do(0, "", "records", "export", "--out", "out.csv"),
 			do(0, "2 as they were", "records", "import", "out.csv"),
 		}},
+		{name: "an export with the largest ids in another account", people: "Email\nada@x.example\n", files: map[string]string{"f.csv": "Record ID,Email\n9007199254740992,ben@x.example\n"}, stays: "ada ben", steps: []step{
+			do(1, "--id-column email", "records", "import", "f.csv", "--trust-ids"), do(0, "1 new", "records", "import", "f.csv", "--id-column", "email"),
+		}},
 	}
+	for _, written := range []string{"=ada@x.example", "*ada@x.example", "ada@x.example-", "\U0001F4E7ada@x.example", "\u0430da@x.example", "ada@x\u2010y.example", "ada@x.example (work)", "ada@x.example!"} {
+		accidents = append(accidents, accident{name: "no address: " + written, files: map[string]string{"f.csv": "Email\n" + quotedCell(written) + "\n"}, shared: true, steps: []step{
+			do(1, "is not an e-mail address\n1 line was left out", "records", "import", "f.csv"),
+		}})
+	}
+	return accidents
 }
 
 func quotedCell(s string) string { return `"` + strings.ReplaceAll(s, `"`, `""`) + `"` }

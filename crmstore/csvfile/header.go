@@ -7,6 +7,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/unseen"
 )
 
 // recordID is the header of record ids in exports, HubSpot's and ours.
@@ -18,10 +19,9 @@ func isIDHeader(name string, schema *crmstore.Schema) bool {
 	if strings.EqualFold(name, recordID) || strings.EqualFold(name, recordID+" - "+string(schema.Object)) {
 		return true
 	}
-	for _, h := range []string{"record_id", "hs_object_id"} {
-		if strings.EqualFold(name, h) {
-			return len(schema.Find(name)) == 0
-		}
+	switch squash(name) { // RecordID and record-id too: a property of such a name would hide the ids of the next file
+	case "recordid", "hsobjectid":
+		return len(schema.Find(name)) == 0
 	}
 	return false
 }
@@ -115,7 +115,7 @@ func resolve(names []string, line int, schema *crmstore.Schema, o *Options) (lay
 	}
 	h.checkSame()
 	h.checkKey()
-	h.sameEmail = h.id >= 0 && h.email >= 0 && !o.TrustIDs
+	h.sameEmail = h.id >= 0 && !o.TrustIDs && (h.email >= 0 || o.Object == crmstore.Contact && o.IDColumn == "")
 	return h.layout, h.found
 }
 
@@ -242,6 +242,9 @@ func (h *headers) column(i int) {
 	case h.o.CreateProperties:
 		c.create = true
 		h.unknown++
+		if _, _, stranger, mixed := unseen.Mixed(c.header); mixed {
+			h.fault(HeaderUnknown, c.header, fmt.Sprintf("has the letter %q (%U), which looks like another one", stranger, stranger), "write the header in letters of one alphabet")
+		}
 	case h.o.IgnoreUnknown:
 		c.note = "no property has this name"
 	default:

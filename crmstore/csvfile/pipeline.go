@@ -269,6 +269,15 @@ func otherContact(e *crmstore.OtherEmailError) string {
 	return fmt.Sprintf("record %s %s, and %s", e.ID, has, says)
 }
 
+// largeIDHelp says how a record moves to this account whose id the account that it comes from has given.
+func (im *importer) largeIDHelp() string {
+	help := fmt.Sprintf("new records bring along ids from 1 to %d", uint64(crmstore.MaxGivenID))
+	if im.o.Object == crmstore.Contact {
+		return help + "; to have this account give all of them new ids: --id-column email"
+	}
+	return help + "; to have this account give new ids, take the column of ids out and say --mode create"
+}
+
 // refusal is the store's refusal of a record as a finding.
 func (im *importer) refusal(line int, u *crmstore.Upsert, w crmstore.WriteResult) Finding {
 	who := string(im.o.Object)
@@ -280,7 +289,11 @@ func (im *importer) refusal(line int, u *crmstore.Upsert, w crmstore.WriteResult
 	var other *crmstore.OtherEmailError
 	switch {
 	case errors.As(w.Err, &other):
-		return Finding{Code: OtherContact, Line: line, Message: otherContact(other), Help: otherHelp}
+		help := otherHelp
+		if other.Wants == "" {
+			help = "if the ids are this account's: --trust-ids; else name the column of e-mail addresses Email"
+		}
+		return Finding{Code: OtherContact, Line: line, Message: otherContact(other), Help: help}
 	case errors.As(w.Err, &blocked):
 		return Finding{Code: EmailBlocked, Line: line, Message: blocked.Error(), Help: "its owner was deleted permanently, or it was blocked by hand; see: workflow blocklist --help"}
 	case errors.As(w.Err, &taken):
@@ -296,7 +309,7 @@ func (im *importer) refusal(line int, u *crmstore.Upsert, w crmstore.WriteResult
 	case w.Err != nil && u.ID > crmstore.MaxGivenID:
 		return Finding{
 			Code: BadID, Line: line, Message: quote(u.ID.String()) + " is not a record id that a new record can have",
-			Help: fmt.Sprintf("new records bring along ids from 1 to %d", uint64(crmstore.MaxGivenID)),
+			Help: im.largeIDHelp(),
 		}
 	case w.Err != nil:
 		return Finding{Code: StoreRefused, Line: line, Message: w.Err.Error()}

@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"golang.org/x/text/unicode/norm"
 
@@ -55,7 +56,7 @@ func (f *facts) lookNumber(s string) {
 }
 
 func (f *facts) lookDate(t crmstore.PropertyType, s string) {
-	if standIn(t, s) {
+	if standIn(t, s) || standsIn(t, s) {
 		f.standIns++
 		return
 	}
@@ -145,6 +146,36 @@ func standIn(t crmstore.PropertyType, s string) bool {
 		return t == crmstore.DateTime
 	}
 	return false
+}
+
+// standsIn is standIn by what the text means, for texts that are not plainly of our century.
+func standsIn(t crmstore.PropertyType, s string) bool {
+	if strings.Contains(s, "20") {
+		return false
+	}
+	m, p := parseDate(s, NoOrder)
+	return p == nil && m.standsIn(t, time.UTC)
+}
+
+// anyZone is how far clocks of the world are from UTC: a system that writes its first second in local time is within it.
+const anyZone = 14 * time.Hour
+
+// standsIn reports whether the moment is one that systems write where they have none, however it is written: the day on which
+// a calendar of computers begins or ends. Nothing that a contact did with a time of day lies before 1900.
+func (m moment) standsIn(t crmstore.PropertyType, zone *time.Location) bool {
+	if t == crmstore.Date {
+		switch m.face.Format(time.DateOnly) {
+		case "0001-01-01", "1601-01-01", "1753-01-01", "1899-12-30", "1899-12-31", "9999-12-31":
+			return true
+		}
+		return false
+	}
+	at := m.instant(zone)
+	near := func(year int, month time.Month, day int) bool {
+		return at.Sub(time.Date(year, month, day, 0, 0, 0, 0, time.UTC)).Abs() <= anyZone
+	}
+	return at.Year() < 1900 || near(1900, time.January, 1) || near(1904, time.January, 1) || near(1970, time.January, 1) ||
+		near(9999, time.December, 31) || near(10000, time.January, 1)
 }
 
 // codeWords are words in headers of columns whose cells look like numbers and are none.

@@ -79,14 +79,9 @@ func exact(s string, f float64) bool {
 }
 
 func (r reading) dateValue(t crmstore.PropertyType, s string) (crmstore.Value, *problem) {
-	if r.facts != nil && r.standIns != KeepStandIns && standIn(t, s) {
-		if r.standIns == EmptyStandIns {
-			return crmstore.Value{}, nil
-		}
-		return crmstore.Value{}, &problem{
-			code: StandInDate, message: quote(s) + " stands for no date in many systems" + r.facts.others(r.facts.standIns),
-			help: "take such cells as empty with --stand-in-dates empty, or keep them as dates with --stand-in-dates keep", once: true,
-		}
+	asks := r.facts != nil && r.standIns != KeepStandIns
+	if asks && standIn(t, s) {
+		return r.standInDate(s)
 	}
 	m, p := parseDate(s, r.order)
 	if p != nil && p.once {
@@ -95,7 +90,21 @@ func (r reading) dateValue(t crmstore.PropertyType, s string) (crmstore.Value, *
 	if p != nil {
 		return crmstore.Value{}, p
 	}
+	if asks && m.standsIn(t, r.zone) {
+		return r.standInDate(s)
+	}
 	return r.checkedDate(t, m, s)
+}
+
+// standInDate is what becomes of a date that stands for none: nothing, or a question.
+func (r reading) standInDate(s string) (crmstore.Value, *problem) {
+	if r.standIns == EmptyStandIns {
+		return crmstore.Value{}, nil
+	}
+	return crmstore.Value{}, &problem{
+		code: StandInDate, message: quote(s) + " stands for no date in many systems" + r.facts.others(r.facts.standIns),
+		help: "take such cells as empty with --stand-in-dates empty, or keep them as dates with --stand-in-dates keep", once: true,
+	}
 }
 
 // checkedDate is the moment as a value, unless it falls outside the years that a date may have.

@@ -87,8 +87,9 @@ var (
 			"If everybody is meant, write true.",
 	}
 	ExprPointless = Code{
-		"WF217", "true and false are not joined with conditions", Error,
-		"x || true is true for everybody, and x && false for nobody. Such a leftover of a trial run must not decide who is deleted.",
+		"WF217", "each part of an expression can be true of some and false of others", Error,
+		"x || true is true for everybody, and x && false for nobody. Such a leftover of a trial run must not decide who is deleted. No e-mail " +
+			"address holds a blank or a comma, and every text holds the empty one: a test for these keeps nobody, or everybody.",
 	}
 	ExprBrokenList = Code{
 		"WF218", "the expression of an active list can be used", Error,
