@@ -58,7 +58,7 @@ func (e *LostError) Error() string {
 	default:
 		fmt.Fprintf(&b, "%s of %s may have lost %s: the counters of %d partitions are lost", e.What, e.Object.Plural(), e.Entries, e.Uncounted)
 	}
-	b.WriteString("; nothing that asks it is carried out. See `workflow doctor`, put back what is missing, and accept the rest with `workflow doctor --repair --accept-loss`")
+	b.WriteString("; nothing that asks it is carried out. See `workflow doctor`, put back what is missing, and accept the rest with `workflow account accept-loss`")
 	return b.String()
 }
 

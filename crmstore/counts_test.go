@@ -71,7 +71,7 @@ func TestLostMembers(t *testing.T) {
 				if diff := cmp.Diff(c.want, *lost); diff != "" {
 					t.Errorf("(-want +got):\n%s", diff)
 				}
-				if !strings.Contains(err.Error(), "workflow doctor --repair --accept-loss") {
+				if !strings.Contains(err.Error(), "workflow account accept-loss") {
 					t.Errorf("%v: want what to do", err)
 				}
 			})

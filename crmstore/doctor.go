@@ -13,14 +13,15 @@ import (
 
 // Problem is one thing Doctor found. Cells of one column that differ in one partition are one Problem.
 type Problem struct {
-	Code     string     `json:"code"` // column, slot, free, count, archived, email, list, enrollment, erasure, record, association, type, deletion, lost, accepted, quarantined
-	Object   ObjectType `json:"object"`
-	ID       ID         `json:"id,omitempty"` // the record, or the first of several; 0 when it is about none
-	Detail   string     `json:"detail"`       // no property values
-	Repaired bool       `json:"repaired"`
-	Count    int64      `json:"count,omitempty"`    // of deletion: how many records it is about
-	Lost     int64      `json:"lost,omitempty"`     // of lost and accepted: how many entries are not there any more
-	Accepted bool       `json:"accepted,omitempty"` // of lost: a person said so be it, with DoctorOrder.AcceptLoss; it is not back
+	Code      string     `json:"code"` // column, slot, free, count, archived, email, list, enrollment, erasure, record, association, type, deletion, lost, accepted, quarantined
+	Object    ObjectType `json:"object"`
+	ID        ID         `json:"id,omitempty"` // the record, or the first of several; 0 when it is about none
+	Detail    string     `json:"detail"`       // no property values
+	Repaired  bool       `json:"repaired"`
+	Count     int64      `json:"count,omitempty"`    // of deletion: how many records it is about
+	Lost      int64      `json:"lost,omitempty"`     // of lost, accepted, records-missing and evicted: how many entries are not there any more
+	OfRecords bool       `json:"-"`                  // of lost: the entries are the records themselves
+	Accepted  bool       `json:"accepted,omitempty"` // of lost: a person said so be it, with DoctorOrder.AcceptLoss; it is not back
 }
 
 // Known reports whether this is no news: a loss that was accepted earlier, or a record that was moved aside earlier.

@@ -291,7 +291,7 @@ func (d *doctor) reportLosses(ctx context.Context) error {
 	for _, name := range slices.Sorted(maps.Keys(d.losses)) {
 		l := d.losses[name]
 		if l.partitions != 0 {
-			p := Problem{Code: problemLost, ID: l.first, Lost: l.missing, Detail: d.lossDetail(name, l), Accepted: d.order.AcceptLoss && l.partitions > 0}
+			p := Problem{Code: problemLost, ID: l.first, Lost: l.missing, OfRecords: name == countRecords, Detail: d.lossDetail(name, l), Accepted: d.order.AcceptLoss && l.partitions > 0}
 			if p.Accepted {
 				d.note(opAcceptLoss, p.Detail)
 			}

@@ -13,11 +13,11 @@ func (s *session) doctorCommand() *cobra.Command {
 	var order crmstore.DoctorOrder
 	var back string
 	cmd := &cobra.Command{
-		Use: "doctor [--repair [--accept-loss]] [--quarantine] [--put-back ID] [--object TYPE]", Short: "check records against columns, lists, e-mail addresses and enrollments",
+		Use: "doctor [--repair] [--quarantine] [--put-back ID] [--object TYPE]", Short: "check records against columns, lists, e-mail addresses and enrollments",
 		Long: "doctor compares everything that the store derives from records (columns, counts, e-mail addresses, lists,\n" +
 			"enrollments) with the records themselves, which are the truth. It only looks unless --repair is given.\n\n" +
 			"What the server has lost, records, members of lists, enrollments or audit events, no repair brings back. Until it\n" +
-			"is put back, or --accept-loss says that it is gone, no run goes on that would have asked it.\n\n" +
+			"is put back, or accepted with account accept-loss, no run goes on that would have asked it.\n\n" +
 			"--quarantine moves records that cannot be read out of the way of everything else. Their bytes are kept, and\n" +
 			"--put-back puts them back. It moves keys of a wrong type aside too.\n\n" +
 			"Exit code 1 when something is wrong and was not repaired, and when something was lost.",
@@ -25,15 +25,11 @@ func (s *session) doctorCommand() *cobra.Command {
 		Args:    noArgs,
 	}
 	cmd.Flags().BoolVar(&order.Repair, "repair", false, "put right what is wrong")
-	cmd.Flags().BoolVar(&order.AcceptLoss, "accept-loss", false, "with --repair: go on without what was lost; audited")
 	cmd.Flags().BoolVar(&order.Quarantine, "quarantine", false, "move aside what cannot be read; audited")
 	cmd.Flags().StringVar(&back, "put-back", "", "put a record that was moved aside back as it was; audited")
 	object := s.objectFlagOr(cmd, "", "only this object type")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		ctx := cmd.Context()
-		if order.AcceptLoss && !order.Repair {
-			return usagef("", "--accept-loss is given together with --repair")
-		}
 		only, err := object(ctx)
 		if err != nil {
 			return err
@@ -63,11 +59,6 @@ func (s *session) doctorCommand() *cobra.Command {
 				return nil
 			})
 			if err != nil {
-				return err
-			}
-		}
-		if order.AcceptLoss {
-			if _, err := store.AcceptLoss(ctx, order.Cause, order.At); err != nil {
 				return err
 			}
 		}
@@ -105,8 +96,7 @@ type doctorDocument struct {
 	Known    int                `json:"known"`    // beside these: losses that were accepted earlier, and records in quarantine
 	Problems []crmstore.Problem `json:"problems"` // the first 1,000
 
-	accepted bool // the losses
-	damaged  bool // there are records that cannot be read, or keys of a wrong type
+	damaged bool // there are records that cannot be read, or keys of a wrong type
 }
 
 func (d *doctorDocument) note(p crmstore.Problem) {
@@ -122,10 +112,7 @@ func (d *doctorDocument) note(p crmstore.Problem) {
 		d.Repaired++
 	}
 	switch p.Code {
-	case "lost":
-		d.Lost++
-		d.accepted = d.accepted || p.Accepted
-	case crmstore.TroubleMissing, crmstore.TroubleEvicted:
+	case "lost", crmstore.TroubleMissing, crmstore.TroubleEvicted:
 		d.Lost++
 	case "record", "type":
 		d.damaged = d.damaged || !p.Repaired
@@ -168,7 +155,7 @@ func (d *doctorDocument) show(o *output) {
 	if d.damaged {
 		o.printf("move aside what cannot be read, so that the rest goes on: workflow doctor --quarantine\n")
 	}
-	if d.Lost > 0 && !d.accepted {
+	if d.Lost > 0 {
 		o.printf("%s\n", lossAdvice)
 	}
 }
@@ -178,5 +165,5 @@ const lossAdvice = "what was lost is not in this store any more, and no repair m
 	"  1. find out why (eviction, a deleted key, a disk): docs/OPERATING.md\n" +
 	"  2. bring back a backup; or put members back on lists with `workflow lists add`\n" +
 	"     (`workflow audit --action list-add` says who they were), and records with `workflow records import`\n" +
-	"  3. then go on without the rest: workflow doctor --repair --accept-loss\n" +
+	"  3. then go on without the rest: workflow account accept-loss\n" +
 	"until then, runs that ask what is lost fail before they delete anybody"
