@@ -27,12 +27,42 @@ type Cluster struct {
 // seconds is replaced by its replica.
 func StartCluster(t testing.TB, args ...string) *Cluster {
 	t.Helper()
-	ctx := t.Context()
 	c := &Cluster{t: t}
-	args = append([]string{"--cluster-enabled", "yes", "--cluster-node-timeout", "2000"}, args...)
 	for range 2 * clusterMasters {
-		c.nodes = append(c.nodes, startNode(t, clusterPort(t), args...))
+		c.nodes = append(c.nodes, startNode(t, clusterPort(t), clustered(args...)...))
 	}
+	c.join()
+	return c
+}
+
+// StartClusterOfManyClocks is [StartCluster] with a relay before each node, through which all others speak with it: so each has a clock
+// of its own. The relays come in the order of [Cluster.Nodes].
+func StartClusterOfManyClocks(t testing.TB) (*Cluster, []*Relay) {
+	t.Helper()
+	c := &Cluster{t: t}
+	var relays []*Relay
+	for range 2 * clusterMasters {
+		port := clusterPort(t)
+		relay, known := relayTo(t, port)
+		number, err := strconv.Atoi(port)
+		c.must(err)
+		n := startNode(t, port, clustered("--cluster-announce-ip", "127.0.0.1", "--cluster-announce-port", known,
+			"--cluster-announce-bus-port", strconv.Itoa(number+10_000))...)
+		n.known = known
+		c.nodes, relays = append(c.nodes, n), append(relays, relay)
+	}
+	c.join()
+	return c, relays
+}
+
+func clustered(args ...string) []string {
+	return append([]string{"--cluster-enabled", "yes", "--cluster-node-timeout", "2000"}, args...)
+}
+
+// join makes a cluster of the nodes.
+func (c *Cluster) join() {
+	c.t.Helper()
+	ctx := c.t.Context()
 	host, port, _ := net.SplitHostPort(c.nodes[0].Address)
 	for i, n := range c.nodes {
 		if i > 0 {
@@ -45,10 +75,29 @@ func StartCluster(t testing.TB, args ...string) *Cluster {
 	c.untilWorks()
 	for i, n := range c.nodes[clusterMasters:] {
 		id := c.id(c.nodes[i])
-		until(t, "a replica knows its master", func() bool { return n.client.ClusterReplicate(ctx, id).Err() == nil })
+		until(c.t, "a replica knows its master", func() bool { return n.client.ClusterReplicate(ctx, id).Err() == nil })
 	}
 	c.untilPaired()
-	return c
+}
+
+// MasterOf is the number among [Cluster.Nodes] of the master that has a key, and that of its replica.
+func (c *Cluster) MasterOf(key string) (master, replica int) {
+	c.t.Helper()
+	slot, err := c.nodes[0].client.ClusterKeySlot(c.t.Context(), key).Result()
+	c.must(err)
+	third := 0
+	for int(slot) >= (third+1)*clusterSlots/clusterMasters {
+		third++
+	}
+	m, r := c.pair(third)
+	return slices.Index(c.nodes, m), slices.Index(c.nodes, r)
+}
+
+// FailOverOf makes the replica of the master that has a key the master, with nothing lost.
+func (c *Cluster) FailOverOf(key string) {
+	c.t.Helper()
+	_, replica := c.MasterOf(key)
+	c.failOverTo(c.nodes[replica])
 }
 
 // clusterPort is a free port whose port for the nodes among themselves, 10,000 above it, is free too.
@@ -145,6 +194,11 @@ func (c *Cluster) Synced() {
 func (c *Cluster) FailOver(random *rand.Rand) {
 	c.t.Helper()
 	_, replica := c.pair(random.IntN(clusterMasters))
+	c.failOverTo(replica)
+}
+
+func (c *Cluster) failOverTo(replica *node) {
+	c.t.Helper()
 	until(c.t, "the replica takes over", func() bool {
 		_ = replica.client.ClusterFailover(context.Background()).Err() // refused while another one is on its way
 		return replica.replication("role") == "master"

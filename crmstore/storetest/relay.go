@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -121,6 +122,24 @@ func (r *Relay) answerTo(command string) string {
 	return r.answer(command)
 }
 
+// streams are commands after which a server says what it wants, when it wants: replicas and sentinels send them.
+func streams(command string) bool {
+	return slices.Contains([]string{"psync", "sync", "subscribe", "psubscribe", "monitor"}, command)
+}
+
+// stream passes on what comes from either side, until one of them hangs up.
+func stream(client, server net.Conn, commands, replies io.Reader) {
+	var sending sync.WaitGroup
+	sending.Go(func() {
+		_, _ = io.Copy(server, commands)
+		_ = server.Close()
+	})
+	_, _ = io.Copy(client, replies)
+	_ = client.Close()
+	_ = server.Close()
+	sending.Wait()
+}
+
 // serve takes one command after the other, so that answers keep their order.
 func (r *Relay) serve(client, server net.Conn) {
 	commands, replies := bufio.NewReader(client), bufio.NewReader(server)
@@ -132,6 +151,12 @@ func (r *Relay) serve(client, server net.Conn) {
 		name := ""
 		if lines := strings.SplitN(command.String(), "\r\n", 4); len(lines) > 2 {
 			name = strings.ToLower(lines[2])
+		}
+		if streams(name) {
+			if _, err := server.Write(command.Bytes()); err == nil {
+				stream(client, server, commands, replies)
+			}
+			return
 		}
 		if text := r.answerTo(name); text != "" {
 			reply.WriteString("-" + text + "\r\n")

@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"context"
+	"net"
 	"strconv"
 	"strings"
 	"testing"
@@ -14,6 +15,7 @@ import (
 type node struct {
 	*Server
 	port   string
+	known  string // the port that others know it by: its own, or that of its relay
 	args   []string
 	client *redis.Client
 }
@@ -21,10 +23,21 @@ type node struct {
 func startNode(t testing.TB, port string, args ...string) *node {
 	t.Helper()
 	args = append([]string{"--port", port, "--dir", t.TempDir(), "--repl-diskless-sync-delay", "0"}, args...)
-	n := &node{Server: StartProcess(t, port, args...), port: port, args: args}
+	n := &node{Server: StartProcess(t, port, args...), port: port, known: port, args: args}
 	n.client = redis.NewClient(&redis.Options{Addr: n.Address, DisableIdentity: true})
 	t.Cleanup(func() { _ = n.client.Close() })
 	return n
+}
+
+// relayTo starts a relay to a server that will listen at a port, and returns its port.
+func relayTo(t testing.TB, port string) (r *Relay, known string) {
+	t.Helper()
+	r = StartRelay(t, net.JoinHostPort("127.0.0.1", port))
+	_, known, err := net.SplitHostPort(r.Address)
+	if err != nil {
+		t.Fatal("storetest: ", err)
+	}
+	return r, known
 }
 
 // again starts a server that was killed.

@@ -25,10 +25,31 @@ type Sentinel struct {
 // seconds: not so soon that it takes a busy one for a dead one, and makes a replica the master that is not up to date.
 func StartSentinel(t testing.TB, args ...string) *Sentinel {
 	t.Helper()
-	s := &Sentinel{t: t}
 	master := startNode(t, FreePort(t), args...)
-	replica := startNode(t, FreePort(t), append([]string{"--replicaof", "127.0.0.1", master.port}, args...)...)
-	s.nodes = []*node{master, replica}
+	return startSentinel(t, master, startNode(t, FreePort(t), follow(master, args...)...))
+}
+
+// StartSentinelOfTwoClocks is [StartSentinel] with a relay before the replica, through which all others speak with it: so its clock
+// can be another than the master's.
+func StartSentinelOfTwoClocks(t testing.TB) (*Sentinel, *Relay) {
+	t.Helper()
+	port := FreePort(t)
+	relay, known := relayTo(t, port)
+	master := startNode(t, FreePort(t))
+	replica := startNode(t, port, follow(master, "--replica-announce-ip", "127.0.0.1", "--replica-announce-port", known)...)
+	replica.known = known
+	return startSentinel(t, master, replica), relay
+}
+
+// follow gives a server a master.
+func follow(master *node, args ...string) []string {
+	return append([]string{"--replicaof", "127.0.0.1", master.port}, args...)
+}
+
+// startSentinel starts a sentinel for two servers.
+func startSentinel(t testing.TB, master, replica *node) *Sentinel {
+	t.Helper()
+	s := &Sentinel{t: t, nodes: []*node{master, replica}}
 	config := filepath.Join(t.TempDir(), "sentinel.conf")
 	text := fmt.Sprintf("sentinel monitor %[1]s 127.0.0.1 %[2]s 1\nsentinel down-after-milliseconds %[1]s 4000\nsentinel failover-timeout %[1]s 10000\n",
 		sentinelMaster, master.port)
@@ -54,7 +75,7 @@ func (s *Sentinel) URL(user string) string {
 // pair is the master, as the sentinel has it, and the replica.
 func (s *Sentinel) pair() (master, replica *node) {
 	at, _ := s.asked.GetMasterAddrByName(context.Background(), sentinelMaster).Result() // whoever asks asks again
-	if len(at) == 2 && at[1] == s.nodes[1].port {
+	if len(at) == 2 && at[1] == s.nodes[1].known {
 		return s.nodes[1], s.nodes[0]
 	}
 	return s.nodes[0], s.nodes[1]
@@ -66,7 +87,7 @@ func (s *Sentinel) untilPaired() {
 	until(s.t, "the master has its replica", func() bool {
 		master, replica := s.pair()
 		known, _ := s.asked.Replicas(context.Background(), sentinelMaster).Result()
-		return master.replication("role") == "master" && replica.follows() && replica.replication("master_port") == master.port &&
+		return master.replication("role") == "master" && replica.follows() && replica.replication("master_port") == master.known &&
 			len(known) == 1 && known[0]["flags"] == "slave"
 	})
 }
