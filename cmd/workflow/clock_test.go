@@ -28,8 +28,9 @@ const day = 24 * time.Hour
 // in five days, and one that stays.
 type clocked struct {
 	t     *testing.T
-	relay *storetest.Relay
-	at    string // the server
+	url   string           // of the store
+	relay *storetest.Relay // before the server, where there is only one
+	at    string           // that server
 	store *crmstore.Store
 }
 
@@ -48,9 +49,18 @@ actions:
 func newClocked(t *testing.T) *clocked {
 	t.Helper()
 	at := storetest.StartServer(t)
-	c := &clocked{t: t, relay: storetest.StartRelay(t, at), at: at}
+	relay := storetest.StartRelay(t, at)
+	c := newClockedAt(t, "redis://"+relay.Address)
+	c.relay, c.at = relay, at
+	return c
+}
+
+// newClockedAt is newClocked with any servers.
+func newClockedAt(t *testing.T, url string) *clocked {
+	t.Helper()
+	c := &clocked{t: t, url: url}
 	c.must(0, "account", "create", "--partitions", "4")
-	store, err := crmstore.Open(t.Context(), crmstore.Config{URL: "redis://" + at, User: "mira"})
+	store, err := crmstore.Open(t.Context(), crmstore.Config{URL: url, User: "mira"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -76,7 +86,7 @@ func newClocked(t *testing.T) *clocked {
 
 // call is the program, called on a machine whose clock is ahead.
 func (c *clocked) call(ahead time.Duration, out, errs *bytes.Buffer, args ...string) *cli.Command {
-	return &cli.Command{Args: append(args, "--store", "redis://"+c.relay.Address), Stdout: out, Stderr: errs, User: "mira", ClockAhead: ahead}
+	return &cli.Command{Args: append(args, "--store", c.url), Stdout: out, Stderr: errs, User: "mira", ClockAhead: ahead}
 }
 
 func (c *clocked) run(ahead time.Duration, args ...string) (int, string) {
@@ -234,31 +244,97 @@ func TestClocks_Matrix(t *testing.T) {
 				}
 				w.daemon(c.client, first, nil, "")
 			}
-			want := 0
-			if c.trouble != "" {
-				want = 3
-			}
-			for _, verb := range [][]string{{"purge", "--expired"}, {"run", "stale"}, {"lists", "create", "x"}, {"delete", "--where", "daysSince(contact.last_activity_date) > 365", "--confirm", "0"}} {
-				if code, out := w.run(c.client, verb...); code != want {
-					t.Errorf("workflow %s: exit code %d, want %d\n%s", strings.Join(verb, " "), code, want, out)
-				}
-			}
-			if code, out := w.run(c.client, "runs"); code != 0 || (c.trouble != "") != strings.Contains(out, "note:") {
-				t.Errorf("a verb that reads: exit code %d\n%s", code, out)
-			}
+			w.wantVerbs(c.client, c.trouble != "")
 			if d := cmp.Diff(before, w.kept()); d != "" {
 				t.Errorf("what a right clock keeps (-before +after):\n%s", d)
 			}
 			w.relay.Ahead(0)
-			if code, _ := w.run(0, "account", "clock"); code == 1 {
-				w.must(0, "account", "clock", "--accept")
-			}
-			w.must(0, "run", "stale")
-			if d := cmp.Diff(before, w.kept()); d != "" {
-				t.Errorf("with the clock right again (-before +after):\n%s", d)
-			}
+			w.wantRightAgain(before)
 		})
 	}
+}
+
+// wantVerbs checks that verbs that write end with 3 in trouble, else with 0, and that a verb that reads says what is wrong.
+func (c *clocked) wantVerbs(client time.Duration, trouble bool) {
+	c.t.Helper()
+	want := 0
+	if trouble {
+		want = 3
+	}
+	for _, verb := range [][]string{{"purge", "--expired"}, {"run", "stale"}, {"lists", "create", "x"}, {"delete", "--where", "daysSince(contact.last_activity_date) > 365", "--confirm", "0"}} {
+		if code, out := c.run(client, verb...); code != want {
+			c.t.Errorf("workflow %s: exit code %d, want %d\n%s", strings.Join(verb, " "), code, want, out)
+		}
+	}
+	if code, out := c.run(client, "runs"); code != 0 || trouble != strings.Contains(out, "note:") {
+		c.t.Errorf("a verb that reads: exit code %d\n%s", code, out)
+	}
+}
+
+// wantRightAgain accepts the clock, which is right by now, where it has to be, and checks that all goes on with nothing lost.
+func (c *clocked) wantRightAgain(before []string) {
+	c.t.Helper()
+	if code, _ := c.run(0, "account", "clock"); code == 1 {
+		c.must(0, "account", "clock", "--accept")
+	}
+	c.must(0, "run", "stale")
+	if d := cmp.Diff(before, c.kept()); d != "" {
+		c.t.Errorf("with the clock right again (-before +after):\n%s", d)
+	}
+}
+
+// One master of a cluster whose clock differs stops daemons and verbs: that which has the account as well as another.
+func TestClocks_Cluster(t *testing.T) {
+	t.Parallel()
+	cluster, relays := storetest.StartClusterOfManyClocks(t)
+	w := newClockedAt(t, cluster.URL(""))
+	account, replica := cluster.MasterOf("crm:{default}:account")
+	before := w.kept()
+	same := func(when string) {
+		t.Helper()
+		if d := cmp.Diff(before, w.kept()); d != "" {
+			t.Errorf("%s: what a right clock keeps (-before +after):\n%s", when, d)
+		}
+	}
+	const wrong = `"trouble":"clock-servers-differ"`
+	for _, c := range []struct {
+		name   string
+		master int
+		ahead  time.Duration
+	}{
+		{"another master 90 s ahead", (account + 1) % 3, 90 * time.Second},
+		{"another master ten years behind", (account + 2) % 3, -3650 * day},
+		{"the account's master a day ahead", account, day},
+	} {
+		w.daemon(0, `"scheduling"`, func() { relays[c.master].Ahead(c.ahead) }, wrong)
+		w.wantVerbs(0, true)
+		same(c.name)
+		relays[c.master].Ahead(0)
+		w.wantRightAgain(before)
+	}
+	relays[replica].Ahead(3650 * day)
+	w.daemon(0, `"scheduling"`, func() { cluster.FailOverOf("crm:{default}:account") }, wrong)
+	w.wantVerbs(0, true)
+	same("fail-over to ten years ahead")
+	relays[replica].Ahead(0)
+	w.wantRightAgain(before)
+}
+
+// A sentinel fails over to a server ten years ahead, under a daemon.
+func TestClocks_Sentinel(t *testing.T) {
+	t.Parallel()
+	servers, relay := storetest.StartSentinelOfTwoClocks(t)
+	w := newClockedAt(t, servers.URL(""))
+	before := w.kept()
+	relay.Ahead(3650 * day)
+	servers.Synced()
+	w.daemon(0, `"scheduling"`, servers.FailOver, `"trouble":"clock-differs"`)
+	w.wantVerbs(0, true)
+	if d := cmp.Diff(before, w.kept()); d != "" {
+		t.Errorf("what a right clock keeps (-before +after):\n%s", d)
+	}
+	relay.Ahead(0)
+	w.wantRightAgain(before)
 }
 
 // A leap that was accepted does not purge what fell due in it; a person who types how much that is does.
