@@ -117,6 +117,7 @@ func playChaos(t *testing.T, rounds int, start func(*rand.Rand) site) {
 	}
 	c.settle()
 	c.check()
+	c.checkLimits()
 }
 
 func newChaos(t *testing.T, random *rand.Rand, start func(*rand.Rand) site) *chaos {
@@ -197,14 +198,7 @@ func (c *chaos) work(round int) {
 	var names []string
 	for i := range workflows {
 		group := fmt.Sprintf("round-%d-%d", round, i)
-		c.fill(group, matches*3/2, matches)
-		file := filepath.Join(c.dir, group+".yaml")
-		text := fmt.Sprintf("workflow: %s\nobject: contact\nenroll:\n  triggers:\n    - contact.firstname == %q && contact.lifecyclestage == \"lead\"\n"+
-			"schedule: {cron: '@yearly'}\nlimits: {max_deletions: 20000, max_percent: 100}\nactions: [delete_contact]\n", group, group)
-		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
-			c.t.Fatal(err)
-		}
-		c.p.must("publish", file, "--yes")
+		c.publish(group, matches*3/2, matches)
 		names = append(names, group)
 	}
 	for _, name := range names {
@@ -212,6 +206,19 @@ func (c *chaos) work(round int) {
 		c.slots++
 	}
 	c.site.synced() // what this test wrote shall not be lost
+}
+
+// publish writes a group of contacts, of which the first leads are to go, and publishes the workflow that deletes these.
+func (c *chaos) publish(group string, contacts, leads int) {
+	c.t.Helper()
+	c.fill(group, contacts, leads)
+	file := filepath.Join(c.dir, group+".yaml")
+	text := fmt.Sprintf("workflow: %s\nobject: contact\nenroll:\n  triggers:\n    - contact.firstname == %q && contact.lifecyclestage == \"lead\"\n"+
+		"schedule: {cron: '@yearly'}\nlimits: {max_deletions: 20000, max_percent: 100}\nactions: [delete_contact]\n", group, group)
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		c.t.Fatal(err)
+	}
+	c.p.must("publish", file, "--yes")
 }
 
 // disturb lets something happen, at any moment of the round's run.
@@ -343,4 +350,37 @@ func (c *chaos) check() {
 	}
 	c.t.Logf("%d daemons, %d runs, %d contacts deleted of %d, %d runs or ranges taken over, at least %d deletions lost and repeated",
 		len(c.daemons), len(runs), deleted, int64(c.next)-1, taken, c.lost)
+}
+
+// checkLimits has the ceiling bind, to one contact, by what was counted through all that happened: a run of as many as are left goes
+// through, and one of one more is held. An undo gives nothing back.
+func (c *chaos) checkLimits() {
+	c.t.Helper()
+	if c.t.Failed() {
+		return
+	}
+	const left = 20
+	deleted := len(c.want)
+	c.publish("too-many", left+1, left+1)
+	c.publish("as-many", left, left)
+	c.publish("one-more", 1, 1)
+	ceiling := strconv.Itoa(deleted + left)
+	c.p.must("account", "set", crmstore.SettingPerDay, ceiling)
+	done, err := c.store.Runs(c.t.Context(), crmstore.RunFilter{State: crmstore.RunDone, Limit: 1})
+	if err != nil || len(done) == 0 {
+		c.t.Fatal(done, err)
+	}
+	c.p.must("undo", done[0].ID)
+	wantCounted(c.t, c.store, deleted)
+	for _, run := range []struct {
+		workflow string
+		state    crmstore.RunState
+	}{{"too-many", crmstore.RunHeld}, {"as-many", crmstore.RunDone}, {"one-more", crmstore.RunHeld}} {
+		out, err := c.p.command("run", run.workflow).CombinedOutput()
+		runs, err2 := c.store.Runs(c.t.Context(), crmstore.RunFilter{Workflow: run.workflow, Limit: 1})
+		if err2 != nil || len(runs) != 1 || runs[0].State != run.state || (err == nil) != (run.state == crmstore.RunDone) {
+			c.t.Errorf("run %s, with a ceiling of %s of which %d are used: %v, %+v, want %s\n%s", run.workflow, ceiling, deleted, err, runs, run.state, out)
+		}
+	}
+	wantCounted(c.t, c.store, deleted+left)
 }
