@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"net"
 	"os"
 	"os/exec"
@@ -47,7 +48,11 @@ func TestOperating_BackupAndRestore(t *testing.T) {
 					t.Fatalf("%s: %s", command, reply)
 				}
 			}
-			if out, err := exec.CommandContext(t.Context(), "cp", "-r", filepath.Join(from, c.copy), to).CombinedOutput(); err != nil {
+			kept := filepath.Join(from, c.copy)
+			if _, err := os.Stat(kept); c.copy == "appendonlydir" && errors.Is(err, os.ErrNotExist) {
+				kept = filepath.Join(from, "appendonly.aof") // before Redis 7.0
+			}
+			if out, err := exec.CommandContext(t.Context(), "cp", "-r", kept, to).CombinedOutput(); err != nil {
 				t.Fatalf("%v\n%s", err, out)
 			}
 			after := program{t: t, url: "redis://" + storetest.StartServer(t, append([]string{"--dir", to}, c.args...)...)}
