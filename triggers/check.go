@@ -9,6 +9,7 @@ import (
 	"github.com/expr-lang/expr/ast"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/spelling"
 	"github.com/crm-workflow/crm-workflow/crmstore/unseen"
 	"github.com/crm-workflow/crm-workflow/workflow/diag"
 )
@@ -153,7 +154,7 @@ func (c *checker) identifier(n *ast.IdentifierNode) *node {
 		return c.find(diag.ExprArguments, n, fmt.Sprintf("%s is a function", n.Value), "write its arguments in brackets: "+signatureOf(n.Value))
 	}
 	help := fmt.Sprintf("write %s for a text, or %s.NAME for a property", strconv.Quote(n.Value), c.object())
-	switch near := diag.Nearest(n.Value, []string{"now", "today", "true", "false", c.object()}); {
+	switch near := spelling.Nearest(n.Value, []string{"now", "today", "true", "false", c.object()}); {
 	case len(c.v.Schema.Find(n.Value)) == 1:
 		help = fmt.Sprintf("did you mean %s.%s?", c.object(), n.Value)
 	case near != "":
@@ -225,7 +226,7 @@ func (c *checker) unknownProperty(n ast.Node, name string) *node {
 }
 
 func nearHelp(object, name string, candidates []string, otherwise string) string {
-	if near := diag.Nearest(name, candidates); near != "" {
+	if near := spelling.Nearest(name, candidates); near != "" {
 		return fmt.Sprintf("did you mean %s.%s?", object, near)
 	}
 	return otherwise

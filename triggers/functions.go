@@ -7,6 +7,7 @@ import (
 
 	"github.com/expr-lang/expr/ast"
 
+	"github.com/crm-workflow/crm-workflow/crmstore/spelling"
 	"github.com/crm-workflow/crm-workflow/workflow/diag"
 )
 
@@ -147,7 +148,7 @@ func (c *checker) unknownFunction(source ast.Node, name string) *node {
 		names[i] = f.Name
 	}
 	help := "the functions are " + strings.Join(names, ", ")
-	if near := diag.Nearest(name, names); near != "" {
+	if near := spelling.Nearest(name, names); near != "" {
 		help = "did you mean " + signatureOf(near) + "?"
 	}
 	return c.find(diag.ExprUnknownFunction, source, fmt.Sprintf("unknown function %q", name), help)
@@ -221,7 +222,7 @@ func listName(c *checker, source ast.Node, args []*node) *node {
 	if len(names) > 0 {
 		help = "the lists are " + strings.Join(names[:min(len(names), 12)], ", ")
 	}
-	if near := diag.Nearest(name, names); near != "" {
+	if near := spelling.Nearest(name, names); near != "" {
 		help = fmt.Sprintf("did you mean inList(%q)?", near)
 	}
 	return c.find(diag.ExprUnknownList, source, fmt.Sprintf("there is no list %q", name), help)

@@ -10,6 +10,7 @@ import (
 	"github.com/expr-lang/expr/ast"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/spelling"
 	"github.com/crm-workflow/crm-workflow/workflow/diag"
 )
 
@@ -116,7 +117,7 @@ func (c *checker) options(source ast.Node, constant, other *node) bool {
 		}
 	}
 	help := "its options are " + strings.Join(candidates[:min(len(candidates), 12)], ", ")
-	if near := diag.Nearest(constant.text, candidates); near != "" {
+	if near := spelling.Nearest(constant.text, candidates); near != "" {
 		help = fmt.Sprintf("did you mean %s?", strconv.Quote(near))
 	}
 	c.find(diag.ExprUnknownOption, source, fmt.Sprintf("%s.%s has no option %q", c.object(), p.Name, constant.text), help)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/crm-workflow/crm-workflow/actions"
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/spelling"
 	"github.com/crm-workflow/crm-workflow/crmstore/unseen"
 	"github.com/crm-workflow/crm-workflow/triggers/schedule"
 	"github.com/crm-workflow/crm-workflow/workflow/diag"
@@ -191,7 +192,7 @@ func actionHelp(name string) string {
 		}
 	}
 	if len(name) <= 2*longestKey {
-		if near := diag.Nearest(strings.ReplaceAll(name, "-", "_"), actions.Names()); near != "" {
+		if near := spelling.Nearest(strings.ReplaceAll(name, "-", "_"), actions.Names()); near != "" {
 			return fmt.Sprintf("did you mean %q?", near)
 		}
 	}

@@ -10,6 +10,7 @@ import (
 
 	"gopkg.in/yaml.v3"
 
+	"github.com/crm-workflow/crm-workflow/crmstore/spelling"
 	"github.com/crm-workflow/crm-workflow/crmstore/unseen"
 	"github.com/crm-workflow/crm-workflow/workflow/diag"
 )
@@ -120,7 +121,7 @@ func (d *decoder) unknownKey(name diag.Text, keys []key) (near string) {
 	}
 	if len(name.Value) <= 2*longestKey {
 		// A dash and an underscore are not told apart by people.
-		near = diag.Nearest(strings.ReplaceAll(name.Value, "-", "_"), known)
+		near = spelling.Nearest(strings.ReplaceAll(name.Value, "-", "_"), known)
 	}
 	help := "known keys here are " + strings.Join(known, ", ")
 	if parent := parentOf(name.Value); parent != "" {
@@ -275,7 +276,7 @@ func (d *decoder) notAllowed(t diag.Text, k key) bool {
 		code = diag.UnknownObject
 	}
 	help := ""
-	if near := diag.Nearest(t.Value, k.choices); near != "" {
+	if near := spelling.Nearest(t.Value, k.choices); near != "" {
 		help = fmt.Sprintf("did you mean %q?", near)
 	}
 	d.add(about(t, code, fmt.Sprintf("%q wants %s, found %q", k.name, k.wants(), shown(t.Value)), help))

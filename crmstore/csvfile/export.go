@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/spelling"
 )
 
 // ExportOptions say what an export holds. Object is needed.
@@ -76,7 +77,7 @@ func chosen(schema *crmstore.Schema, names []string) ([]*crmstore.Property, erro
 		case len(found) == 0 && (isIDHeader(name, schema) || plainID(name)):
 		case len(found) == 0:
 			help := ""
-			if near := nearest(name, schema.Names()); near != "" {
+			if near := spelling.Nearest(name, schema.Names()); near != "" {
 				help = "; did you mean " + near + "?"
 			}
 			return nil, fmt.Errorf("no property has the name %q%s", name, help)

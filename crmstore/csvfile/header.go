@@ -7,6 +7,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/spelling"
 	"github.com/crm-workflow/crm-workflow/crmstore/unseen"
 )
 
@@ -160,7 +161,7 @@ func (h *headers) findID() {
 		}
 		if h.id < 0 {
 			help := "the headers are " + strings.Join(h.names, ", ")
-			if near := nearest(want, h.names); near != "" {
+			if near := spelling.Nearest(want, h.names); near != "" {
 				help = "did you mean " + near + "?"
 			}
 			h.fault(IDColumn, "", "there is no column "+quote(want)+" to take record ids from", help)
@@ -277,7 +278,7 @@ func (h *headers) unknownHeader(name string) {
 			"keep it as a property with --create-properties, leave it out with --ignore-unknown, or say with --id-column "+quote(name)+" that these are this account's ids")
 		return
 	}
-	if near := nearest(name, h.schema.Names(), labels); near != "" {
+	if near := spelling.Nearest(name, h.schema.Names(), labels); near != "" {
 		help = fmt.Sprintf("did you mean %s? Else %s", near, help)
 	}
 	h.fault(HeaderUnknown, name, "no property has this name", help)

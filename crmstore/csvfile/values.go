@@ -9,6 +9,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/spelling"
 )
 
 // maxText is how many characters a text may have, as in HubSpot.
@@ -194,7 +195,7 @@ func (x optionIndex) help(s string) string {
 	if len(x.offer) == 0 {
 		return "the property has no options"
 	}
-	if near := nearest(s, x.offer, x.labels); near != "" {
+	if near := spelling.Nearest(s, x.offer, x.labels); near != "" {
 		help = fmt.Sprintf("did you mean %s? %s", near, help)
 	}
 	return help

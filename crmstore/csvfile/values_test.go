@@ -238,13 +238,3 @@ func TestEmails(t *testing.T) {
 		}
 	}
 }
-
-func TestNearest(t *testing.T) {
-	t.Parallel()
-	known := []string{"lifecyclestage", "email", "createdate"}
-	for in, want := range map[string]string{"LifecycleStage": "lifecyclestage", "emial": "email", "creatdate": "createdate", "zzz": "", strings.Repeat("e", 200): ""} {
-		if got := nearest(in, known); got != want {
-			t.Errorf("nearest(%q) = %q, want %q", in, got, want)
-		}
-	}
-}

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/crm-workflow/crm-workflow/crmstore/spelling"
 	"github.com/crm-workflow/crm-workflow/workflow/diag"
 )
 
@@ -134,7 +135,7 @@ func refuseName(text diag.Text, words []diag.Text) diag.List {
 	}
 	names := []string{"@hourly", "@daily", "@weekly", "@monthly", "@yearly", "@midnight", "@annually"}
 	help := "known are " + strings.Join(names[:5], ", ")
-	if near := diag.Nearest(name, names); near != "" {
+	if near := spelling.Nearest(name, names); near != "" {
 		help = fmt.Sprintf("did you mean %q?", near)
 	}
 	return diag.List{about(words[0], diag.BadCron, fmt.Sprintf("unknown schedule %q", name), help)}

@@ -8,6 +8,7 @@ import (
 	"time"
 	_ "time/tzdata" // so that every machine knows the zones of the list
 
+	"github.com/crm-workflow/crm-workflow/crmstore/spelling"
 	"github.com/crm-workflow/crm-workflow/workflow/diag"
 )
 
@@ -66,7 +67,7 @@ func nearestZone(name string, zones []string) string {
 	if len(name) < 5 || strings.ContainsAny(name, "+-0123456789") {
 		return ""
 	}
-	if near := diag.Nearest(spelled, zones); near != "" {
+	if near := spelling.Nearest(spelled, zones); near != "" {
 		return near
 	}
 	cities := map[string]string{}
@@ -78,7 +79,7 @@ func nearestZone(name string, zones []string) string {
 			names = append(names, city)
 		}
 	}
-	return cities[diag.Nearest(spelled, names)]
+	return cities[spelling.Nearest(spelled, names)]
 }
 
 // abbreviations are the zones of the IANA list that are named after nothing but an offset, each with the place whose

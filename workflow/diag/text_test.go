@@ -25,19 +25,6 @@ func TestText_Places(t *testing.T) {
 	}
 }
 
-func TestNearest(t *testing.T) {
-	t.Parallel()
-	words := []string{"email", "firstname", "lastname", "lifecyclestage", "phone"}
-	for word, want := range map[string]string{
-		"email": "email", "emial": "email", "Email": "email", "mail": "email", "emails": "email",
-		"frstnme": "firstname", "lifecycle_stage": "lifecyclestage", "fax": "", "": "", "createdate": "",
-	} {
-		if got := Nearest(word, words); got != want {
-			t.Errorf("Nearest(%q) = %q, want %q", word, got, want)
-		}
-	}
-}
-
 func TestUnderline_ShowsTheNeighbourhoodInAVeryLongLine(t *testing.T) {
 	t.Parallel()
 	line := make([]rune, 100_000)

@@ -8,7 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
-	"github.com/crm-workflow/crm-workflow/workflow/diag"
+	"github.com/crm-workflow/crm-workflow/crmstore/spelling"
 )
 
 func (s *session) accountCommand() *cobra.Command {
@@ -169,7 +169,7 @@ func parseTier(word string) (crmstore.Tier, error) {
 		return tier, nil
 	}
 	help := "one of: " + strings.Join(tierNames(), ", ")
-	if near := diag.Nearest(word, tierNames()); near != "" {
+	if near := spelling.Nearest(word, tierNames()); near != "" {
 		help = "did you mean " + near + "?"
 	}
 	return "", usagef(help, "tier %q is not known", word)

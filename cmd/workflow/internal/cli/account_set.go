@@ -7,7 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
-	"github.com/crm-workflow/crm-workflow/workflow/diag"
+	"github.com/crm-workflow/crm-workflow/crmstore/spelling"
 )
 
 func (s *session) accountSet() *cobra.Command {
@@ -55,7 +55,7 @@ func settingUsage(e *crmstore.SettingError) error {
 	help := ""
 	if e.Values == "" {
 		help = "one of: " + strings.Join(settingNames(), ", ")
-		if near := diag.Nearest(e.Key, settingNames()); near != "" {
+		if near := spelling.Nearest(e.Key, settingNames()); near != "" {
 			help = "did you mean " + near + "?"
 		}
 	}

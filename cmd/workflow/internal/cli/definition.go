@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/spelling"
 	"github.com/crm-workflow/crm-workflow/triggers"
 	"github.com/crm-workflow/crm-workflow/workflow"
 	"github.com/crm-workflow/crm-workflow/workflow/diag"
@@ -134,7 +135,7 @@ func (s *session) unknownWorkflow(ctx context.Context, store *crmstore.Store, na
 			names = append(names, w.Name)
 		}
 	}
-	if near := diag.Nearest(name, names); near != "" {
+	if near := spelling.Nearest(name, names); near != "" {
 		help = "did you mean " + near + "?"
 	} else if _, err := os.Stat(name); err == nil {
 		help = "to name a file, write ./" + name

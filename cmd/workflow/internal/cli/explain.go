@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/spelling"
 	"github.com/crm-workflow/crm-workflow/triggers"
 	"github.com/crm-workflow/crm-workflow/workflow"
 	"github.com/crm-workflow/crm-workflow/workflow/diag"
@@ -69,7 +70,7 @@ func findingCode(id string) (*diag.Code, error) {
 	for _, c := range diag.Codes() {
 		known = append(known, c.ID)
 	}
-	return nil, usagef("did you mean "+diag.Nearest(id, known)+"?", "there is no finding %s", id)
+	return nil, usagef("did you mean "+spelling.Nearest(id, known)+"?", "there is no finding %s", id)
 }
 
 func (s *session) emitCode(c diag.Code) {

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/spelling"
 	"github.com/crm-workflow/crm-workflow/triggers"
 	"github.com/crm-workflow/crm-workflow/workflow"
 	"github.com/crm-workflow/crm-workflow/workflow/diag"
@@ -218,7 +219,7 @@ func findList(ctx context.Context, store *crmstore.Store, o crmstore.ObjectType,
 	}
 	names := slices.Sorted(maps.Keys(lists))
 	help := "make it: workflow lists create " + name
-	if near := diag.Nearest(name, names); near != "" {
+	if near := spelling.Nearest(name, names); near != "" {
 		help = "did you mean " + near + "?"
 	} else if len(names) > 0 {
 		help += "; there are " + strings.Join(names, ", ")

@@ -8,7 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
-	"github.com/crm-workflow/crm-workflow/workflow/diag"
+	"github.com/crm-workflow/crm-workflow/crmstore/spelling"
 )
 
 // objectFlag adds --object and returns how to read it once flags are parsed.
@@ -49,7 +49,7 @@ func (s *session) object(ctx context.Context, what, word string) (crmstore.Objec
 			names = append(names, string(k.Name))
 		}
 		help := "see: workflow objects list"
-		if near := diag.Nearest(strings.ToLower(word), names); near != "" {
+		if near := spelling.Nearest(strings.ToLower(word), names); near != "" {
 			help = "did you mean " + near + "?"
 		}
 		return "", usagef(help, "%s: %v", what, err)
@@ -103,7 +103,7 @@ func property(schema *crmstore.Schema, name string) (*crmstore.Property, error) 
 		return found[0], nil
 	case 0:
 		help := "see: workflow properties list --object " + string(schema.Object)
-		if near := diag.Nearest(name, schema.Names()); near != "" {
+		if near := spelling.Nearest(name, schema.Names()); near != "" {
 			help = "did you mean " + near + "?"
 		}
 		return nil, usagef(help, "%s has no property %q", schema.Object, name)

@@ -9,7 +9,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
-	"github.com/crm-workflow/crm-workflow/workflow/diag"
+	"github.com/crm-workflow/crm-workflow/crmstore/spelling"
 )
 
 // The values of --format.
@@ -169,7 +169,7 @@ func verbNames(cmd *cobra.Command) []string {
 
 func unknownVerb(cmd *cobra.Command, word string) error {
 	help := fmt.Sprintf("see: %s --help", cmd.CommandPath())
-	if near := diag.Nearest(word, verbNames(cmd)); near != "" {
+	if near := spelling.Nearest(word, verbNames(cmd)); near != "" {
 		help = fmt.Sprintf("did you mean: %s %s", cmd.CommandPath(), near)
 	}
 	return usagef(help, "%s has no verb %q", cmd.CommandPath(), word)
@@ -203,7 +203,7 @@ func flagProblem(cmd *cobra.Command, err error) error {
 	case errors.As(err, &unknown):
 		var known []string
 		cmd.Flags().VisitAll(func(f *pflag.Flag) { known = append(known, f.Name) })
-		if near := diag.Nearest(unknown.GetSpecifiedName(), known); near != "" {
+		if near := spelling.Nearest(unknown.GetSpecifiedName(), known); near != "" {
 			help = "did you mean --" + near + "?"
 		}
 		return usagef(help, "%s has no flag --%s", cmd.CommandPath(), unknown.GetSpecifiedName())

@@ -10,7 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
-	"github.com/crm-workflow/crm-workflow/workflow/diag"
+	"github.com/crm-workflow/crm-workflow/crmstore/spelling"
 )
 
 func (s *session) usersCommand() *cobra.Command {
@@ -234,7 +234,7 @@ func (s *session) orUnknownUser(ctx context.Context, store *crmstore.Store, name
 		return err // something else was not found
 	}
 	help := "add it: workflow users add " + name
-	if near := diag.Nearest(name, names); readErr == nil && near != "" {
+	if near := spelling.Nearest(name, names); readErr == nil && near != "" {
 		help = "did you mean " + near + "?"
 	}
 	return &problem{code: exitRefused, reason: "not-found", help: help, message: fmt.Sprintf("account %s has no user %s", store.AccountName(), clean(name))}

@@ -8,7 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
-	"github.com/crm-workflow/crm-workflow/workflow/diag"
+	"github.com/crm-workflow/crm-workflow/crmstore/spelling"
 )
 
 const permissionsHelp = "view, edit and delete are given for object types (--object contact, --object all) and do not include each other.\n" +
@@ -83,7 +83,7 @@ func (s *session) grants(ctx context.Context, words, objects []string) (crmstore
 		p, err := crmstore.ParsePermission(word)
 		if err != nil {
 			help := "one of: " + strings.Join(permissionNames(), ", ")
-			if near := diag.Nearest(word, permissionNames()); near != "" {
+			if near := spelling.Nearest(word, permissionNames()); near != "" {
 				help = "did you mean " + near + "?"
 			}
 			return g, usagef(help, "permission %q is not known", word)
