@@ -7,12 +7,9 @@ import (
 	"io"
 	"strconv"
 	"strings"
-	"unicode"
 	"unicode/utf8"
 
-	"golang.org/x/text/width"
-
-	"github.com/crm-workflow/crm-workflow/crmstore/unseen"
+	"github.com/crm-workflow/crm-workflow/workflow/terminal"
 )
 
 // Printer writes findings for people.
@@ -44,28 +41,19 @@ func (p Printer) Print(w io.Writer, l List) error {
 	return nil
 }
 
-const (
-	bold   = "\x1b[1m"
-	red    = "\x1b[1;31m"
-	yellow = "\x1b[1;33m"
-	cyan   = "\x1b[36m"
-	dim    = "\x1b[2m"
-	reset  = "\x1b[0m"
-)
-
-func (p Printer) paint(color, s string) string {
-	if !p.Color || s == "" {
+func (p Printer) paint(style terminal.Style, s string) string {
+	if !p.Color {
 		return s
 	}
-	return color + s + reset
+	return style.Paint(s)
 }
 
 func (p Printer) full(w io.Writer, f Finding, source *Source) {
-	word, color := "", red
+	word, style := "", terminal.BoldRed
 	if f.Code.Severity == Warning {
-		word, color = "warning: ", yellow
+		word, style = "warning: ", terminal.BoldYellow
 	}
-	fmt.Fprintf(w, "%s%s %s\n", p.paint(bold, place(f)), p.paint(color, word+visible(f.Message)), p.paint(dim, "["+f.Code.ID+"]"))
+	fmt.Fprintf(w, "%s%s %s\n", p.paint(terminal.Bold, place(f)), p.paint(style, word+visible(f.Message)), p.paint(terminal.Dim, "["+f.Code.ID+"]"))
 	gutter := max(4, len(strconv.Itoa(f.Pos.Line)))
 	if source != nil && f.Pos.Line > 0 && f.Code.ID != More.ID {
 		if line := source.Line(f.Pos.Line); line != nil {
@@ -73,8 +61,8 @@ func (p Printer) full(w io.Writer, f Finding, source *Source) {
 			if text != "" {
 				text = " " + text
 			}
-			fmt.Fprintf(w, "%s%s\n", p.paint(dim, fmt.Sprintf("%*d |", gutter, f.Pos.Line)), text)
-			fmt.Fprintf(w, "%s %s\n", p.paint(dim, strings.Repeat(" ", gutter)+" |"), under.string(p))
+			fmt.Fprintf(w, "%s%s\n", p.paint(terminal.Dim, fmt.Sprintf("%*d |", gutter, f.Pos.Line)), text)
+			fmt.Fprintf(w, "%s %s\n", p.paint(terminal.Dim, strings.Repeat(" ", gutter)+" |"), under.string(p))
 		}
 	}
 	for i, line := range strings.Split(f.Help, "\n") {
@@ -93,7 +81,7 @@ func (p Printer) full(w io.Writer, f Finding, source *Source) {
 type caret struct{ before, wide int }
 
 func (c caret) string(p Printer) string {
-	return strings.Repeat(" ", c.before) + p.paint(cyan, "^"+strings.Repeat("~", max(c.wide-1, 0)))
+	return strings.Repeat(" ", c.before) + p.paint(terminal.Cyan, "^"+strings.Repeat("~", max(c.wide-1, 0)))
 }
 
 // lineWidth is how much of a source line is shown; more is cut around the caret.
@@ -189,31 +177,16 @@ func newCell(r rune, column int) cell {
 	case r == '\t':
 		n := tabStop - column%tabStop
 		return cell{strings.Repeat(" ", n), n}
-	case hidden(r):
+	case terminal.Hidden(r):
 		return cell{string(utf8.RuneError), 1}
-	case unicode.In(r, unicode.Mn, unicode.Me) || r == joiner:
-		return cell{string(r), 0}
 	}
-	switch width.LookupRune(r).Kind() {
-	case width.EastAsianWide, width.EastAsianFullwidth:
-		return cell{string(r), 2}
-	default:
-		return cell{string(r), 1}
-	}
-}
-
-const joiner = '\u200d' // joins two emoji into one
-
-// hidden reports whether a character must not reach a terminal: it could move the cursor, change the
-// direction of writing, or stand there unseen.
-func hidden(r rune) bool {
-	return r == utf8.RuneError || r == '\n' || r == '\t' || unseen.Is(r) && !unseen.Joins(r)
+	return cell{string(r), terminal.RuneWidth(r)}
 }
 
 // visible is s with everything hidden replaced, so that a file cannot rewrite the reader's screen.
 func visible(s string) string {
 	return strings.Map(func(r rune) rune {
-		if hidden(r) {
+		if terminal.Hidden(r) {
 			return utf8.RuneError
 		}
 		return r

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"strings"
 	"testing"
+
+	"github.com/crm-workflow/crm-workflow/workflow/terminal"
 )
 
 func TestPrinter_Print(t *testing.T) {
@@ -80,7 +82,7 @@ empty.yaml: nothing ` + "\ufffd" + `[2J here [WF106]
 	}
 	b.Reset()
 	p.Short, p.Color = false, true
-	if err := p.Print(&b, l[:1]); err != nil || !strings.Contains(b.String(), cyan+"^~~~~"+reset) {
+	if err := p.Print(&b, l[:1]); err != nil || !strings.Contains(b.String(), terminal.Cyan.Paint("^~~~~")) {
 		t.Errorf("coloured: %v, %q", err, b.String())
 	}
 }

@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"github.com/crm-workflow/crm-workflow/workflow/terminal"
 )
 
 // nowFlag adds --now.
@@ -48,7 +50,7 @@ func wrap(text string, n int) string {
 	var b strings.Builder
 	line := 0
 	for word := range strings.FieldsSeq(text) {
-		w := textWidth(word)
+		w := terminal.Width(word)
 		switch {
 		case line == 0:
 		case line+1+w > n:

@@ -9,6 +9,7 @@ import (
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
 	"github.com/crm-workflow/crm-workflow/workflow"
+	"github.com/crm-workflow/crm-workflow/workflow/terminal"
 )
 
 func (s *session) listCommand() *cobra.Command {
@@ -137,7 +138,7 @@ func nextRunCell(d *workflowDocument, now time.Time) cell {
 	return ink(dim, "none")
 }
 
-func stateInk(state crmstore.RunState) colour {
+func stateInk(state crmstore.RunState) terminal.Style {
 	switch state {
 	case crmstore.RunDone:
 		return green

@@ -15,6 +15,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/crm-workflow/crm-workflow/crmstore/unseen"
+	"github.com/crm-workflow/crm-workflow/workflow/terminal"
 )
 
 // errClosed says that the reader of our output has gone, as `| head` does when it has seen enough.
@@ -31,12 +32,12 @@ type output struct {
 	failed   error
 }
 
-func newOutput(w io.Writer, terminal, colour bool, width int) *output {
+func newOutput(w io.Writer, isTerminal, colour bool, width int) *output {
 	if w == nil {
 		w = io.Discard
 	}
-	o := &output{w: bufio.NewWriterSize(w, 64<<10), terminal: terminal, colour: colour}
-	if terminal {
+	o := &output{w: bufio.NewWriterSize(w, 64<<10), terminal: isTerminal, colour: colour}
+	if isTerminal {
 		o.width = width
 		if width <= 0 {
 			o.width = 80
@@ -102,40 +103,35 @@ func (o *output) flush() error {
 
 func (o *output) started() bool { return o.wrote }
 
-// colour is an SGR parameter.
-type colour string
-
+// The styles of [terminal], by the short names that every verb uses.
 const (
-	plain  colour = ""
-	bold   colour = "1"
-	dim    colour = "2"
-	red    colour = "31"
-	green  colour = "32"
-	yellow colour = "33"
-	cyan   colour = "36"
+	plain  = terminal.Plain
+	bold   = terminal.Bold
+	dim    = terminal.Dim
+	red    = terminal.Red
+	green  = terminal.Green
+	yellow = terminal.Yellow
+	cyan   = terminal.Cyan
 )
 
-func (o *output) paint(c colour, text string) string {
-	if !o.colour || c == plain || text == "" {
+func (o *output) paint(s terminal.Style, text string) string {
+	if !o.colour {
 		return text
 	}
-	return "\x1b[" + string(c) + "m" + text + "\x1b[0m"
+	return s.Paint(text)
 }
 
 // clean takes characters that are not seen out of text that came from outside, so that a contact's name cannot drive the
 // terminal of whoever reads it, or look like another one. Line breaks and tabs become spaces; what joins emoji stays.
 func clean(s string) string {
-	bad := func(r rune) bool {
-		return r < ' ' || unseen.Is(r) && !unseen.Joins(r)
-	}
-	if strings.IndexFunc(s, bad) < 0 {
+	if strings.IndexFunc(s, terminal.Hidden) < 0 {
 		return s
 	}
 	return strings.Map(func(r rune) rune {
 		switch {
 		case r == '\n' || r == '\r' || r == '\t':
 			return ' '
-		case bad(r):
+		case terminal.Hidden(r):
 			return unicode.ReplacementChar
 		}
 		return r
@@ -151,7 +147,7 @@ func cleanLines(s string) string {
 	return strings.Join(lines, "\n")
 }
 
-// ours matches the sequences that [output.paint] writes.
+// ours matches the sequences that [terminal.Style.Paint] writes for the styles above.
 var ours = regexp.MustCompile(`\x1b\[[0-9]{1,2}m`)
 
 // guarded cleans a text that goes to people, apart from our own colours: the last line of defence for a value that no one cleaned.

@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/workflow/terminal"
 )
 
 func TestOutput_TableFitsTheTerminal(t *testing.T) {
@@ -43,7 +44,7 @@ func TestOutput_TableFitsTheTerminal(t *testing.T) {
 			}
 			if c.width > 0 {
 				for line := range strings.Lines(b.String()) {
-					if w := textWidth(strings.TrimSuffix(line, "\n")); w > c.width {
+					if w := terminal.Width(strings.TrimSuffix(line, "\n")); w > c.width {
 						t.Errorf("a line is %d wide, want at most %d: %q", w, c.width, line)
 					}
 				}

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/crm-workflow/crm-workflow/workflow/terminal"
 )
 
 // progress is a bar on a terminal's stderr for work that takes over a second; elsewhere it is silent.
@@ -45,7 +47,7 @@ func (p *progress) update(stage string, done, total int64) {
 	}
 	p.drawn, p.dirty = now, true
 	line := barLine(stage, done, total, now.Sub(p.began))
-	p.out.printf("\r\x1b[K%s", cut(line, p.out.width-1))
+	p.out.printf(terminal.ClearLine+"%s", terminal.Cut(line, p.out.width-1))
 	_ = p.out.flush() // a bar that cannot be drawn is not missed
 }
 
@@ -59,7 +61,7 @@ func (p *progress) end() {
 
 func (p *progress) wipe() {
 	if p.dirty {
-		p.out.printf("\r\x1b[K")
+		p.out.printf(terminal.ClearLine)
 		_ = p.out.flush() // as above
 		p.dirty = false
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/crm-workflow/crm-workflow/crmstore"
 	"github.com/crm-workflow/crm-workflow/workflow"
 	"github.com/crm-workflow/crm-workflow/workflow/diag"
+	"github.com/crm-workflow/crm-workflow/workflow/terminal"
 )
 
 func (s *session) reviewCommand() *cobra.Command {
@@ -229,9 +230,9 @@ func (doc *reviewDocument) unfinished() string {
 	return fmt.Sprintf("run %s of revision %s is under way; publishing this file stops it, and it is held", u.Run, count(u.Revision))
 }
 
-func inkOf(yes bool, c colour) colour {
+func inkOf(yes bool, s terminal.Style) terminal.Style {
 	if yes {
-		return c
+		return s
 	}
 	return plain
 }

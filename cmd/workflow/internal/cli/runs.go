@@ -14,6 +14,7 @@ import (
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
 	"github.com/crm-workflow/crm-workflow/workflow"
+	"github.com/crm-workflow/crm-workflow/workflow/terminal"
 )
 
 var runStates = []string{
@@ -267,7 +268,7 @@ func (s *session) watchRuns(ctx context.Context, store *crmstore.Store, filter c
 			return err
 		}
 		if lines > 0 {
-			s.out.printf("\x1b[%dA\x1b[J", lines) // up to where the list began, and away with it
+			s.out.printf(terminal.ClearAbove, lines)
 		}
 		s.out.printf("%s", text.Bytes())
 		if err := s.out.flush(); err != nil {

@@ -2,9 +2,8 @@ package cli
 
 import (
 	"strings"
-	"unicode"
 
-	"golang.org/x/text/width"
+	"github.com/crm-workflow/crm-workflow/workflow/terminal"
 )
 
 // column is how one column of a table looks.
@@ -17,11 +16,11 @@ type column struct {
 // cell is one cell; its text may hold anything that came from outside.
 type cell struct {
 	text string
-	ink  colour
+	ink  terminal.Style
 }
 
-func txt(text string) cell           { return cell{text: text} }
-func ink(c colour, text string) cell { return cell{text: text, ink: c} }
+func txt(text string) cell                   { return cell{text: text} }
+func ink(c terminal.Style, text string) cell { return cell{text: text, ink: c} }
 
 // table is rows under a heading, aligned; nothing is shown between columns but space.
 type table struct {
@@ -60,12 +59,12 @@ func (o *output) rows(tb *table, indent int) {
 func (tb *table) widths() []int {
 	widths := make([]int, len(tb.columns))
 	for i, c := range tb.columns {
-		widths[i] = textWidth(c.head)
+		widths[i] = terminal.Width(c.head)
 	}
 	for _, r := range tb.rows {
 		for i := range r {
 			r[i].text = clean(r[i].text)
-			widths[i] = max(widths[i], textWidth(r[i].text))
+			widths[i] = max(widths[i], terminal.Width(r[i].text))
 		}
 	}
 	return widths
@@ -80,7 +79,7 @@ func (tb *table) fit(widths []int, room int) {
 	for ; total > room; total-- {
 		widest := -1
 		for i, c := range tb.columns {
-			if c.flex && widths[i] > max(8, textWidth(c.head)) && (widest < 0 || widths[i] > widths[widest]) {
+			if c.flex && widths[i] > max(8, terminal.Width(c.head)) && (widest < 0 || widths[i] > widths[widest]) {
 				widest = i
 			}
 		}
@@ -95,8 +94,8 @@ func (o *output) row(tb *table, cells []cell, widths []int, indent int) {
 	var b strings.Builder
 	b.WriteString(strings.Repeat(" ", indent))
 	for i, c := range cells {
-		text := cut(c.text, widths[i])
-		pad := strings.Repeat(" ", widths[i]-textWidth(text))
+		text := terminal.Cut(c.text, widths[i])
+		pad := strings.Repeat(" ", widths[i]-terminal.Width(text))
 		text = o.paint(c.ink, text)
 		switch {
 		case tb.columns[i].right:
@@ -118,51 +117,12 @@ func (o *output) facts(pairs ...[2]string) {
 	widest := 0
 	for _, p := range pairs {
 		if p[1] != "" {
-			widest = max(widest, textWidth(p[0]))
+			widest = max(widest, terminal.Width(p[0]))
 		}
 	}
 	for _, p := range pairs {
 		if p[1] != "" {
-			o.printf("%s%s  %s\n", o.paint(dim, p[0]), strings.Repeat(" ", widest-textWidth(p[0])), clean(p[1]))
+			o.printf("%s%s  %s\n", o.paint(dim, p[0]), strings.Repeat(" ", widest-terminal.Width(p[0])), clean(p[1]))
 		}
 	}
-}
-
-// textWidth is how many columns of a terminal s takes.
-func textWidth(s string) int {
-	n := 0
-	for _, r := range s {
-		n += runeWidth(r)
-	}
-	return n
-}
-
-func runeWidth(r rune) int {
-	switch {
-	case r < 0x300:
-		return 1
-	case unicode.In(r, unicode.Mn, unicode.Me, unicode.Cf):
-		return 0
-	}
-	switch width.LookupRune(r).Kind() {
-	case width.EastAsianWide, width.EastAsianFullwidth:
-		return 2
-	}
-	return 1
-}
-
-// cut shortens s to at most n columns, ending in an ellipsis where something is missing.
-func cut(s string, n int) string {
-	if textWidth(s) <= n {
-		return s
-	}
-	used := 0
-	for i, r := range s {
-		w := runeWidth(r)
-		if used+w > n-1 {
-			return s[:i] + "…"
-		}
-		used += w
-	}
-	return s
 }

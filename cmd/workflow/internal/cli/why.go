@@ -12,6 +12,7 @@ import (
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
 	"github.com/crm-workflow/crm-workflow/triggers"
+	"github.com/crm-workflow/crm-workflow/workflow/terminal"
 )
 
 func (s *session) whyCommand() *cobra.Command {
@@ -155,7 +156,7 @@ func (doc *whyDocument) decide(reenroll bool) {
 }
 
 // answerInk are the colours of answers.
-var answerInk = map[triggers.Answer]colour{triggers.True: green, triggers.False: red, triggers.Unknown: yellow}
+var answerInk = map[triggers.Answer]terminal.Style{triggers.True: green, triggers.False: red, triggers.Unknown: yellow}
 
 func (doc *whyDocument) show(o *output) {
 	verdict := o.paint(green, "would not enroll")
