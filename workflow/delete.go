@@ -270,8 +270,5 @@ func reasonByHand(run crmstore.Run) string {
 
 // countedRecords is a number of records of a type: "1 contact", "11,908 contacts".
 func countedRecords(n int64, o crmstore.ObjectType) string {
-	if n == 1 {
-		return "1 " + string(o)
-	}
-	return diag.Thousands(n) + " " + o.Plural()
+	return diag.Counted(n, string(o), o.Plural())
 }

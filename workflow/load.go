@@ -2,8 +2,6 @@ package workflow
 
 import (
 	"fmt"
-	"io"
-	"os"
 
 	"gopkg.in/yaml.v3"
 
@@ -31,21 +29,6 @@ func Load(file string, source []byte, v Vocabulary) (*Definition, diag.List) {
 	}
 	l.def.File, l.def.Source = file, source
 	return &l.def, findings
-}
-
-// LoadFile reads and checks a workflow file. An error means that the file cannot be read.
-func LoadFile(path string, v Vocabulary) (*Definition, diag.List, error) {
-	file, err := os.Open(path)
-	if err != nil {
-		return nil, nil, fmt.Errorf("read workflow file: %w", err)
-	}
-	defer file.Close() //nolint:errcheck // nothing was written
-	source, err := io.ReadAll(io.LimitReader(file, largestFile+1))
-	if err != nil {
-		return nil, nil, fmt.Errorf("read workflow file: %w", err)
-	}
-	d, findings := Load(path, source, v)
-	return d, findings, nil
 }
 
 // loader turns the decoded values into a definition.

@@ -344,20 +344,6 @@ func (m *Metrics) Mail(outcome string) {
 	}
 }
 
-// RefreshRecords reads how many records there are, how old the bin's oldest is, and how many were deleted in 24 hours. Of the bin it reads the archived-at
-// column only, eight bytes a record; once a minute is often enough.
-func (m *Metrics) RefreshRecords(ctx context.Context, store *crmstore.Store, now time.Time) error {
-	if m == nil {
-		return nil
-	}
-	seen, err := readRecords(ctx, store, now)
-	if err != nil {
-		return err
-	}
-	m.show(seen, nil)
-	return nil
-}
-
 // recordsSeen is what the metrics about records show.
 type recordsSeen struct {
 	counts  map[crmstore.ObjectType]crmstore.Counts

@@ -108,15 +108,8 @@ func refuseSpec(text diag.Text, words []diag.Text) diag.List {
 		return diag.List{about(text, diag.SecondsInCron, fmt.Sprintf("%d fields; a schedule has five, without seconds and years", n),
 			"did you mean "+strconv.Quote(joined(words[1:6]))+"?")}
 	default:
-		return diag.List{about(text, diag.BadCron, fmt.Sprintf("%s; a schedule has five", counted(n, "field")), fiveFields)}
+		return diag.List{about(text, diag.BadCron, fmt.Sprintf("%s; a schedule has five", diag.Counted(n, "field", "fields")), fiveFields)}
 	}
-}
-
-func counted(n int, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	return strconv.Itoa(n) + " " + what + "s"
 }
 
 // refuseName refuses names of specs that are unknown, or that have no fixed slots.

@@ -104,7 +104,7 @@ func fixedOffset(text diag.Text, name string) diag.List {
 	if !etc {
 		return nil
 	}
-	hours := counted(digits(offset[1:]), "hour")
+	hours := diag.Counted(digits(offset[1:]), "hour", "hours")
 	side, turned := "behind", "-"
 	if offset[0] == '-' {
 		side, turned = "ahead of", "+"

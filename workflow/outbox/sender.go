@@ -28,9 +28,6 @@ const (
 	OutcomeGivenUp = "given-up" // it did not, and is not asked again
 )
 
-// Outcomes lists them.
-func Outcomes() []string { return []string{OutcomeSent, OutcomeRetry, OutcomeGivenUp} }
-
 // Sender sends what waits in the store's outbox. Several senders may work on one account.
 type Sender struct {
 	Store   *crmstore.Store

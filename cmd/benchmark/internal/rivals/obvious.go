@@ -8,8 +8,6 @@ package rivals
 import (
 	"context"
 	"fmt"
-	"strconv"
-	"strings"
 
 	"github.com/expr-lang/expr"
 	"github.com/expr-lang/expr/vm"
@@ -40,20 +38,4 @@ func (h *Hashes) Count(ctx context.Context, condition string) (matched, all int6
 		return 0, 0, fmt.Errorf("evaluate hashes: %w", err)
 	}
 	return matched, all, nil
-}
-
-// IDs are the contacts for which nothing needs to be looked at: all of them.
-func (h *Hashes) IDs(ctx context.Context) ([]uint64, error) {
-	var ids []uint64
-	err := h.scan(ctx, hashPrefix, func(keys []string) error {
-		for _, key := range keys {
-			id, err := strconv.ParseUint(strings.TrimPrefix(key, hashPrefix), 10, 64)
-			if err != nil {
-				return err
-			}
-			ids = append(ids, id)
-		}
-		return nil
-	})
-	return ids, err
 }

@@ -15,10 +15,7 @@ func count[N ~int | ~int64 | ~uint64](n N) string { return diag.Thousands(int64(
 
 // counted is a number with its noun: "1 contact", "11,908 contacts".
 func counted[N ~int | ~int64 | ~uint64](n N, one, many string) string {
-	if n == 1 {
-		return "1 " + one
-	}
-	return count(n) + " " + many
+	return diag.Counted(n, one, many)
 }
 
 // records is a number of records of a type: "11,908 contacts".
