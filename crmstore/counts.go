@@ -29,6 +29,7 @@ const (
 	countLive       = "live"    // there from the first record on
 	countAccepted   = "lost:"   // before the name of a counter: how many entries were lost, and a person said so be it
 	countRecords    = "records" // only after countAccepted
+	countSum        = "sum:"    // before the name of a list's counter: the sum of its members' marks
 )
 
 func listCounter(number int) string        { return countList + strconv.Itoa(number) }
@@ -43,6 +44,7 @@ type LostError struct {
 	Want       int64  // how many entries there must be, in all partitions
 	Missing    int64  // of these
 	Surplus    int64  // entries that nobody put there
+	Moved      int    // partitions that hold as many members as were put there, but not the same ones
 	Uncounted  int    // partitions that have lost their counters, so that nobody knows
 	Partitions int    // partitions in which something is wrong
 }
@@ -53,6 +55,8 @@ func (e *LostError) Error() string {
 	switch {
 	case e.Missing > 0:
 		fmt.Fprintf(&b, "%s of %s has lost %d of its %d %s", e.What, e.Object.Plural(), e.Missing, e.Want, e.Entries)
+	case e.Moved > 0:
+		fmt.Fprintf(&b, "%s of %s holds as many %s as were put there, but in %d partitions not the same ones", e.What, e.Object.Plural(), e.Entries, e.Moved)
 	case e.Surplus > 0:
 		fmt.Fprintf(&b, "%s of %s holds %d %s that nobody put there", e.What, e.Object.Plural(), e.Surplus, e.Entries)
 	default:
@@ -86,6 +90,23 @@ func bitCount(b []byte) int64 {
 		n += bits.OnesCount8(one)
 	}
 	return int64(n)
+}
+
+// markOf is the number that stands for a byte of a list, 0 for one without members; lua/lib/counts.lua says the same.
+func markOf(at int, value byte) int64 {
+	if value == 0 {
+		return 0
+	}
+	x := ((uint64(at)<<8|uint64(value))%16777213*2654435 + 12345) & (1<<24 - 1)
+	return int64(x * x >> 12 & (1<<24 - 1))
+}
+
+// sumOf is the sum of a list, by which a member that was lost is noticed where another one was gained.
+func sumOf(list []byte) (sum int64) {
+	for at, value := range list {
+		sum += markOf(at, value)
+	}
+	return sum
 }
 
 // lost looks through all partitions for what is wrong with a counted key, by the name of its counter. It is nil when
@@ -129,10 +150,11 @@ func (s *Store) lost(ctx context.Context, o ObjectType, name string) error {
 func (s *Store) lostIn(ctx context.Context, k partitionKeys, name string, e *LostError) error {
 	var counters *redis.SliceCmd
 	var size, records *redis.IntCmd
+	var list *redis.StringCmd
 	err := s.atOnce(ctx, func(pipe redis.Pipeliner) error {
-		counters = pipe.HMGet(ctx, k.cnt(), countLive, name)
+		counters = pipe.HMGet(ctx, k.cnt(), countLive, name, countSum+name)
 		if records = pipe.HLen(ctx, k.rec()); strings.HasPrefix(name, countList) {
-			size = pipe.BitCount(ctx, string(k)+name, nil)
+			size, list = pipe.BitCount(ctx, string(k)+name, nil), pipe.GetRange(ctx, string(k)+name, 0, -1)
 		} else {
 			size = pipe.HLen(ctx, string(k)+name)
 		}
@@ -157,6 +179,10 @@ func (s *Store) lostIn(ctx context.Context, k partitionKeys, name string, e *Los
 		return nil //nolint:nilerr // it is what was asked for
 	}
 	e.Want += want
+	if want == size.Val() && list != nil && !addsUp(counters.Val()[2], sumOf(view(list.Val()))) {
+		e.Partitions++
+		e.Moved++
+	}
 	if missing := want - size.Val(); missing != 0 {
 		e.Partitions++
 		e.Missing += max(missing, 0)
@@ -214,21 +240,24 @@ func (w *Want) counterNames() []string {
 
 // counterCommand asks for the partition's counters of the asked lists, and whether it has counters at all.
 func (w *Want) counterCommand(k partitionKeys) []any {
-	args := append(make([]any, 0, 3+len(w.Lists)), "hmget", k.cnt(), countLive)
+	args := append(make([]any, 0, 3+2*len(w.Lists)), "hmget", k.cnt(), countLive)
 	for _, number := range w.Lists {
-		args = append(args, listCounter(number))
+		args = append(args, listCounter(number), countSum+listCounter(number))
 	}
 	return args
 }
 
 // whole reports whether the lists among values, as command asks for them, hold what the counters say.
 func (w *Want) whole(values, counters [][]byte) bool {
-	if len(counters) != 1+len(w.Lists) || counters[0] == nil && len(values[0]) > 0 {
+	if len(counters) != 1+2*len(w.Lists) || counters[0] == nil && len(values[0]) > 0 {
 		return false
 	}
 	lists := values[len(values)-len(w.Lists):]
 	for i, bits := range lists {
-		if counter := counters[1+i]; counter != nil && !addsUp(counter, bitCount(bits)) {
+		if counter := counters[1+2*i]; counter != nil && !addsUp(counter, bitCount(bits)) {
+			return false
+		}
+		if sum := counters[2+2*i]; sum != nil && !addsUp(sum, sumOf(bits)) {
 			return false
 		}
 	}

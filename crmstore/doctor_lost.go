@@ -14,7 +14,7 @@ import (
 // loss is what is missing of one thing that is counted, over all partitions.
 type loss struct {
 	want, missing, surplus int64
-	partitions             int
+	partitions, moved      int
 	first                  ID    // of records
 	earlier                int64 // missing then, and accepted
 }
@@ -74,6 +74,7 @@ type shortfall struct {
 	name             string // of the counter
 	want, there      int64
 	missing, surplus int64
+	moved            bool // as many as were put there, but not the same ones
 	first            ID
 }
 
@@ -100,11 +101,20 @@ func (x *examination) compareSizes() {
 			x.recount(name, there-strangers, 0)
 			continue
 		}
+		if x.moved(name, want == there) && (want == there || want == there-strangers) {
+			x.short = append(x.short, shortfall{name: name, want: want, there: there, missing: 1, surplus: 1, moved: true})
+			if x.doctor.order.AcceptLoss {
+				x.recount(name, there-strangers, 1)
+			}
+			continue
+		}
 		if want == there {
 			x.uncount(name, strangers)
+			x.sumAnew(name)
 			continue
 		}
 		if want == there-strangers {
+			x.sumAnew(name)
 			continue // nobody ever counted them
 		}
 		s := shortfall{name: name, want: want, there: there, missing: max(want-there, 0), surplus: max(there-want, 0)}
@@ -125,12 +135,52 @@ func (x *examination) uncount(name string, n int64) {
 	if n > 0 {
 		x.cures = append(x.cures, func(ctx context.Context, pipe redis.Pipeliner, k partitionKeys) { pipe.HIncrBy(ctx, k.cnt(), name, -n) })
 	}
+	sum, summed := x.sums[name]
+	if _, kept := x.counters[countSum+name]; n > 0 && summed && kept {
+		x.cures = append(x.cures, func(ctx context.Context, pipe redis.Pipeliner, k partitionKeys) {
+			pipe.HIncrBy(ctx, k.cnt(), countSum+name, -sum.strange)
+		})
+	}
+}
+
+// memberSum is the sum of a list as it is.
+type memberSum struct{ all, strange int64 } // of all members, and of those that are no record
+
+// moved reports whether a list that holds as many members as it must holds others than were put there. counted says whether the
+// members that are no record are among those that were counted.
+func (x *examination) moved(name string, counted bool) bool {
+	sum, summed := x.sums[name]
+	text, kept := x.counters[countSum+name]
+	if !summed || !kept {
+		return false
+	}
+	is := sum.all
+	if !counted {
+		is -= sum.strange
+	}
+	return !addsUp(text, is)
+}
+
+// sumAnew gives a list that has no sum yet the sum of its members as they are; a repair does that in silence.
+func (x *examination) sumAnew(name string) {
+	sum, summed := x.sums[name]
+	_, kept := x.counters[countSum+name]
+	want := sum.all - sum.strange
+	if !summed || kept || sum.all == 0 {
+		return
+	}
+	x.cures = append(x.cures, func(ctx context.Context, pipe redis.Pipeliner, k partitionKeys) {
+		pipe.HSet(ctx, k.cnt(), countSum+name, want)
+	})
 }
 
 // recount sets a counter to what is there, and remembers how many entries are not there any more.
 func (x *examination) recount(name string, there, missing int64) {
 	x.cures = append(x.cures, func(ctx context.Context, pipe redis.Pipeliner, k partitionKeys) {
 		pipe.HSet(ctx, k.cnt(), name, there)
+		if sum, summed := x.sums[name]; summed {
+			pipe.HSet(ctx, k.cnt(), countSum+name, sum.all-sum.strange)
+		}
 		if missing > 0 {
 			pipe.HIncrBy(ctx, k.cnt(), countAccepted+name, missing)
 		}
@@ -196,6 +246,9 @@ func (d *doctor) sumUp(x *examination) {
 		l.want += s.want
 		l.missing += s.missing
 		l.surplus += s.surplus
+		if s.moved {
+			l.moved++
+		}
 		if l.first == 0 {
 			l.first = s.first
 		}
@@ -328,6 +381,8 @@ func (d *doctor) lossDetail(name string, l *loss) string {
 	switch {
 	case l.partitions < 0:
 		return fmt.Sprintf("%s has %s in the store all the same", strings.TrimSuffix(what, ","), entries)
+	case l.moved == l.partitions:
+		return fmt.Sprintf("%s holds as many %s as were put there, %d, but not the same ones: it has lost at least %d%s", what, entries, l.want, l.missing, places)
 	case l.missing == 0:
 		return fmt.Sprintf("%s holds %d %s that nobody put there%s", what, l.surplus, entries, places)
 	}

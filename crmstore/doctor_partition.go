@@ -47,10 +47,11 @@ type examination struct {
 	halves   []*tie // of associations
 	highest  ID
 
-	short     []shortfall      // of what is counted
-	lost      map[ID]bool      // records that are not there and keep their slots
-	lostCount int64            // how many records are lost, named or not
-	strangers map[string]int64 // entries of no record, which a repair takes away, by the name of the counter
+	short     []shortfall          // of what is counted
+	lost      map[ID]bool          // records that are not there and keep their slots
+	lostCount int64                // how many records are lost, named or not
+	sums      map[string]memberSum // of lists, by the name of the counter
+	strangers map[string]int64     // entries of no record, which a repair takes away, by the name of the counter
 }
 
 // curable reports whether a repair that was carried out puts it right.
@@ -60,7 +61,7 @@ func (p *Problem) curable() bool {
 
 // diagnose compares all that is derived from the records with them.
 func (d *doctor) diagnose(b *body) *examination {
-	x := &examination{body: b, doctor: d, headers: make(map[ID]header, len(b.records)), strangers: map[string]int64{}}
+	x := &examination{body: b, doctor: d, headers: make(map[ID]header, len(b.records)), strangers: map[string]int64{}, sums: map[string]memberSum{}}
 	x.readRecords()
 	x.mendHeaders()
 	x.findLostRecords()
@@ -284,6 +285,7 @@ func (x *examination) compareColumn(p *Property, is []byte) {
 func (x *examination) compareList(l List, is []byte) {
 	want := slices.Clone(is)
 	wrong := 0
+	defer func() { x.sums[listCounter(l.Number)] = memberSum{sumOf(is), sumOf(is) - sumOf(want)} }()
 	for slot := range 8 * len(is) {
 		bit := byte(1) << (7 - slot%8)
 		if is[slot/8]&bit != 0 && (slot >= len(x.owners) || x.owners[slot] == 0) {

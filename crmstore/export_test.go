@@ -129,3 +129,6 @@ func ArchiveByScript(ctx context.Context, s *Store, source string, keys int, o A
 	}
 	return s.rdb.Eval(ctx, source, c.keys[:keys], c.args...).Err()
 }
+
+// SumOf is the sum of a list's members.
+func SumOf(list []byte) int64 { return sumOf(list) }

@@ -5,5 +5,5 @@
 -- Cost: constant; the server frees the memory later
 -- Uses: counts
 redis.call('UNLINK', KEYS[1])
-redis.call('HDEL', KEYS[2], counted_name(KEYS[1]), 'lost:' .. counted_name(KEYS[1]))
+redis.call('HDEL', KEYS[2], counted_name(KEYS[1]), 'sum:' .. counted_name(KEYS[1]), 'lost:' .. counted_name(KEYS[1]))
 return 1

@@ -4,7 +4,7 @@
 -- Types: hash string log hash
 -- ARGV: 1 wall (ms), 2 facts, 3 detail, 4 bit (1: put on, 0: take off), 5 ids (8 bytes each)
 -- Returns: a character per record: 1 changed, 0 was so already, 2 not there
--- Cost: the records, twice; one SETBIT for each
+-- Cost: the records, twice; one SETBIT for each, one GETRANGE for each byte of the list that changes
 -- Uses: record log counts
 local ids = {}
 for i = 1, #ARGV[5], 8 do
@@ -27,7 +27,7 @@ for i, id in ipairs(ids) do
     fields[#fields + 1] = with_next_version(old, -1)
   end
 end
-local refused = too_many(#fields) or wrong_counts(KEYS[4], counted_name(KEYS[2]))
+local refused = too_many(#fields) or wrong_counts(KEYS[4], counted_name(KEYS[2]), 'sum:' .. counted_name(KEYS[2]))
 if refused then
   return refused
 end
@@ -41,6 +41,7 @@ if #changed > 0 then
     op, by = 'list-add', #changed
   end
   count_change(KEYS[4], KEYS[2], by)
+  sum_change(KEYS[4], KEYS[2], slots, 2 * bit - 1)
   log_event(KEYS[3], ARGV[1], op, table.concat(changed), ARGV[2], ARGV[3])
 end
 return table.concat(outcome)

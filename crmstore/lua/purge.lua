@@ -21,6 +21,9 @@ for i = 10, #KEYS do
   end
   if i > 9 + columns then
     counted[#counted + 1] = counted_name(KEYS[i])
+    if #keys <= columns + lists then
+      counted[#counted + 1] = 'sum:' .. counted_name(KEYS[i])
+    end
   end
 end
 local records = redis.call('HMGET', KEYS[1], unpack(ids))

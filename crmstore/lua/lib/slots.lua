@@ -53,17 +53,22 @@ local function clear_slots(slots, keys, columns, lists, counters)
     if k > columns then
       size = 8 * size -- bits
     end
-    local kept, members = {}, 0
+    local kept, members = {}, {}
     for _, slot in ipairs(slots) do
       if k > columns and slot < size then
-        members = members + redis.call('SETBIT', keys[k], slot, 0)
+        if redis.call('SETBIT', keys[k], slot, 0) == 1 then
+          members[#members + 1] = slot
+        end
       elseif k <= columns and 8 * slot < size then
         kept[#kept + 1] = slot
       end
     end
     set_cells(keys[k], kept, live_cell)
     if k > columns then
-      count_removed(counters, keys[k], members)
+      count_removed(counters, keys[k], #members)
+      if #members > 0 then
+        sum_change(counters, keys[k], members, -1)
+      end
     end
   end
 end
