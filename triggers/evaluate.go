@@ -3,7 +3,6 @@ package triggers
 import (
 	"context"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"math/bits"
 	"slices"
@@ -257,9 +256,10 @@ func (r *search) missing(ctx context.Context, partition, slot int) error {
 	})
 }
 
-// eachPartition reads whole partitions, with the members of their lists ready in m.env.
+// eachPartition reads whole partitions, with the members of their lists ready in m.env. A *crmstore.DamagedError names the records
+// that were left out; all others were read.
 func (m *Matcher) eachPartition(ctx context.Context, src Source, o crmstore.ObjectType, from, to int, fn func(p int, recs []*crmstore.Record) error) error {
-	err := src.ReadAll(ctx, o, from, to, func(p int, recs []*crmstore.Record) error {
+	return src.ReadAll(ctx, o, from, to, func(p int, recs []*crmstore.Record) error {
 		m.env.lists = nil
 		if len(m.lists) > 0 && len(recs) > 0 {
 			ask := crmstore.Want{Lists: slices.Clone(m.lists)}
@@ -273,8 +273,4 @@ func (m *Matcher) eachPartition(ctx context.Context, src Source, o crmstore.Obje
 		}
 		return fn(p, recs)
 	})
-	if errors.Is(err, crmstore.ErrDamaged) {
-		return nil // an evaluation counts them
-	}
-	return err
 }

@@ -2,6 +2,7 @@ package triggers
 
 import (
 	"context"
+	"errors"
 	"math/bits"
 	"slices"
 
@@ -46,7 +47,8 @@ type Condition struct {
 // Explanation is a Plan with counts.
 type Explanation struct {
 	Plan
-	Live int64 `json:"live"` // records looked at
+	Live    int64 `json:"live"`              // records looked at
+	Damaged int64 `json:"damaged,omitempty"` // of all records, those that could not be read: they count where columns answer, and nowhere else
 }
 
 // condition is a leaf of a normal form, each text once.
@@ -169,6 +171,9 @@ func (m *Matcher) Explain(ctx context.Context, src Source, o crmstore.ObjectType
 		}
 		return nil
 	})
+	if damaged, ok := errors.AsType[*crmstore.DamagedError](err); ok {
+		x.Damaged, err = int64(len(damaged.IDs)), nil
+	}
 	return x, err
 }
 

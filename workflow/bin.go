@@ -33,7 +33,8 @@ type Deleted struct {
 const binAtOnce = 4096
 
 // InBin hands the records in the recycle bin that the filter means to fn, by partition. Only a filter on more than the
-// time reads the records; without one their archived-at cells say all.
+// time reads the records; without one their archived-at cells say all. A *crmstore.DamagedError names in the end the records in the
+// bin that could not be read and are left out.
 func InBin(ctx context.Context, store *crmstore.Store, f BinFilter, fn func([]Deleted) error) error {
 	partitions, err := store.Partitions(ctx)
 	if err != nil {
@@ -53,6 +54,9 @@ func InBin(ctx context.Context, store *crmstore.Store, f BinFilter, fn func([]De
 	if err == nil {
 		err = look.flush(ctx)
 	}
+	if err == nil && len(look.damaged) > 0 {
+		return &crmstore.DamagedError{Object: f.Object, IDs: look.damaged}
+	}
 	if err != nil {
 		return fmt.Errorf("read the recycle bin: %w", err)
 	}
@@ -69,6 +73,7 @@ type binLook struct {
 	waiting  []crmstore.PartitionIDs // in the bin, and deleted in the filter's time
 	at       [][]time.Time           // when, of each of waiting
 	gathered int
+	damaged  []crmstore.ID // could not be read
 }
 
 // gather takes up a partition's records that were deleted in the filter's time.
@@ -125,8 +130,8 @@ func (l *binLook) flush(ctx context.Context) error {
 		})
 	}
 	l.waiting, l.at, l.gathered = l.waiting[:0], l.at[:0], 0
-	if errors.Is(err, crmstore.ErrDamaged) {
-		err = nil // nobody knows who deleted them; doctor names them
+	if damaged, ok := errors.AsType[*crmstore.DamagedError](err); ok {
+		l.damaged, err = append(l.damaged, damaged.IDs...), nil // nobody knows who deleted them
 	}
 	if err != nil || len(found) == 0 {
 		return err

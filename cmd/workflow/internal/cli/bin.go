@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/csv"
+	"errors"
 	"math"
 	"slices"
 	"strconv"
@@ -122,6 +123,8 @@ type binLook struct {
 	now    time.Time
 	total  int64
 	newest []workflow.Deleted // the newest first, at most as many as were asked for
+
+	damaged map[crmstore.ID]bool // could not be read
 }
 
 // lookInBin keeps 16 bytes or so in memory for each record that it keeps.
@@ -130,7 +133,7 @@ func (s *session) lookInBin(ctx context.Context, store *crmstore.Store, filter w
 	if err != nil {
 		return nil, err
 	}
-	look := &binLook{store: store, object: filter.Object, schema: schema, now: s.now()}
+	look := &binLook{store: store, object: filter.Object, schema: schema, now: s.now(), damaged: map[crmstore.ID]bool{}}
 	trim := func() {
 		slices.SortFunc(look.newest, func(a, b workflow.Deleted) int { return cmp.Or(b.At.Compare(a.At), cmp.Compare(a.ID, b.ID)) })
 		look.newest = look.newest[:min(len(look.newest), limit)]
@@ -143,7 +146,19 @@ func (s *session) lookInBin(ctx context.Context, store *crmstore.Store, filter w
 		return nil
 	})
 	trim()
-	return look, err
+	return look, look.leaveOut(err)
+}
+
+// leaveOut remembers records that could not be read. Any other error it returns.
+func (l *binLook) leaveOut(err error) error {
+	damaged, ok := errors.AsType[*crmstore.DamagedError](err)
+	if !ok {
+		return err
+	}
+	for _, id := range damaged.IDs {
+		l.damaged[id] = true
+	}
+	return nil
 }
 
 // binEntry is one record in the bin.
@@ -164,7 +179,7 @@ func (l *binLook) entries(ctx context.Context, found []workflow.Deleted) ([]binE
 		ids[i] = d.ID
 	}
 	recs, err := l.store.Get(ctx, l.object, ids)
-	if _, err = apart(err); err != nil { // doctor names those that are damaged
+	if err := l.leaveOut(err); err != nil {
 		return nil, err
 	}
 	entries := make([]binEntry, 0, len(recs))
@@ -192,7 +207,8 @@ func textOf(r *crmstore.Record, schema *crmstore.Schema, name string) string {
 // binDocument is the newest part of the recycle bin.
 type binDocument struct {
 	Object  crmstore.ObjectType `json:"object"`
-	Total   int64               `json:"total"` // all that the question fits
+	Total   int64               `json:"total"`             // all that the question fits
+	Damaged int64               `json:"damaged,omitempty"` // of those that were looked at, how many could not be read
 	Records []binEntry          `json:"records"`
 }
 
@@ -201,7 +217,8 @@ func (s *session) emitBin(ctx context.Context, look *binLook, f *binFlags) error
 	if err != nil {
 		return err
 	}
-	s.emit(binDocument{look.object, look.total, entries}, func(o *output) {
+	s.noteDamaged(int64(len(look.damaged)), look.object)
+	s.emit(binDocument{look.object, look.total, int64(len(look.damaged)), entries}, func(o *output) {
 		switch {
 		case look.total == 0 && f.onlyRun():
 			o.printf("the recycle bin holds nothing that run %s deleted\n", clean(f.run))
@@ -276,5 +293,6 @@ func (s *session) binCSV(ctx context.Context, look *binLook) error {
 		}
 	}
 	out.Flush()
+	s.noteDamaged(int64(len(look.damaged)), look.object)
 	return out.Error()
 }

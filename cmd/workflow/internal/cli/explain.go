@@ -41,6 +41,7 @@ func (s *session) explainCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			s.noteDamaged(e.Damaged, d.Object)
 			s.emit(explainDocument{Workflow: d.Name, Object: d.Object, Now: stamp(at), Explanation: e}, func(o *output) {
 				showExplanation(o, d, e)
 			})

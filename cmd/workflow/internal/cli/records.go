@@ -34,7 +34,11 @@ func (s *session) recordsCount() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		s.emit(map[string]any{"object": sel.object, "archived": sel.archived, "count": n}, func(o *output) { o.printf("%s\n", count(n)) })
+		doc := map[string]any{"object": sel.object, "archived": sel.archived, "count": n}
+		if sel.damaged > 0 {
+			doc["damaged"] = sel.damaged
+		}
+		s.emit(doc, func(o *output) { o.printf("%s\n", count(n)) })
 		return nil
 	}
 	return cmd
@@ -44,6 +48,7 @@ func (s *session) recordsCount() *cobra.Command {
 type listDocument struct {
 	Object  crmstore.ObjectType `json:"object"`
 	Total   int64               `json:"total"`
+	Damaged int64               `json:"damaged,omitempty"` // could not be read, so that nobody knows whether --where is true for them
 	Records []recordDocument    `json:"records"`
 }
 
@@ -114,7 +119,7 @@ func (s *session) recordsList() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		doc := listDocument{Object: sel.object, Total: total, Records: []recordDocument{}}
+		doc := listDocument{Object: sel.object, Total: total, Damaged: sel.damaged, Records: []recordDocument{}}
 		for _, r := range recs {
 			doc.Records = append(doc.Records, newRecordDocument(r))
 		}

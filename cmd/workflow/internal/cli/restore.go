@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 
 	"github.com/spf13/cobra"
 
@@ -118,6 +119,10 @@ func (s *session) restoreFiltered(ctx context.Context, f *restoreFlags) error {
 		}
 		return nil
 	})
+	if damaged, ok := errors.AsType[*crmstore.DamagedError](err); ok {
+		s.noteDamaged(int64(len(damaged.IDs)), filter.Object)
+		err = nil
+	}
 	if err != nil {
 		return err
 	}

@@ -38,6 +38,8 @@ type selection struct {
 	partitions int
 	archived   bool
 	matcher    *triggers.Matcher // nil = all
+	damaged    int64             // how many records could not be read when the expression was asked last
+	note       func(damaged int64, o crmstore.ObjectType)
 }
 
 // selection checks the flags, opens the store and compiles --where.
@@ -58,7 +60,7 @@ func (s *session) selection(ctx context.Context, f *selectFlags) (*selection, er
 		return nil, err
 	}
 	at = s.from(at)
-	sel := &selection{store: store, object: o, archived: f.archived}
+	sel := &selection{store: store, object: o, archived: f.archived, note: s.noteDamaged}
 	if sel.partitions, err = store.Partitions(ctx); err != nil {
 		return nil, err
 	}
@@ -88,10 +90,26 @@ func (s *session) compileWhere(ctx context.Context, sel *selection, text string,
 	return t.At(at)
 }
 
+// noteDamaged says how many records were left out since they could not be read, and what to do.
+func (s *session) noteDamaged(damaged int64, o crmstore.ObjectType) {
+	if damaged > 0 {
+		s.err.printf("note: %s could not be read, and nobody knows whether this is about them; see: workflow doctor\n"+
+			"move what is damaged aside: workflow doctor --quarantine\n", records(damaged, o))
+	}
+}
+
 // each hands the ids of all selected records to fn, partition by partition.
 func (sel *selection) each(ctx context.Context, fn func([]crmstore.ID) error) error {
 	if sel.matcher != nil {
-		return sel.matcher.Evaluate(ctx, sel.store, sel.object, 0, sel.partitions, func(f triggers.Found) error { return fn(f.IDs) })
+		sel.damaged = 0
+		err := sel.matcher.Evaluate(ctx, sel.store, sel.object, 0, sel.partitions, func(f triggers.Found) error {
+			sel.damaged += f.Damaged
+			return fn(f.IDs)
+		})
+		if err == nil && sel.note != nil {
+			sel.note(sel.damaged, sel.object)
+		}
+		return err
 	}
 	var ids []crmstore.ID
 	return sel.store.ReadColumns(ctx, sel.object, 0, sel.partitions, crmstore.Want{IDs: true}, func(c *crmstore.Columns) error {
