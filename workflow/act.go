@@ -24,21 +24,21 @@ type part struct {
 	crmstore.Matches               // Deleted, Changed and Failed count up
 	open             []crmstore.ID // no outcome yet
 	tries            map[crmstore.ID]int
-	told             int // matches with an outcome, as progress has them
+	shown            int // matches with an outcome, as progress shows them
 }
 
 // actor is a pass at work on one range after the other, or in a large run on one range. It is not safe for concurrent use,
 // but for settled.
 type actor struct {
 	*pass
-	matcher *triggers.Matcher
-	fence   uint64       // the run's, or of a large run the range's
-	again   bool         // somebody may have been at work on it before
-	settled atomic.Int64 // matches that have an outcome
+	matcher    *triggers.Matcher
+	rangeFence uint64       // the run's fence, or in a large run the fence of the range
+	repeats    bool         // another carrier, or this one before trouble, may have been at work on it
+	settled    atomic.Int64 // matches that have an outcome
 }
 
 func (p *pass) newActor() *actor {
-	return &actor{pass: p, matcher: p.matcher.Clone(), fence: p.fence, again: p.carriedBefore()}
+	return &actor{pass: p, matcher: p.matcher.Clone(), rangeFence: p.fence, repeats: p.carriedBefore()}
 }
 
 // act carries out all ranges, two at a time, and closes the run when every partition is done. It looks before it closes,
@@ -112,7 +112,7 @@ func (p *actor) actRange(ctx context.Context, from, to int) error {
 		if reopened == 0 {
 			return nil
 		}
-		p.again = true
+		p.repeats = true
 	}
 	return fmt.Errorf("act on partitions %d to %d: %w", from, to-1, errRolledBack)
 }
@@ -166,17 +166,17 @@ func (p *actor) openParts(ctx context.Context, from, to int) ([]*part, error) {
 	var want []crmstore.PartitionIDs
 	for _, m := range saved {
 		if m.Done {
-			p.tell(len(m.IDs))
+			p.addSettled(len(m.IDs))
 			continue
 		}
 		m.Deleted, m.Changed, m.Failed = 0, 0, 0
 		parts = append(parts, &part{Matches: m, open: slices.Clone(m.IDs), tries: map[crmstore.ID]int{}})
 		want = append(want, crmstore.PartitionIDs{Partition: m.Partition, IDs: m.IDs})
 	}
-	if !p.again {
+	if !p.repeats {
 		return parts, nil
 	}
-	mine, err := p.r.completed(ctx, p.saved(), want)
+	mine, err := completed(ctx, p.store, p.saved(), want)
 	if err != nil {
 		return nil, err
 	}
@@ -193,9 +193,9 @@ func (p *actor) settle(ctx context.Context, parts []*part) ([]*part, error) {
 	var done []crmstore.Matches
 	news := 0
 	for _, part := range parts {
-		had := part.told
-		part.told = len(part.IDs) - len(part.open)
-		news += part.told - had
+		had := part.shown
+		part.shown = len(part.IDs) - len(part.open)
+		news += part.shown - had
 		if len(part.open) > 0 {
 			open = append(open, part)
 			continue
@@ -204,23 +204,23 @@ func (p *actor) settle(ctx context.Context, parts []*part) ([]*part, error) {
 		done = append(done, part.Matches)
 	}
 	if len(done) > 0 {
-		if err := p.store.FinishMatches(ctx, p.mine(), done); err != nil {
+		if err := p.store.FinishMatches(ctx, p.rangeMatches(), done); err != nil {
 			return nil, err
 		}
 	}
-	p.tell(news)
+	p.addSettled(news)
 	return open, nil
 }
 
-// mine names the run's matches with the number of whoever carries out the range.
-func (p *actor) mine() crmstore.RunMatches {
-	return crmstore.RunMatches{Object: p.def.Object, Run: p.id, Fence: p.fence}
+// rangeMatches names the run's matches with the fence of the range.
+func (p *actor) rangeMatches() crmstore.RunMatches {
+	return crmstore.RunMatches{Object: p.def.Object, Run: p.id, Fence: p.rangeFence}
 }
 
-// tell counts matches that got an outcome.
-func (p *actor) tell(news int) {
+// addSettled counts matches that got an outcome, for the range and for the run.
+func (p *actor) addSettled(news int) {
 	p.settled.Add(int64(news))
-	p.pass.tell(news)
+	p.tell(news)
 }
 
 // tell says how far the run is.
@@ -344,7 +344,7 @@ func (t *part) take(id crmstore.ID, outcome actions.Outcome) {
 func (p *actor) do(ctx context.Context, acting *crmstore.Store, batches []actions.Batch) ([][]actions.Outcome, error) {
 	run := p.saved()
 	call := actions.Call{
-		Object: p.def.Object, At: p.store.Now(), Fence: p.fence, Batches: batches,
+		Object: p.def.Object, At: p.store.Now(), Fence: p.rangeFence, Batches: batches,
 		Cause: crmstore.Cause{Workflow: run.Workflow, Revision: run.Revision, Run: run.ID},
 	}
 	if p.byHand {

@@ -162,7 +162,7 @@ func (r *Runner) mayApprove(ctx context.Context, run crmstore.Run) (current int,
 
 // left is how many of its matches a run has not dealt with: whom it deletes when it goes on, unless they changed.
 func (r *Runner) left(ctx context.Context, run crmstore.Run) (int64, error) {
-	t, err := r.tally(ctx, run)
+	t, err := tally(ctx, r.books(), run)
 	return unsettled(t), err
 }
 
@@ -220,7 +220,7 @@ func (r *Runner) cancel(ctx context.Context, id, reason string, at time.Time) (c
 		counted := run.Totals
 		run.State, run.Reason, run.FinishedAt = crmstore.RunCancelled, reason, at
 		if !carried { // nobody else will count what was done
-			if run.Totals, err = r.tally(ctx, run); err != nil {
+			if run.Totals, err = tally(ctx, r.books(), run); err != nil {
 				return run, fmt.Errorf("cancel run %s: %w", id, err)
 			}
 			run.Owner = ""
@@ -233,7 +233,7 @@ func (r *Runner) cancel(ctx context.Context, id, reason string, at time.Time) (c
 			return run, fmt.Errorf("cancel run %s: %w", id, err)
 		}
 		if !carried {
-			if saved, err = r.settleSealed(ctx, saved); err != nil {
+			if saved, err = settleSealed(ctx, r.books(), saved); err != nil {
 				return saved, fmt.Errorf("cancel run %s: %w", id, err)
 			}
 			r.newPass(saved).metrics().ended(passEnd{run: saved, counted: counted})

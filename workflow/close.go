@@ -85,7 +85,7 @@ func (p *pass) finish(ctx context.Context, e ending) (crmstore.Run, error) {
 	if e.state == crmstore.RunDone && p.sum != nil {
 		totals = *p.sum
 	} else {
-		totals, err = p.r.tally(ctx, p.saved())
+		totals, err = tally(ctx, p.store, p.saved())
 	}
 	if err == nil && e.state == crmstore.RunDone {
 		err = complete(totals)
@@ -96,7 +96,7 @@ func (p *pass) finish(ctx context.Context, e ending) (crmstore.Run, error) {
 	if e.state == crmstore.RunDone {
 		done := p.saved()
 		done.Totals = totals
-		if err := p.r.settle(ctx, done, true, p.store.Now()); err != nil {
+		if err := settle(ctx, p.store, done, true, p.store.Now()); err != nil {
 			p.keepCount()
 			return p.saved(), fmt.Errorf("run %s: %w", p.id, err) // it is carried on, and counted, later
 		}
@@ -129,7 +129,7 @@ func (p *pass) finish(ctx context.Context, e ending) (crmstore.Run, error) {
 		p.r.Metrics.remember(p.workflow, run) // the store does not know what was counted
 		return run, e.cause
 	} else if run.State == crmstore.RunHeld || run.State == crmstore.RunFailed {
-		run, err = p.r.settleSealed(ctx, run)
+		run, err = settleSealed(ctx, p.store, run)
 		e.cause = errors.Join(e.cause, err)
 	}
 	p.report(ctx, run, e.cause)
@@ -138,11 +138,11 @@ func (p *pass) finish(ctx context.Context, e ending) (crmstore.Run, error) {
 
 // sumUp counts what the run did. It is a stage's work, so that trouble with the store is waited for like any other.
 func (p *pass) sumUp(ctx context.Context) error {
-	totals, err := p.r.tally(ctx, p.saved())
+	totals, err := tally(ctx, p.store, p.saved())
 	if err != nil {
 		return err
 	}
-	if complete(totals) != nil && p.fence < fenceLeap { // once
+	if complete(totals) != nil && !leapt(p.fence) { // once
 		p.forgot = true
 		return errRolledBack
 	}
@@ -180,7 +180,7 @@ func (p *pass) leave(ctx context.Context) (crmstore.Run, error) {
 				return run, fmt.Errorf("seal run %s: %w", p.id, err)
 			}
 		}
-		if run.Totals, err = p.r.tally(ctx, run); err != nil {
+		if run.Totals, err = tally(ctx, p.store, run); err != nil {
 			p.keepCount()
 			return run, fmt.Errorf("sum run %s up: %w", p.id, err)
 		}
@@ -193,7 +193,7 @@ func (p *pass) leave(ctx context.Context) (crmstore.Run, error) {
 			p.keepCount()
 			return run, fmt.Errorf("save run %s: %w", p.id, err)
 		}
-		if err := p.r.settleStopped(ctx, saved, p.store.Now()); err != nil {
+		if err := settleStopped(ctx, p.store, saved, p.store.Now()); err != nil {
 			return saved, err
 		}
 		if saved.State == crmstore.RunHeld {
@@ -280,17 +280,17 @@ func (p *pass) report(ctx context.Context, run crmstore.Run, cause error) {
 
 // tally counts what the run did, from what the store holds: the totals of partitions that are done, and of the others
 // the enrollments that this run completed. So it is exact at any moment, whoever died when.
-func (r *Runner) tally(ctx context.Context, run crmstore.Run) (crmstore.Totals, error) {
+func tally(ctx context.Context, store *crmstore.Store, run crmstore.Run) (crmstore.Totals, error) {
 	totals := run.Totals
 	totals.Deleted, totals.Changed, totals.Failed = 0, 0, 0
 	if run.Stage == stageEvaluate || run.Stage == stageGuard {
 		return totals, nil
 	}
-	partitions, err := r.books().Partitions(ctx)
+	partitions, err := store.Partitions(ctx)
 	if err != nil {
 		return totals, fmt.Errorf("sum up: %w", err)
 	}
-	counts, err := r.books().CountMatches(ctx, run.Object, run.ID, 0, partitions)
+	counts, err := store.CountMatches(ctx, run.Object, run.ID, 0, partitions)
 	if err != nil {
 		return totals, fmt.Errorf("sum up: %w", err)
 	}
@@ -307,7 +307,7 @@ func (r *Runner) tally(ctx context.Context, run crmstore.Run) (crmstore.Totals, 
 	for len(open) > 0 {
 		from := open[0]
 		end, _ := slices.BinarySearch(open, from+rangePartitions)
-		deleted, err := r.deletedIn(ctx, run, open[:end])
+		deleted, err := deletedIn(ctx, store, run, open[:end])
 		if err != nil {
 			return totals, fmt.Errorf("sum up: %w", err)
 		}
@@ -318,8 +318,8 @@ func (r *Runner) tally(ctx context.Context, run crmstore.Run) (crmstore.Totals, 
 }
 
 // deletedIn counts whom the run deleted in partitions that are not done; they are in order, and near each other.
-func (r *Runner) deletedIn(ctx context.Context, run crmstore.Run, partitions []int) (deleted int64, err error) {
-	parts, err := r.books().Matches(ctx, run.Object, run.ID, partitions[0], partitions[len(partitions)-1]+1)
+func deletedIn(ctx context.Context, store *crmstore.Store, run crmstore.Run, partitions []int) (deleted int64, err error) {
+	parts, err := store.Matches(ctx, run.Object, run.ID, partitions[0], partitions[len(partitions)-1]+1)
 	if err != nil {
 		return 0, err
 	}
@@ -329,7 +329,7 @@ func (r *Runner) deletedIn(ctx context.Context, run crmstore.Run, partitions []i
 			open = append(open, crmstore.PartitionIDs{Partition: m.Partition, IDs: m.IDs})
 		}
 	}
-	mine, err := r.completed(ctx, run, open)
+	mine, err := completed(ctx, store, run, open)
 	for _, part := range mine {
 		deleted += int64(len(part))
 	}
@@ -337,11 +337,11 @@ func (r *Runner) deletedIn(ctx context.Context, run crmstore.Run, partitions []i
 }
 
 // completed is, for each of the given partitions, which of the records this run deleted, wherever they are now.
-func (r *Runner) completed(ctx context.Context, run crmstore.Run, parts []crmstore.PartitionIDs) ([]map[crmstore.ID]bool, error) {
+func completed(ctx context.Context, store *crmstore.Store, run crmstore.Run, parts []crmstore.PartitionIDs) ([]map[crmstore.ID]bool, error) {
 	if len(parts) == 0 {
 		return nil, nil
 	}
-	enrolled, err := r.books().Enrollments(ctx, run.Object, run.EnrollsIn(), parts)
+	enrolled, err := store.Enrollments(ctx, run.Object, run.EnrollsIn(), parts)
 	if err != nil {
 		return nil, err
 	}

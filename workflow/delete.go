@@ -91,7 +91,7 @@ func (p *pass) saveIDs(ctx context.Context, ids []crmstore.ID) error {
 		groups[at].IDs = append(groups[at].IDs, id)
 	}
 	groups = slices.DeleteFunc(groups, func(m crmstore.Matches) bool { return len(m.IDs) == 0 })
-	if err := p.store.SaveMatches(ctx, p.mine(), groups); err != nil {
+	if err := p.store.SaveMatches(ctx, p.runMatches(), groups); err != nil {
 		return err
 	}
 	return p.update(ctx, func(run *crmstore.Run) {

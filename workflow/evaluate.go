@@ -61,7 +61,7 @@ func (p *pass) look(ctx context.Context) (totals crmstore.Totals, err error) {
 	restarted := p.carriedBefore()
 	save := func(ctx context.Context, found *swept) error {
 		if restarted { // whoever evaluated before may have deleted, and the store have gone back behind the saying so
-			if err := p.regain(ctx, found); err != nil {
+			if err := p.addDeleted(ctx, found); err != nil {
 				return err
 			}
 		}
@@ -69,9 +69,9 @@ func (p *pass) look(ctx context.Context) (totals crmstore.Totals, err error) {
 		if err := p.owned(ctx); err != nil {
 			return err
 		}
-		mine := p.mine()
-		mine.First = !restarted // where there are some, it is this run that saved them, or one that the store has lost
-		if err := p.acting.SaveMatches(ctx, mine, found.matches(restarted)); err != nil {
+		saved := p.runMatches()
+		saved.First = !restarted // where there are some, it is this run that saved them, or one that the store has lost
+		if err := p.acting.SaveMatches(ctx, saved, found.matches(restarted)); err != nil {
 			return fmt.Errorf("evaluate: %w", p.refusedMatches(ctx, err))
 		}
 		return nil

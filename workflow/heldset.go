@@ -143,7 +143,7 @@ func openMatchesOf(ctx context.Context, store *crmstore.Store, run crmstore.Run)
 			open = append(open, crmstore.PartitionIDs{Partition: m.Partition, IDs: m.IDs})
 		}
 	}
-	deleted, err := (&Runner{Store: store}).completed(ctx, run, open)
+	deleted, err := completed(ctx, store.AsSystem(), run, open)
 	if err != nil {
 		return nil, err
 	}

@@ -340,24 +340,24 @@ func liveOf(ctx context.Context, store *crmstore.Store, run crmstore.Run) (int64
 }
 
 // settle counts what a run did that stopped, if it stands as it was read or saved.
-func (r *Runner) settle(ctx context.Context, run crmstore.Run, final bool, at time.Time) error {
-	return r.books().Settle(ctx, crmstore.Settlement{
+func settle(ctx context.Context, store *crmstore.Store, run crmstore.Run, final bool, at time.Time) error {
+	return store.Settle(ctx, crmstore.Settlement{
 		Object: run.Object, Run: run.ID, Workflow: run.Workflow, Deleted: run.Deleted, Final: final, Version: run.Version,
 	}, at)
 }
 
 // settleStopped is settle of a run that is held, failed or cancelled.
-func (r *Runner) settleStopped(ctx context.Context, run crmstore.Run, at time.Time) error {
-	return r.settle(ctx, run, run.State == crmstore.RunCancelled || run.State == crmstore.RunDone, at)
+func settleStopped(ctx context.Context, store *crmstore.Store, run crmstore.Run, at time.Time) error {
+	return settle(ctx, store, run, run.State == crmstore.RunCancelled || run.State == crmstore.RunDone, at)
 }
 
 // settleSealed is settleStopped of a run that is sealed: until then, others may have been at work on its ranges.
-func (r *Runner) settleSealed(ctx context.Context, run crmstore.Run) (crmstore.Run, error) {
-	run, err := r.recount(ctx, run)
+func settleSealed(ctx context.Context, store *crmstore.Store, run crmstore.Run) (crmstore.Run, error) {
+	run, err := recount(ctx, store, run)
 	if err != nil {
 		return run, err
 	}
-	return run, r.settleStopped(ctx, run, r.Store.Now())
+	return run, settleStopped(ctx, store, run, store.Now())
 }
 
 // settleEnded counts what runs did that have something set aside and stopped: their carrier died before it could do that. It
@@ -375,11 +375,11 @@ func (r *Runner) settleEnded(ctx context.Context, o crmstore.ObjectType, open []
 		case run.State == crmstore.RunRunning:
 			continue
 		default:
-			if run.Totals, err = r.tally(ctx, run); err != nil {
+			if run.Totals, err = tally(ctx, r.books(), run); err != nil {
 				return settled, err
 			}
 		}
-		if err := r.settleStopped(ctx, run, at); err != nil {
+		if err := settleStopped(ctx, r.books(), run, at); err != nil {
 			return settled, err
 		}
 		settled = true

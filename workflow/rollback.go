@@ -18,6 +18,10 @@ var errRolledBack = errors.New("the store went back to an earlier state")
 // since, which the store has forgotten and would give out again.
 const fenceLeap = 1 << 20
 
+// leapt reports whether a run with this fence was taken anew after the store went back. The fence says it because every
+// other note of it could be among what the store lost.
+func leapt(fence uint64) bool { return fence > fenceLeap }
+
 // catchUp finds out, after trouble, whether the store went back behind what it had saved of the run. When it did, the pass takes
 // the run anew, with a number above all that were taken, so that nobody who still carries out what was before changes
 // anything; and goes on deleting when the store has all matches, or else evaluates again.
@@ -87,15 +91,15 @@ func (p *pass) forgetMatches(ctx context.Context) error {
 	for i := range none {
 		none[i].Partition = i
 	}
-	if err := p.store.SaveMatches(ctx, p.mine(), none); err != nil {
+	if err := p.store.SaveMatches(ctx, p.runMatches(), none); err != nil {
 		return fmt.Errorf("evaluate again: %w", err)
 	}
 	p.forgot = false
 	return nil
 }
 
-// regain adds to what an evaluation found whom the run has deleted already: they matched when it evaluated before.
-func (p *pass) regain(ctx context.Context, found *swept) error {
+// addDeleted adds to what an evaluation found the records that the run has deleted already. They matched when it evaluated before.
+func (p *pass) addDeleted(ctx context.Context, found *swept) error {
 	name := p.saved()
 	deleted, err := p.store.EnrolledBy(ctx, p.def.Object, name.EnrollsIn(), p.id, found.from, found.to)
 	if err != nil {
@@ -115,8 +119,8 @@ func (p *pass) regain(ctx context.Context, found *swept) error {
 	return nil
 }
 
-// reopenLost looks whether whom the partitions' counts call deleted is so, and opens again the partitions that say too much. It
-// returns how many these are.
+// reopenLost compares the partitions' counts of deletions with what was deleted. It opens again the partitions that
+// count too many, and returns how many these are.
 func (p *actor) reopenLost(ctx context.Context, from, to int) (int, error) {
 	parts, err := p.store.Matches(ctx, p.def.Object, p.id, from, to)
 	if err != nil {
@@ -126,7 +130,7 @@ func (p *actor) reopenLost(ctx context.Context, from, to int) (int, error) {
 	for _, m := range parts {
 		done = append(done, crmstore.PartitionIDs{Partition: m.Partition, IDs: m.IDs})
 	}
-	deleted, err := p.r.completed(ctx, p.saved(), done)
+	deleted, err := completed(ctx, p.store, p.saved(), done)
 	if err != nil {
 		return 0, err
 	}
@@ -134,11 +138,11 @@ func (p *actor) reopenLost(ctx context.Context, from, to int) (int, error) {
 	for i, m := range parts {
 		if m.Done && int64(len(deleted[i])) < m.Deleted {
 			lost = append(lost, crmstore.Matches{Partition: m.Partition, IDs: m.IDs})
-			p.tell(-len(m.IDs))
+			p.addSettled(-len(m.IDs))
 		}
 	}
 	if len(lost) == 0 {
 		return 0, nil
 	}
-	return len(lost), p.store.SaveMatches(ctx, p.mine(), lost)
+	return len(lost), p.store.SaveMatches(ctx, p.rangeMatches(), lost)
 }

@@ -9,8 +9,8 @@ import (
 	"github.com/crm-workflow/crm-workflow/crmstore"
 )
 
-// mine names the pass's matches with its fencing number.
-func (p *pass) mine() crmstore.RunMatches {
+// runMatches names the run's matches with the pass's fence.
+func (p *pass) runMatches() crmstore.RunMatches {
 	run := p.saved()
 	return crmstore.RunMatches{Object: run.Object, Run: p.id, Fence: p.fence}
 }
@@ -54,7 +54,7 @@ func hold(ctx context.Context, store *crmstore.Store, run crmstore.Run, reason s
 	if run.State == crmstore.RunRunning {
 		if abandoned(run, at) { // nobody else will count what was done
 			var err error
-			if run.Totals, err = (&Runner{Store: store}).tally(ctx, run); err != nil {
+			if run.Totals, err = tally(ctx, store, run); err != nil {
 				return err
 			}
 			run.Owner = ""
@@ -66,19 +66,19 @@ func hold(ctx context.Context, store *crmstore.Store, run crmstore.Run, reason s
 	if err != nil || sealed.Owner != "" {
 		return err
 	}
-	_, err = (&Runner{Store: store}).settleSealed(ctx, sealed)
+	_, err = settleSealed(ctx, store, sealed)
 	return err
 }
 
 // recount counts once more what a run did that nobody carries and that is sealed: until then, others may have been at
 // work on its ranges.
-func (r *Runner) recount(ctx context.Context, run crmstore.Run) (crmstore.Run, error) {
-	totals, err := r.tally(ctx, run)
+func recount(ctx context.Context, store *crmstore.Store, run crmstore.Run) (crmstore.Run, error) {
+	totals, err := tally(ctx, store, run)
 	if err != nil || totals == run.Totals {
 		return run, err
 	}
 	run.Totals = totals
-	saved, err := r.books().SaveRun(ctx, run)
+	saved, err := store.SaveRun(ctx, run)
 	if errors.Is(err, crmstore.ErrConflict) { // somebody took it meanwhile, and counts in the end
 		return run, nil
 	}

@@ -41,7 +41,7 @@ type spread struct {
 	*pass
 
 	mu      sync.Mutex     // guards what follows
-	mine    map[int]bool   // ranges that this pass has or has done
+	own     map[int]bool   // ranges that this pass has or has done
 	dropped map[int]uint64 // ranges that it is through with, by their fence: the store may not know, or have forgotten it
 	through chan struct{}  // closed, and made anew, when a worker of this pass is through with a range
 }
@@ -49,7 +49,7 @@ type spread struct {
 // spread is the pass's own, so that after trouble it knows what it had.
 func (p *pass) spread() *spread {
 	if p.ranges == nil {
-		p.ranges = &spread{pass: p, mine: map[int]bool{}, dropped: map[int]uint64{}, through: make(chan struct{})}
+		p.ranges = &spread{pass: p, own: map[int]bool{}, dropped: map[int]uint64{}, through: make(chan struct{})}
 	}
 	return p.ranges
 }
@@ -70,7 +70,7 @@ func rangesOf(partitions int) int { return (partitions + rangePartitions - 1) / 
 // carryOut takes one range after the other, two at a time, until all are done, by whomever.
 func (s *spread) carryOut(ctx context.Context, partitions int) error {
 	s.mu.Lock()
-	clear(s.mine) // what it did before trouble is counted like others'
+	clear(s.own) // what it did before trouble is counted like others'
 	s.mu.Unlock()
 	if err := s.store.OpenRanges(ctx, s.saved(), rangesOf(partitions)); err != nil {
 		return err
@@ -179,7 +179,7 @@ func (s *spread) count(list []crmstore.Range) {
 	defer s.mu.Unlock()
 	others := int64(0)
 	for _, r := range list {
-		if !s.mine[r.Number] {
+		if !s.own[r.Number] {
 			others += r.Settled
 		}
 	}
@@ -191,7 +191,7 @@ func (s *spread) count(list []crmstore.Range) {
 func (s *spread) takeable(r crmstore.Range, now time.Time) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	before := s.fence > fenceLeap && r.Fence < s.fence
+	before := leapt(s.fence) && r.Fence < s.fence
 	through := r.Fence <= s.dropped[r.Number]
 	return !r.Done && (r.Owner == "" || before || through || dead(r.Owner) || silent(r.Beat, now))
 }
@@ -210,7 +210,7 @@ func (s *spread) take(ctx context.Context, seen crmstore.Range, partitions int) 
 		s.r.event(ctx, s.saved(), slog.LevelWarn, "range taken over", slog.Int("range", seen.Number))
 	}
 	a := s.newActor()
-	a.fence, a.again = taken.Fence, a.again || seen.Fence > 0
+	a.rangeFence, a.repeats = taken.Fence, a.repeats || seen.Fence > 0
 	s.takes(taken)
 	err = s.work(ctx, a, taken, partitions)
 	if s.has(taken, err == nil); err != nil {
@@ -226,7 +226,7 @@ func (s *spread) take(ctx context.Context, seen crmstore.Range, partitions int) 
 func (s *spread) takes(r crmstore.Range) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.mine[r.Number] = true
+	s.own[r.Number] = true
 }
 
 // has says that this pass is through with a range, and whether it did it.
@@ -235,7 +235,7 @@ func (s *spread) has(r crmstore.Range, done bool) {
 	defer s.mu.Unlock()
 	s.dropped[r.Number] = r.Fence
 	if !done {
-		delete(s.mine, r.Number)
+		delete(s.own, r.Number)
 	}
 }
 

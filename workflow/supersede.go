@@ -51,7 +51,7 @@ func supersede(ctx context.Context, store *crmstore.Store, w crmstore.Workflow, 
 		if past.Run.State == crmstore.RunRunning { // approved in between
 			continue
 		}
-		if past.Run.Totals, err = r.tally(ctx, past.Run); err != nil { // whoever carried it counts later
+		if past.Run.Totals, err = tally(ctx, r.books(), past.Run); err != nil { // whoever carried it counts later
 			return past, err
 		}
 		past.Left = unsettled(past.Run.Totals)

@@ -158,7 +158,7 @@ func (r *Runner) undoRange(
 	for _, m := range saved {
 		parts = append(parts, crmstore.PartitionIDs{Partition: m.Partition, IDs: m.IDs})
 	}
-	mine, err := r.completed(ctx, run, parts)
+	mine, err := completed(ctx, r.books(), run, parts)
 	if err != nil {
 		return nil, 0, 0, err
 	}
