@@ -264,6 +264,27 @@ func TestDoctorDropsDeadClaims(t *testing.T) {
 	})
 }
 
+// Whoever plans a write is told once that it waits for an address of a process that died, and the write is done afterwards.
+func TestPlannedWrite_Waiting(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t, storetest.Options{Partitions: 1})
+	key, field := crmstore.ClaimOf(d.Store, "one@x.org", 1)
+	claim := crmstore.ClaimFor(50, 0, time.Now().UnixMilli()-27_000) // dead in three seconds
+	if err := crmstore.Raw(d.Store).HSet(t.Context(), key, field, claim).Err(); err != nil {
+		t.Fatal(err)
+	}
+	plan, err := d.PlanWrite(t.Context(), crmstore.Contact, crmstore.UpsertAny, []crmstore.Upsert{d.up(1, "email", "one@x.org")}, crmstore.Cause{}, noon)
+	if err != nil {
+		t.Fatal(err)
+	}
+	told := 0
+	plan.Waiting = func() { told++ }
+	results, err := plan.Write(t.Context(), nil)
+	if err != nil || results[0].Outcome != crmstore.Created || told != 1 {
+		t.Errorf("%+v, %v; told %d times, want once", results, err, told)
+	}
+}
+
 // A claim whose contact may still be written is waited for; one whose contact never will be is taken over at once.
 func TestClaimsOfOthers(t *testing.T) {
 	t.Parallel()

@@ -98,6 +98,7 @@ const (
 	// taking is waited for until that process is done or, having died, its claim is dead.
 	contendedTries, contendedPause = 25, 4 * time.Millisecond
 	waitingTries, waitingPause     = int(claimPatience/waitingPause) * 5 / 4, 200 * time.Millisecond // each try asks for every address again
+	saidTries                      = int(time.Second / waitingPause)                                 // after which the caller is told of it
 )
 
 // Write upserts a batch: grouped by partition, one script per partition and act, pipelined. Results are in batch
@@ -137,6 +138,7 @@ type writer struct {
 	batch      []Upsert
 	results    []WriteResult
 	written    func(*round) // told of each round that was written; nil = nobody is
+	waiting    func()       // told once when addresses are waited for; nil = nobody is
 	careful    bool         // the last round did not write all that it meant to, so the next one is not hopeful
 
 	mu     sync.Mutex  // guards erased while scripts are sent two windows at a time
@@ -187,11 +189,15 @@ func (w *writer) run(ctx context.Context, planned *round) error {
 		if w.written != nil {
 			w.written(r)
 		}
-		w.careful = len(again) > 0
+		w.careful = len(again) > 0 || r.waits // while it waits too, or each second round would be contended and not waiting
 		rest := slices.Concat(again, todo[r.planned:])
 		limit, pause := contendedTries, contendedPause
 		if r.waits {
 			limit, pause = waitingTries, waitingPause
+			if tries == saidTries && w.waiting != nil {
+				w.waiting()
+				w.waiting = nil
+			}
 		}
 		if tries++; len(rest) < len(todo) {
 			tries = 0

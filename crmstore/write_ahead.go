@@ -8,6 +8,10 @@ import (
 
 // PlannedWrite is a batch whose first upserts have been planned, and nothing written. It may be dropped.
 type PlannedWrite struct {
+	// Waiting is called once, after a second in which Write waits for e-mail addresses that another process is about to take, or
+	// was when it died. Write may then wait up to 30 seconds; nil = nobody is told.
+	Waiting func()
+
 	w      *writer
 	first  *round
 	rounds []*round // that were written
@@ -40,7 +44,7 @@ func (p *PlannedWrite) Write(ctx context.Context, before *PlannedWrite) ([]Write
 		return nil, err
 	}
 	first := p.first
-	p.first = nil
+	p.first, p.w.waiting = nil, p.Waiting
 	if before != nil && first.dependsOn(before.rounds) {
 		first = nil
 	}

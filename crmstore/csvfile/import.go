@@ -61,6 +61,7 @@ type Options struct {
 
 	MaxFindings int               // findings kept in the report; 0 = DefaultMaxFindings
 	Progress    func(bytes int64) // called now and then with how many bytes of the file are dealt with; may be nil
+	Waiting     func()            // called when lines wait for addresses that another process was about to take; may be nil
 	Cause       crmstore.Cause
 	At          time.Time // the instant of the import, for createdate, lastmodifieddate and the audit log
 }

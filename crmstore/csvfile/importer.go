@@ -343,7 +343,7 @@ func (im *importer) send(ctx context.Context, batch []crmstore.Upsert) (finish, 
 		return nil, err
 	}
 	before := im.sent
-	im.sent = p
+	p.Waiting, im.sent = im.o.Waiting, p
 	return func(ctx context.Context) ([]crmstore.WriteResult, error) { return p.Write(ctx, before) }, nil
 }
 

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -115,6 +116,14 @@ func (s *session) importFile(ctx context.Context, store *crmstore.Store, path st
 	defer func() { _ = in.Close() }() // it was only read
 	bar := s.progress()
 	o.Progress = func(bytes int64) { bar.update("import, kB", bytes>>10, size>>10) }
+	var once sync.Once
+	o.Waiting = func() {
+		once.Do(func() {
+			bar.end()
+			s.err.printf("note: waiting, up to 30 seconds, for addresses that another import is about to take, or was when it was killed\n")
+			_ = s.err.flush() // a note that cannot be shown is not missed
+		})
+	}
 	report, err := csvfile.Import(ctx, store, in, o)
 	bar.end()
 	if err != nil {
