@@ -95,6 +95,7 @@ const (
 	Done     Outcome = iota + 1 // done now
 	Repeated                    // this run had done it before; counts as done
 	Left                        // nothing to act on any more: somebody else deleted or purged it
+	Held                        // on legal hold: nobody may act on it
 	Stale                       // changed since it was tested: read it, test it and call again
 )
 
@@ -107,6 +108,8 @@ func (o Outcome) String() string {
 		return "repeated"
 	case Left:
 		return "left"
+	case Held:
+		return "held"
 	case Stale:
 		return "stale"
 	default:

@@ -54,8 +54,10 @@ func archiveOutcomes(archived [][]crmstore.ArchiveOutcome) ([][]Outcome, error) 
 				out[i][j] = Done
 			case crmstore.AlreadyByRun:
 				out[i][j] = Repeated
-			case crmstore.AlreadyArchived, crmstore.Gone, crmstore.OnHold:
+			case crmstore.AlreadyArchived, crmstore.Gone:
 				out[i][j] = Left
+			case crmstore.OnHold:
+				out[i][j] = Held
 			case crmstore.VersionChanged:
 				out[i][j] = Stale
 			default:

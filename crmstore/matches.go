@@ -17,10 +17,11 @@ type Matches struct {
 	Done      bool // every id was acted on or left alone for good
 	Deleted   int64
 	Changed   int64
+	Held      int64
 	Failed    int64
 }
 
-// A run's matches in a partition are a hash: ids (8 bytes each), done (1), del, chg, fail, and
+// A run's matches in a partition are a hash: ids (8 bytes each), done (1), del, chg, fail, hold (0 where it is not there), and
 // the highest fence (f) of those who changed them or deleted by them.
 const (
 	matchIDs     = "ids"
@@ -28,6 +29,7 @@ const (
 	matchDeleted = "del"
 	matchChanged = "chg"
 	matchFailed  = "fail"
+	matchHeld    = "hold"
 )
 
 // matchesKept is how long finished matches stay: longer than the 90 days in which a run can be undone.
@@ -80,7 +82,7 @@ func (s *Store) SaveMatches(ctx context.Context, r RunMatches, m []Matches) erro
 	err := s.changeMatches(ctx, len(m), func(i int) call {
 		match := &m[i]
 		return call{scriptSaveMatches, []string{s.partition(r.Object, match.Partition).run(r.Run)}, []any{
-			r.fence(), packIDs(match.IDs), match.Done, match.Deleted, match.Changed, match.Failed, matchesKeptSeconds, r.First,
+			r.fence(), packIDs(match.IDs), match.Done, match.Deleted, match.Changed, match.Failed, matchesKeptSeconds, r.First, match.Held,
 		}}
 	})
 	if err != nil {
@@ -121,7 +123,7 @@ func (s *Store) Matches(ctx context.Context, o ObjectType, run string, from, to 
 		replies := make([]*redis.SliceCmd, 0, to-from)
 		for p := from; p < to; p++ {
 			replies = append(replies, pipe.HMGet(ctx, s.partition(o, p).run(run),
-				matchIDs, matchDone, matchDeleted, matchChanged, matchFailed))
+				matchIDs, matchDone, matchDeleted, matchChanged, matchFailed, matchHeld))
 		}
 		if _, err := pipe.Exec(ctx); err != nil {
 			return fmt.Errorf("read matches of run %s: %w", run, s.trouble(err))
@@ -145,8 +147,9 @@ type MatchCounts struct {
 	Partition int
 	IDs       int64 // how many there are
 	Done      bool
-	Deleted   int64 // these three are 0 until it is done
+	Deleted   int64 // these four are 0 until it is done
 	Changed   int64
+	Held      int64
 	Failed    int64
 }
 
@@ -162,7 +165,7 @@ func (s *Store) CountMatches(ctx context.Context, o ObjectType, run string, from
 		for i := first; i < end; i++ {
 			key := s.partition(o, from+i).run(run)
 			sizes = append(sizes, pipe.HStrLen(ctx, key, matchIDs))
-			words = append(words, pipe.HMGet(ctx, key, matchDone, matchDeleted, matchChanged, matchFailed))
+			words = append(words, pipe.HMGet(ctx, key, matchDone, matchDeleted, matchChanged, matchFailed, matchHeld))
 		}
 		if _, err := pipe.Exec(ctx); err != nil {
 			return s.trouble(err)
@@ -191,8 +194,11 @@ func parseCounts(partition int, size int64, words []any) (MatchCounts, error) {
 		return c, nil
 	}
 	c.Done = words[0] == "1"
-	for i, count := range []*int64{&c.Deleted, &c.Changed, &c.Failed} {
-		text, _ := words[1+i].(string)
+	for i, count := range []*int64{&c.Deleted, &c.Changed, &c.Failed, &c.Held} {
+		text, there := words[1+i].(string)
+		if count == &c.Held && !there {
+			break // an older version counted it as changed
+		}
 		var err error
 		if *count, err = strconv.ParseInt(text, 10, 64); err != nil {
 			return c, fmt.Errorf("partition %d: a count is damaged: %w", partition, err)
@@ -210,7 +216,7 @@ func parseMatches(partition int, fields []any) (m Matches, there bool, err error
 	if err != nil {
 		return Matches{}, false, err
 	}
-	m = Matches{Partition: partition, IDs: make([]ID, 0, c.IDs), Done: c.Done, Deleted: c.Deleted, Changed: c.Changed, Failed: c.Failed}
+	m = Matches{Partition: partition, IDs: make([]ID, 0, c.IDs), Done: c.Done, Deleted: c.Deleted, Changed: c.Changed, Held: c.Held, Failed: c.Failed}
 	for b := []byte(packed); len(b) > 0; b = b[8:] {
 		m.IDs = append(m.IDs, IDFromBytes(b))
 	}
@@ -227,7 +233,7 @@ func (s *Store) FinishMatches(ctx context.Context, r RunMatches, m []Matches) er
 		match := &m[i]
 		keys := s.partition(r.Object, match.Partition)
 		return call{scriptFinishMatches, []string{keys.run(r.Run), keys.enr(r.Run)}, []any{
-			r.fence(), match.Deleted, match.Changed, match.Failed, matchesKeptSeconds,
+			r.fence(), match.Deleted, match.Changed, match.Failed, matchesKeptSeconds, match.Held,
 		}}
 	})
 	if err != nil {

@@ -102,7 +102,8 @@ type Totals struct {
 	Suppressed      int64 `json:"suppressed"`
 	AlreadyEnrolled int64 `json:"already_enrolled"`
 	Deleted         int64 `json:"deleted"`
-	Changed         int64 `json:"changed"` // no longer matched when its turn came
+	Changed         int64 `json:"changed"`        // no longer matched when its turn came
+	Held            int64 `json:"held,omitempty"` // put on legal hold between its evaluation and its turn; left alone
 	Failed          int64 `json:"failed"`
 	Damaged         int64 `json:"damaged,omitempty"`         // could not be read, and so were not tested; left alone
 	RestoredBefore  int64 `json:"restored_before,omitempty"` // of those that enroll, how many were in the bin before, and restored

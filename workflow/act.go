@@ -21,7 +21,7 @@ const (
 
 // part is one partition's matches on their way to an outcome.
 type part struct {
-	crmstore.Matches               // Deleted, Changed and Failed count up
+	crmstore.Matches               // Deleted, Changed, Held and Failed count up
 	open             []crmstore.ID // no outcome yet
 	tries            map[crmstore.ID]int
 	shown            int // matches with an outcome, as progress shows them
@@ -169,7 +169,7 @@ func (p *actor) openParts(ctx context.Context, from, to int) ([]*part, error) {
 			p.addSettled(len(m.IDs))
 			continue
 		}
-		m.Deleted, m.Changed, m.Failed = 0, 0, 0
+		m.Deleted, m.Changed, m.Held, m.Failed = 0, 0, 0, 0
 		parts = append(parts, &part{Matches: m, open: slices.Clone(m.IDs), tries: map[crmstore.ID]int{}})
 		want = append(want, crmstore.PartitionIDs{Partition: m.Partition, IDs: m.IDs})
 	}
@@ -330,6 +330,8 @@ func (t *part) take(id crmstore.ID, outcome actions.Outcome) {
 		t.Deleted++
 	case actions.Left:
 		t.Changed++
+	case actions.Held:
+		t.Held++
 	default:
 		t.tries[id]++
 		if t.tries[id] >= maxTries {

@@ -152,7 +152,7 @@ func (p *pass) sumUp(ctx context.Context) error {
 
 // complete is an error unless every match has an outcome.
 func complete(t crmstore.Totals) error {
-	if got, want := t.Deleted+t.Changed+t.Failed, enrolling(t); got != want {
+	if got, want := t.Deleted+t.Changed+t.Held+t.Failed, enrolling(t); got != want {
 		return fmt.Errorf("%s of %s matches have an outcome: the run's data in the store was changed by something else",
 			diag.Thousands(got), diag.Thousands(want))
 	}
@@ -282,7 +282,7 @@ func (p *pass) report(ctx context.Context, run crmstore.Run, cause error) {
 // the enrollments that this run completed. So it is exact at any moment, whoever died when.
 func tally(ctx context.Context, store *crmstore.Store, run crmstore.Run) (crmstore.Totals, error) {
 	totals := run.Totals
-	totals.Deleted, totals.Changed, totals.Failed = 0, 0, 0
+	totals.Deleted, totals.Changed, totals.Held, totals.Failed = 0, 0, 0, 0
 	if run.Stage == stageEvaluate || run.Stage == stageGuard {
 		return totals, nil
 	}
@@ -302,6 +302,7 @@ func tally(ctx context.Context, store *crmstore.Store, run crmstore.Run) (crmsto
 		}
 		totals.Deleted += c.Deleted
 		totals.Changed += c.Changed
+		totals.Held += c.Held
 		totals.Failed += c.Failed
 	}
 	for len(open) > 0 {

@@ -17,6 +17,7 @@ type HeldSet struct {
 	Definition *Definition       // of the run's own revision, or of what a deletion by hand was asked for
 	Records    []crmstore.ID     // whom it has not dealt with, sorted; an approval acts on these and on nobody else
 	Changed    []crmstore.ID     // of these, those that no longer match: they stay; sorted
+	OnHold     []crmstore.ID     // of Records, those on legal hold: they stay, whatever else they are; sorted
 	Gone       []crmstore.ID     // of these, those that are no longer live; sorted
 	Current    crmstore.Workflow // the workflow as it is now; zero for a deletion by hand
 	Superseded bool              // Current has another revision than the run
@@ -39,6 +40,14 @@ func MakeHeldSet(ctx context.Context, store *crmstore.Store, id string) (*HeldSe
 	}
 	h.Records = appendIDs(nil, parts)
 	slices.Sort(h.Records)
+	holds, err := store.HoldsOf(ctx, run.Object, h.Records)
+	if err != nil {
+		return nil, fmt.Errorf("look into run %s: %w", id, err)
+	}
+	for _, hold := range holds {
+		h.OnHold = append(h.OnHold, hold.ID)
+	}
+	slices.Sort(h.OnHold)
 	load := loadWorkflow
 	if run.Kind == crmstore.RunDelete {
 		load = loadByHand

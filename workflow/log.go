@@ -40,7 +40,7 @@ func totalsAttrs(t crmstore.Totals) []slog.Attr {
 	attrs := []slog.Attr{
 		slog.Int64("evaluated", t.Evaluated), slog.Int64("matched", t.Matched), slog.Int64("suppressed", t.Suppressed),
 		slog.Int64("already_enrolled", t.AlreadyEnrolled), slog.Int64("on_hold", t.OnHold), slog.Int64("deleted", t.Deleted),
-		slog.Int64("changed", t.Changed), slog.Int64("failed", t.Failed),
+		slog.Int64("changed", t.Changed), slog.Int64("held", t.Held), slog.Int64("failed", t.Failed),
 	}
 	if t.Damaged > 0 {
 		attrs = append(attrs, slog.Int64("damaged", t.Damaged))

@@ -57,12 +57,15 @@ func refusalReasons() []string {
 	return []string{RefusedTier, RefusedObject, RefusedPermission, RefusedLimit, RefusedCeiling, RefusedRepeated, RefusedOff, RefusedRevision, RefusedApprover, RefusedActive}
 }
 
-func actionOutcomes() []string { return []string{outcomeDone, outcomeChanged, outcomeFailed} }
+func actionOutcomes() []string {
+	return []string{outcomeDone, outcomeChanged, outcomeHeld, outcomeFailed}
+}
 
 // The outcomes of an action, as the metric label has them.
 const (
 	outcomeDone    = "done"
 	outcomeChanged = "changed"
+	outcomeHeld    = "held" // on legal hold since it was evaluated
 	outcomeFailed  = "failed"
 )
 
@@ -215,6 +218,7 @@ func (m *Metrics) ended(e passEnd) {
 	for _, action := range e.actions {
 		m.acted.WithLabelValues(name, action, outcomeDone).Add(deleted)
 		m.acted.WithLabelValues(name, action, outcomeChanged).Add(grown(e.run.Changed, e.counted.Changed))
+		m.acted.WithLabelValues(name, action, outcomeHeld).Add(grown(e.run.Held, e.counted.Held))
 		m.acted.WithLabelValues(name, action, outcomeFailed).Add(grown(e.run.Failed, e.counted.Failed))
 	}
 	if e.run.State == crmstore.RunRunning {

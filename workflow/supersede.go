@@ -61,4 +61,6 @@ func supersede(ctx context.Context, store *crmstore.Store, w crmstore.Workflow, 
 }
 
 // unsettled is how many matches have no outcome.
-func unsettled(t crmstore.Totals) int64 { return enrolling(t) - t.Deleted - t.Changed - t.Failed }
+func unsettled(t crmstore.Totals) int64 {
+	return enrolling(t) - t.Deleted - t.Changed - t.Held - t.Failed
+}

@@ -155,6 +155,7 @@ type heldDocument struct {
 	Contacts        []crmstore.ID       `json:"contacts"`         // their ids
 	NoLongerMatch   []crmstore.ID       `json:"no_longer_match"`  // of these, who changed since and stays
 	NoLongerLive    []crmstore.ID       `json:"no_longer_live"`   // of these, who is deleted already
+	OnLegalHold     []crmstore.ID       `json:"on_legal_hold"`    // of contacts, those that stay because of it
 	CurrentRevision int                 `json:"current_revision"` // of the workflow; 0 for a deletion by hand
 	Superseded      bool                `json:"superseded"`       // that is another one than the run's
 	NotCurrent      []crmstore.ID       `json:"not_current"`      // of contacts, those that the current revision would not delete
@@ -169,7 +170,7 @@ type heldDocument struct {
 func newHeldDocument(ctx context.Context, store *crmstore.Store, h *workflow.HeldSet, sample int) (*heldDocument, error) {
 	doc := &heldDocument{
 		Report: workflow.NewReport(h.Run), Object: h.Run.Object, Selection: h.Run.Selection, Left: int64(len(h.Records)), Contacts: orEmpty(h.Records),
-		NoLongerMatch: orEmpty(h.Changed), NoLongerLive: orEmpty(h.Gone), CurrentRevision: h.Current.Revision, Superseded: h.Superseded, NotCurrent: orEmpty(h.NotCurrent),
+		NoLongerMatch: orEmpty(h.Changed), NoLongerLive: orEmpty(h.Gone), OnLegalHold: orEmpty(h.OnHold), CurrentRevision: h.Current.Revision, Superseded: h.Superseded, NotCurrent: orEmpty(h.NotCurrent),
 	}
 	var err error
 	if doc.rules, err = workflow.ReadApprovalRules(ctx, store); err != nil {
@@ -207,6 +208,9 @@ func (doc *heldDocument) show(o *output, h *workflow.HeldSet) {
 	}
 	if n := len(doc.NoLongerMatch); n > 0 {
 		o.printf("%s changed since and would stay\n", records(n, doc.Object))
+	}
+	if n := len(doc.OnLegalHold); n > 0 {
+		o.printf("%s on legal hold by now, and would stay\n", counted(n, "one is", fmt.Sprintf("%s are", count(n))))
 	}
 	if n := len(doc.NoLongerLive); n > 0 {
 		o.printf("%s of them deleted by now\n", counted(n, "one is", fmt.Sprintf("%s are", count(n))))
@@ -293,7 +297,9 @@ func writeHeld(ctx context.Context, w io.Writer, store *crmstore.Store, h *workf
 // heldRow is a held record's line: who it is, by which trigger it enrolls, and what would become of it.
 func heldRow(h *workflow.HeldSet, id crmstore.ID, e sampleEntry) []string {
 	becomes, trigger := "would be deleted", ""
-	if has(h.Changed, id) {
+	if has(h.OnHold, id) {
+		becomes = "on legal hold, stays"
+	} else if has(h.Changed, id) {
 		becomes = "no longer matches, stays"
 	} else if has(h.Gone, id) {
 		becomes = "no longer live"

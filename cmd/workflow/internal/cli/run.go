@@ -197,7 +197,7 @@ func showRun(o *output, run crmstore.Run) {
 
 // leftOf is how many records a stopped run has not dealt with.
 func leftOf(run crmstore.Run) int64 {
-	return run.Matched - run.Suppressed - run.AlreadyEnrolled - run.OnHold - run.Deleted - run.Changed - run.Failed
+	return run.Matched - run.Suppressed - run.AlreadyEnrolled - run.OnHold - run.Deleted - run.Changed - run.Held - run.Failed
 }
 
 func matchedNote(run crmstore.Run) string {
@@ -224,6 +224,7 @@ func showTotals(o *output, run crmstore.Run) {
 	if run.State != workflow.RunDryRun {
 		line("deleted", run.Deleted, true, "to the recycle bin")
 	}
+	line("held", run.Held, false, "put on legal hold meanwhile; left alone")
 	line("changed", run.Changed, false, "no longer matched when their turn came; left alone")
 	if run.State == crmstore.RunHeld && run.Deleted > 0 {
 		line("left", leftOf(run), true, "not deleted yet")
