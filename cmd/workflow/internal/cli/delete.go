@@ -118,8 +118,14 @@ func (s *session) delete(ctx context.Context, f *deleteFlags, words []string) er
 	if q.IDs, err = s.named(ctx, store, naming{o, words, f.ids, f.skip}); err != nil {
 		return err
 	}
-	if q.IDs, err = workflow.Deletable(ctx, store, o, q.IDs, f.skip); err != nil {
+	named := q.IDs
+	if q.IDs, err = workflow.Deletable(ctx, store, o, named, f.skip); err != nil {
 		return err
+	}
+	if f.skip {
+		if err := s.nameHeld(ctx, store, o, named); err != nil {
+			return err
+		}
 	}
 	switch len(q.IDs) {
 	case 0:
@@ -174,6 +180,19 @@ func (s *session) deleteSearch(ctx context.Context, store *crmstore.Store, f *de
 		return err
 	}
 	return needsCount("delete", n, q.Object)
+}
+
+// nameHeld says which of the records are left alone because they are on legal hold.
+func (s *session) nameHeld(ctx context.Context, store *crmstore.Store, o crmstore.ObjectType, ids []crmstore.ID) error {
+	held, err := store.HoldsOf(ctx, o, ids)
+	for i, h := range held {
+		if i == shownAddresses {
+			s.err.printf("left alone: %s more on legal hold; see: workflow legal-hold list\n", count(len(held)-i))
+			break
+		}
+		s.err.printf("left alone: %s %s is on legal hold since %s: %s\n", o, h.ID, stamp(h.At), clean(h.Reason))
+	}
+	return err
 }
 
 // needsCount says that the number of records must be given, where nobody can be asked for it.
