@@ -127,7 +127,8 @@ func ArchiveByScript(ctx context.Context, s *Store, source string, keys int, o A
 	if err != nil {
 		return err
 	}
-	return s.rdb.Eval(ctx, source, c.keys[:keys], c.args...).Err()
+	args := slices.Delete(slices.Clone(c.args), 4, 5) // older versions did not say from where
+	return s.rdb.Eval(ctx, source, c.keys[:keys], args...).Err()
 }
 
 // SumOf is the sum of a list's members.
