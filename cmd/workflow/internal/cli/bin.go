@@ -146,7 +146,8 @@ func (s *session) lookInBin(ctx context.Context, store *crmstore.Store, filter w
 		return nil
 	})
 	trim()
-	return look, look.leaveOut(err)
+	err = look.leaveOut(err)
+	return look, err
 }
 
 // leaveOut remembers records that could not be read. Any other error it returns.
