@@ -246,7 +246,7 @@ func domainLiteral(s string) bool {
 
 // withoutMailto is the address of what follows mailto: in a link.
 func withoutMailto(s string) string {
-	s, _, _ = strings.Cut(strings.TrimLeft(s, "/"), "?") // mailto:// is written too
+	s, _, _ = strings.Cut(strings.TrimLeft(s, "/"), "?") // slashes are written after mailto: too
 	if plain, err := url.PathUnescape(s); err == nil && utf8.ValidString(plain) {
 		return plain
 	}
