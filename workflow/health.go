@@ -234,7 +234,7 @@ func (h *Health) say(ctx context.Context, troubles []crmstore.Trouble) {
 		if t.Code == TroubleNotAUser {
 			what = "the acting user is none of the account's"
 		}
-		h.Log.LogAttrs(ctx, slog.LevelError, what+": nothing is started, deleted, purged or trimmed until that is over",
+		h.Log.LogAttrs(ctx, slog.LevelError, what+": nothing is started, deleted, purged or trimmed until that is over", //nolint:sloglint // one of two constants in front
 			slog.String("trouble", t.Code), slog.String(keyReason, t.Message), slog.String("help", t.Help))
 	}
 }

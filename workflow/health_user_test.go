@@ -1,7 +1,6 @@
 package workflow
 
 import (
-	"context"
 	"errors"
 	"strings"
 	"testing"
@@ -16,7 +15,7 @@ func TestHealth_ActingUserIsRemoved(t *testing.T) {
 	w := newWorld(t)
 	stale := w.leads(crowd)
 	w.publish(file())
-	ctx := context.Background()
+	ctx := t.Context()
 	add := func() {
 		_, err := w.store.AddUser(ctx, "robot", "", false, crmstore.Cause{}, testNow)
 		w.must(err)

@@ -1,7 +1,6 @@
 package workflow
 
 import (
-	"context"
 	"testing"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
@@ -14,7 +13,7 @@ func TestRun_HoldMeanwhile(t *testing.T) {
 	w := newWorld(t)
 	stale := w.leads(crowd)
 	w.publish(file())
-	ctx := context.Background()
+	ctx := t.Context()
 	run, err := w.during(func() {
 		_, err := w.store.SetHold(ctx, crmstore.Contact, stale, true, crmstore.Cause{Reason: "case 7"}, testNow)
 		w.must(err)

@@ -297,11 +297,12 @@ func writeHeld(ctx context.Context, w io.Writer, store *crmstore.Store, h *workf
 // heldRow is a held record's line: who it is, by which trigger it enrolls, and what would become of it.
 func heldRow(h *workflow.HeldSet, id crmstore.ID, e sampleEntry) []string {
 	becomes, trigger := "would be deleted", ""
-	if has(h.OnHold, id) {
+	switch {
+	case has(h.OnHold, id):
 		becomes = "on legal hold, stays"
-	} else if has(h.Changed, id) {
+	case has(h.Changed, id):
 		becomes = "no longer matches, stays"
-	} else if has(h.Gone, id) {
+	case has(h.Gone, id):
 		becomes = "no longer live"
 	}
 	if e.Trigger > 0 {
