@@ -1,7 +1,6 @@
 package crmstore
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -34,19 +33,6 @@ import (
 
 // MaxAssociations is the most records of one object type that a record can be associated with.
 const MaxAssociations = 50_000
-
-// Ref names a record of any object type.
-type Ref struct {
-	Object ObjectType `json:"object"`
-	ID     ID         `json:"id"`
-}
-
-// String is the record for people: "contact 4711".
-func (r Ref) String() string { return string(r.Object) + " " + r.ID.String() }
-
-func compareRefs(a, b Ref) int {
-	return cmp.Or(cmp.Compare(a.Object, b.Object), cmp.Compare(a.ID, b.ID))
-}
 
 // Pair is two records. Which is A and which is B means nothing.
 type Pair struct{ A, B Ref }

@@ -9,20 +9,6 @@ import (
 	"time"
 )
 
-// Event is one audit event. IDs holds one record for an update, a deletion or a restore (deletions and restores of one
-// script share one entry in the log), many for an import.
-type Event struct {
-	At      time.Time  `json:"at"`
-	Op      string     `json:"op"` // delete, restore, create, update, list-add, list-remove, publish, switch-on, switch-off, set-tier, set-setting, …
-	Object  ObjectType `json:"object,omitempty"`
-	IDs     []ID       `json:"ids,omitempty"`
-	Detail  string     `json:"detail,omitempty"`
-	With    ObjectType `json:"with,omitempty"`     // of associate and dissociate: the other records' type
-	Others  []ID       `json:"with_ids,omitempty"` // and those records, in the order of IDs
-	Changes []Change   `json:"changes,omitempty"`  // of an update: each property that has another value now
-	Cause
-}
-
 // AuditFilter narrows Audit; zero fields do not.
 type AuditFilter struct {
 	Object   ObjectType // "" = all, and the account's own events

@@ -67,6 +67,7 @@ func appendChanged(b, as []byte, f field) []byte {
 	return protowire.AppendString(b, fmt.Sprintf("%s… (%d bytes)", text, len(f.text)))
 }
 
+// errChanges says that the changes of an event are not as they were written.
 var errChanges = errors.New("the changes of an event are damaged")
 
 // parseChanges reads what [changesOf] wrote, in the order of property numbers. A property that is not in the

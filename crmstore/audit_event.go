@@ -17,7 +17,7 @@ const (
 	factWorkflow = 3
 	factRevision = 4 // varint
 	factRun      = 5
-	factReason   = 6
+	factReason   = 6 // the field that holds the reason
 	factFrom     = 7 // an event's and a hold's; a record in the bin does without
 )
 
@@ -51,6 +51,7 @@ func fromFact(from string) []byte {
 	return protowire.AppendString(protowire.AppendTag(nil, factFrom, protowire.BytesType), from)
 }
 
+// errFacts says that the facts of a change are not as they were written.
 var errFacts = errors.New("facts of a change are damaged")
 
 // parseFacts reads what [appendFacts] wrote; fields it does not know are skipped.
@@ -160,4 +161,18 @@ func (e *Event) narrow(record ID) {
 			e.Others = append(e.Others, others[i])
 		}
 	}
+}
+
+// Event is one audit event. IDs holds one record for an update, a deletion or a restore (deletions and restores of one
+// script share one entry in the log), many for an import.
+type Event struct {
+	At      time.Time  `json:"at"`
+	Op      string     `json:"op"` // delete, restore, create, update, list-add, list-remove, publish, switch-on, switch-off, set-tier, set-setting, …
+	Object  ObjectType `json:"object,omitempty"`
+	IDs     []ID       `json:"ids,omitempty"`
+	Detail  string     `json:"detail,omitempty"`
+	With    ObjectType `json:"with,omitempty"`     // of associate and dissociate: the other records' type
+	Others  []ID       `json:"with_ids,omitempty"` // and those records, in the order of IDs
+	Changes []Change   `json:"changes,omitempty"`  // of an update: each property that has another value now
+	Cause
 }

@@ -17,11 +17,8 @@ const (
 	sumSize   = len(sumTag) + 4
 )
 
-// ErrDamaged says that a record's bytes are not as they were written. `workflow doctor` says more.
-var ErrDamaged = errDamaged
-
-// errChecksum is an errDamaged of bytes that can be read and have another checksum.
-var errChecksum = fmt.Errorf("%w: their checksum is another one", errDamaged)
+// errChecksum is an ErrDamaged of bytes that can be read and have another checksum.
+var errChecksum = fmt.Errorf("%w: their checksum is another one", ErrDamaged)
 
 // checksum is the checksum of a record's properties.
 func checksum(id ID, fields []byte) uint32 {

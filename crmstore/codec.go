@@ -24,7 +24,7 @@ const (
 	slotAt     = 8
 	archivedAt = 12
 	factsLenAt = 20
-	headerSize = 22
+	headerSize = 22 // bytes of a header
 )
 
 // maxFacts is the most that the two bytes of the facts' length can say.
@@ -33,22 +33,24 @@ const maxFacts = math.MaxUint16
 // maxText is the longest text of a property, in bytes. HubSpot's limit is 65,536 characters.
 const maxText = 256 << 10
 
-var errDamaged = errors.New("record bytes are damaged")
+// ErrDamaged says that a record's bytes are not as they were written. `workflow doctor` says more.
+var ErrDamaged = errors.New("record bytes are damaged")
 
 // view is the bytes of s without a copy; they must not be written to.
 func view(s string) []byte { return unsafe.Slice(unsafe.StringData(s), len(s)) }
 
 // header is what stands before a record's facts.
 type header struct {
-	version  uint64
-	slot     uint32
+	version  uint64 // counts changes of the record
+	slot     uint32 // where its column cells stand
 	archived uint64 // cell; 0 = live
-	factsLen int
+	factsLen int    // of the deletion facts, in bytes
 }
 
+// parseHeader reads the header of a record. ErrDamaged.
 func parseHeader(b []byte) (header, error) {
 	if len(b) < headerSize {
-		return header{}, fmt.Errorf("%w: %d bytes, want at least %d", errDamaged, len(b), headerSize)
+		return header{}, fmt.Errorf("%w: %d bytes, want at least %d", ErrDamaged, len(b), headerSize)
 	}
 	h := header{
 		version:  binary.LittleEndian.Uint64(b),
@@ -57,7 +59,7 @@ func parseHeader(b []byte) (header, error) {
 		factsLen: int(binary.LittleEndian.Uint16(b[factsLenAt:])),
 	}
 	if headerSize+h.factsLen > len(b) {
-		return header{}, fmt.Errorf("%w: %d bytes of facts in %d bytes", errDamaged, h.factsLen, len(b))
+		return header{}, fmt.Errorf("%w: %d bytes of facts in %d bytes", ErrDamaged, h.factsLen, len(b))
 	}
 	return h, nil
 }
@@ -141,7 +143,7 @@ func checkFields(b []byte) error {
 	for at := 0; at < len(b); {
 		f, n := nextField(b[at:])
 		if n == 0 || f.number <= last {
-			return fmt.Errorf("%w: at byte %d of the properties", errDamaged, at)
+			return fmt.Errorf("%w: at byte %d of the properties", ErrDamaged, at)
 		}
 		last = f.number
 		at += n
@@ -328,4 +330,10 @@ func appendChange(b []byte, c change) []byte {
 		return b
 	}
 	return appendField(b, c.property, c.value)
+}
+
+// Assignment sets one property; an unknown Value clears it.
+type Assignment struct {
+	Property int // number
+	Value    Value
 }

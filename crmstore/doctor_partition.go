@@ -262,7 +262,7 @@ func (x *examination) compareArchived() {
 func (x *examination) compareColumn(p *Property, is []byte) {
 	want := make([]byte, 8*len(x.owners))
 	for _, r := range x.records {
-		for rest := view(r.fields); len(rest) > 0; {
+		for rest := view(r.rawFields()); len(rest) > 0; {
 			f, n := nextField(rest)
 			rest = rest[n:]
 			if f.number == p.Number {

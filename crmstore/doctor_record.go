@@ -73,7 +73,7 @@ func (x *examination) mendArchived(r *Record, h *header) bool {
 // agreeing is how many columns have the record's own cell in a slot.
 func (x *examination) agreeing(r *Record, slot int) (n int) {
 	for i, p := range x.doctor.columns {
-		if cellAt(x.columns[i], slot) == cellOf(r.fields, p) {
+		if cellAt(x.columns[i], slot) == cellOf(r.rawFields(), p) {
 			n++
 		}
 	}

@@ -4,43 +4,12 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"encoding/binary"
 	"fmt"
 	"slices"
 	"strings"
 
 	"github.com/redis/go-redis/v9"
 )
-
-// EnrollmentState is where a record stands in a workflow.
-type EnrollmentState byte
-
-// The enrollment states.
-const (
-	NotEnrolled EnrollmentState = 0
-	Completed   EnrollmentState = 'c' // the actions were done
-	Existing    EnrollmentState = 'x' // matched when a workflow with `existing: false` was published; never enrolls
-)
-
-// Enrollment is a record's enrollment in one workflow; the zero Enrollment means none.
-type Enrollment struct {
-	State    EnrollmentState
-	Revision int
-	Run      string
-}
-
-// encode is the enrollment as it is stored: state, revision (4 bytes, little-endian), run.
-func (e *Enrollment) encode() string {
-	b := binary.LittleEndian.AppendUint32([]byte{byte(e.State)}, uint32(e.Revision))
-	return string(append(b, e.Run...))
-}
-
-func parseEnrollment(s string) (Enrollment, error) {
-	if len(s) < 5 || EnrollmentState(s[0]) != Completed && EnrollmentState(s[0]) != Existing {
-		return Enrollment{}, fmt.Errorf("an enrollment of %d bytes is damaged", len(s))
-	}
-	return Enrollment{State: EnrollmentState(s[0]), Revision: int(binary.LittleEndian.Uint32(view(s[1:]))), Run: s[5:]}, nil
-}
 
 // Enrollments reads enrollments of a workflow, in the order asked. Where the store has lost enrollments, that is a *LostError.
 func (s *Store) Enrollments(ctx context.Context, o ObjectType, workflow string, want []PartitionIDs) ([][]Enrollment, error) {

@@ -1,6 +1,7 @@
 package crmstore
 
 import (
+	"cmp"
 	"encoding/binary"
 	"fmt"
 	"strconv"
@@ -49,3 +50,33 @@ func (id ID) Bytes() [8]byte {
 
 // IDFromBytes reads what [ID.Bytes] wrote; b must hold at least 8 bytes.
 func IDFromBytes(b []byte) ID { return ID(binary.LittleEndian.Uint64(b)) }
+
+// PartitionIDs names records of one partition.
+type PartitionIDs struct {
+	Partition int
+	IDs       []ID
+}
+
+// Ref names a record of any object type.
+type Ref struct {
+	Object ObjectType `json:"object"`
+	ID     ID         `json:"id"`
+}
+
+// String is the record for people: "contact 4711".
+func (r Ref) String() string { return string(r.Object) + " " + r.ID.String() }
+
+// compareRefs orders records by object type, then by id: -1, 0 or 1.
+func compareRefs(a, b Ref) int {
+	return cmp.Or(cmp.Compare(a.Object, b.Object), cmp.Compare(a.ID, b.ID))
+}
+
+// packIDs is the ids as scripts take them: 8 bytes each.
+func packIDs(ids []ID) []byte {
+	b := make([]byte, 0, 8*len(ids))
+	for _, id := range ids {
+		one := id.Bytes()
+		b = append(b, one[:]...)
+	}
+	return b
+}

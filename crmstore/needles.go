@@ -62,7 +62,7 @@ func written(text string) bool {
 
 // nameOf is a text of a contact, without blanks around it.
 func nameOf(s *Schema, r *Record, property string) string {
-	p := s.byName[property]
+	p := s.named(property)
 	if p == nil || p.Type != String {
 		return ""
 	}

@@ -53,6 +53,9 @@ func ParseObjectType(s string) (ObjectType, error) {
 	return "", fmt.Errorf("object type %q is not known; every account has contact, company, deal, ticket and call", s)
 }
 
+// wellFormed reports whether the type can be named so.
+func (o ObjectType) wellFormed() bool { return objectName.MatchString(string(o)) }
+
 // Plural is the word for many records of the type, for people: "contacts", "companies".
 func (o ObjectType) Plural() string {
 	for p, t := range plurals {

@@ -201,7 +201,7 @@ func (s *Store) AddObject(ctx context.Context, o Object, properties []Property, 
 // Check says why an object type cannot be defined; nil when its name and labels are good.
 func (o *Object) Check() error {
 	switch {
-	case !objectName.MatchString(string(o.Name)):
+	case !o.Name.wellFormed():
 		return fmt.Errorf("object type %q: want a lower-case letter, then letters, digits and _, up to 64, such as machine", o.Name)
 	case slices.Contains(reservedNames(), string(o.Name)):
 		return fmt.Errorf("object type %q: the word has a meaning in expressions or commands", o.Name)

@@ -50,7 +50,7 @@ func (p *packedSet) suits(s *Schema) bool {
 // assignments are those of an upsert that was packed with another schema than it is written with, say because a property
 // was added in between.
 func (p *packedSet) assignments() (set []Assignment) {
-	r := Record{schema: p.schema, fields: p.fields}
+	r := ofFields(p.schema, p.fields)
 	r.Values(func(p *Property, v Value) { set = append(set, Assignment{Property: p.Number, Value: v}) })
 	return set
 }
@@ -71,7 +71,7 @@ func (p *packedSet) changes(dst []change, s *Schema) []change {
 
 // find is the text that the packed upsert assigns to a property, and whether it assigns one.
 func (p *packedSet) find(property *Property) (string, bool) {
-	r := Record{fields: p.fields}
+	r := ofFields(nil, p.fields)
 	v, _ := r.find(property, 0)
 	return v.Text(), v.Known()
 }

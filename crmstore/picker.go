@@ -17,6 +17,7 @@ type picker struct {
 	byNumber []*Property // nil where nothing is wanted
 }
 
+// newPicker decodes the properties with those numbers; numbers that the schema does not have are never known.
 func newPicker(s *Schema, numbers []int) picker {
 	p := picker{schema: s, numbers: numbers}
 	if len(numbers) > 0 {
@@ -30,6 +31,8 @@ func newPicker(s *Schema, numbers []int) picker {
 	return p
 }
 
+// decode reads the chosen properties of a record's property bytes into dst, by number; dst must be longer than the highest
+// number. The values share b's memory. ErrDamaged.
 func (p *picker) decode(b []byte, dst []Value) error {
 	for _, n := range p.numbers {
 		dst[n] = Value{}
@@ -43,7 +46,7 @@ func (p *picker) decode(b []byte, dst []Value) error {
 		}
 		f, n := nextField(b[at:])
 		if n == 0 || f.number <= last {
-			return fmt.Errorf("%w: at byte %d of the properties", errDamaged, at)
+			return fmt.Errorf("%w: at byte %d of the properties", ErrDamaged, at)
 		}
 		last = f.number
 		at += n

@@ -10,12 +10,6 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// PartitionIDs names records of one partition.
-type PartitionIDs struct {
-	Partition int
-	IDs       []ID
-}
-
 // Get reads records by id, live and archived, in the order asked; those not there are left out. With a *DamagedError come
 // the records that are not damaged.
 func (s *Store) Get(ctx context.Context, o ObjectType, ids []ID) ([]*Record, error) {

@@ -44,25 +44,41 @@ func parseRecord(s *Schema, id ID, bytes string) (*Record, error) {
 	return r, nil
 }
 
+// ofFields is a record that stands in no store yet and has no id: its properties, as they stand in a record's bytes. They must have
+// passed checkFields. Without a schema only find works.
+func ofFields(s *Schema, fields string) Record { return Record{schema: s, fields: fields} }
+
+// rawFields is the properties as they stand in the record's bytes, without their checksum.
+func (r *Record) rawFields() string { return r.fields }
+
 func (r *Record) parse(bytes string) error {
-	b := view(bytes)
-	h, err := parseHeader(b)
-	if err != nil {
-		return err
+	h, facts, fields, bad := cut(r.ID, view(bytes))
+	if fields == nil {
+		return bad
 	}
 	r.Slot, r.Version = h.slot, h.version
 	if h.archived != 0 {
-		d, err := parseFacts(b[headerSize : headerSize+h.factsLen])
+		d, err := parseFacts(facts)
 		if err != nil {
 			return err
 		}
 		d.At = CellTime(h.archived)
 		r.Deletion = &d
 	}
-	r.fields = bytes[headerSize+h.factsLen:]
-	fields, sum := unseal(r.ID, view(r.fields))
-	r.fields = r.fields[:len(fields)]
-	return cmp.Or(checkFields(fields), sum)
+	from := headerSize + h.factsLen
+	r.fields = bytes[from : from+len(fields)]
+	return cmp.Or(checkFields(fields), bad)
+}
+
+// cut cuts a record's bytes into its header, the facts of its deletion, and its properties without their checksum. No properties
+// (nil) come with bytes that are too short; properties and an error, when only the checksum is another one.
+func cut(id ID, b []byte) (h header, facts, fields []byte, err error) {
+	if h, err = parseHeader(b); err != nil {
+		return h, nil, nil, err
+	}
+	from := headerSize + h.factsLen
+	fields, err = unseal(id, b[from:])
+	return h, b[headerSize:from], fields, err
 }
 
 // Value is a property's value by number; unknown when the record has none or the schema no such property.

@@ -49,7 +49,7 @@ func NewRows(partition int, s *Schema, numbers []int, records []*Record) *Rows {
 	rows := &Rows{Partition: partition, Rows: make([]Row, len(records)), columns: newPicker(s, numbers)}
 	for i, r := range records {
 		if r != nil {
-			rows.Rows[i] = Row{ID: r.ID, Live: r.Deletion == nil, fields: view(r.fields)}
+			rows.Rows[i] = Row{ID: r.ID, Live: r.Deletion == nil, fields: view(r.rawFields())}
 		}
 	}
 	return rows
@@ -57,11 +57,10 @@ func NewRows(partition int, s *Schema, numbers []int, records []*Record) *Rows {
 
 // set fills in a row from a record's bytes and says which slot they name.
 func (r *Row) set(id ID, record []byte) (slot uint32, err error) {
-	h, err := parseHeader(record)
-	if err != nil {
+	h, _, fields, err := cut(id, record)
+	if fields == nil {
 		return 0, err
 	}
-	fields, err := unseal(id, record[headerSize+h.factsLen:])
 	*r = Row{ID: id, Live: h.archived == 0, fields: fields}
 	return h.slot, err
 }

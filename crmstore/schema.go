@@ -1,6 +1,8 @@
 package crmstore
 
 import (
+	"fmt"
+	"regexp"
 	"strings"
 	"time"
 	"unicode"
@@ -130,6 +132,9 @@ func (s *Schema) index() {
 	}
 }
 
+// named is the property of that internal name; nil when there is none.
+func (s *Schema) named(name string) *Property { return s.byName[name] }
+
 // Number finds a property by its number, removed ones too; nil when there is none.
 func (s *Schema) Number(n int) *Property { return s.byNumber[n] }
 
@@ -186,4 +191,48 @@ type Cause struct {
 type Deletion struct {
 	At time.Time `json:"at"`
 	Cause
+}
+
+// propertyName is what an internal name of a property looks like.
+var propertyName = regexp.MustCompile(`^[a-z][a-z0-9_]{0,99}$`)
+
+// checkNewProperty checks a property that somebody wants to add, and fills in an empty label.
+func checkNewProperty(p *Property) error {
+	if !propertyName.MatchString(p.Name) {
+		return fmt.Errorf("property name %q: want a lower-case letter, then letters, digits and _, up to 100", p.Name)
+	}
+	if p.Label = strings.TrimSpace(p.Label); p.Label == "" {
+		p.Label = p.Name
+	}
+	if err := seenName("property label", p.Label); err != nil {
+		return err
+	}
+	switch p.Type {
+	case String, Number, Date, DateTime, Bool:
+		if len(p.Options) > 0 {
+			return fmt.Errorf("property %s: only an enumeration has options", p.Name)
+		}
+	case Enumeration:
+		seen := make(map[string]bool, len(p.Options))
+		for _, o := range p.Options {
+			for _, text := range []string{o.Value, o.Label} {
+				if err := seenName("property "+p.Name+": option", text); err != nil {
+					return err
+				}
+			}
+			if o.Value == "" || seen[o.Value] {
+				return fmt.Errorf("property %s: option %q is empty or given twice", p.Name, o.Value)
+			}
+			seen[o.Value] = true
+		}
+		if len(p.Options) == 0 {
+			return fmt.Errorf("property %s: an enumeration needs options", p.Name)
+		}
+	default:
+		return fmt.Errorf("property %s: type %q: want string, number, date, datetime, bool or enumeration", p.Name, p.Type)
+	}
+	if p.Exact && p.Type != String {
+		return fmt.Errorf("property %s: exact is for strings; other types always have a column", p.Name)
+	}
+	return nil
 }

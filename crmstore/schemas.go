@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -175,49 +174,6 @@ func withProperties(old *Schema, add []Property) ([]Property, error) {
 		properties = append(properties, p)
 	}
 	return properties, nil
-}
-
-var propertyName = regexp.MustCompile(`^[a-z][a-z0-9_]{0,99}$`)
-
-// checkNewProperty checks a property that somebody wants to add, and fills in an empty label.
-func checkNewProperty(p *Property) error {
-	if !propertyName.MatchString(p.Name) {
-		return fmt.Errorf("property name %q: want a lower-case letter, then letters, digits and _, up to 100", p.Name)
-	}
-	if p.Label = strings.TrimSpace(p.Label); p.Label == "" {
-		p.Label = p.Name
-	}
-	if err := seenName("property label", p.Label); err != nil {
-		return err
-	}
-	switch p.Type {
-	case String, Number, Date, DateTime, Bool:
-		if len(p.Options) > 0 {
-			return fmt.Errorf("property %s: only an enumeration has options", p.Name)
-		}
-	case Enumeration:
-		seen := make(map[string]bool, len(p.Options))
-		for _, o := range p.Options {
-			for _, text := range []string{o.Value, o.Label} {
-				if err := seenName("property "+p.Name+": option", text); err != nil {
-					return err
-				}
-			}
-			if o.Value == "" || seen[o.Value] {
-				return fmt.Errorf("property %s: option %q is empty or given twice", p.Name, o.Value)
-			}
-			seen[o.Value] = true
-		}
-		if len(p.Options) == 0 {
-			return fmt.Errorf("property %s: an enumeration needs options", p.Name)
-		}
-	default:
-		return fmt.Errorf("property %s: type %q: want string, number, date, datetime, bool or enumeration", p.Name, p.Type)
-	}
-	if p.Exact && p.Type != String {
-		return fmt.Errorf("property %s: exact is for strings; other types always have a column", p.Name)
-	}
-	return nil
 }
 
 // RemoveProperty takes a property off the schema; its values stay in the records, unseen. ErrNotFound.

@@ -115,16 +115,6 @@ func byPartition(ids []ID, partitions int) (want []PartitionIDs, places [][]int)
 	return want, places
 }
 
-// packIDs is the ids as scripts take them: 8 bytes each.
-func packIDs(ids []ID) []byte {
-	b := make([]byte, 0, 8*len(ids))
-	for _, id := range ids {
-		one := id.Bytes()
-		b = append(b, one[:]...)
-	}
-	return b
-}
-
 // outcomes reads a script's reply of one character for each thing.
 func outcomes(reply any, want int) (string, error) {
 	text, ok := reply.(string)

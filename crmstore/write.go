@@ -9,12 +9,6 @@ import (
 	"time"
 )
 
-// Assignment sets one property; an unknown Value clears it.
-type Assignment struct {
-	Property int // number
-	Value    Value
-}
-
 // Upsert creates or updates one record. With ID 0 a contact is found by its e-mail if Set has one, else made new.
 type Upsert struct {
 	ID  ID
@@ -30,7 +24,7 @@ type Upsert struct {
 // Assigns reports whether the upsert gives the property a value.
 func (u *Upsert) Assigns(p *Property) bool {
 	if u.packed.schema != nil {
-		r := Record{schema: u.packed.schema, fields: u.packed.fields}
+		r := ofFields(u.packed.schema, u.packed.fields)
 		return r.Value(p.Number).Known()
 	}
 	return slices.ContainsFunc(u.Set, func(a Assignment) bool { return a.Property == p.Number && a.Value.Known() })

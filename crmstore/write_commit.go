@@ -380,7 +380,7 @@ func (r *round) updateCall(a *act) call {
 		appendHeader(d.record[:0], header{version: d.stored.Version + 1, slot: d.stored.Slot})
 		seal(d.record, d.id)
 		var cells []byte
-		r.columns.differences(view(d.stored.fields), d.fields, func(number int, cell uint64) {
+		r.columns.differences(view(d.stored.rawFields()), d.fields, func(number int, cell uint64) {
 			if place[number] == 0 {
 				names = append(names, keys.col(number))
 				place[number] = len(names)
@@ -388,7 +388,7 @@ func (r *round) updateCall(a *act) call {
 			cells = binary.LittleEndian.AppendUint16(cells, uint16(place[number]))
 			cells = binary.LittleEndian.AppendUint64(cells, cell)
 		})
-		args = append(args, match, d.record, cells, changesOf(view(d.stored.fields), d.fields, r.modified.Number))
+		args = append(args, match, d.record, cells, changesOf(view(d.stored.rawFields()), d.fields, r.modified.Number))
 	}
 	return call{scriptUpdate, names, args}
 }

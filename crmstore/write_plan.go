@@ -142,7 +142,7 @@ func (r *round) load(ctx context.Context, ids []ID) error {
 				}
 			}
 			if d.stored != nil {
-				d.fields = view(d.stored.fields)
+				d.fields = view(d.stored.rawFields())
 				if d.address = r.addressOf(d.stored); d.address != "" {
 					r.live = append(r.live, d)
 				}

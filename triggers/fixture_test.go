@@ -85,7 +85,7 @@ func at(tb testing.TB, text string) time.Time {
 }
 
 // record makes a record of the test schema out of values as a CSV has them, by internal name.
-func record(tb testing.TB, s *crmstore.Schema, values map[string]string) *crmstore.Record {
+func recordOf(tb testing.TB, s *crmstore.Schema, values map[string]string) *crmstore.Record {
 	tb.Helper()
 	var set []crmstore.Assignment
 	for name, text := range values {

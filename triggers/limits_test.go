@@ -88,7 +88,7 @@ func limited(tb testing.TB, source, text string) {
 		return
 	}
 	trigger := Trigger{Object: crmstore.Contact, Any: []*Expr{e}, Vocabulary: v}
-	r := record(tb, v.Schema, values{"email": text, "city": "x", "total_revenue": "3", "createdate": "2026-01-01T00:00:00Z", "bounced": "true"})
+	r := recordOf(tb, v.Schema, values{"email": text, "city": "x", "total_revenue": "3", "createdate": "2026-01-01T00:00:00Z", "bounced": "true"})
 	var m *Matcher
 	spent(tb, "planning", source, compileTime, compileMemory, func() {
 		var err error

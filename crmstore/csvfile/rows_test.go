@@ -13,15 +13,15 @@ import (
 	"pgregory.net/rapid"
 )
 
-// record is a row taken out of the reader.
-type record struct {
+// csvRecord is a row taken out of the reader.
+type csvRecord struct {
 	Line  int
 	Cells []string
 	Lines []int
 	Bad   Code
 }
 
-func readRows(r io.Reader) (records []record, comma byte, err error) {
+func readRows(r io.Reader) (records []csvRecord, comma byte, err error) {
 	rows, _, err := openRows(r)
 	if err != nil {
 		return nil, 0, err
@@ -34,7 +34,7 @@ func readRows(r io.Reader) (records []record, comma byte, err error) {
 		if err != nil {
 			return records, rows.comma, err
 		}
-		rec := record{Line: row.line, Lines: append([]int(nil), row.lines...)}
+		rec := csvRecord{Line: row.line, Lines: append([]int(nil), row.lines...)}
 		text := row.text()
 		for i := range row.ends {
 			rec.Cells = append(rec.Cells, row.cell(text, i))
@@ -50,26 +50,26 @@ func TestRows(t *testing.T) {
 	t.Parallel()
 	cases := map[string]struct {
 		in   string
-		want []record
+		want []csvRecord
 	}{
-		"no line end":      {"a,b\n1,2", []record{{1, []string{"a", "b"}, []int{1, 1}, ""}, {2, []string{"1", "2"}, []int{2, 2}, ""}}},
-		"crlf":             {"a,b\r\n1,2\r\n", []record{{1, []string{"a", "b"}, []int{1, 1}, ""}, {2, []string{"1", "2"}, []int{2, 2}, ""}}},
-		"cr at the end":    {"a\n1\r", []record{{1, []string{"a"}, []int{1}, ""}, {2, []string{"1"}, []int{2}, ""}}},
-		"empty lines":      {"\n\r\na\n\n\n1\n\n", []record{{3, []string{"a"}, []int{3}, ""}, {6, []string{"1"}, []int{6}, ""}}},
-		"empty cells":      {"a,b\n,\n\"\",\n", []record{{1, []string{"a", "b"}, []int{1, 1}, ""}, {2, []string{"", ""}, []int{2, 2}, ""}, {3, []string{"", ""}, []int{3, 3}, ""}}},
-		"trailing comma":   {"a,\n\"1\",", []record{{1, []string{"a", ""}, []int{1, 1}, ""}, {2, []string{"1", ""}, []int{2, 2}, ""}}},
-		"quoted":           {"a\n\"x,\"\"y\"\"\"\n", []record{{1, []string{"a"}, []int{1}, ""}, {2, []string{`x,"y"`}, []int{2}, ""}}},
-		"quoted newlines":  {"a,b,c\n\"1\n2\r\n\r3\",x,\"y\nz\"\n4,5,6\n", []record{{1, []string{"a", "b", "c"}, []int{1, 1, 1}, ""}, {2, []string{"1\n2\r\n\r3", "x", "y\nz"}, []int{2, 4, 4}, ""}, {6, []string{"4", "5", "6"}, []int{6, 6, 6}, ""}}},
-		"bare quote":       {"a,b\n5\" pipe,x\ny,z\n", []record{{1, []string{"a", "b"}, []int{1, 1}, ""}, {2, []string{`5" pipe`, "x"}, []int{2, 2}, QuoteBare}, {3, []string{"y", "z"}, []int{3, 3}, ""}}},
-		"bare cr in cell":  {"a\nx\ry\n", []record{{1, []string{"a"}, []int{1}, ""}, {2, []string{"x\ry"}, []int{2}, ""}}},
-		"semicolons":       {"a;b;c,d\n1;2;3\n", []record{{1, []string{"a", "b", "c,d"}, []int{1, 1, 1}, ""}, {2, []string{"1", "2", "3"}, []int{2, 2, 2}, ""}}},
-		"tabs":             {"a\tb\n1,5\t2\n", []record{{1, []string{"a", "b"}, []int{1, 1}, ""}, {2, []string{"1,5", "2"}, []int{2, 2}, ""}}},
-		"comma in doubt":   {"a;b,c\n", []record{{1, []string{"a;b", "c"}, []int{1, 1}, ""}}},
-		"quoted semicolon": {"\"a;;;\nb;;\",c\n1,2\n", []record{{1, []string{"a;;;\nb;;", "c"}, []int{1, 2}, ""}, {3, []string{"1", "2"}, []int{3, 3}, ""}}},
-		"bom":              {"\xef\xbb\xbfa,b\n", []record{{1, []string{"a", "b"}, []int{1, 1}, ""}}},
-		"bom and quote":    {"\xef\xbb\xbf\"a\",b\n", []record{{1, []string{"a", "b"}, []int{1, 1}, ""}}},
-		"utf-16 le":        {"\xff\xfea\x00,\x00\xe9\x00\n\x00\x31\x00,\x00\x3d\xd8\x00\xde\n\x00", []record{{1, []string{"a", "é"}, []int{1, 1}, ""}, {2, []string{"1", "😀"}, []int{2, 2}, ""}}},
-		"utf-16 be":        {"\xfe\xff\x00a\x00,\x00\xe9\x00\r\x00\n\x00\x31\x00,\x00\x32", []record{{1, []string{"a", "é"}, []int{1, 1}, ""}, {2, []string{"1", "2"}, []int{2, 2}, ""}}},
+		"no line end":      {"a,b\n1,2", []csvRecord{{1, []string{"a", "b"}, []int{1, 1}, ""}, {2, []string{"1", "2"}, []int{2, 2}, ""}}},
+		"crlf":             {"a,b\r\n1,2\r\n", []csvRecord{{1, []string{"a", "b"}, []int{1, 1}, ""}, {2, []string{"1", "2"}, []int{2, 2}, ""}}},
+		"cr at the end":    {"a\n1\r", []csvRecord{{1, []string{"a"}, []int{1}, ""}, {2, []string{"1"}, []int{2}, ""}}},
+		"empty lines":      {"\n\r\na\n\n\n1\n\n", []csvRecord{{3, []string{"a"}, []int{3}, ""}, {6, []string{"1"}, []int{6}, ""}}},
+		"empty cells":      {"a,b\n,\n\"\",\n", []csvRecord{{1, []string{"a", "b"}, []int{1, 1}, ""}, {2, []string{"", ""}, []int{2, 2}, ""}, {3, []string{"", ""}, []int{3, 3}, ""}}},
+		"trailing comma":   {"a,\n\"1\",", []csvRecord{{1, []string{"a", ""}, []int{1, 1}, ""}, {2, []string{"1", ""}, []int{2, 2}, ""}}},
+		"quoted":           {"a\n\"x,\"\"y\"\"\"\n", []csvRecord{{1, []string{"a"}, []int{1}, ""}, {2, []string{`x,"y"`}, []int{2}, ""}}},
+		"quoted newlines":  {"a,b,c\n\"1\n2\r\n\r3\",x,\"y\nz\"\n4,5,6\n", []csvRecord{{1, []string{"a", "b", "c"}, []int{1, 1, 1}, ""}, {2, []string{"1\n2\r\n\r3", "x", "y\nz"}, []int{2, 4, 4}, ""}, {6, []string{"4", "5", "6"}, []int{6, 6, 6}, ""}}},
+		"bare quote":       {"a,b\n5\" pipe,x\ny,z\n", []csvRecord{{1, []string{"a", "b"}, []int{1, 1}, ""}, {2, []string{`5" pipe`, "x"}, []int{2, 2}, QuoteBare}, {3, []string{"y", "z"}, []int{3, 3}, ""}}},
+		"bare cr in cell":  {"a\nx\ry\n", []csvRecord{{1, []string{"a"}, []int{1}, ""}, {2, []string{"x\ry"}, []int{2}, ""}}},
+		"semicolons":       {"a;b;c,d\n1;2;3\n", []csvRecord{{1, []string{"a", "b", "c,d"}, []int{1, 1, 1}, ""}, {2, []string{"1", "2", "3"}, []int{2, 2, 2}, ""}}},
+		"tabs":             {"a\tb\n1,5\t2\n", []csvRecord{{1, []string{"a", "b"}, []int{1, 1}, ""}, {2, []string{"1,5", "2"}, []int{2, 2}, ""}}},
+		"comma in doubt":   {"a;b,c\n", []csvRecord{{1, []string{"a;b", "c"}, []int{1, 1}, ""}}},
+		"quoted semicolon": {"\"a;;;\nb;;\",c\n1,2\n", []csvRecord{{1, []string{"a;;;\nb;;", "c"}, []int{1, 2}, ""}, {3, []string{"1", "2"}, []int{3, 3}, ""}}},
+		"bom":              {"\xef\xbb\xbfa,b\n", []csvRecord{{1, []string{"a", "b"}, []int{1, 1}, ""}}},
+		"bom and quote":    {"\xef\xbb\xbf\"a\",b\n", []csvRecord{{1, []string{"a", "b"}, []int{1, 1}, ""}}},
+		"utf-16 le":        {"\xff\xfea\x00,\x00\xe9\x00\n\x00\x31\x00,\x00\x3d\xd8\x00\xde\n\x00", []csvRecord{{1, []string{"a", "é"}, []int{1, 1}, ""}, {2, []string{"1", "😀"}, []int{2, 2}, ""}}},
+		"utf-16 be":        {"\xfe\xff\x00a\x00,\x00\xe9\x00\r\x00\n\x00\x31\x00,\x00\x32", []csvRecord{{1, []string{"a", "é"}, []int{1, 1}, ""}, {2, []string{"1", "2"}, []int{2, 2}, ""}}},
 		"nothing":          {"", nil},
 	}
 	for name, c := range cases {
@@ -146,9 +146,9 @@ func TestRows_roundTrip(t *testing.T) {
 		var file bytes.Buffer
 		header := append([]string{"h1", "h2"}, make([]string, width-2)...)
 		file.WriteString(strings.Join(header, ",") + "\n")
-		want := []record{{Line: 1, Cells: header}}
+		want := []csvRecord{{Line: 1, Cells: header}}
 		for _, cells := range table {
-			want = append(want, record{Line: 1 + bytes.Count(file.Bytes(), []byte("\n")), Cells: cells})
+			want = append(want, csvRecord{Line: 1 + bytes.Count(file.Bytes(), []byte("\n")), Cells: cells})
 			w := csv.NewWriter(&file)
 			if err := w.Write(cells); err != nil {
 				t.Fatal(err)
