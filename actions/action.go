@@ -8,23 +8,24 @@ import (
 	"time"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
 
 // Spec declares one action: what a file calls it, what it may be used on and how to make one.
 type Spec struct {
-	Name        string                // as written under actions:
-	Summary     string                // one sentence, for people and for completion in editors
-	Example     string                // a whole workflow file that loads
-	Objects     []crmstore.ObjectType // what it may be used on
-	Destructive bool                  // takes records out of use: limits and a dry run matter
+	Name        string              // as written under actions:
+	Summary     string              // one sentence, for people and for completion in editors
+	Example     string              // a whole workflow file that loads
+	Objects     []record.ObjectType // what it may be used on
+	Destructive bool                // takes records out of use: limits and a dry run matter
 	New         func() Action
 }
 
 // Allows reports whether the action may be used on an object type.
-func (s Spec) Allows(o crmstore.ObjectType) bool { return slices.Contains(s.Objects, o) }
+func (s Spec) Allows(o record.ObjectType) bool { return slices.Contains(s.Objects, o) }
 
 // Refuse is nil when the action may be used on the object type, else an *ObjectError.
-func (s Spec) Refuse(o crmstore.ObjectType) error {
+func (s Spec) Refuse(o record.ObjectType) error {
 	if s.Allows(o) {
 		return nil
 	}
@@ -66,10 +67,10 @@ type Records interface {
 
 // Call is one request to act.
 type Call struct {
-	Object  crmstore.ObjectType
-	Cause   crmstore.Cause // actor, workflow, revision and run; Reason is filled in per record
-	At      time.Time      // the instant of the change, for the record and the audit log
-	Fence   uint64         // the run's fencing number: a process that lost the run is refused by the store
+	Object  record.ObjectType
+	Cause   record.Cause // actor, workflow, revision and run; Reason is filled in per record
+	At      time.Time    // the instant of the change, for the record and the audit log
+	Fence   uint64       // the run's fencing number: a process that lost the run is refused by the store
 	Batches []Batch
 }
 
@@ -81,7 +82,7 @@ type Batch struct {
 
 // Tested is a record as it was when it was found to enroll.
 type Tested struct {
-	ID      crmstore.ID
+	ID      record.ID
 	Slot    uint32
 	Version uint64
 	Trigger int // number, from 1, of the trigger that was true
@@ -120,8 +121,8 @@ func (o Outcome) String() string {
 // ObjectError refuses an action on an object type that it does not work on.
 type ObjectError struct {
 	Action  string
-	Object  crmstore.ObjectType
-	Allowed []crmstore.ObjectType
+	Object  record.ObjectType
+	Allowed []record.ObjectType
 }
 
 // Error names the action, the object type and what the action works on.

@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
 
 func TestCatalogue_EverySpecIsComplete(t *testing.T) {
@@ -41,7 +42,7 @@ func TestCatalogue_EverySpecIsComplete(t *testing.T) {
 func TestCatalogue_EveryActionRefusesOtherObjectsAtActTime(t *testing.T) {
 	t.Parallel()
 	for _, s := range Builtin() {
-		for _, o := range append(crmstore.StandardObjects(), "car", "") {
+		for _, o := range append(record.StandardObjects(), "car", "") {
 			if s.Allows(o) {
 				continue
 			}
@@ -76,13 +77,13 @@ func (a *answers) Archive(_ context.Context, o crmstore.ArchiveOrder, b []crmsto
 func TestDeleteContact_OrderAndOutcomes(t *testing.T) {
 	t.Parallel()
 	at := time.Date(2026, 11, 24, 2, 0, 0, 0, time.UTC)
-	cause := crmstore.Cause{Actor: "workflow", Workflow: "stale", Revision: 3, Run: "stale@2026-11-24T02:00:00Z"}
+	cause := record.Cause{Actor: "workflow", Workflow: "stale", Revision: 3, Run: "stale@2026-11-24T02:00:00Z"}
 	a := &answers{out: [][]crmstore.ArchiveOutcome{
 		{crmstore.Archived, crmstore.AlreadyByRun, crmstore.AlreadyArchived},
 		{crmstore.VersionChanged, crmstore.Gone},
 	}}
 	got, err := contactDeleter{}.Do(t.Context(), a, Call{
-		Object: crmstore.Contact, Cause: cause, At: at, Fence: 7,
+		Object: record.Contact, Cause: cause, At: at, Fence: 7,
 		Batches: []Batch{
 			{Partition: 2, Records: []Tested{{ID: 1, Slot: 4, Version: 9, Trigger: 1}, {ID: 2, Trigger: 2}, {ID: 3, Trigger: 1}}},
 			{Partition: 5, Records: []Tested{{ID: 4, Trigger: 12}, {ID: 5, Trigger: 1}}},
@@ -94,7 +95,7 @@ func TestDeleteContact_OrderAndOutcomes(t *testing.T) {
 	if d := cmp.Diff([][]Outcome{{Done, Repeated, Left}, {Stale, Left}}, got); d != "" {
 		t.Errorf("outcomes (-want +got):\n%s", d)
 	}
-	want := crmstore.ArchiveOrder{Object: crmstore.Contact, Cause: cause, At: at, Enroll: "stale", Fence: 7}
+	want := crmstore.ArchiveOrder{Object: record.Contact, Cause: cause, At: at, Enroll: "stale", Fence: 7}
 	if d := cmp.Diff(want, a.order); d != "" {
 		t.Errorf("order (-want +got):\n%s", d)
 	}
@@ -111,9 +112,9 @@ func TestDeleteContact_OrderAndOutcomes(t *testing.T) {
 
 func TestDeleteContact_ErrorsOfTheStoreComeThrough(t *testing.T) {
 	t.Parallel()
-	call := Call{Object: crmstore.Contact, Cause: crmstore.Cause{Run: "r"}}
-	_, err := contactDeleter{}.Do(t.Context(), &answers{err: crmstore.ErrFenced}, call)
-	if !errors.Is(err, crmstore.ErrFenced) {
+	call := Call{Object: record.Contact, Cause: record.Cause{Run: "r"}}
+	_, err := contactDeleter{}.Do(t.Context(), &answers{err: record.ErrFenced}, call)
+	if !errors.Is(err, record.ErrFenced) {
 		t.Errorf("error %v, want ErrFenced inside", err)
 	}
 	if _, err := (contactDeleter{}).Do(t.Context(), &answers{out: [][]crmstore.ArchiveOutcome{{99}}}, call); err == nil {

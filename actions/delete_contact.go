@@ -4,7 +4,7 @@ import (
 	"context"
 	"strconv"
 
-	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
 
 const deleteContactName = "delete_contact"
@@ -26,7 +26,7 @@ func deleteContact() Spec {
 		Name:        deleteContactName,
 		Summary:     "Moves the contact to the recycle bin, from where it can be restored for 90 days.",
 		Example:     deleteContactExample,
-		Objects:     []crmstore.ObjectType{crmstore.Contact},
+		Objects:     []record.ObjectType{record.Contact},
 		Destructive: true,
 		New:         func() Action { return contactDeleter{} },
 	}

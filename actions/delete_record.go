@@ -5,14 +5,15 @@ import (
 	"fmt"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
 
 // DeleteByHand is the step of a deletion by hand: any object type, the reason as the person gave it. It is not in the
 // catalogue, because no workflow may use it.
-func DeleteByHand(o crmstore.ObjectType) Spec {
+func DeleteByHand(o record.ObjectType) Spec {
 	return Spec{
 		Name: "delete", Summary: "Moves the record to the recycle bin, from where it can be restored for 90 days.",
-		Objects: []crmstore.ObjectType{o}, Destructive: true, New: func() Action { return recordDeleter{} },
+		Objects: []record.ObjectType{o}, Destructive: true, New: func() Action { return recordDeleter{} },
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 	"github.com/crm-workflow/crm-workflow/crmstore/storetest"
 )
 
@@ -21,7 +22,7 @@ func TestCatalogue_EveryActionIsHarmlessWhenRepeated(t *testing.T) {
 				batch := records(t, store, object)
 				call := Call{
 					Object: object, At: storetest.Time, Fence: 2, Batches: []Batch{batch},
-					Cause: crmstore.Cause{Actor: "workflow", Workflow: "stale", Revision: 1, Run: "stale@1"},
+					Cause: record.Cause{Actor: "workflow", Workflow: "stale", Revision: 1, Run: "stale@1"},
 				}
 				saveMatches(t, store, call)
 				want(t, spec, store, call, Done, Done, Done)
@@ -66,10 +67,10 @@ func saveMatches(t *testing.T, store *crmstore.Store, call Call) {
 }
 
 // records writes three new records that share a partition, and reads them.
-func records(t *testing.T, store *crmstore.Store, object crmstore.ObjectType) Batch {
+func records(t *testing.T, store *crmstore.Store, object record.ObjectType) Batch {
 	t.Helper()
-	for id := crmstore.ID(1); ; id++ {
-		var ids []crmstore.ID
+	for id := record.ID(1); ; id++ {
+		var ids []record.ID
 		for next := id; len(ids) < 3; next++ {
 			if next.Partition(16) == id.Partition(16) {
 				ids = append(ids, next)
@@ -86,7 +87,7 @@ func records(t *testing.T, store *crmstore.Store, object crmstore.ObjectType) Ba
 		for i, id := range ids {
 			upserts[i].ID = id
 		}
-		if _, err := store.Write(t.Context(), object, crmstore.CreateOnly, upserts, crmstore.Cause{Actor: "test"}, storetest.Time); err != nil {
+		if _, err := store.Write(t.Context(), object, crmstore.CreateOnly, upserts, record.Cause{Actor: "test"}, storetest.Time); err != nil {
 			t.Fatal(err)
 		}
 		recs, err := store.Get(t.Context(), object, ids)
@@ -115,7 +116,7 @@ func want(t *testing.T, spec Spec, store *crmstore.Store, call Call, outcomes ..
 func audit(t *testing.T, store *crmstore.Store, run string) int {
 	t.Helper()
 	events := 0
-	err := store.Audit(t.Context(), crmstore.AuditFilter{Run: run}, func(crmstore.Event) error {
+	err := store.Audit(t.Context(), crmstore.AuditFilter{Run: run}, func(record.Event) error {
 		events++
 		return nil
 	})

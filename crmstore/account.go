@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
 
 // Tier is an account's subscription.
@@ -60,7 +62,7 @@ var (
 
 // CreateAccount makes the account with the default schemas; ErrExists when it is there. partitions 0 = default.
 // The acting user becomes its one super admin.
-func (s *Store) CreateAccount(ctx context.Context, tier Tier, partitions int, c Cause, at time.Time) (Account, error) {
+func (s *Store) CreateAccount(ctx context.Context, tier Tier, partitions int, c record.Cause, at time.Time) (Account, error) {
 	if partitions == 0 {
 		partitions = DefaultPartitions
 	}
@@ -77,9 +79,9 @@ func (s *Store) CreateAccount(ctx context.Context, tier Tier, partitions int, c 
 	}
 	var key [claimKey]byte
 	_, _ = rand.Read(key[:]) // it never fails
-	args := []any{layoutVersion, string(tier), partitions, at.UnixMilli(), s.wall(), appendFacts(nil, at, s.by(c)), user, userText, key[:]}
-	for _, o := range StandardObjects() {
-		properties, err := json.Marshal(DefaultProperties(o))
+	args := []any{layoutVersion, string(tier), partitions, at.UnixMilli(), s.wall(), record.AppendFacts(nil, at, s.by(c)), user, userText, key[:]}
+	for _, o := range record.StandardObjects() {
+		properties, err := json.Marshal(record.DefaultProperties(o))
 		if err != nil {
 			return Account{}, fmt.Errorf("create account %s: %w", s.account, err)
 		}
@@ -90,7 +92,7 @@ func (s *Store) CreateAccount(ctx context.Context, tier Tier, partitions int, c 
 		return Account{}, fmt.Errorf("create account %s: %w", s.account, err)
 	}
 	if made != int64(1) {
-		return Account{}, fmt.Errorf("create account %s: %w", s.account, ErrExists)
+		return Account{}, fmt.Errorf("create account %s: %w", s.account, record.ErrExists)
 	}
 	s.acceptEarlier(ctx)
 	return Account{Name: s.account, Tier: tier, Partitions: partitions, CreatedAt: time.UnixMilli(at.UnixMilli()).UTC()}, nil
@@ -117,14 +119,14 @@ func (s *Store) readAccount(ctx context.Context) (Account, error) {
 	if v := fields["layout"]; v != strconv.Itoa(layoutVersion) {
 		return Account{}, fmt.Errorf("account %s: %w: it has version %q, this program reads version %d "+
 			"(export its records with the version of this program that made it, and import them into a new account)",
-			s.account, ErrLayout, v, layoutVersion)
+			s.account, record.ErrLayout, v, layoutVersion)
 	}
 	var key [claimKey]byte
 	if copy(key[:], fields["key"]) != len(key) {
 		return Account{}, fmt.Errorf("account %s: its key is damaged", s.account)
 	}
 	if !s.key.CompareAndSwap(nil, &key) && *s.key.Load() != key {
-		return Account{}, fmt.Errorf("account %s: %w", s.account, ErrOtherAccount)
+		return Account{}, fmt.Errorf("account %s: %w", s.account, record.ErrOtherAccount)
 	}
 	partitions, err := strconv.Atoi(fields["partitions"])
 	if err != nil || partitions < 1 {
@@ -143,20 +145,20 @@ func (s *Store) readAccount(ctx context.Context) (Account, error) {
 // there before was lost.
 func (s *Store) missingAccount(ctx context.Context) error {
 	if s.key.Load() != nil {
-		return ErrAccountGone
+		return record.ErrAccountGone
 	}
 	if _, cluster := s.rdb.(*redis.ClusterClient); s.volatile || cluster {
-		return ErrNoAccount // the client asks primaries only
+		return record.ErrNoAccount // the client asks primaries only
 	}
 	text, err := s.rdb.Info(ctx).Result()
 	if err == nil && replicaBehind([]map[string]string{parseInfo(text)}) {
-		return ErrNotInSync
+		return record.ErrNotInSync
 	}
-	return ErrNoAccount
+	return record.ErrNoAccount
 }
 
 // SetTier changes the tier; audited unless it is the tier already. ErrNoAccount.
-func (s *Store) SetTier(ctx context.Context, tier Tier, c Cause, at time.Time) (Account, error) {
+func (s *Store) SetTier(ctx context.Context, tier Tier, c record.Cause, at time.Time) (Account, error) {
 	if err := s.require(ctx, "", IsSuperAdmin); err != nil {
 		return Account{}, err
 	}
@@ -164,12 +166,12 @@ func (s *Store) SetTier(ctx context.Context, tier Tier, c Cause, at time.Time) (
 	if err != nil {
 		return Account{}, err
 	}
-	done, err := s.run(ctx, scriptSetTier, []string{s.keyAccount(), s.keyAccountLog()}, string(tier), s.wall(), appendFacts(nil, at, s.by(c)))
+	done, err := s.run(ctx, scriptSetTier, []string{s.keyAccount(), s.keyAccountLog()}, string(tier), s.wall(), record.AppendFacts(nil, at, s.by(c)))
 	if err != nil {
 		return Account{}, fmt.Errorf("set tier of account %s: %w", s.account, err)
 	}
 	if done != int64(1) {
-		return Account{}, fmt.Errorf("set tier of account %s: %w", s.account, ErrNoAccount)
+		return Account{}, fmt.Errorf("set tier of account %s: %w", s.account, record.ErrNoAccount)
 	}
 	return s.readAccount(ctx)
 }

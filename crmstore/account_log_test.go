@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
 
 // What the account's scripts write is read back as events, and their stream ids grow even when many come in one
@@ -19,7 +21,7 @@ func TestAccountEvents(t *testing.T) {
 	}
 	defer s.Close()
 	at := time.Date(1999, 1, 2, 3, 4, 5, 0, time.UTC)
-	anna := Cause{Actor: "somebody else", Reason: "asked for"}
+	anna := record.Cause{Actor: "somebody else", Reason: "asked for"}
 	must := func(_ any, err error) {
 		t.Helper()
 		if err != nil {
@@ -32,13 +34,13 @@ func TestAccountEvents(t *testing.T) {
 	}
 	must(s.SetTier(ctx, Enterprise, anna, at))
 	must(s.SetTier(ctx, Enterprise, anna, at)) // no change, no event
-	must(s.AddProperties(ctx, Deal, []Property{{Name: "x", Type: Bool}, {Name: "y", Type: Bool}}, anna, at))
-	must(s.RenameProperty(ctx, Deal, "x", "z", "Zed", anna, at))
-	must(s.RemoveProperty(ctx, Deal, "y", anna, at))
+	must(s.AddProperties(ctx, record.Deal, []record.Property{{Name: "x", Type: record.Bool}, {Name: "y", Type: record.Bool}}, anna, at))
+	must(s.RenameProperty(ctx, record.Deal, "x", "z", "Zed", anna, at))
+	must(s.RemoveProperty(ctx, record.Deal, "y", anna, at))
 	must(s.SaveWorkflow(ctx, Workflow{Name: "w", Revision: 1}, &Revision{Number: 1}, "publish", anna, at))
 	run, err := s.CreateRun(ctx, Run{ID: "w@1", Workflow: "w", Revision: 1, State: RunHeld})
 	must(run, err)
-	must(s.SaveRun(ctx, run, Event{At: at, Op: "approve", Detail: "2 contacts", Cause: anna}))
+	must(s.SaveRun(ctx, run, record.Event{At: at, Op: "approve", Detail: "2 contacts", Cause: anna}))
 
 	entries, err := s.rdb.XRange(ctx, s.keyAccountLog(), "-", "+").Result()
 	must(nil, err)
@@ -47,7 +49,7 @@ func TestAccountEvents(t *testing.T) {
 		if i == 1 {
 			continue // the one from far ahead
 		}
-		event, err := eventOf("", e.Values)
+		event, err := record.ParseEvent("", e.Values)
 		must(nil, err)
 		if !event.At.Equal(at) || event.Actor != "anna" || event.Reason != "asked for" {
 			t.Errorf("event %+v, want it by anna in 1999", event)

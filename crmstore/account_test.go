@@ -8,6 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 	"github.com/crm-workflow/crm-workflow/crmstore/storetest"
 )
 
@@ -17,19 +18,19 @@ func both(t *testing.T, test func(t *testing.T, o storetest.Options)) {
 	t.Run("memory", func(t *testing.T) { t.Parallel(); test(t, storetest.Options{Memory: true}) })
 }
 
-var someone = crmstore.Cause{Actor: "anna"}
+var someone = record.Cause{Actor: "anna"}
 
 func TestAccount(t *testing.T) {
 	t.Parallel()
 	s := storetest.OpenEmpty(t)
 	ctx := t.Context()
-	if _, err := s.Account(ctx); !errors.Is(err, crmstore.ErrNoAccount) {
+	if _, err := s.Account(ctx); !errors.Is(err, record.ErrNoAccount) {
 		t.Fatalf("Account before it exists: %v, want ErrNoAccount", err)
 	}
-	if _, err := s.Schema(ctx, crmstore.Contact); !errors.Is(err, crmstore.ErrNoAccount) {
+	if _, err := s.Schema(ctx, record.Contact); !errors.Is(err, record.ErrNoAccount) {
 		t.Fatalf("Schema before the account exists: %v, want ErrNoAccount", err)
 	}
-	if _, err := s.SetTier(ctx, crmstore.Free, someone, storetest.Time); !errors.Is(err, crmstore.ErrNoAccount) {
+	if _, err := s.SetTier(ctx, crmstore.Free, someone, storetest.Time); !errors.Is(err, record.ErrNoAccount) {
 		t.Fatalf("SetTier before the account exists: %v, want ErrNoAccount", err)
 	}
 	at := time.Date(2026, 5, 6, 7, 8, 9, 123e6, time.UTC)
@@ -41,7 +42,7 @@ func TestAccount(t *testing.T) {
 	if diff := cmp.Diff(want, made); diff != "" {
 		t.Errorf("made (-want +got):\n%s", diff)
 	}
-	if _, err := s.CreateAccount(ctx, crmstore.Free, 4, someone, at); !errors.Is(err, crmstore.ErrExists) {
+	if _, err := s.CreateAccount(ctx, crmstore.Free, 4, someone, at); !errors.Is(err, record.ErrExists) {
 		t.Errorf("CreateAccount twice: %v, want ErrExists", err)
 	}
 	changed, err := s.SetTier(ctx, crmstore.Enterprise, someone, at)
@@ -68,7 +69,7 @@ func TestCreateAccountRefuses(t *testing.T) {
 			t.Errorf("CreateAccount(%q, %d) has no error", c.tier, c.partitions)
 		}
 	}
-	if _, err := s.Account(t.Context()); !errors.Is(err, crmstore.ErrNoAccount) {
+	if _, err := s.Account(t.Context()); !errors.Is(err, record.ErrNoAccount) {
 		t.Errorf("Account after refusals: %v, want ErrNoAccount", err)
 	}
 }
@@ -81,7 +82,7 @@ func TestMemoryStoresAreSeparate(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer two.Close()
-	if _, err := two.Account(t.Context()); !errors.Is(err, crmstore.ErrNoAccount) {
+	if _, err := two.Account(t.Context()); !errors.Is(err, record.ErrNoAccount) {
 		t.Errorf("the second memory store knows the account of the first: %v", err)
 	}
 	if !two.Volatile() || two.Describe() != "memory" {

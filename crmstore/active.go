@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"slices"
+
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
 
 // ActiveRuns reads the runs that are not over, running and held ones, by id. It costs two small calls however many
@@ -32,7 +34,7 @@ func (s *Store) ActiveRuns(ctx context.Context) ([]Run, error) {
 	for i, text := range texts {
 		text, ok := text.(string)
 		if !ok {
-			return nil, fmt.Errorf("run %s is active but not there: %w", ids[i], ErrNotFound)
+			return nil, fmt.Errorf("run %s is active but not there: %w", ids[i], record.ErrNotFound)
 		}
 		r, err := parseRun(ids[i], text)
 		if err != nil {

@@ -10,7 +10,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
-	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 	"github.com/crm-workflow/crm-workflow/crmstore/storetest"
 )
 
@@ -43,7 +43,7 @@ func TestServerSays(t *testing.T) {
 			}
 			use(t, s)
 			deed := func(name string) error {
-				_, err := s.CreateList(t.Context(), crmstore.Contact, name, someone, noon)
+				_, err := s.CreateList(t.Context(), record.Contact, name, someone, noon)
 				return err
 			}
 			var times atomic.Int64
@@ -105,13 +105,13 @@ func TestBusyServer(t *testing.T) {
 		}
 	}
 	ended := endless()
-	_, err = s.CreateList(t.Context(), crmstore.Contact, "busy", someone, noon)
+	_, err = s.CreateList(t.Context(), record.Contact, "busy", someone, noon)
 	wantError(t, err, "SCRIPT KILL")
 	if err := s.Ping(t.Context()); err == nil {
 		t.Error("a busy server counts as one that answers")
 	}
 	kill(ended)
-	if _, err := s.CreateList(t.Context(), crmstore.Contact, "busy", someone, noon); err != nil && !errors.Is(err, crmstore.ErrExists) {
+	if _, err := s.CreateList(t.Context(), record.Contact, "busy", someone, noon); err != nil && !errors.Is(err, record.ErrExists) {
 		t.Errorf("afterwards: %v", err)
 	}
 }

@@ -8,11 +8,13 @@ import (
 	"fmt"
 	"strconv"
 	"time"
+
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
 
 // Target is a record as it was when it was tested.
 type Target struct {
-	ID      ID
+	ID      record.ID
 	Slot    uint32
 	Version uint64
 	Reason  string // goes into Cause.Reason of this record; "" = the order's
@@ -26,8 +28,8 @@ type Archive struct {
 
 // ArchiveOrder is what all batches of one archive have in common.
 type ArchiveOrder struct {
-	Object ObjectType
-	Cause  Cause
+	Object record.ObjectType
+	Cause  record.Cause
 	At     time.Time
 	Enroll string // workflow whose enrollment is finished in the same script; "" = none
 	Fence  uint64 // with Cause.Run: refused with ErrFenced when a higher one has been seen in the partition, or the run has no matches there; 0 = none
@@ -83,7 +85,7 @@ func (s *Store) Archive(ctx context.Context, o ArchiveOrder, batches []Archive) 
 	o.Cause = s.by(o.Cause)
 	a := archiver{store: s, order: o, enrollment: ""}
 	if o.Enroll != "" {
-		a.enrollment = (&Enrollment{State: Completed, Revision: o.Cause.Revision, Run: o.Cause.Run}).encode()
+		a.enrollment = (&record.Enrollment{State: record.Completed, Revision: o.Cause.Revision, Run: o.Cause.Run}).Encode()
 	}
 	all := make([][]ArchiveOutcome, len(batches))
 	var parts []archivePart
@@ -134,10 +136,10 @@ func (a *archiver) send(ctx context.Context, parts []archivePart) error {
 	}
 	for i, reply := range replies {
 		if reply == int64(-1) {
-			return ErrFenced
+			return record.ErrFenced
 		}
 		if reply == int64(-2) {
-			return cmp.Or(a.store.lost(ctx, a.order.Object, enrollmentCounter(a.order.Enroll)), ErrConflict)
+			return cmp.Or(a.store.lost(ctx, a.order.Object, enrollmentCounter(a.order.Enroll)), record.ErrConflict)
 		}
 		text, err := outcomes(reply, len(parts[i].targets))
 		if err != nil {
@@ -163,9 +165,9 @@ func (a *archiver) call(part *archivePart) (call, error) {
 			if t.Reason != "" {
 				cause.Reason = t.Reason
 			}
-			facts := appendFacts(nil, a.order.At, cause)
-			if len(facts) > maxFacts {
-				return call{}, fmt.Errorf("reason for %s %s: its facts take %d bytes, want at most %d", a.order.Object, t.ID, len(facts), maxFacts)
+			facts := record.AppendFacts(nil, a.order.At, cause)
+			if len(facts) > record.MaxFacts {
+				return call{}, fmt.Errorf("reason for %s %s: its facts take %d bytes, want at most %d", a.order.Object, t.ID, len(facts), record.MaxFacts)
 			}
 			n = len(numbers)
 			numbers[t.Reason] = n
@@ -180,8 +182,8 @@ func (a *archiver) call(part *archivePart) (call, error) {
 	if a.order.Fence > 0 && a.order.Cause.Run != "" {
 		fence = strconv.FormatUint(a.order.Fence, 10)
 	}
-	cell := binary.LittleEndian.AppendUint64(nil, TimeCell(a.order.At.UnixMilli()))
-	args[0], args[1], args[2], args[3], args[4], args[5] = a.store.wall(), cell, a.enrollment, fence, fromFact(a.order.Cause.From), targets
+	cell := binary.LittleEndian.AppendUint64(nil, record.TimeCell(a.order.At.UnixMilli()))
+	args[0], args[1], args[2], args[3], args[4], args[5] = a.store.wall(), cell, a.enrollment, fence, record.FromFact(a.order.Cause.From), targets
 	return call{scriptArchive, []string{
 		keys.rec(), keys.arch(), keys.cnt(), keys.log(),
 		keys.enr(a.order.Enroll), keys.run(a.order.Cause.Run), keys.hold(),
@@ -191,10 +193,10 @@ func (a *archiver) call(part *archivePart) (call, error) {
 // recogniseOwn finds the records in the bin that this very run put there. With an enrollment the script knows by
 // itself; without, the deletion facts tell.
 func (a *archiver) recogniseOwn(ctx context.Context, parts []archivePart) error {
-	var want []PartitionIDs
+	var want []record.PartitionIDs
 	var places []*ArchiveOutcome
 	for _, part := range parts {
-		group := PartitionIDs{Partition: part.partition}
+		group := record.PartitionIDs{Partition: part.partition}
 		for j, outcome := range part.outcomes {
 			if outcome == AlreadyArchived {
 				group.IDs = append(group.IDs, part.targets[j].ID)
@@ -205,7 +207,7 @@ func (a *archiver) recogniseOwn(ctx context.Context, parts []archivePart) error 
 			want = append(want, group)
 		}
 	}
-	err := a.store.readRecords(ctx, a.order.Object, want, func(_ int, recs []*Record) error {
+	err := a.store.readRecords(ctx, a.order.Object, want, func(_ int, recs []*record.Record) error {
 		for j, r := range recs {
 			if r != nil && r.Deletion != nil && r.Deletion.Run == a.order.Cause.Run {
 				*places[j] = AlreadyByRun
@@ -214,7 +216,7 @@ func (a *archiver) recogniseOwn(ctx context.Context, parts []archivePart) error 
 		places = places[len(recs):]
 		return nil
 	})
-	if errors.Is(err, ErrDamaged) {
+	if errors.Is(err, record.ErrDamaged) {
 		return nil // they stay AlreadyArchived
 	}
 	return err

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 	"github.com/crm-workflow/crm-workflow/crmstore/storetest"
 )
 
@@ -16,15 +17,15 @@ func TestArchiveSetsTheRightCells(t *testing.T) {
 		o.Partitions = 1
 		d := newDesk(t, o)
 		var batch []crmstore.Upsert
-		for id := range crmstore.ID(20) {
+		for id := range record.ID(20) {
 			batch = append(batch, d.up(id+1))
 		}
 		d.write(crmstore.UpsertAny, noon, batch...)
-		in := func() (ids []crmstore.ID) {
-			err := d.ReadColumns(t.Context(), crmstore.Contact, 0, 1, crmstore.Want{IDs: true}, func(c *crmstore.Columns) error {
+		in := func() (ids []record.ID) {
+			err := d.ReadColumns(t.Context(), record.Contact, 0, 1, crmstore.Want{IDs: true}, func(c *crmstore.Columns) error {
 				for slot := range c.Slots {
 					if binary.LittleEndian.Uint64(c.Archived[8*slot:]) != 0 {
-						ids = append(ids, crmstore.IDFromBytes(c.IDs[8*slot:]))
+						ids = append(ids, record.IDFromBytes(c.IDs[8*slot:]))
 					}
 				}
 				return nil
@@ -36,11 +37,11 @@ func TestArchiveSetsTheRightCells(t *testing.T) {
 			return ids
 		}
 		d.archive(byRun("stale@1"), d.targets("", 1, 2, 3, 5, 8, 7, 20, 19, 10, 12, 13))
-		if got, want := in(), []crmstore.ID{1, 2, 3, 5, 7, 8, 10, 12, 13, 19, 20}; !slices.Equal(got, want) {
+		if got, want := in(), []record.ID{1, 2, 3, 5, 7, 8, 10, 12, 13, 19, 20}; !slices.Equal(got, want) {
 			t.Errorf("in the bin are %v, want %v", got, want)
 		}
 		d.restore(byHand, 13, 12, 1, 3, 20)
-		if got, want := in(), []crmstore.ID{2, 5, 7, 8, 10, 19}; !slices.Equal(got, want) {
+		if got, want := in(), []record.ID{2, 5, 7, 8, 10, 19}; !slices.Equal(got, want) {
 			t.Errorf("in the bin are %v, want %v", got, want)
 		}
 		if problems := d.doctor(false); len(problems) != 0 {
@@ -58,8 +59,8 @@ func TestVersionsCarry(t *testing.T) {
 			d := newDesk(t, o)
 			d.write(crmstore.UpsertAny, noon, d.up(1, "firstname", "Ann"))
 			before := dump(d.get(1))
-			id := crmstore.ID(1).Bytes()
-			key, field, raw := crmstore.KeyOf(d.Store, crmstore.Contact, 0, "rec"), string(id[:]), crmstore.Raw(d.Store)
+			id := record.ID(1).Bytes()
+			key, field, raw := crmstore.KeyOf(d.Store, record.Contact, 0, "rec"), string(id[:]), crmstore.Raw(d.Store)
 			record := []byte(raw.HGet(t.Context(), key, field).Val())
 			binary.LittleEndian.PutUint64(record, version)
 			if err := raw.HSet(t.Context(), key, field, record).Err(); err != nil {

@@ -11,11 +11,12 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 	"github.com/crm-workflow/crm-workflow/crmstore/storetest"
 )
 
 // targets names records as they are now, by partition.
-func (d *desk) targets(reason string, ids ...crmstore.ID) []crmstore.Archive {
+func (d *desk) targets(reason string, ids ...record.ID) []crmstore.Archive {
 	d.t.Helper()
 	partitions, err := d.Partitions(d.t.Context())
 	if err != nil {
@@ -40,13 +41,13 @@ func (d *desk) targets(reason string, ids ...crmstore.ID) []crmstore.Archive {
 }
 
 // archive deletes and returns the outcomes by id.
-func (d *desk) archive(o crmstore.ArchiveOrder, batches []crmstore.Archive) map[crmstore.ID]crmstore.ArchiveOutcome {
+func (d *desk) archive(o crmstore.ArchiveOrder, batches []crmstore.Archive) map[record.ID]crmstore.ArchiveOutcome {
 	d.t.Helper()
 	outcomes, err := d.Archive(d.t.Context(), o, batches)
 	if err != nil {
 		d.t.Fatal(err)
 	}
-	byID := map[crmstore.ID]crmstore.ArchiveOutcome{}
+	byID := map[record.ID]crmstore.ArchiveOutcome{}
 	for i, b := range batches {
 		for j, t := range b.Targets {
 			byID[t.ID] = outcomes[i][j]
@@ -55,7 +56,7 @@ func (d *desk) archive(o crmstore.ArchiveOrder, batches []crmstore.Archive) map[
 	return byID
 }
 
-func (d *desk) restore(o crmstore.RestoreOrder, ids ...crmstore.ID) []crmstore.RestoreResult {
+func (d *desk) restore(o crmstore.RestoreOrder, ids ...record.ID) []crmstore.RestoreResult {
 	d.t.Helper()
 	results, err := d.Restore(d.t.Context(), o, ids)
 	if err != nil {
@@ -66,18 +67,18 @@ func (d *desk) restore(o crmstore.RestoreOrder, ids ...crmstore.ID) []crmstore.R
 
 func byRun(run string) crmstore.ArchiveOrder {
 	return crmstore.ArchiveOrder{
-		Object: crmstore.Contact, At: noon, Enroll: "stale",
-		Cause: crmstore.Cause{Actor: storetest.User, Workflow: "stale", Revision: 2, Run: run},
+		Object: record.Contact, At: noon, Enroll: "stale",
+		Cause: record.Cause{Actor: storetest.User, Workflow: "stale", Revision: 2, Run: run},
 	}
 }
 
-var byHand = crmstore.RestoreOrder{Object: crmstore.Contact, Cause: crmstore.Cause{Actor: "ben"}, At: noon.Add(time.Hour)}
+var byHand = crmstore.RestoreOrder{Object: record.Contact, Cause: record.Cause{Actor: "ben"}, At: noon.Add(time.Hour)}
 
 // dump is all that a record shows, without its version and deletion.
-func dump(r *crmstore.Record) string {
+func dump(r *record.Record) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s %d slot %d:", r.Object, r.ID, r.Slot)
-	r.Values(func(p *crmstore.Property, v crmstore.Value) { fmt.Fprintf(&b, " %s=%q", p.Name, v.String()) })
+	r.Values(func(p *record.Property, v record.Value) { fmt.Fprintf(&b, " %s=%q", p.Name, v.String()) })
 	return b.String()
 }
 
@@ -86,13 +87,13 @@ func TestArchiveAndRestore(t *testing.T) {
 	both(t, func(t *testing.T, o storetest.Options) {
 		d := newDesk(t, o)
 		var batch []crmstore.Upsert
-		var ids []crmstore.ID
+		var ids []record.ID
 		for i := range 300 {
-			ids = append(ids, crmstore.ID(i+1))
+			ids = append(ids, record.ID(i+1))
 			batch = append(batch, d.up(ids[i], "email", fmt.Sprintf("c%d@x.org", i), "num_associated_deals", i, "firstname", "Ann"))
 		}
 		d.write(crmstore.UpsertAny, noon, batch...)
-		before := map[crmstore.ID]string{}
+		before := map[record.ID]string{}
 		for _, id := range ids {
 			before[id] = dump(d.get(id))
 		}
@@ -101,19 +102,19 @@ func TestArchiveAndRestore(t *testing.T) {
 				t.Fatalf("contact %d: outcome %d", id, got)
 			}
 		}
-		want := &crmstore.Deletion{At: noon, Cause: crmstore.Cause{Actor: storetest.User, Workflow: "stale", Revision: 2, Run: "stale@1", Reason: "trigger 1"}}
+		want := &record.Deletion{At: noon, Cause: record.Cause{Actor: storetest.User, Workflow: "stale", Revision: 2, Run: "stale@1", Reason: "trigger 1"}}
 		r := d.get(17)
 		if diff := cmp.Diff(want, r.Deletion); diff != "" || dump(r) != before[17] || r.Version != 2 {
 			t.Errorf("archived record: version %d, %s\ndeletion (-want +got):\n%s", r.Version, dump(r), diff)
 		}
-		if c, err := d.Count(t.Context(), crmstore.Contact); c != (crmstore.Counts{Archived: 300}) || err != nil {
+		if c, err := d.Count(t.Context(), record.Contact); c != (crmstore.Counts{Archived: 300}) || err != nil {
 			t.Errorf("Count = %+v, %v", c, err)
 		}
-		enrolled, err := d.Enrollments(t.Context(), crmstore.Contact, "stale", []crmstore.PartitionIDs{{Partition: ids[4].Partition(16), IDs: []crmstore.ID{ids[4]}}})
-		if diff := cmp.Diff([][]crmstore.Enrollment{{{State: crmstore.Completed, Revision: 2, Run: "stale@1"}}}, enrolled); diff != "" || err != nil {
+		enrolled, err := d.Enrollments(t.Context(), record.Contact, "stale", []record.PartitionIDs{{Partition: ids[4].Partition(16), IDs: []record.ID{ids[4]}}})
+		if diff := cmp.Diff([][]record.Enrollment{{{State: record.Completed, Revision: 2, Run: "stale@1"}}}, enrolled); diff != "" || err != nil {
 			t.Errorf("enrollments (%v) (-want +got):\n%s", err, diff)
 		}
-		if _, err := d.FindByEmail(t.Context(), "c3@x.org"); !errors.Is(err, crmstore.ErrNotFound) {
+		if _, err := d.FindByEmail(t.Context(), "c3@x.org"); !errors.Is(err, record.ErrNotFound) {
 			t.Errorf("an archived contact holds its e-mail: %v", err)
 		}
 		for _, r := range d.restore(byHand, ids...) {
@@ -126,7 +127,7 @@ func TestArchiveAndRestore(t *testing.T) {
 				t.Fatalf("restored contact is %s, version %d; was %s", dump(r), r.Version, before[id])
 			}
 		}
-		if c, err := d.Count(t.Context(), crmstore.Contact); c != (crmstore.Counts{Live: 300}) || err != nil {
+		if c, err := d.Count(t.Context(), record.Contact); c != (crmstore.Counts{Live: 300}) || err != nil {
 			t.Errorf("Count = %+v, %v", c, err)
 		}
 		if id, err := d.FindByEmail(t.Context(), "c3@x.org"); id != 4 || err != nil {
@@ -145,8 +146,8 @@ func TestArchiveOutcomes(t *testing.T) {
 		d.write(crmstore.UpsertAny, noon, d.up(1), d.up(2), d.up(3), d.up(4))
 		stale := d.targets("", 1, 2, 3, 4, 5)
 		d.write(crmstore.UpsertAny, noon.Add(time.Second), d.up(2, "firstname", "changed"))
-		d.archive(crmstore.ArchiveOrder{Object: crmstore.Contact, At: noon, Cause: someone}, d.targets("", 3))
-		want := map[crmstore.ID]crmstore.ArchiveOutcome{1: crmstore.Archived, 2: crmstore.VersionChanged, 3: crmstore.AlreadyArchived, 4: crmstore.Archived, 5: crmstore.Gone}
+		d.archive(crmstore.ArchiveOrder{Object: record.Contact, At: noon, Cause: someone}, d.targets("", 3))
+		want := map[record.ID]crmstore.ArchiveOutcome{1: crmstore.Archived, 2: crmstore.VersionChanged, 3: crmstore.AlreadyArchived, 4: crmstore.Archived, 5: crmstore.Gone}
 		if diff := cmp.Diff(want, d.archive(byRun("stale@1"), stale)); diff != "" {
 			t.Errorf("first time (-want +got):\n%s", diff)
 		}
@@ -175,7 +176,7 @@ func TestArchiveOutcomes(t *testing.T) {
 		if got := d.archive(bare, d.targets("", 3))[3]; got != crmstore.AlreadyArchived {
 			t.Errorf("a contact in the bin by hand: %d, want AlreadyArchived", got)
 		}
-		if c, err := d.Count(t.Context(), crmstore.Contact); c != (crmstore.Counts{Archived: 4}) || err != nil {
+		if c, err := d.Count(t.Context(), record.Contact); c != (crmstore.Counts{Archived: 4}) || err != nil {
 			t.Errorf("Count = %+v, %v", c, err)
 		}
 	})
@@ -186,9 +187,9 @@ func TestArchiveTwiceInOneBatch(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t, storetest.Options{Partitions: 1})
 	d.write(crmstore.UpsertAny, noon, slices.Repeat([]crmstore.Upsert{d.up(0)}, 200)...)
-	var ids []crmstore.ID
+	var ids []record.ID
 	for i := range 200 {
-		ids = append(ids, crmstore.ID(i+1))
+		ids = append(ids, record.ID(i+1))
 	}
 	batches := d.targets("", append(ids, ids[199])...)
 	if len(batches) != 1 || len(batches[0].Targets) != 201 {
@@ -198,7 +199,7 @@ func TestArchiveTwiceInOneBatch(t *testing.T) {
 	if err != nil || outcomes[0][199] != crmstore.Archived || outcomes[0][200] != crmstore.AlreadyByRun {
 		t.Errorf("outcomes %v, %v", outcomes[0][195:], err)
 	}
-	if c, err := d.Count(t.Context(), crmstore.Contact); c != (crmstore.Counts{Archived: 200}) || err != nil {
+	if c, err := d.Count(t.Context(), record.Contact); c != (crmstore.Counts{Archived: 200}) || err != nil {
 		t.Errorf("Count = %+v, %v", c, err)
 	}
 }
@@ -211,18 +212,18 @@ func TestArchiveFence(t *testing.T) {
 		d.write(crmstore.UpsertAny, noon, d.up(1))
 		second, first := byRun("stale@1"), byRun("stale@1")
 		first.Fence, second.Fence = 9, 10
-		if _, err := d.Archive(t.Context(), second, d.targets("", 1)); !errors.Is(err, crmstore.ErrFenced) || d.get(1).Deletion != nil {
+		if _, err := d.Archive(t.Context(), second, d.targets("", 1)); !errors.Is(err, record.ErrFenced) || d.get(1).Deletion != nil {
 			t.Errorf("a run whose matches the store does not know: %v, want ErrFenced", err)
 		}
-		mine := crmstore.RunMatches{Object: crmstore.Contact, Run: "stale@1", Fence: 9, First: true}
-		matches := []crmstore.Matches{{Partition: crmstore.ID(1).Partition(o.Partitions), IDs: []crmstore.ID{1}}}
+		mine := crmstore.RunMatches{Object: record.Contact, Run: "stale@1", Fence: 9, First: true}
+		matches := []crmstore.Matches{{Partition: record.ID(1).Partition(o.Partitions), IDs: []record.ID{1}}}
 		noError(t, d.SaveMatches(t.Context(), mine, matches))
-		if err := d.SaveMatches(t.Context(), mine, matches); !errors.Is(err, crmstore.ErrExists) {
+		if err := d.SaveMatches(t.Context(), mine, matches); !errors.Is(err, record.ErrExists) {
 			t.Errorf("the first matches a second time: %v, want ErrExists", err)
 		}
 		d.archive(second, d.targets("", 1))
 		d.restore(byHand, 1)
-		if _, err := d.Archive(t.Context(), first, d.targets("", 1)); !errors.Is(err, crmstore.ErrFenced) {
+		if _, err := d.Archive(t.Context(), first, d.targets("", 1)); !errors.Is(err, record.ErrFenced) {
 			t.Errorf("an owner that was taken over from: %v, want ErrFenced", err)
 		}
 		if d.get(1).Deletion != nil {
@@ -255,7 +256,7 @@ func TestRestoreSameEmail(t *testing.T) {
 	t.Parallel()
 	both(t, func(t *testing.T, o storetest.Options) {
 		d := newDesk(t, o)
-		for id := crmstore.ID(1); id <= 3; id++ {
+		for id := record.ID(1); id <= 3; id++ {
 			d.wantResults(d.write(crmstore.UpsertAny, noon, d.up(id, "email", "a@x.org")), fmt.Sprint("created ", id))
 			d.archive(byRun(fmt.Sprint("stale@", id)), d.targets("", id))
 		}
@@ -282,8 +283,8 @@ func TestMarkExisting(t *testing.T) {
 	t.Parallel()
 	both(t, func(t *testing.T, o storetest.Options) {
 		d := newDesk(t, o)
-		p := crmstore.ID(1).Partition(16)
-		other := crmstore.ID(2)
+		p := record.ID(1).Partition(16)
+		other := record.ID(2)
 		for other.Partition(16) != p {
 			other++
 		}
@@ -293,16 +294,16 @@ func TestMarkExisting(t *testing.T) {
 		}
 		d.write(crmstore.UpsertAny, noon, d.up(1), d.up(other))
 		d.archive(byRun("stale@1"), d.targets("", 1))
-		want := []crmstore.PartitionIDs{{Partition: p, IDs: []crmstore.ID{1, other}}, {Partition: 3}, {Partition: p, IDs: []crmstore.ID{gone}}}
-		if err := d.MarkExisting(t.Context(), crmstore.Contact, "stale", 5, want[2:]); err != nil {
+		want := []record.PartitionIDs{{Partition: p, IDs: []record.ID{1, other}}, {Partition: 3}, {Partition: p, IDs: []record.ID{gone}}}
+		if err := d.MarkExisting(t.Context(), record.Contact, "stale", 5, want[2:]); err != nil {
 			t.Fatal(err)
 		}
-		if err := d.MarkExisting(t.Context(), crmstore.Contact, "stale", 5, want[:2]); err != nil {
+		if err := d.MarkExisting(t.Context(), record.Contact, "stale", 5, want[:2]); err != nil {
 			t.Fatal(err)
 		}
-		got, err := d.Enrollments(t.Context(), crmstore.Contact, "stale", want)
-		if diff := cmp.Diff([][]crmstore.Enrollment{
-			{{State: crmstore.Completed, Revision: 2, Run: "stale@1"}, {State: crmstore.Existing, Revision: 5}}, {}, {{}},
+		got, err := d.Enrollments(t.Context(), record.Contact, "stale", want)
+		if diff := cmp.Diff([][]record.Enrollment{
+			{{State: record.Completed, Revision: 2, Run: "stale@1"}, {State: record.Existing, Revision: 5}}, {}, {{}},
 		}, got); diff != "" || err != nil {
 			t.Errorf("enrollments (%v) (-want +got):\n%s", err, diff)
 		}
@@ -317,7 +318,7 @@ func BenchmarkArchive(b *testing.B) {
 	}
 	batches := make([]crmstore.Archive, crmstore.DefaultPartitions)
 	for i := range b.N {
-		id := crmstore.ID(i + 1)
+		id := record.ID(i + 1)
 		p := id.Partition(len(batches))
 		batches[p].Partition = p
 		batches[p].Targets = append(batches[p].Targets, crmstore.Target{ID: id, Version: 1, Reason: "trigger 1"})
@@ -325,7 +326,7 @@ func BenchmarkArchive(b *testing.B) {
 	stop := meter(b, d)
 	b.ResetTimer()
 	outcomes, err := d.Archive(b.Context(), byRun("stale@2026-03-04T12:00:00Z"), batches)
-	if p := crmstore.ID(1).Partition(len(batches)); err != nil || outcomes[p][0] != crmstore.Archived {
+	if p := record.ID(1).Partition(len(batches)); err != nil || outcomes[p][0] != crmstore.Archived {
 		b.Fatal(outcomes[p], err)
 	}
 	stop(b.N)

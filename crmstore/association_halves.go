@@ -8,6 +8,8 @@ import (
 	"slices"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
 
 // step is one script over one half of each tie.
@@ -22,7 +24,7 @@ type step struct {
 // half is what one call is about: halves at records of one partition, with others of one object type.
 type half struct {
 	keys   partitionKeys
-	other  ObjectType
+	other  record.ObjectType
 	class  string
 	second bool
 	ties   []*tie // by own id, then other id
@@ -40,7 +42,7 @@ func (h *half) pairs() []byte {
 }
 
 // ends are the record at which the first (or second) half stands, and the other one.
-func (t *tie) ends(second bool) (own, other Ref) {
+func (t *tie) ends(second bool) (own, other record.Ref) {
 	if second {
 		return t.second, t.first
 	}
@@ -69,7 +71,7 @@ func (w *tying) each(ctx context.Context, ties []*tie, st step) error {
 	}
 	for i := range halves {
 		for j, t := range halves[i].ties {
-			st.use(t, view(halves[i].told)[st.size*j:st.size*(j+1)])
+			st.use(t, record.BytesOf(halves[i].told)[st.size*j:st.size*(j+1)])
 		}
 	}
 	return nil
@@ -79,7 +81,7 @@ func (w *tying) each(ctx context.Context, ties []*tie, st step) error {
 func (w *tying) halves(ties []*tie, st *step) []half {
 	type placed struct {
 		*tie
-		own, other Ref
+		own, other record.Ref
 		partition  int
 		class      string
 	}
@@ -119,15 +121,15 @@ const entrySize = 9
 var errEntries = errors.New("its associations are damaged")
 
 // parseEntries reads the value of a field: the other ids and the marks.
-func parseEntries(value string, fn func(id ID, mark byte)) error {
-	b := view(value)
+func parseEntries(value string, fn func(id record.ID, mark byte)) error {
+	b := record.BytesOf(value)
 	if len(b) == 0 || len(b)%entrySize != 0 {
 		return errEntries
 	}
-	last := ID(0)
+	last := record.ID(0)
 	for ; len(b) > 0; b = b[entrySize:] {
-		id, mark := IDFromBytes(b), b[entrySize-1]
-		if id <= last || id > MaxID || !goodMark(mark) {
+		id, mark := record.IDFromBytes(b), b[entrySize-1]
+		if id <= last || id > record.MaxID || !goodMark(mark) {
 			return errEntries
 		}
 		last = id
@@ -140,7 +142,7 @@ func goodMark(m byte) bool { return m == 0 || m%4 == markAdding || m%4 == markRe
 
 // readHalves reads all halves at the records, with records of the given types: as ties that begin at the record, which
 // may not be the lower one.
-func (s *Store) readHalves(ctx context.Context, o ObjectType, ids []ID, types []ObjectType) ([]*tie, error) {
+func (s *Store) readHalves(ctx context.Context, o record.ObjectType, ids []record.ID, types []record.ObjectType) ([]*tie, error) {
 	if len(types) == 0 {
 		return nil, nil
 	}
@@ -177,9 +179,9 @@ func (s *Store) readHalves(ctx context.Context, o ObjectType, ids []ID, types []
 				if !ok {
 					continue
 				}
-				own := Ref{o, want[next].IDs[j/len(types)]}
-				err := parseEntries(value, func(id ID, mark byte) {
-					t := &tie{first: own, second: Ref{types[j%len(types)], id}}
+				own := record.Ref{Object: o, ID: want[next].IDs[j/len(types)]}
+				err := parseEntries(value, func(id record.ID, mark byte) {
+					t := &tie{first: own, second: record.Ref{Object: types[j%len(types)], ID: id}}
 					t.marks[0] = mark
 					ties = append(ties, t)
 				})
@@ -198,7 +200,7 @@ func (s *Store) readHalves(ctx context.Context, o ObjectType, ids []ID, types []
 // comes before a record goes for good: the script that removes it must refuse a record that has_association
 // (lua/lib/associations.lua) finds a field of. Without an audit event: the removal of the record has one.
 // A half that a crash left at the other record alone is not found here, but by doctor; it is not seen, and holds an id.
-func (s *Store) dissolve(ctx context.Context, o ObjectType, ids []ID) error {
+func (s *Store) dissolve(ctx context.Context, o record.ObjectType, ids []record.ID) error {
 	types, err := s.objectTypes(ctx)
 	if err != nil {
 		return err
@@ -214,7 +216,7 @@ func (s *Store) dissolve(ctx context.Context, o ObjectType, ids []ID) error {
 		}
 		seen := make(map[Pair]bool)
 		for _, t := range ties {
-			if compareRefs(t.first, t.second) > 0 {
+			if record.CompareRefs(t.first, t.second) > 0 {
 				t.first, t.second = t.second, t.first
 			}
 		}

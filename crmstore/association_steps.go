@@ -6,16 +6,18 @@ import (
 	"math/rand/v2"
 	"slices"
 	"time"
+
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
 
 // tie is one pair during an operation.
 type tie struct {
-	first, second Ref // see the comment in associations.go
+	first, second record.Ref // see the comment in associations.go
 	items         []int
-	doing         byte // what step 1 began: beingAdded, beingRemoved or onlySecond; 0 = nothing
-	undo          bool // step 2 was refused in this attempt
-	why           byte // what refused it: refusedBinned, refusedGone or refusedFull; 0 = nothing
-	by            Ref  // the record that refused it
+	doing         byte       // what step 1 began: beingAdded, beingRemoved or onlySecond; 0 = nothing
+	undo          bool       // step 2 was refused in this attempt
+	why           byte       // what refused it: refusedBinned, refusedGone or refusedFull; 0 = nothing
+	by            record.Ref // the record that refused it
 	outcome       PairOutcome
 
 	states [2]byte // of the records, as look saw them
@@ -44,7 +46,7 @@ const (
 	markTags     = 64
 )
 
-func (t *tie) refuse(by Ref, why byte) { t.why, t.by = why, by }
+func (t *tie) refuse(by record.Ref, why byte) { t.why, t.by = why, by }
 
 func (t *tie) result() PairResult {
 	r := PairResult{Outcome: t.outcome, Record: t.by}
@@ -88,7 +90,7 @@ const (
 func (w *tying) run(ctx context.Context, ties []*tie) error {
 	for tries := 0; len(ties) > 0; tries++ {
 		if tries > tyingTries {
-			return fmt.Errorf("%s and %s: %w", ties[0].first, ties[0].second, ErrConflict)
+			return fmt.Errorf("%s and %s: %w", ties[0].first, ties[0].second, record.ErrConflict)
 		}
 		if tries > 0 {
 			pause := time.Duration(1+rand.IntN(min(tries, 10))) * tyingPause

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
 
 // An association says that two records belong together, such as a contact and a company. It has no direction. It stands
@@ -35,7 +37,7 @@ import (
 const MaxAssociations = 50_000
 
 // Pair is two records. Which is A and which is B means nothing.
-type Pair struct{ A, B Ref }
+type Pair struct{ A, B record.Ref }
 
 // PairOutcome says what became of a pair.
 type PairOutcome uint8
@@ -53,8 +55,8 @@ const (
 // PairResult is one pair's result.
 type PairResult struct {
 	Outcome PairOutcome
-	Record  Ref // the one that is in the way, when one is
-	Other   ObjectType
+	Record  record.Ref // the one that is in the way, when one is
+	Other   record.ObjectType
 }
 
 // Reason says why the pair was refused; "" when it was not.
@@ -79,7 +81,7 @@ const pairsPerRound = 8192
 // in the order of pairs; each pair stands for itself. A repeat changes nothing, and finishes what a crash left
 // half-done. With an error some pairs may be done, or half-done. Both records' audit logs tell. Needs edit on the
 // object types of all pairs. *UnknownObjectError; ErrConflict when others keep changing the same pairs.
-func (s *Store) Associate(ctx context.Context, pairs []Pair, add bool, c Cause, at time.Time) ([]PairResult, error) {
+func (s *Store) Associate(ctx context.Context, pairs []Pair, add bool, c record.Cause, at time.Time) ([]PairResult, error) {
 	if err := s.requirePairs(ctx, pairs); err != nil {
 		return nil, err
 	}
@@ -91,7 +93,7 @@ func (s *Store) Associate(ctx context.Context, pairs []Pair, add bool, c Cause, 
 	if add {
 		mode = "add"
 	}
-	facts := appendFacts(nil, at, s.by(c))
+	facts := record.AppendFacts(nil, at, s.by(c))
 	results := make([]PairResult, len(pairs))
 	for from := 0; from < len(pairs); from += pairsPerRound {
 		to := min(from+pairsPerRound, len(pairs))
@@ -119,9 +121,9 @@ func (s *Store) Associate(ctx context.Context, pairs []Pair, add bool, c Cause, 
 
 // requirePairs asks for edit on each object type of the pairs, once, and for the account to have it.
 func (s *Store) requirePairs(ctx context.Context, pairs []Pair) error {
-	asked := map[ObjectType]bool{}
+	asked := map[record.ObjectType]bool{}
 	for i := range pairs {
-		for _, o := range []ObjectType{pairs[i].A.Object, pairs[i].B.Object} {
+		for _, o := range []record.ObjectType{pairs[i].A.Object, pairs[i].B.Object} {
 			if asked[o] {
 				continue
 			}
@@ -146,7 +148,7 @@ func tiesOf(pairs []Pair, results []PairResult) []*tie {
 			results[i] = PairResult{Outcome: PairSelf, Record: p.A}
 			continue
 		}
-		if compareRefs(p.A, p.B) > 0 {
+		if record.CompareRefs(p.A, p.B) > 0 {
 			p.A, p.B = p.B, p.A
 		}
 		t := seen[p]
@@ -162,7 +164,7 @@ func tiesOf(pairs []Pair, results []PairResult) []*tie {
 
 // Associations reads the records that each of the records is associated with, by object type and id: those that are
 // live, as must be the record itself, and of object types that the acting user may view. Results are in the order asked.
-func (s *Store) Associations(ctx context.Context, o ObjectType, ids []ID) ([][]Ref, error) {
+func (s *Store) Associations(ctx context.Context, o record.ObjectType, ids []record.ID) ([][]record.Ref, error) {
 	if err := s.require(ctx, o, CanView); err != nil {
 		return nil, err
 	}
@@ -170,7 +172,7 @@ func (s *Store) Associations(ctx context.Context, o ObjectType, ids []ID) ([][]R
 	if err != nil {
 		return nil, err
 	}
-	var visible []ObjectType
+	var visible []record.ObjectType
 	for _, other := range types {
 		may, err := s.May(ctx, other, CanView)
 		if err != nil {
@@ -187,7 +189,7 @@ func (s *Store) Associations(ctx context.Context, o ObjectType, ids []ID) ([][]R
 	return found, nil
 }
 
-func (s *Store) associations(ctx context.Context, o ObjectType, ids []ID, types []ObjectType) ([][]Ref, error) {
+func (s *Store) associations(ctx context.Context, o record.ObjectType, ids []record.ID, types []record.ObjectType) ([][]record.Ref, error) {
 	halves, err := s.readHalves(ctx, o, ids, types)
 	if err != nil {
 		return nil, err
@@ -203,15 +205,15 @@ func (s *Store) associations(ctx context.Context, o ObjectType, ids []ID, types 
 	if err := work.look(ctx, halves, false); err != nil {
 		return nil, err
 	}
-	others := make(map[ID][]Ref, len(ids))
+	others := make(map[record.ID][]record.Ref, len(ids))
 	for _, t := range halves {
 		if t.states[0] == stateLive && t.states[1] == stateLive && t.marks[0] != noEntry && t.marks[1] != noEntry {
 			others[t.first.ID] = append(others[t.first.ID], t.second)
 		}
 	}
-	found := make([][]Ref, len(ids))
+	found := make([][]record.Ref, len(ids))
 	for i, id := range ids {
-		slices.SortFunc(others[id], compareRefs)
+		slices.SortFunc(others[id], record.CompareRefs)
 		found[i] = others[id]
 	}
 	return found, nil

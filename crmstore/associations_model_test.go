@@ -10,6 +10,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 	"github.com/crm-workflow/crm-workflow/crmstore/storetest"
 )
 
@@ -23,15 +24,15 @@ type couple struct {
 type registry struct {
 	*desk
 	couples map[crmstore.Pair]couple // by the lower record, then the other one
-	binned  map[crmstore.Ref]bool
+	binned  map[record.Ref]bool
 }
 
 const registryIDs = 3
 
-func (g *registry) ref(t *rapid.T) crmstore.Ref {
-	return crmstore.Ref{
-		Object: rapid.SampledFrom([]crmstore.ObjectType{crmstore.Company, crmstore.Contact, "machine"}).Draw(t, "object"),
-		ID:     crmstore.ID(rapid.IntRange(1, registryIDs).Draw(t, "id")),
+func (g *registry) ref(t *rapid.T) record.Ref {
+	return record.Ref{
+		Object: rapid.SampledFrom([]record.ObjectType{record.Company, record.Contact, "machine"}).Draw(t, "object"),
+		ID:     record.ID(rapid.IntRange(1, registryIDs).Draw(t, "id")),
 	}
 }
 
@@ -145,7 +146,7 @@ func (g *registry) doctor(*rapid.T) {
 
 func (g *registry) dissolve(t *rapid.T) {
 	r := g.ref(t)
-	if err := crmstore.Dissolve(g.t.Context(), g.Store, r.Object, []crmstore.ID{r.ID}); err != nil {
+	if err := crmstore.Dissolve(g.t.Context(), g.Store, r.Object, []record.ID{r.ID}); err != nil {
 		t.Fatal(err)
 	}
 	for p, c := range g.couples {
@@ -157,9 +158,9 @@ func (g *registry) dissolve(t *rapid.T) {
 
 // check compares what is seen from every record.
 func (g *registry) check(t *rapid.T) {
-	for _, o := range []crmstore.ObjectType{crmstore.Company, crmstore.Contact, "machine"} {
-		for id := crmstore.ID(1); id <= registryIDs; id++ {
-			r := crmstore.Ref{Object: o, ID: id}
+	for _, o := range []record.ObjectType{record.Company, record.Contact, "machine"} {
+		for id := record.ID(1); id <= registryIDs; id++ {
+			r := record.Ref{Object: o, ID: id}
 			want := []string{}
 			for p, c := range g.couples {
 				if c.first == ' ' || !c.second || g.binned[p.A] || g.binned[p.B] {
@@ -184,7 +185,7 @@ func (g *registry) check(t *rapid.T) {
 func TestAssociationsModel(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(rt *rapid.T) {
-		g := &registry{newTown(t, storetest.Options{Partitions: 2}, registryIDs), map[crmstore.Pair]couple{}, map[crmstore.Ref]bool{}}
+		g := &registry{newTown(t, storetest.Options{Partitions: 2}, registryIDs), map[crmstore.Pair]couple{}, map[record.Ref]bool{}}
 		rt.Repeat(map[string]func(*rapid.T){
 			"associate": g.associate, "associate again": g.associate, "interrupted": g.interrupted, "bin": g.toBinOrBack, "doctor": g.doctor,
 			"dissolve": g.dissolve, "": g.check,
@@ -220,5 +221,5 @@ func TestAssociateTogether(t *testing.T) {
 		t.Errorf("doctor finds %v", found)
 	}
 	d.associate(true, pairs...)
-	d.wantWith(map[crmstore.Ref]string{contact(1): "[company 1 company 2 contact 2]", company(1): "[contact 1 contact 2]"})
+	d.wantWith(map[record.Ref]string{contact(1): "[company 1 company 2 contact 2]", company(1): "[contact 1 contact 2]"})
 }

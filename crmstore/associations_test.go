@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 	"github.com/crm-workflow/crm-workflow/crmstore/storetest"
 )
 
@@ -22,9 +23,9 @@ func newTown(t testing.TB, o storetest.Options, n int) *desk {
 	}
 	batch := make([]crmstore.Upsert, n)
 	for i := range batch {
-		batch[i].ID = crmstore.ID(i + 1)
+		batch[i].ID = record.ID(i + 1)
 	}
-	for _, object := range []crmstore.ObjectType{crmstore.Contact, crmstore.Company, "machine"} {
+	for _, object := range []record.ObjectType{record.Contact, record.Company, "machine"} {
 		if _, err := d.Write(t.Context(), object, crmstore.CreateOnly, batch, someone, noon); err != nil {
 			t.Fatal(err)
 		}
@@ -32,9 +33,9 @@ func newTown(t testing.TB, o storetest.Options, n int) *desk {
 	return d
 }
 
-func contact(id crmstore.ID) crmstore.Ref { return crmstore.Ref{Object: crmstore.Contact, ID: id} }
-func company(id crmstore.ID) crmstore.Ref { return crmstore.Ref{Object: crmstore.Company, ID: id} }
-func device(id crmstore.ID) crmstore.Ref  { return crmstore.Ref{Object: "machine", ID: id} }
+func contact(id record.ID) record.Ref { return record.Ref{Object: record.Contact, ID: id} }
+func company(id record.ID) record.Ref { return record.Ref{Object: record.Company, ID: id} }
+func device(id record.ID) record.Ref  { return record.Ref{Object: "machine", ID: id} }
 
 func (d *desk) associate(add bool, pairs ...crmstore.Pair) []crmstore.PairResult {
 	d.t.Helper()
@@ -46,16 +47,16 @@ func (d *desk) associate(add bool, pairs ...crmstore.Pair) []crmstore.PairResult
 }
 
 // with is what a record is associated with, in words.
-func (d *desk) with(r crmstore.Ref) string {
+func (d *desk) with(r record.Ref) string {
 	d.t.Helper()
-	found, err := d.Associations(d.t.Context(), r.Object, []crmstore.ID{r.ID})
+	found, err := d.Associations(d.t.Context(), r.Object, []record.ID{r.ID})
 	if err != nil {
 		d.t.Fatal(err)
 	}
 	return fmt.Sprint(found[0])
 }
 
-func (d *desk) wantWith(want map[crmstore.Ref]string) {
+func (d *desk) wantWith(want map[record.Ref]string) {
 	d.t.Helper()
 	for r, words := range want {
 		if got := d.with(r); got != words {
@@ -65,17 +66,17 @@ func (d *desk) wantWith(want map[crmstore.Ref]string) {
 }
 
 // bin deletes a record, or brings it back.
-func (d *desk) bin(r crmstore.Ref, in bool) {
+func (d *desk) bin(r record.Ref, in bool) {
 	d.t.Helper()
 	ctx := d.t.Context()
 	if !in {
-		results, err := d.Restore(ctx, crmstore.RestoreOrder{Object: r.Object, Cause: someone, At: noon}, []crmstore.ID{r.ID})
+		results, err := d.Restore(ctx, crmstore.RestoreOrder{Object: r.Object, Cause: someone, At: noon}, []record.ID{r.ID})
 		if err != nil || results[0].Outcome != crmstore.Restored {
 			d.t.Fatalf("restore %s: %v, %v", r, results, err)
 		}
 		return
 	}
-	recs, err := d.Get(ctx, r.Object, []crmstore.ID{r.ID})
+	recs, err := d.Get(ctx, r.Object, []record.ID{r.ID})
 	if err != nil {
 		d.t.Fatal(err)
 	}
@@ -127,7 +128,7 @@ func TestAssociate(t *testing.T) {
 		if diff := cmp.Diff([]crmstore.PairResult{changed, changed, changed, changed, changed, asItWas}, got); diff != "" {
 			t.Fatalf("results (-want +got):\n%s", diff)
 		}
-		d.wantWith(map[crmstore.Ref]string{
+		d.wantWith(map[record.Ref]string{
 			contact(1): "[company 1 company 2 contact 3 machine 1]", company(1): "[contact 1 contact 2]", contact(3): "[contact 1]",
 			device(1): "[contact 1]", company(3): "[]", contact(99): "[]",
 		})
@@ -135,7 +136,7 @@ func TestAssociate(t *testing.T) {
 		if diff := cmp.Diff([]crmstore.PairResult{changed, changed, asItWas}, got); diff != "" {
 			t.Fatalf("results of taking apart (-want +got):\n%s", diff)
 		}
-		d.wantWith(map[crmstore.Ref]string{contact(1): "[company 2 contact 3]", company(1): "[contact 2]", device(1): "[]"})
+		d.wantWith(map[record.Ref]string{contact(1): "[company 2 contact 3]", company(1): "[contact 2]", device(1): "[]"})
 		if found := d.problems(false); len(found) > 0 {
 			t.Errorf("doctor finds %v", found)
 		}
@@ -163,12 +164,12 @@ func TestAssociateRefuses(t *testing.T) {
 			t.Errorf("%v: %q, want %q", c.pair, got, c.want)
 		}
 	}
-	d.wantWith(map[crmstore.Ref]string{contact(1): "[]", company(1): "[contact 3]", company(2): "[]"})
+	d.wantWith(map[record.Ref]string{contact(1): "[]", company(1): "[contact 3]", company(2): "[]"})
 	if found := d.problems(false); len(found) > 0 {
 		t.Errorf("after refusals doctor finds %v", found)
 	}
-	_, err := d.Associate(t.Context(), []crmstore.Pair{{A: contact(1), B: crmstore.Ref{Object: "ship", ID: 1}}}, true, someone, noon)
-	if !errors.Is(err, crmstore.ErrNotFound) {
+	_, err := d.Associate(t.Context(), []crmstore.Pair{{A: contact(1), B: record.Ref{Object: "ship", ID: 1}}}, true, someone, noon)
+	if !errors.Is(err, record.ErrNotFound) {
 		t.Errorf("associating with an object type that is not there: %v", err)
 	}
 }
@@ -180,11 +181,11 @@ func TestAssociationsInBin(t *testing.T) {
 	d.associate(true, crmstore.Pair{A: contact(1), B: company(1)}, crmstore.Pair{A: contact(1), B: company(2)}, crmstore.Pair{A: contact(1), B: contact(2)})
 	d.bin(contact(1), true)
 	d.bin(company(1), true)
-	d.wantWith(map[crmstore.Ref]string{contact(1): "[]", company(1): "[]", company(2): "[]", contact(2): "[]"})
+	d.wantWith(map[record.Ref]string{contact(1): "[]", company(1): "[]", company(2): "[]", contact(2): "[]"})
 	d.bin(contact(1), false)
-	d.wantWith(map[crmstore.Ref]string{contact(1): "[company 2 contact 2]", company(1): "[]", company(2): "[contact 1]", contact(2): "[contact 1]"})
+	d.wantWith(map[record.Ref]string{contact(1): "[company 2 contact 2]", company(1): "[]", company(2): "[contact 1]", contact(2): "[contact 1]"})
 	d.bin(company(1), false)
-	d.wantWith(map[crmstore.Ref]string{contact(1): "[company 1 company 2 contact 2]", company(1): "[contact 1]"})
+	d.wantWith(map[record.Ref]string{contact(1): "[company 1 company 2 contact 2]", company(1): "[contact 1]"})
 	if found := d.problems(false); len(found) > 0 {
 		t.Errorf("doctor finds %v", found)
 	}
@@ -195,21 +196,21 @@ func TestAssociationsInBin(t *testing.T) {
 func TestDoctorAssociations(t *testing.T) {
 	t.Parallel()
 	pair := crmstore.Pair{A: contact(1), B: company(1)} // the first half is at the company
-	field := func(r, other crmstore.Ref) string {
+	field := func(r, other record.Ref) string {
 		id := r.ID.Bytes()
 		return string(id[:]) + string(other.Object)
 	}
-	drop := func(r, other crmstore.Ref) func(*desk) error {
+	drop := func(r, other record.Ref) func(*desk) error {
 		return func(d *desk) error {
 			return crmstore.Raw(d.Store).HDel(d.t.Context(), crmstore.KeyOf(d.Store, r.Object, 0, "assoc"), field(r, other)).Err()
 		}
 	}
-	put := func(r, other crmstore.Ref, value string) func(*desk) error {
+	put := func(r, other record.Ref, value string) func(*desk) error {
 		return func(d *desk) error {
 			return crmstore.Raw(d.Store).HSet(d.t.Context(), crmstore.KeyOf(d.Store, r.Object, 0, "assoc"), field(r, other), value).Err()
 		}
 	}
-	gone := func(r crmstore.Ref) func(*desk) error {
+	gone := func(r record.Ref) func(*desk) error {
 		return func(d *desk) error {
 			raw := crmstore.Raw(d.Store)
 			id := r.ID.Bytes()
@@ -224,7 +225,7 @@ func TestDoctorAssociations(t *testing.T) {
 			return crmstore.AssociateUntil(d.t.Context(), d.Store, []crmstore.Pair{pair}, add, steps)
 		}
 	}
-	inBin := func(r crmstore.Ref) func(*desk) error { return func(d *desk) error { d.bin(r, true); return nil } }
+	inBin := func(r record.Ref) func(*desk) error { return func(d *desk) error { d.bin(r, true); return nil } }
 	whole := until(true, 3)
 	for name, c := range map[string]struct {
 		do        []func(*desk) error
@@ -248,7 +249,7 @@ func TestDoctorAssociations(t *testing.T) {
 		"first gone, its half too":          {[]func(*desk) error{whole, gone(company(1)), drop(company(1), contact(1))}, false, "contact 1: its association with company 1 stands at this end only", false},
 		"a value cut short":                 {[]func(*desk) error{whole, put(company(1), contact(1), "\x01\x00\x00\x00\x00\x00\x00\x00\x00\x02\x00")}, true, "company 1: its associations with contacts cannot be read as they stand", true},
 		"a mark of no kind":                 {[]func(*desk) error{whole, put(company(1), contact(1), "\x01\x00\x00\x00\x00\x00\x00\x00\x03")}, true, "company 1: its associations with contacts cannot be read as they stand", true},
-		"a field of no object type":         {[]func(*desk) error{whole, put(company(1), crmstore.Ref{Object: "ship"}, "x")}, true, "company 0: partition 0: a field of associations is no record's", true},
+		"a field of no object type":         {[]func(*desk) error{whole, put(company(1), record.Ref{Object: "ship"}, "x")}, true, "company 0: partition 0: a field of associations is no record's", true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -262,7 +263,7 @@ func TestDoctorAssociations(t *testing.T) {
 			readable := name != "a value cut short" && name != "a mark of no kind"
 			check := func(when string, seen bool) {
 				t.Helper()
-				want := map[crmstore.Ref]string{contact(1): "[]", company(1): "[]", contact(2): "[company 2]", company(2): "[contact 2]"}
+				want := map[record.Ref]string{contact(1): "[]", company(1): "[]", contact(2): "[company 2]", company(2): "[contact 2]"}
 				if seen {
 					want[contact(1)], want[company(1)] = "[company 1]", "[contact 1]"
 				}
@@ -332,11 +333,11 @@ func TestDissolve(t *testing.T) {
 		t.Fatal(err)
 	}
 	d.bin(contact(1), true)
-	if err := crmstore.Dissolve(t.Context(), d.Store, crmstore.Contact, []crmstore.ID{1, 2}); err != nil {
+	if err := crmstore.Dissolve(t.Context(), d.Store, record.Contact, []record.ID{1, 2}); err != nil {
 		t.Fatal(err)
 	}
 	d.bin(contact(1), false)
-	d.wantWith(map[crmstore.Ref]string{
+	d.wantWith(map[record.Ref]string{
 		contact(1): "[]", contact(2): "[]", company(1): "[]", company(2): "[]", device(1): "[]", contact(3): "[company 3]",
 	})
 	if found := d.problems(false); len(found) > 0 {
@@ -351,13 +352,13 @@ func TestAssociationsAudit(t *testing.T) {
 	d.associate(true, pairs...)
 	d.associate(true, pairs...)
 	d.associate(false, pairs[0])
-	for r, want := range map[crmstore.Ref][]string{
+	for r, want := range map[record.Ref][]string{
 		contact(1): {"create", "associate with company [1]", "dissociate with company [1]"},
 		contact(2): {"create", "associate with company [1]"},
 		company(1): {"create", "associate with contact [1 2]", "dissociate with contact [1]"},
 	} {
 		var got []string
-		err := d.Audit(t.Context(), crmstore.AuditFilter{Object: r.Object, Record: r.ID}, func(e crmstore.Event) error {
+		err := d.Audit(t.Context(), crmstore.AuditFilter{Object: r.Object, Record: r.ID}, func(e record.Event) error {
 			words := e.Op
 			if e.With != "" {
 				words = fmt.Sprintf("%s with %s %v", e.Op, e.With, e.Others)
@@ -388,20 +389,20 @@ func TestAssociationsPermissions(t *testing.T) {
 	for _, add := range []bool{true, false} {
 		_, err := eve.Associate(ctx, []crmstore.Pair{kept, fresh}, add, someone, noon)
 		refused, ok := errors.AsType[*crmstore.PermissionError](err)
-		if !ok || refused.Permission != crmstore.CanEdit || refused.Object != crmstore.Company {
+		if !ok || refused.Permission != crmstore.CanEdit || refused.Object != record.Company {
 			t.Errorf("add %v without edit for companies: %v", add, err)
 		}
 	}
-	if found, err := eve.Associations(ctx, crmstore.Contact, []crmstore.ID{1}); err != nil || fmt.Sprint(found) != "[[company 1]]" {
+	if found, err := eve.Associations(ctx, record.Contact, []record.ID{1}); err != nil || fmt.Sprint(found) != "[[company 1]]" {
 		t.Errorf("without view for machines: %v, %v", found, err)
 	}
-	if _, err := eve.Associations(ctx, "machine", []crmstore.ID{1}); !errors.As(err, new(*crmstore.PermissionError)) {
+	if _, err := eve.Associations(ctx, "machine", []record.ID{1}); !errors.As(err, new(*crmstore.PermissionError)) {
 		t.Errorf("associations of a machine without view for machines: %v", err)
 	}
 	if _, err := eve.AddObject(ctx, crmstore.Object{Name: "ship"}, nil, someone, noon); !errors.As(err, new(*crmstore.PermissionError)) {
 		t.Errorf("defining an object type without super-admin: %v", err)
 	}
-	d.wantWith(map[crmstore.Ref]string{contact(1): "[company 1 machine 1]", contact(2): "[]"})
+	d.wantWith(map[record.Ref]string{contact(1): "[company 1 machine 1]", contact(2): "[]"})
 	if types, err := d.ObjectTypes(ctx); err != nil || slices.Contains(types, "ship") {
 		t.Errorf("object types after the refusal: %v, %v", types, err)
 	}

@@ -7,12 +7,14 @@ import (
 	"slices"
 	"strconv"
 	"time"
+
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
 
 // AuditFilter narrows Audit; zero fields do not.
 type AuditFilter struct {
-	Object   ObjectType // "" = all, and the account's own events
-	Record   ID
+	Object   record.ObjectType // "" = all, and the account's own events
+	Record   record.ID
 	User     string // who did it
 	Run      string
 	Workflow string
@@ -23,7 +25,7 @@ type AuditFilter struct {
 	After    string    // with a Limit: those that come next, further back, after the page that ended with this [AuditPage.Next]
 }
 
-func (f *AuditFilter) lets(e *Event) bool {
+func (f *AuditFilter) lets(e *record.Event) bool {
 	return (f.Record == 0 || slices.Contains(e.IDs, f.Record)) &&
 		(f.User == "" || e.Actor == f.User) && (f.Run == "" || e.Run == f.Run) && (f.Workflow == "" || e.Workflow == f.Workflow) &&
 		(len(f.Ops) == 0 || slices.Contains(f.Ops, e.Op)) &&
@@ -33,7 +35,7 @@ func (f *AuditFilter) lets(e *Event) bool {
 // Audit calls fn for events, oldest first: in the order in which they were recorded, which is not that of their At
 // when a run was given an instant in the past. With a Limit these are the newest ones. Memory stays bounded by the
 // number of partitions (and the Limit), however many events there are.
-func (s *Store) Audit(ctx context.Context, f AuditFilter, fn func(Event) error) error {
+func (s *Store) Audit(ctx context.Context, f AuditFilter, fn func(record.Event) error) error {
 	if f.Limit > 0 {
 		page, err := s.AuditPage(ctx, f)
 		for i := 0; i < len(page.Events) && err == nil; i++ {
@@ -54,7 +56,7 @@ func (s *Store) Audit(ctx context.Context, f AuditFilter, fn func(Event) error) 
 			return nil
 		}
 		if f.lets(&e) {
-			e.narrow(f.Record)
+			e.Narrow(f.Record)
 			if err := fn(e); err != nil {
 				return err
 			}
@@ -64,8 +66,8 @@ func (s *Store) Audit(ctx context.Context, f AuditFilter, fn func(Event) error) 
 
 // AuditPage is one page of the audit log.
 type AuditPage struct {
-	Events []Event `json:"events"`         // oldest first
-	Next   string  `json:"next,omitempty"` // for [AuditFilter.After]; "" = nothing is further back
+	Events []record.Event `json:"events"`         // oldest first
+	Next   string         `json:"next,omitempty"` // for [AuditFilter.After]; "" = nothing is further back
 }
 
 // ErrPlace says that a page cannot be continued since the place where it ended is not in what is asked for.
@@ -74,7 +76,7 @@ var ErrPlace = errors.New("not a place in these events (it is given with each pa
 // AuditPage reads the newest events, or with After the page behind an earlier one. What is recorded between two pages
 // moves nothing: no event comes twice or is left out.
 func (s *Store) AuditPage(ctx context.Context, f AuditFilter) (AuditPage, error) {
-	page := AuditPage{Events: []Event{}}
+	page := AuditPage{Events: []record.Event{}}
 	if f.Limit < 1 {
 		return page, fmt.Errorf("read audit log: a page of %d events: want 1 or more", f.Limit)
 	}
@@ -99,7 +101,7 @@ func (s *Store) AuditPage(ctx context.Context, f AuditFilter) (AuditPage, error)
 			slices.Reverse(page.Events)
 			return page, nil
 		}
-		e.narrow(f.Record)
+		e.Narrow(f.Record)
 		page.Events = append(page.Events, e)
 		last = m.place.String()
 	}
@@ -151,7 +153,7 @@ func (s *Store) auditLogs(ctx context.Context, f AuditFilter) ([]*auditLog, erro
 		return nil, err
 	}
 	var logs []*auditLog
-	objects := []ObjectType{f.Object}
+	objects := []record.ObjectType{f.Object}
 	if f.Object == "" {
 		if objects, err = s.objectTypes(ctx); err != nil {
 			return nil, err
@@ -175,6 +177,6 @@ func (s *Store) auditLogs(ctx context.Context, f AuditFilter) ([]*auditLog, erro
 	return logs, nil
 }
 
-func (s *Store) auditLog(o ObjectType, p int) *auditLog {
+func (s *Store) auditLog(o record.ObjectType, p int) *auditLog {
 	return &auditLog{key: s.partition(o, p).log(), name: string(o) + "/" + strconv.Itoa(p), object: o}
 }

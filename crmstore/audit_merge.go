@@ -11,6 +11,8 @@ import (
 	"strings"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
 
 // eventsPerPage is how many events of one stream are read at a time.
@@ -20,7 +22,7 @@ const eventsPerPage = 64
 type auditLog struct {
 	key    string
 	name   string // for people who page: "account", or object type and partition
-	object ObjectType
+	object record.ObjectType
 	place  int    // breaks ties
 	from   string // where to begin, as the first argument of XRANGE or XREVRANGE; "" = at its end
 	page   []redis.XMessage
@@ -34,10 +36,10 @@ type merge struct {
 	store     *Store
 	backwards bool
 	logs      []*auditLog
-	rest      []Event    // of the entry that next read last, when it holds several
-	place     auditPlace // of the event that next gave last
-	skip      auditPlace // see goBehind
-	schemas   map[ObjectType]*Schema
+	rest      []record.Event // of the entry that next read last, when it holds several
+	place     auditPlace     // of the event that next gave last
+	skip      auditPlace     // see goBehind
+	schemas   map[record.ObjectType]*record.Schema
 }
 
 func (m *merge) Len() int { return len(m.logs) }
@@ -118,13 +120,13 @@ func (l *auditLog) look() error {
 }
 
 // next is the next event of all streams; false at the end.
-func (m *merge) next(ctx context.Context) (Event, bool, error) {
+func (m *merge) next(ctx context.Context) (record.Event, bool, error) {
 	for len(m.rest) == 0 {
 		if len(m.logs) == 0 {
-			return Event{}, false, nil
+			return record.Event{}, false, nil
 		}
 		if err := m.take(ctx); err != nil {
-			return Event{}, false, err
+			return record.Event{}, false, err
 		}
 	}
 	e := m.rest[0]
@@ -139,7 +141,7 @@ func (m *merge) next(ctx context.Context) (Event, bool, error) {
 func (m *merge) take(ctx context.Context) error {
 	l := m.logs[0]
 	entry := l.page[0]
-	e, err := eventOf(l.object, entry.Values)
+	e, err := record.ParseEvent(l.object, entry.Values)
 	if err != nil {
 		return err
 	}
@@ -172,26 +174,26 @@ func (m *merge) take(ctx context.Context) error {
 	return nil
 }
 
-func (m *merge) changes(ctx context.Context, o ObjectType, text string) ([]Change, error) {
+func (m *merge) changes(ctx context.Context, o record.ObjectType, text string) ([]record.Change, error) {
 	if m.schemas[o] == nil {
 		schema, err := m.store.Schema(ctx, o)
 		if err != nil {
 			return nil, err
 		}
 		if m.schemas == nil {
-			m.schemas = map[ObjectType]*Schema{}
+			m.schemas = map[record.ObjectType]*record.Schema{}
 		}
 		m.schemas[o] = schema
 	}
-	return parseChanges(m.schemas[o], text)
+	return record.ParseChanges(m.schemas[o], text)
 }
 
 // eachOf is an event for each record of an entry that stands for several deletions or restores; otherwise the event.
-func eachOf(e Event) []Event {
+func eachOf(e record.Event) []record.Event {
 	if len(e.IDs) < 2 || e.Op != "delete" && e.Op != "restore" {
-		return []Event{e}
+		return []record.Event{e}
 	}
-	events := make([]Event, len(e.IDs))
+	events := make([]record.Event, len(e.IDs))
 	for i := range events {
 		events[i] = e
 		events[i].IDs = e.IDs[i : i+1 : i+1]

@@ -11,6 +11,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 	"github.com/crm-workflow/crm-workflow/crmstore/storetest"
 )
 
@@ -25,14 +26,14 @@ func TestAudit_Changes(t *testing.T) {
 		if len(got) != 2 {
 			t.Fatalf("events: %v", ops(got))
 		}
-		slices.SortFunc(got, func(a, b crmstore.Event) int { return int(a.IDs[0]) - int(b.IDs[0]) })
-		want := []crmstore.Change{
+		slices.SortFunc(got, func(a, b record.Event) int { return int(a.IDs[0]) - int(b.IDs[0]) })
+		want := []record.Change{
 			{Property: "firstname", Before: "Ann", After: "Anna"},
 			{Property: "email", After: "a@example.com"},
 			{Property: "city", Before: "Utrecht"},
 			{Property: "lifecyclestage", Before: "lead", After: "customer"},
 		}
-		byName := func(a, b crmstore.Change) int { return strings.Compare(a.Property, b.Property) }
+		byName := func(a, b record.Change) int { return strings.Compare(a.Property, b.Property) }
 		slices.SortFunc(want, byName)
 		slices.SortFunc(got[0].Changes, byName)
 		if diff := cmp.Diff(want, got[0].Changes); diff != "" || len(got[0].IDs) != 1 {
@@ -43,7 +44,7 @@ func TestAudit_Changes(t *testing.T) {
 			t.Errorf("a long text: %.60q", long)
 		}
 		// A property that is gone has its name all the same, and one with another name the new one.
-		if _, err := d.RemoveProperty(t.Context(), crmstore.Contact, "city", someone, noon); err != nil {
+		if _, err := d.RemoveProperty(t.Context(), record.Contact, "city", someone, noon); err != nil {
 			t.Log(err)
 		}
 		if e := d.audit(crmstore.AuditFilter{Record: 1, Ops: []string{"update"}}); len(e) != 1 || len(e[0].Changes) != 4 {
@@ -87,22 +88,22 @@ func TestAudit_Pages(t *testing.T) {
 	t.Parallel()
 	both(t, func(t *testing.T, o storetest.Options) {
 		d := newDesk(t, o)
-		for i := range crmstore.ID(40) {
+		for i := range record.ID(40) {
 			d.write(crmstore.UpsertAny, noon, d.up(i+1))
 		}
 		var batch []crmstore.Upsert
-		var ids []crmstore.ID
-		for i := range crmstore.ID(40) {
+		var ids []record.ID
+		for i := range record.ID(40) {
 			batch, ids = append(batch, d.up(i+1, "firstname", "Ann")), append(ids, i+1)
 		}
 		d.write(crmstore.UpsertAny, noon, batch...)
 		d.archive(byRun("stale@1"), d.targets("t", ids...))
 		var packed []byte
-		for _, id := range []crmstore.ID{7, 8, 9} {
+		for _, id := range []record.ID{7, 8, 9} {
 			b := id.Bytes()
 			packed = append(packed, b[:]...)
 		}
-		entry := redis.XAddArgs{Stream: crmstore.KeyOf(d.Store, crmstore.Contact, 3, "log"), ID: "99999999999999-1", Values: []any{"o", "restore", "f", "", "i", packed}}
+		entry := redis.XAddArgs{Stream: crmstore.KeyOf(d.Store, record.Contact, 3, "log"), ID: "99999999999999-1", Values: []any{"o", "restore", "f", "", "i", packed}}
 		if err := crmstore.Raw(d.Store).XAdd(t.Context(), &entry).Err(); err != nil {
 			t.Fatal(err)
 		}

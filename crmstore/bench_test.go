@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 	"github.com/crm-workflow/crm-workflow/crmstore/storetest"
 )
 
@@ -104,7 +105,7 @@ func BenchmarkReadColumns(b *testing.B) {
 	b.ResetTimer()
 	slots := 0
 	for slots < b.N {
-		err := d.ReadColumns(b.Context(), crmstore.Contact, 0, crmstore.DefaultPartitions, want, func(c *crmstore.Columns) error {
+		err := d.ReadColumns(b.Context(), record.Contact, 0, crmstore.DefaultPartitions, want, func(c *crmstore.Columns) error {
 			slots += c.Slots
 			return nil
 		})
@@ -125,7 +126,7 @@ func BenchmarkReadAll(b *testing.B) {
 	b.ResetTimer()
 	records := 0
 	for records < b.N {
-		err := d.ReadAll(b.Context(), crmstore.Contact, 0, crmstore.DefaultPartitions, func(_ int, recs []*crmstore.Record) error {
+		err := d.ReadAll(b.Context(), record.Contact, 0, crmstore.DefaultPartitions, func(_ int, recs []*record.Record) error {
 			records += len(recs)
 			return nil
 		})
@@ -143,7 +144,7 @@ func BenchmarkReadRows(b *testing.B) {
 		d.write(crmstore.UpsertAny, noon, batchOf(d, 0, 20000, false)...)
 	}
 	numbers := []int{d.schema.Find("city")[0].Number, d.schema.Find("notes_last_updated")[0].Number}
-	values := make([]crmstore.Value, max(numbers[0], numbers[1])+1)
+	values := make([]record.Value, max(numbers[0], numbers[1])+1)
 	picks := make([]crmstore.Pick, crmstore.DefaultPartitions)
 	for p := range picks {
 		picks[p] = crmstore.Pick{Partition: p, Whole: true}
@@ -152,7 +153,7 @@ func BenchmarkReadRows(b *testing.B) {
 	b.ResetTimer()
 	records := 0
 	for records < b.N {
-		err := d.ReadRows(b.Context(), crmstore.Contact, picks, numbers, func(r *crmstore.Rows) error {
+		err := d.ReadRows(b.Context(), record.Contact, picks, numbers, func(r *crmstore.Rows) error {
 			for i := range r.Rows {
 				if err := r.Values(i, values); err != nil {
 					return err

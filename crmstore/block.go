@@ -7,6 +7,8 @@ import (
 	"math"
 	"slices"
 	"time"
+
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
 
 // A blocked e-mail address is one with a claim that is nobody's, so that the block list costs no look-up of its own:
@@ -15,7 +17,7 @@ import (
 //	[8:16) when it was blocked (ms), little-endian
 //
 // The claim's place follows from the address under the account's key; the address itself is kept nowhere.
-const blockMark = ID(math.MaxUint64)
+const blockMark = record.ID(math.MaxUint64)
 
 func newBlock(now int64) string {
 	b := blockMark.Bytes()
@@ -23,11 +25,11 @@ func newBlock(now int64) string {
 }
 
 func isBlock(claim string) bool {
-	return len(claim) == claimSize && IDFromBytes(view(claim)) == blockMark
+	return len(claim) == claimSize && record.IDFromBytes(record.BytesOf(claim)) == blockMark
 }
 
 func blockedSince(claim string) time.Time {
-	return time.UnixMilli(int64(binary.LittleEndian.Uint64(view(claim)[8:]))).UTC()
+	return time.UnixMilli(int64(binary.LittleEndian.Uint64(record.BytesOf(claim)[8:]))).UTC()
 }
 
 // BlockResult says how one address stands on the block list.
@@ -36,33 +38,33 @@ type BlockResult struct {
 	Blocked bool      `json:"blocked"`
 	Changed bool      `json:"changed"`          // by this call
 	Since   time.Time `json:"since,omitzero"`   // when it was blocked
-	Holder  ID        `json:"holder,omitempty"` // the live contact that has it, and keeps it from being blocked
+	Holder  record.ID `json:"holder,omitempty"` // the live contact that has it, and keeps it from being blocked
 }
 
 // BlockAddresses puts e-mail addresses (in any case) onto the block list, whether or not a contact ever had them: no
 // contact can have them from then on. An address that a live contact has is not blocked: see Holder. It needs the
 // permission permanently-delete. The audit log learns how many, never which.
-func (s *Store) BlockAddresses(ctx context.Context, emails []string, c Cause, at time.Time) ([]BlockResult, error) {
+func (s *Store) BlockAddresses(ctx context.Context, emails []string, c record.Cause, at time.Time) ([]BlockResult, error) {
 	return s.changeBlocks(ctx, emails, blockChange{add: true, cause: c, at: at})
 }
 
 // UnblockAddresses takes addresses off the block list; otherwise as BlockAddresses.
-func (s *Store) UnblockAddresses(ctx context.Context, emails []string, c Cause, at time.Time) ([]BlockResult, error) {
+func (s *Store) UnblockAddresses(ctx context.Context, emails []string, c record.Cause, at time.Time) ([]BlockResult, error) {
 	return s.changeBlocks(ctx, emails, blockChange{cause: c, at: at})
 }
 
 // CheckAddresses says which addresses are on the block list; the empty text is not. ErrNoAddress. Whoever may edit contacts may ask, and whoever may delete
 // them permanently.
 func (s *Store) CheckAddresses(ctx context.Context, emails []string) ([]BlockResult, error) {
-	if may, err := s.May(ctx, Contact, CanPermanentlyDelete); err != nil {
+	if may, err := s.May(ctx, record.Contact, CanPermanentlyDelete); err != nil {
 		return nil, err
 	} else if !may {
-		if err := s.require(ctx, Contact, CanEdit); err != nil {
+		if err := s.require(ctx, record.Contact, CanEdit); err != nil {
 			return nil, err
 		}
 	}
 	for _, email := range emails {
-		if _, err := NormalAddress(email); err != nil {
+		if _, err := record.NormalAddress(email); err != nil {
 			return nil, fmt.Errorf("%q: %w", email, err)
 		}
 	}
@@ -81,21 +83,21 @@ func (s *Store) CheckAddresses(ctx context.Context, emails []string) ([]BlockRes
 
 type blockChange struct {
 	add   bool
-	cause Cause
+	cause record.Cause
 	at    time.Time
 }
 
 var scriptNote = mustScript("note")
 
 func (s *Store) changeBlocks(ctx context.Context, emails []string, ch blockChange) ([]BlockResult, error) {
-	if err := s.require(ctx, Contact, CanPermanentlyDelete); err != nil {
+	if err := s.require(ctx, record.Contact, CanPermanentlyDelete); err != nil {
 		return nil, err
 	}
 	texts := make([]string, len(emails))
 	for i, email := range emails {
-		text, err := NormalAddress(email)
+		text, err := record.NormalAddress(email)
 		if err == nil && text == "" {
-			err = ErrNoAddress
+			err = record.ErrNoAddress
 		}
 		if err != nil {
 			return nil, fmt.Errorf("%q: %w", email, err)
@@ -126,13 +128,13 @@ func (s *Store) changeBlocks(ctx context.Context, emails []string, ch blockChang
 	if !ch.add {
 		op = "unblock"
 	}
-	_, err = s.run(ctx, scriptNote, []string{s.keyAccountLog()}, s.wall(), op, appendFacts(nil, ch.at, s.by(ch.cause)), detail)
+	_, err = s.run(ctx, scriptNote, []string{s.keyAccountLog()}, s.wall(), op, record.AppendFacts(nil, ch.at, s.by(ch.cause)), detail)
 	return results, err
 }
 
 // setBlocks changes blocks, and waits where another process is just taking an address. The texts are normalised.
 func (s *Store) setBlocks(ctx context.Context, texts []string, ch blockChange) (map[string]BlockResult, error) {
-	w, err := s.newWriter(ctx, Contact, UpdateOnly, ch.cause, ch.at)
+	w, err := s.newWriter(ctx, record.Contact, UpdateOnly, ch.cause, ch.at)
 	if err != nil {
 		return nil, err
 	}
@@ -140,14 +142,14 @@ func (s *Store) setBlocks(ctx context.Context, texts []string, ch blockChange) (
 	todo := slices.Compact(slices.Sorted(slices.Values(texts)))
 	for tries := 0; len(todo) > 0; tries++ {
 		if tries > waitingTries {
-			return nil, fmt.Errorf("an address is being taken all the time: %w", ErrConflict)
+			return nil, fmt.Errorf("an address is being taken all the time: %w", record.ErrConflict)
 		}
 		if tries > 0 {
 			if err := sleep(ctx, waitingPause); err != nil {
 				return nil, err
 			}
 		}
-		r := &round{writer: w, byID: make(map[ID]*draft), addresses: make(map[string]*address)}
+		r := &round{writer: w, byID: make(map[record.ID]*draft), addresses: make(map[string]*address)}
 		if err := r.lookUp(ctx, todo); err != nil {
 			return nil, err
 		}

@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 	"github.com/crm-workflow/crm-workflow/crmstore/storetest"
 )
 
@@ -18,14 +19,14 @@ func TestFlippedBits(t *testing.T) {
 	t.Parallel()
 	d := ward(t, storetest.Options{Memory: true})
 	ctx, raw := t.Context(), crmstore.Raw(d.Store)
-	key := func(name string) string { return crmstore.KeyOf(d.Store, crmstore.Contact, 0, name) }
+	key := func(name string) string { return crmstore.KeyOf(d.Store, record.Contact, 0, name) }
 	columns, err := raw.Keys(ctx, key("col:*")).Result()
 	if err != nil {
 		t.Fatal(err)
 	}
 	columns = append(columns, key("ids"), key("arch"), key("list:1"))
 	before := raw.MGet(ctx, columns...).Val()
-	for _, id := range []crmstore.ID{3, 2} { // live, and in the bin
+	for _, id := range []record.ID{3, 2} { // live, and in the bin
 		whole := raw.HGet(ctx, key("rec"), name(id)).Val()
 		facts := 22 + int(whole[20]) + 256*int(whole[21])
 		for at := 8; at < len(whole); at++ { // a version says nothing
@@ -50,7 +51,7 @@ func TestFlippedBits(t *testing.T) {
 				if !reported {
 					t.Errorf("byte %d of %d is not noticed:\n%s", at, len(whole), found)
 				}
-				if _, err := d.Get(ctx, crmstore.Contact, []crmstore.ID{id}); !errors.Is(err, crmstore.ErrDamaged) {
+				if _, err := d.Get(ctx, record.Contact, []record.ID{id}); !errors.Is(err, record.ErrDamaged) {
 					t.Errorf("byte %d of %d: the record is read all the same: %v", at, len(whole), err)
 				}
 			}
@@ -70,7 +71,7 @@ func TestChecksumNamesValue(t *testing.T) {
 	d := ward(t, storetest.Options{Memory: true})
 	ctx, raw := t.Context(), crmstore.Raw(d.Store)
 	d.write(crmstore.UpsertAny, noon, d.up(3, "city", "Utrecht"))
-	rec := crmstore.KeyOf(d.Store, crmstore.Contact, 0, "rec")
+	rec := crmstore.KeyOf(d.Store, record.Contact, 0, "rec")
 	whole := raw.HGet(ctx, rec, name(3)).Val()
 	if err := raw.HSet(ctx, rec, name(3), strings.Replace(whole, "Utrecht", "Utrecha", 1)).Err(); err != nil {
 		t.Fatal(err)
@@ -88,8 +89,8 @@ func TestChecksumStays(t *testing.T) {
 	both(t, func(t *testing.T, o storetest.Options) {
 		d := ward(t, o)
 		ctx, raw := t.Context(), crmstore.Raw(d.Store)
-		rec := crmstore.KeyOf(d.Store, crmstore.Contact, 0, "rec")
-		sealed := func(id crmstore.ID) bool {
+		rec := crmstore.KeyOf(d.Store, record.Contact, 0, "rec")
+		sealed := func(id record.ID) bool {
 			text := raw.HGet(ctx, rec, name(id)).Val()
 			return len(text) > 9 && text[len(text)-9:len(text)-4] == "\xfd\xff\xff\xff\x0f"
 		}
@@ -98,7 +99,7 @@ func TestChecksumStays(t *testing.T) {
 			t.Fatal(err)
 		}
 		d.archive(byRun("stale@3"), d.targets("", 3, 6))
-		d.restore(crmstore.RestoreOrder{Object: crmstore.Contact, At: noon}, 3, 6)
+		d.restore(crmstore.RestoreOrder{Object: record.Contact, At: noon}, 3, 6)
 		if !sealed(3) || sealed(6) || d.text(3, "email") != "c3@x.org" || d.text(6, "email") != "c6@x.org" {
 			t.Errorf("after deletion and restore: %v, %v", sealed(3), sealed(6))
 		}
@@ -118,36 +119,36 @@ func TestDamagedLeftOut(t *testing.T) {
 	both(t, func(t *testing.T, o storetest.Options) {
 		d := ward(t, o)
 		ctx, raw := t.Context(), crmstore.Raw(d.Store)
-		rec := crmstore.KeyOf(d.Store, crmstore.Contact, 0, "rec")
-		for id, text := range map[crmstore.ID]string{1: "short", 4: strings.Replace(raw.HGet(ctx, rec, name(4)).Val(), "c4@", "x4@", 1)} {
+		rec := crmstore.KeyOf(d.Store, record.Contact, 0, "rec")
+		for id, text := range map[record.ID]string{1: "short", 4: strings.Replace(raw.HGet(ctx, rec, name(4)).Val(), "c4@", "x4@", 1)} {
 			if err := raw.HSet(ctx, rec, name(id), text).Err(); err != nil {
 				t.Fatal(err)
 			}
 		}
-		want := func(how string, err error, ids ...crmstore.ID) {
+		want := func(how string, err error, ids ...record.ID) {
 			t.Helper()
-			damaged, ok := errors.AsType[*crmstore.DamagedError](err)
+			damaged, ok := errors.AsType[*record.DamagedError](err)
 			if !ok || !cmp.Equal(damaged.IDs, ids) || !strings.Contains(err.Error(), "workflow doctor --quarantine") {
 				t.Errorf("%s: %v, want records %v named", how, err, ids)
 			}
 		}
-		var read []crmstore.ID
-		err := d.ReadAll(ctx, crmstore.Contact, 0, 1, func(_ int, recs []*crmstore.Record) error {
-			read = crmstore.IDsOf(recs, func(r *crmstore.Record) crmstore.ID { return r.ID })
+		var read []record.ID
+		err := d.ReadAll(ctx, record.Contact, 0, 1, func(_ int, recs []*record.Record) error {
+			read = crmstore.IDsOf(recs, func(r *record.Record) record.ID { return r.ID })
 			return nil
 		})
 		want("ReadAll", err, 1, 4)
-		if !cmp.Equal(read, []crmstore.ID{2, 3, 5, 6}) {
+		if !cmp.Equal(read, []record.ID{2, 3, 5, 6}) {
 			t.Errorf("ReadAll: %v", read)
 		}
-		recs, err := d.Get(ctx, crmstore.Contact, []crmstore.ID{4, 3})
+		recs, err := d.Get(ctx, record.Contact, []record.ID{4, 3})
 		want("Get", err, 4)
 		if len(recs) != 1 || recs[0].ID != 3 {
 			t.Errorf("Get: %v", recs)
 		}
 		for how, pick := range map[string]crmstore.Pick{"whole": {Whole: true}, "slots": {Slots: []uint32{0, 1, 2, 3, 4, 5}}} {
-			var good, bad []crmstore.ID
-			err := d.ReadRows(ctx, crmstore.Contact, []crmstore.Pick{pick}, nil, func(r *crmstore.Rows) error {
+			var good, bad []record.ID
+			err := d.ReadRows(ctx, record.Contact, []crmstore.Pick{pick}, nil, func(r *crmstore.Rows) error {
 				for _, row := range r.Rows {
 					if row.Damaged {
 						bad = append(bad, row.ID)
@@ -157,7 +158,7 @@ func TestDamagedLeftOut(t *testing.T) {
 				}
 				return nil
 			})
-			if err != nil || !cmp.Equal(bad, []crmstore.ID{1, 4}) || !cmp.Equal(good, []crmstore.ID{2, 3, 5, 6}) {
+			if err != nil || !cmp.Equal(bad, []record.ID{1, 4}) || !cmp.Equal(good, []record.ID{2, 3, 5, 6}) {
 				t.Errorf("rows of %s: good %v, damaged %v, %v", how, good, bad, err)
 			}
 		}

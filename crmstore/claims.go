@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strconv"
 	"time"
+
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
 
 // An e-mail address belongs to at most one live contact. What says so is the claim to the address, which stands in
@@ -46,7 +48,7 @@ const (
 )
 
 // newClaim is the claim for a write of the contact that stands at version now (ms); version 0: it is not there yet.
-func newClaim(id ID, version uint64, now int64) string {
+func newClaim(id record.ID, version uint64, now int64) string {
 	random := uint64(rand.Uint32N(1 << (stampMillis - stampVersion)))
 	stamp := uint64(now)<<stampMillis | random<<stampVersion | version%(1<<stampVersion)
 	b := id.Bytes()
@@ -54,11 +56,11 @@ func newClaim(id ID, version uint64, now int64) string {
 }
 
 // claimantOf is whose claim it is; 0 when there is none (or it is damaged, which is the same), or the address is blocked.
-func claimantOf(claim string) ID {
+func claimantOf(claim string) record.ID {
 	if len(claim) != claimSize || isBlock(claim) {
 		return 0
 	}
-	return IDFromBytes(view(claim))
+	return record.IDFromBytes(record.BytesOf(claim))
 }
 
 // undecided reports whether the claim's contact, which does not hold the address and was seen at that version (0: not
@@ -67,7 +69,7 @@ func undecided(claim string, seen uint64, now int64) bool {
 	if len(claim) != claimSize {
 		return false
 	}
-	stamp := binary.LittleEndian.Uint64(view(claim)[8:])
+	stamp := binary.LittleEndian.Uint64(record.BytesOf(claim)[8:])
 	ahead := (stamp - seen) % (1 << stampVersion) // how far the claim's version is; more than half of the range is behind
 	taken := time.UnixMilli(int64(stamp >> stampMillis))
 	return ahead < 1<<(stampVersion-1) && time.UnixMilli(now).Sub(taken).Abs() < claimPatience // clocks differ; a stamp far ahead is damage
@@ -104,7 +106,7 @@ func (s *Store) placer(buckets int) *placer {
 // place says where the claim to a normalised address stands.
 func (p *placer) place(address string) claimPlace {
 	p.mac.Reset()
-	_, _ = p.mac.Write(view(address)) // a hash never fails
+	_, _ = p.mac.Write(record.BytesOf(address)) // a hash never fails
 	sum := p.mac.Sum(p.sum[:0])
 	return claimPlace{
 		bucket: int(binary.LittleEndian.Uint64(sum[16:24]) % uint64(p.buckets)),
@@ -115,7 +117,7 @@ func (p *placer) place(address string) claimPlace {
 
 // keyClaims is one part of a bucket of e-mail claims: a hash of 16 bytes of the address's hash → claim.
 func (s *Store) keyClaims(bucket, part int) string {
-	return "crm:{" + s.account + "/" + string(Contact) + "/email/" + strconv.Itoa(bucket) + "}:claims:" + strconv.Itoa(part)
+	return "crm:{" + s.account + "/" + string(record.Contact) + "/email/" + strconv.Itoa(bucket) + "}:claims:" + strconv.Itoa(part)
 }
 
 // inOneCall cuts n places into lists for one script each: of one bucket, part after part.

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
 
 // One clock counts for an account: that of its store, which answers TIME. A process counts on from what it measured last by its own
@@ -352,7 +354,7 @@ func (s *Store) lookAtClock(ctx context.Context) (c Clock, before, after clockRe
 
 // AcceptClock confirms that the store's time is right after it went back or leapt. What passed in the leap is not counted for what is
 // removed for good; see [Clock]. It is audited. Only a super admin, and not on a machine whose own clock differs: *ClockError.
-func (s *Store) AcceptClock(ctx context.Context, cause Cause) (Clock, error) {
+func (s *Store) AcceptClock(ctx context.Context, cause record.Cause) (Clock, error) {
 	if err := s.require(ctx, "", IsSuperAdmin); err != nil {
 		return Clock{}, err
 	}
@@ -371,19 +373,19 @@ func (s *Store) AcceptClock(ctx context.Context, cause Cause) (Clock, error) {
 		name, count := s.witness()
 		after := judged.accepted(sighting{now: c.Time.UnixMilli(), agrees: true, witness: name, count: count.Milliseconds()})
 		at := c.Time
-		if saved, err := s.saveClock(ctx, before, after, clockEvent{"accept-clock", appendFacts(nil, at, s.by(cause)), detail}); err != nil || saved {
+		if saved, err := s.saveClock(ctx, before, after, clockEvent{"accept-clock", record.AppendFacts(nil, at, s.by(cause)), detail}); err != nil || saved {
 			if err != nil {
 				return c, err
 			}
 			return s.Clock(ctx)
 		}
 	}
-	return Clock{}, fmt.Errorf("accept the store's time: %w", ErrConflict)
+	return Clock{}, fmt.Errorf("accept the store's time: %w", record.ErrConflict)
 }
 
 // CountTime counts all of the store's time again for what is removed for good, after a person has seen how much that is. Only a
 // super admin; it is audited when there was something to count.
-func (s *Store) CountTime(ctx context.Context, cause Cause) error {
+func (s *Store) CountTime(ctx context.Context, cause record.Cause) error {
 	if err := s.require(ctx, "", IsSuperAdmin); err != nil {
 		return err
 	}
@@ -397,9 +399,9 @@ func (s *Store) CountTime(ctx context.Context, cause Cause) error {
 		}
 		detail := durationText(c.Uncounted)
 		after.lag = 0
-		if saved, err := s.saveClock(ctx, before, after, clockEvent{"count-time", appendFacts(nil, c.Time, s.by(cause)), detail}); err != nil || saved {
+		if saved, err := s.saveClock(ctx, before, after, clockEvent{"count-time", record.AppendFacts(nil, c.Time, s.by(cause)), detail}); err != nil || saved {
 			return err
 		}
 	}
-	return fmt.Errorf("count the store's time: %w", ErrConflict)
+	return fmt.Errorf("count the store's time: %w", record.ErrConflict)
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 	"github.com/crm-workflow/crm-workflow/crmstore/storetest"
 )
 
@@ -57,7 +58,7 @@ func TestClock_ServersOfAClusterDiffer(t *testing.T) {
 			if moved := s.Now().Sub(before); moved.Abs() > 30*time.Second {
 				t.Errorf("the store's time moved by %v with one master's clock", moved)
 			}
-			if _, err := s.AcceptClock(t.Context(), crmstore.Cause{}); !errors.As(err, new(*crmstore.ClockError)) {
+			if _, err := s.AcceptClock(t.Context(), record.Cause{}); !errors.As(err, new(*crmstore.ClockError)) {
 				t.Errorf("a person accepts clocks that differ: %v", err)
 			}
 			relays[master].Ahead(0)
@@ -65,7 +66,7 @@ func TestClock_ServersOfAClusterDiffer(t *testing.T) {
 	}
 	c := keep(t, s)
 	if c.State == crmstore.ClockWentBack { // the account's own master was behind, which stays until a person has looked
-		if c, err = s.AcceptClock(t.Context(), crmstore.Cause{}); err != nil || c.May() != nil {
+		if c, err = s.AcceptClock(t.Context(), record.Cause{}); err != nil || c.May() != nil {
 			t.Fatal(c, err)
 		}
 	}
@@ -114,7 +115,7 @@ func TestClock_SentinelFailsOverToAnotherClock(t *testing.T) {
 	if c := keep(t, s); c.State != crmstore.ClockLeapt {
 		t.Errorf("with the clock right again: %s, want that a person has to accept it", c.State)
 	}
-	if c, err := s.AcceptClock(t.Context(), crmstore.Cause{}); err != nil || c.May() != nil {
+	if c, err := s.AcceptClock(t.Context(), record.Cause{}); err != nil || c.May() != nil {
 		t.Errorf("accepted: %+v, %v", c, err)
 	}
 }

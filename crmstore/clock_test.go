@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 	"github.com/crm-workflow/crm-workflow/crmstore/storetest"
 )
 
@@ -28,7 +29,7 @@ func clockAt(t *testing.T) (*storetest.Relay, func(ahead time.Duration) *crmstor
 
 func newAccount(t *testing.T, s *crmstore.Store) {
 	t.Helper()
-	if _, err := s.CreateAccount(t.Context(), crmstore.Professional, 4, crmstore.Cause{}, s.Now()); err != nil {
+	if _, err := s.CreateAccount(t.Context(), crmstore.Professional, 4, record.Cause{}, s.Now()); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -135,7 +136,7 @@ func TestClock_ServerMoves(t *testing.T) {
 			if got := keep(t, open(0)); got.State != c.state {
 				t.Errorf("right again: %s, want that a person has to accept it", got.State)
 			}
-			accepted, err := open(0).AcceptClock(t.Context(), crmstore.Cause{})
+			accepted, err := open(0).AcceptClock(t.Context(), record.Cause{})
 			if err != nil || accepted.May() != nil {
 				t.Errorf("accepted: %+v, %v", accepted, err)
 			}
@@ -157,28 +158,28 @@ func TestClock_Accept(t *testing.T) {
 	if got := keep(t, s); got.State != crmstore.ClockDiffers {
 		t.Fatalf("state %s", got.State)
 	}
-	if _, err := s.AcceptClock(t.Context(), crmstore.Cause{}); !errors.As(err, new(*crmstore.ClockError)) {
+	if _, err := s.AcceptClock(t.Context(), record.Cause{}); !errors.As(err, new(*crmstore.ClockError)) {
 		t.Errorf("a machine whose own clock is wrong: %v", err)
 	}
 	right := open(200 * day)
-	if _, err := right.As("nobody").AcceptClock(t.Context(), crmstore.Cause{}); !errors.As(err, new(*crmstore.PermissionError)) {
+	if _, err := right.As("nobody").AcceptClock(t.Context(), record.Cause{}); !errors.As(err, new(*crmstore.PermissionError)) {
 		t.Errorf("somebody else: %v", err)
 	}
-	c, err := right.AcceptClock(t.Context(), crmstore.Cause{Reason: "looked at it"})
+	c, err := right.AcceptClock(t.Context(), record.Cause{Reason: "looked at it"})
 	if err != nil || c.State != crmstore.ClockUnconfirmed {
 		t.Fatalf("%+v, %v", c, err)
 	}
 	if left := time.Until(c.Counted()).Abs(); left > time.Minute {
 		t.Errorf("what is removed for good goes by %v", c.Counted())
 	}
-	if err := right.CountTime(t.Context(), crmstore.Cause{}); err != nil {
+	if err := right.CountTime(t.Context(), record.Cause{}); err != nil {
 		t.Fatal(err)
 	}
 	if c := keep(t, right); c.State != crmstore.ClockGood || c.Uncounted != 0 {
 		t.Errorf("all counted: %+v", c)
 	}
 	ops := map[string]string{}
-	err = right.Audit(t.Context(), crmstore.AuditFilter{}, func(event crmstore.Event) error {
+	err = right.Audit(t.Context(), crmstore.AuditFilter{}, func(event record.Event) error {
 		ops[event.Op] = event.Actor
 		return nil
 	})

@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
 
 // Want says what [Store.ReadColumns] fetches of each partition, beside the archived-at column.
@@ -27,7 +29,7 @@ type Columns struct {
 // ReadColumns fetches columns of partitions from ≤ p < to, pipelined, in order, and hands each to fn. The columns of
 // a partition come with one command and so agree with each other. A list that does not hold as many members as were put
 // on it is a *LostError.
-func (s *Store) ReadColumns(ctx context.Context, o ObjectType, from, to int, want Want, fn func(*Columns) error) error {
+func (s *Store) ReadColumns(ctx context.Context, o record.ObjectType, from, to int, want Want, fn func(*Columns) error) error {
 	if err := s.require(ctx, o, CanView); err != nil {
 		return err
 	}

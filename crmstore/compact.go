@@ -3,20 +3,22 @@ package crmstore
 import (
 	"context"
 	"fmt"
+
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
 
 var scriptCompact = mustScript("compact")
 
 // Compact gives back the memory that the columns of an object type were given in advance while they grew. It changes no
 // data, may run while others write, and pays after many records were made at once.
-func (s *Store) Compact(ctx context.Context, o ObjectType) error {
+func (s *Store) Compact(ctx context.Context, o record.ObjectType) error {
 	if err := s.require(ctx, o, CanEdit); err != nil {
 		return err
 	}
 	return s.compact(ctx, o)
 }
 
-func (s *Store) compact(ctx context.Context, o ObjectType) error {
+func (s *Store) compact(ctx context.Context, o record.ObjectType) error {
 	partitions, err := s.Partitions(ctx)
 	if err != nil {
 		return err

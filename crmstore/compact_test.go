@@ -6,6 +6,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 	"github.com/crm-workflow/crm-workflow/crmstore/storetest"
 )
 
@@ -17,7 +18,7 @@ func TestCompact(t *testing.T) {
 		d.write(crmstore.UpsertAny, noon, batchOf(d, 100*from, 100, false)...)
 	}
 	raw := crmstore.Raw(d.Store)
-	key := crmstore.KeyOf(d.Store, crmstore.Contact, 0, "*")
+	key := crmstore.KeyOf(d.Store, record.Contact, 0, "*")
 	keys := raw.Keys(t.Context(), key).Val()
 	measure := func() (texts map[string]string, bytes int64) {
 		texts = map[string]string{}
@@ -30,7 +31,7 @@ func TestCompact(t *testing.T) {
 		return texts, bytes
 	}
 	before, large := measure()
-	if err := d.Compact(t.Context(), crmstore.Contact); err != nil {
+	if err := d.Compact(t.Context(), record.Contact); err != nil {
 		t.Fatal(err)
 	}
 	after, small := measure()

@@ -10,6 +10,8 @@ import (
 	"strings"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
 
 // A partition's counters (cnt) say how many entries each of its counted keys must hold: lists, the enrollments of
@@ -38,7 +40,7 @@ func enrollmentCounter(name string) string { return countEnrollment + name }
 // LostError refuses to rely on a list, or on the enrollments in a workflow, since the store does not hold all that was
 // put there. Nothing was changed.
 type LostError struct {
-	Object     ObjectType
+	Object     record.ObjectType
 	What       string // such as: list "keep"
 	Entries    string // what it holds: members, enrollments
 	Want       int64  // how many entries there must be, in all partitions
@@ -111,7 +113,7 @@ func sumOf(list []byte) (sum int64) {
 
 // lost looks through all partitions for what is wrong with a counted key, by the name of its counter. It is nil when
 // everything adds up: then somebody was writing a moment ago.
-func (s *Store) lost(ctx context.Context, o ObjectType, name string) error {
+func (s *Store) lost(ctx context.Context, o record.ObjectType, name string) error {
 	partitions, err := s.Partitions(ctx)
 	if err != nil {
 		return err
@@ -179,7 +181,7 @@ func (s *Store) lostIn(ctx context.Context, k partitionKeys, name string, e *Los
 		return nil //nolint:nilerr // it is what was asked for
 	}
 	e.Want += want
-	if want == size.Val() && list != nil && !addsUp(counters.Val()[2], sumOf(view(list.Val()))) {
+	if want == size.Val() && list != nil && !addsUp(counters.Val()[2], sumOf(record.BytesOf(list.Val()))) {
 		e.Partitions++
 		e.Moved++
 	}
@@ -212,7 +214,7 @@ const steadyTries = 3
 
 // steadily reads with read, in one transaction, until what it returns adds up, and returns what is lost when it does
 // not.
-func (s *Store) steadily(ctx context.Context, o ObjectType, names []string, read func(pipe redis.Pipeliner), good func() bool) error {
+func (s *Store) steadily(ctx context.Context, o record.ObjectType, names []string, read func(pipe redis.Pipeliner), good func() bool) error {
 	for range steadyTries {
 		if err := s.atOnce(ctx, func(pipe redis.Pipeliner) error { read(pipe); return nil }); err != nil {
 			return err
@@ -226,7 +228,7 @@ func (s *Store) steadily(ctx context.Context, o ObjectType, names []string, read
 			}
 		}
 	}
-	return fmt.Errorf("read %s: %w", strings.Join(names, ", "), ErrConflict)
+	return fmt.Errorf("read %s: %w", strings.Join(names, ", "), record.ErrConflict)
 }
 
 // counterNames are the counters of the asked lists.
@@ -266,7 +268,7 @@ func (w *Want) whole(values, counters [][]byte) bool {
 
 // readSteadily is what command and counterCommand ask of one partition, read in one transaction; a *LostError when the
 // lists do not add up even so.
-func (s *Store) readSteadily(ctx context.Context, o ObjectType, p int, w *Want) (values [][]byte, err error) {
+func (s *Store) readSteadily(ctx context.Context, o record.ObjectType, p int, w *Want) (values [][]byte, err error) {
 	var columns, counters *redis.Cmd
 	k := s.partition(o, p)
 	err = s.steadily(ctx, o, w.counterNames(), func(pipe redis.Pipeliner) {
@@ -284,7 +286,7 @@ func texts(reply any) [][]byte {
 	all := make([][]byte, len(list))
 	for i, one := range list {
 		if text, ok := one.(string); ok {
-			all[i] = slices.Clone(view(text))
+			all[i] = slices.Clone(record.BytesOf(text))
 		}
 	}
 	return all

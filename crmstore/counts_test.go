@@ -13,21 +13,22 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 	"github.com/crm-workflow/crm-workflow/crmstore/storetest"
 )
 
 // readList reads the only list of a ward.
 func readList(ctx context.Context, d *desk) error {
-	return d.ReadColumns(ctx, crmstore.Contact, 0, 1, crmstore.Want{Lists: []int{1}}, func(*crmstore.Columns) error { return nil })
+	return d.ReadColumns(ctx, record.Contact, 0, 1, crmstore.Want{Lists: []int{1}}, func(*crmstore.Columns) error { return nil })
 }
 
 // readEnrollments reads the enrollments of the ward's contacts 1 and 2 in stale, in each way there is.
 func readEnrollments(ctx context.Context, d *desk) map[string]error {
 	errs := map[string]error{}
-	want := []crmstore.PartitionIDs{{IDs: []crmstore.ID{1, 2}}}
-	_, errs["Enrollments"] = d.Enrollments(ctx, crmstore.Contact, "stale", want)
-	_, errs["EnrolledBy"] = d.EnrolledBy(ctx, crmstore.Contact, "stale", "stale@1", 0, 1)
-	_, errs["EnrollmentsOf"] = d.EnrollmentsOf(ctx, crmstore.Contact, []crmstore.Enrolling{{Workflow: "stale", Want: want}, {Workflow: "other", Want: want}})
+	want := []record.PartitionIDs{{IDs: []record.ID{1, 2}}}
+	_, errs["Enrollments"] = d.Enrollments(ctx, record.Contact, "stale", want)
+	_, errs["EnrolledBy"] = d.EnrolledBy(ctx, record.Contact, "stale", "stale@1", 0, 1)
+	_, errs["EnrollmentsOf"] = d.EnrollmentsOf(ctx, record.Contact, []crmstore.Enrolling{{Workflow: "stale", Want: want}, {Workflow: "other", Want: want}})
 	return errs
 }
 
@@ -58,7 +59,7 @@ func TestLostMembers(t *testing.T) {
 				if err := readList(t.Context(), d); err != nil {
 					t.Fatal(err)
 				}
-				key := func(name string) string { return crmstore.KeyOf(d.Store, crmstore.Contact, 0, name) }
+				key := func(name string) string { return crmstore.KeyOf(d.Store, record.Contact, 0, name) }
 				if err := c.damage(t.Context(), crmstore.Raw(d.Store), key("list:1"), key("cnt")); err != nil {
 					t.Fatal(err)
 				}
@@ -67,7 +68,7 @@ func TestLostMembers(t *testing.T) {
 				if !ok {
 					t.Fatalf("the list was read all the same: %v", err)
 				}
-				c.want.Object, c.want.What, c.want.Entries, c.want.Partitions = crmstore.Contact, `list "keep"`, "members", 1
+				c.want.Object, c.want.What, c.want.Entries, c.want.Partitions = record.Contact, `list "keep"`, "members", 1
 				if diff := cmp.Diff(c.want, *lost); diff != "" {
 					t.Errorf("(-want +got):\n%s", diff)
 				}
@@ -97,7 +98,7 @@ func TestLostEnrollments(t *testing.T) {
 						t.Fatalf("%s before any damage: %v", how, err)
 					}
 				}
-				if err := damage(t.Context(), crmstore.Raw(d.Store), crmstore.KeyOf(d.Store, crmstore.Contact, 0, "enr:stale")); err != nil {
+				if err := damage(t.Context(), crmstore.Raw(d.Store), crmstore.KeyOf(d.Store, record.Contact, 0, "enr:stale")); err != nil {
 					t.Fatal(err)
 				}
 				errs := readEnrollments(t.Context(), d)
@@ -123,7 +124,7 @@ func TestUncounted(t *testing.T) {
 	both(t, func(t *testing.T, o storetest.Options) {
 		d := ward(t, o)
 		ctx, raw := t.Context(), crmstore.Raw(d.Store)
-		cnt := crmstore.KeyOf(d.Store, crmstore.Contact, 0, "cnt")
+		cnt := crmstore.KeyOf(d.Store, record.Contact, 0, "cnt")
 		before := raw.HGetAll(ctx, cnt).Val()
 		if err := raw.HDel(ctx, cnt, "list:1", "enr:stale", "log").Err(); err != nil {
 			t.Fatal(err)
@@ -135,7 +136,7 @@ func TestUncounted(t *testing.T) {
 				t.Errorf("%s: %v", how, err)
 			}
 		}
-		if _, _, err := d.SetMembers(ctx, crmstore.List{Object: crmstore.Contact, Number: 1, Name: "keep"}, []crmstore.ID{3}, false, someone, noon); err != nil {
+		if _, _, err := d.SetMembers(ctx, crmstore.List{Object: record.Contact, Number: 1, Name: "keep"}, []record.ID{3}, false, someone, noon); err != nil {
 			t.Fatal(err)
 		}
 		d.archive(byRun("stale@2"), d.targets("", 1))
@@ -164,16 +165,16 @@ func TestCountsWhileOthersWrite(t *testing.T) {
 	both(t, func(t *testing.T, o storetest.Options) {
 		d := ward(t, o)
 		ctx := t.Context()
-		keep := crmstore.List{Object: crmstore.Contact, Number: 1, Name: "keep"}
+		keep := crmstore.List{Object: record.Contact, Number: 1, Name: "keep"}
 		var writing sync.WaitGroup
 		done := make(chan struct{})
 		writing.Go(func() {
 			defer close(done)
 			for i := range 200 {
-				if _, _, err := d.SetMembers(ctx, keep, []crmstore.ID{1, 5, 6}, i%2 == 0, someone, noon); err != nil {
+				if _, _, err := d.SetMembers(ctx, keep, []record.ID{1, 5, 6}, i%2 == 0, someone, noon); err != nil {
 					t.Error(err)
 				}
-				if err := d.MarkExisting(ctx, crmstore.Contact, "stale", 1, []crmstore.PartitionIDs{{IDs: []crmstore.ID{crmstore.ID(1 + i%6)}}}); err != nil {
+				if err := d.MarkExisting(ctx, record.Contact, "stale", 1, []record.PartitionIDs{{IDs: []record.ID{record.ID(1 + i%6)}}}); err != nil {
 					t.Error(err)
 				}
 			}
@@ -202,7 +203,7 @@ func TestCounters(t *testing.T) {
 	both(t, func(t *testing.T, o storetest.Options) {
 		d := ward(t, o)
 		ctx, raw := t.Context(), crmstore.Raw(d.Store)
-		account, _, _ := strings.Cut(crmstore.KeyOf(d.Store, crmstore.Contact, 0, ""), "/")
+		account, _, _ := strings.Cut(crmstore.KeyOf(d.Store, record.Contact, 0, ""), "/")
 		agree := func(after string) {
 			t.Helper()
 			for _, key := range slices.Sorted(slices.Values(raw.Keys(ctx, account+"*").Val())) {
@@ -232,11 +233,11 @@ func TestCounters(t *testing.T) {
 		d.archive(byRun("stale@2"), d.targets("", 3, 4))
 		d.archive(byRun("stale@2"), d.targets("", 3, 4))
 		agree("a deletion and its repetition")
-		if _, err := d.Purge(ctx, crmstore.PurgeOrder{Object: crmstore.Contact, Cause: someone, At: noon.AddDate(1, 0, 0)}); err != nil {
+		if _, err := d.Purge(ctx, crmstore.PurgeOrder{Object: record.Contact, Cause: someone, At: noon.AddDate(1, 0, 0)}); err != nil {
 			t.Fatal(err)
 		}
 		agree("a purge")
-		if _, err := d.Erase(ctx, crmstore.EraseOrder{Cause: someone, At: noon}, []crmstore.ID{5}); err != nil {
+		if _, err := d.Erase(ctx, crmstore.EraseOrder{Cause: someone, At: noon}, []record.ID{5}); err != nil {
 			t.Fatal(err)
 		}
 		agree("a permanent deletion")
@@ -244,11 +245,11 @@ func TestCounters(t *testing.T) {
 			t.Fatal(err)
 		}
 		agree("trimming")
-		if err := d.DeleteList(ctx, crmstore.List{Object: crmstore.Contact, Number: 1, Name: "keep"}, someone, noon); err != nil {
+		if err := d.DeleteList(ctx, crmstore.List{Object: record.Contact, Number: 1, Name: "keep"}, someone, noon); err != nil {
 			t.Fatal(err)
 		}
 		agree("the deletion of the list")
-		if raw.HExists(ctx, crmstore.KeyOf(d.Store, crmstore.Contact, 0, "cnt"), "list:1").Val() {
+		if raw.HExists(ctx, crmstore.KeyOf(d.Store, record.Contact, 0, "cnt"), "list:1").Val() {
 			t.Error("a deleted list is still counted")
 		}
 	})

@@ -11,7 +11,7 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 	"github.com/crm-workflow/crm-workflow/crmstore/storetest"
 )
 
@@ -52,12 +52,12 @@ func TestDirServerIsKilled(t *testing.T) {
 			}
 			return err != nil
 		})
-		before, err := two.Schema(ctx, crmstore.Deal)
+		before, err := two.Schema(ctx, record.Deal)
 		if err != nil {
 			t.Fatal(err)
 		}
-		p := crmstore.Property{Name: "after_" + strconv.Itoa(n), Type: crmstore.Bool}
-		after, err := one.AddProperties(ctx, crmstore.Deal, []crmstore.Property{p}, someone, storetest.Time)
+		p := record.Property{Name: "after_" + strconv.Itoa(n), Type: record.Bool}
+		after, err := one.AddProperties(ctx, record.Deal, []record.Property{p}, someone, storetest.Time)
 		if err != nil {
 			t.Fatal(err)
 		}

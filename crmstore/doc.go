@@ -5,7 +5,7 @@
 // # Layout
 //
 // An account has P partitions for each object type. P is fixed when the account is created; a
-// record's partition follows from its id ([ID.Partition]). All keys of one partition carry one hash
+// record's partition follows from its id ([record.ID.Partition]). All keys of one partition carry one hash
 // tag, so every change to a record is one Lua script on one node, in a cluster too:
 //
 //	crm:{account/object/p}:rec          hash    id (8 bytes) → record bytes; the source of truth, live and archived

@@ -9,19 +9,21 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
 
 // Problem is one thing Doctor found. Cells of one column that differ in one partition are one Problem.
 type Problem struct {
-	Code      string     `json:"code"` // column, slot, free, count, archived, email, list, enrollment, erasure, record, association, type, deletion, lost, accepted, quarantined
-	Object    ObjectType `json:"object"`
-	ID        ID         `json:"id,omitempty"` // the record, or the first of several; 0 when it is about none
-	Detail    string     `json:"detail"`       // no property values
-	Repaired  bool       `json:"repaired"`
-	Count     int64      `json:"count,omitempty"`    // of deletion: how many records it is about
-	Lost      int64      `json:"lost,omitempty"`     // of lost, accepted, records-missing and evicted: how many entries are not there any more
-	OfRecords bool       `json:"-"`                  // of lost: the entries are the records themselves
-	Accepted  bool       `json:"accepted,omitempty"` // of lost: a person said so be it, with DoctorOrder.AcceptLoss; it is not back
+	Code      string            `json:"code"` // column, slot, free, count, archived, email, list, enrollment, erasure, record, association, type, deletion, lost, accepted, quarantined
+	Object    record.ObjectType `json:"object"`
+	ID        record.ID         `json:"id,omitempty"` // the record, or the first of several; 0 when it is about none
+	Detail    string            `json:"detail"`       // no property values
+	Repaired  bool              `json:"repaired"`
+	Count     int64             `json:"count,omitempty"`    // of deletion: how many records it is about
+	Lost      int64             `json:"lost,omitempty"`     // of lost, accepted, records-missing and evicted: how many entries are not there any more
+	OfRecords bool              `json:"-"`                  // of lost: the entries are the records themselves
+	Accepted  bool              `json:"accepted,omitempty"` // of lost: a person said so be it, with DoctorOrder.AcceptLoss; it is not back
 }
 
 // Known reports whether this is no news: a loss that was accepted earlier, or a record that was moved aside earlier.
@@ -32,7 +34,7 @@ type DoctorOrder struct {
 	Repair     bool // put right what can be derived from records
 	AcceptLoss bool // count lists, enrollments, records and the log anew, as they are; audited
 	Quarantine bool // move records that cannot be read, and keys of a wrong type, aside; audited
-	Cause      Cause
+	Cause      record.Cause
 	At         time.Time
 }
 
@@ -44,7 +46,7 @@ type DoctorOrder struct {
 // and compacts columns, which are no problem in themselves. Run it with repair after a property has got a column that it did not have.
 //
 // What the server has lost is reported and stays lost: see [Store.Examine].
-func (s *Store) Doctor(ctx context.Context, o ObjectType, repair bool, fn func(Problem) error) error {
+func (s *Store) Doctor(ctx context.Context, o record.ObjectType, repair bool, fn func(Problem) error) error {
 	return s.Examine(ctx, o, DoctorOrder{Repair: repair}, fn)
 }
 
@@ -52,7 +54,7 @@ func (s *Store) Doctor(ctx context.Context, o ObjectType, repair bool, fn func(P
 // the server has lost are a problem "lost", which no repair ends: with AcceptLoss they are counted anew as they are, their
 // loss is audited, and every later examination says so (accepted). With Quarantine, a record that cannot be read is moved out of
 // the way of everything else; [Store.PutBack] puts it back. Anything but looking needs super-admin.
-func (s *Store) Examine(ctx context.Context, o ObjectType, order DoctorOrder, fn func(Problem) error) error {
+func (s *Store) Examine(ctx context.Context, o record.ObjectType, order DoctorOrder, fn func(Problem) error) error {
 	may := CanView
 	if order.Repair || order.AcceptLoss || order.Quarantine {
 		may = IsSuperAdmin
@@ -116,20 +118,20 @@ func (s *Store) Examine(ctx context.Context, o ObjectType, order DoctorOrder, fn
 // doctor carries one examination through.
 type doctor struct {
 	store      *Store
-	object     ObjectType
-	schema     *Schema
+	object     record.ObjectType
+	schema     *record.Schema
 	partitions int
-	email      *Property // nil when the object type has no unique e-mail
+	email      *record.Property // nil when the object type has no unique e-mail
 	repair     bool
 	order      DoctorOrder
-	columns    []*Property
+	columns    []*record.Property
 	lists      []List
 	workflows  []string
-	types      []ObjectType // of the account
-	suspects   []*tie       // halves of associations that may be wrong
-	extra      []string     // counters of lists and enrollments that are known by no other name
+	types      []record.ObjectType // of the account
+	suspects   []*tie              // halves of associations that may be wrong
+	extra      []string            // counters of lists and enrollments that are known by no other name
 	losses     map[string]*loss
-	lostIDs    map[ID]bool
+	lostIDs    map[record.ID]bool
 	wrong      []wrongKey      // keys of the account of a wrong type
 	acts       []accountNote   // for the audit log
 	runs       map[string]Run  // of the object type
@@ -140,11 +142,11 @@ type doctor struct {
 	audited    time.Duration   // how far the audit log reaches back
 	blocked    bool            // keys of partitions have a wrong type
 	noClaims   bool            // e-mail claims, or contacts, cannot be read since keys have a wrong type
-	highest    ID              // seen in any partition
+	highest    record.ID       // seen in any partition
 	report     func(Problem) error
 }
 
-func (s *Store) newDoctor(ctx context.Context, o ObjectType, order DoctorOrder) (*doctor, error) {
+func (s *Store) newDoctor(ctx context.Context, o record.ObjectType, order DoctorOrder) (*doctor, error) {
 	partitions, err := s.Partitions(ctx)
 	if err != nil {
 		return nil, err
@@ -155,7 +157,7 @@ func (s *Store) newDoctor(ctx context.Context, o ObjectType, order DoctorOrder) 
 	}
 	d := &doctor{
 		store: s, object: o, schema: schema, partitions: partitions, email: emailProperty(schema), repair: order.Repair || order.AcceptLoss,
-		order: order, losses: map[string]*loss{}, lostIDs: map[ID]bool{},
+		order: order, losses: map[string]*loss{}, lostIDs: map[record.ID]bool{},
 	}
 	if d.wrong, err = d.ofWrongType(ctx, d.accountKeys()); err != nil {
 		return nil, err
@@ -300,7 +302,7 @@ func (d *doctor) readWith(ctx context.Context, partition int, send sender) (*bod
 	next := func() []byte {
 		text, _ := values[0].(string)
 		values = values[1:]
-		return view(text)
+		return record.BytesOf(text)
 	}
 	b.ids, b.archived = next(), next()
 	for range d.columns {
@@ -393,7 +395,7 @@ func (d *doctor) cure(ctx context.Context, partition int) (x *examination, err e
 			return nil, fmt.Errorf("repair partition %d: %w", partition, d.store.trouble(err))
 		}
 	}
-	return nil, fmt.Errorf("repair partition %d: %w", partition, ErrConflict)
+	return nil, fmt.Errorf("repair partition %d: %w", partition, record.ErrConflict)
 }
 
 // examineIDs makes sure that ids are taken above the highest one there is.
@@ -406,7 +408,7 @@ func (d *doctor) examineIDs(ctx context.Context) error {
 		return d.store.trouble(err)
 	}
 	last, _ := strconv.ParseUint(text, 10, 64)
-	if ID(last) >= d.highest {
+	if record.ID(last) >= d.highest {
 		return nil
 	}
 	p := Problem{Code: problemCount, ID: d.highest, Detail: "new ids would be taken below the highest id"}

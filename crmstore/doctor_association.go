@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
 
 // associationPatience is how long an association may look half-written before doctor believes it: somebody may be
@@ -17,17 +19,17 @@ const associationPatience = time.Second
 // compareAssociations checks the fields of the partition's associations, and collects their halves.
 func (x *examination) compareAssociations() {
 	for _, name := range slices.Sorted(maps.Keys(x.associations)) {
-		var own Ref
-		if len(name) > 8 && slices.Contains(x.doctor.types, ObjectType(name[8:])) {
-			own = Ref{x.doctor.object, IDFromBytes(view(name))}
+		var own record.Ref
+		if len(name) > 8 && slices.Contains(x.doctor.types, record.ObjectType(name[8:])) {
+			own = record.Ref{Object: x.doctor.object, ID: record.IDFromBytes(record.BytesOf(name))}
 		}
 		if own.ID == 0 || own.ID.Partition(x.doctor.partitions) != x.partition {
 			x.foundf(problemAssociation, own.ID, "partition %d: a field of associations is no record's", x.partition)
 			x.cures = append(x.cures, func(ctx context.Context, pipe redis.Pipeliner, k partitionKeys) { pipe.HDel(ctx, k.assoc(), name) })
 			continue
 		}
-		other, value := ObjectType(name[8:]), x.associations[name]
-		if parseEntries(value, func(ID, byte) {}) != nil {
+		other, value := record.ObjectType(name[8:]), x.associations[name]
+		if parseEntries(value, func(record.ID, byte) {}) != nil {
 			x.foundf(problemAssociation, own.ID, "its associations with %s cannot be read as they stand", other.Plural())
 			if value = mendEntries(value); value == "" {
 				x.cures = append(x.cures, func(ctx context.Context, pipe redis.Pipeliner, k partitionKeys) { pipe.HDel(ctx, k.assoc(), name) })
@@ -37,8 +39,8 @@ func (x *examination) compareAssociations() {
 				pipe.HSet(ctx, k.assoc(), name, value)
 			})
 		}
-		_ = parseEntries(value, func(id ID, mark byte) { // it has been mended
-			t := &tie{first: own, second: Ref{other, id}}
+		_ = parseEntries(value, func(id record.ID, mark byte) { // it has been mended
+			t := &tie{first: own, second: record.Ref{Object: other, ID: id}}
 			t.marks[0] = mark
 			x.halves = append(x.halves, t)
 		})
@@ -48,10 +50,10 @@ func (x *examination) compareAssociations() {
 // mendEntries is what can be read of a damaged value: entries of possible ids, sorted, each once. What is not so in
 // truth has no other half, and is found out by that.
 func mendEntries(value string) string {
-	marks := map[ID]byte{}
-	for b := view(value); len(b) >= entrySize; b = b[entrySize:] {
-		id, mark := IDFromBytes(b), b[entrySize-1]
-		if _, twice := marks[id]; id == 0 || id > MaxID || twice {
+	marks := map[record.ID]byte{}
+	for b := record.BytesOf(value); len(b) >= entrySize; b = b[entrySize:] {
+		id, mark := record.IDFromBytes(b), b[entrySize-1]
+		if _, twice := marks[id]; id == 0 || id > record.MaxID || twice {
 			continue
 		}
 		if !goodMark(mark) {
@@ -69,7 +71,7 @@ func mendEntries(value string) string {
 // wrong says what is wrong with a half that begins at a record of the object type under examination; "" when nothing is,
 // or when it will be found from the other side. Each association is reported once.
 func (t *tie) wrong() string {
-	if compareRefs(t.first, t.second) > 0 { // the truth is on the other side
+	if record.CompareRefs(t.first, t.second) > 0 { // the truth is on the other side
 		if t.marks[1] == noEntry && t.marks[0] != noEntry {
 			return "stands at this end only"
 		}
@@ -112,7 +114,7 @@ func (d *doctor) suspectAssociations(ctx context.Context, x *examination) error 
 }
 
 // isLost reports whether a record is missing and may be put back: its associations are kept until its loss is accepted.
-func (d *doctor) isLost(r Ref) bool { return r.Object == d.object && d.lostIDs[r.ID] }
+func (d *doctor) isLost(r record.Ref) bool { return r.Object == d.object && d.lostIDs[r.ID] }
 
 // examineSuspects looks again at the associations that looked half-written, and repairs those that still look the same.
 func (d *doctor) examineSuspects(ctx context.Context) error {
@@ -141,7 +143,7 @@ func (d *doctor) examineSuspects(ctx context.Context) error {
 		if d.repair {
 			work := tying{store: d.store, partitions: d.partitions, mode: "again"}
 			gone := t.states[0] == stateGone || t.states[1] == stateGone
-			if compareRefs(t.first, t.second) > 0 {
+			if record.CompareRefs(t.first, t.second) > 0 {
 				work.mode = "complete" // nothing says that it was taken apart
 				t.first, t.second = t.second, t.first
 			}

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
 
 // An older version could leave a record in the bin without its audit event, without its enrollment, or without its place
@@ -18,7 +20,7 @@ import (
 
 // binned is a record in the bin, and what must be there beside it.
 type binned struct {
-	record  *Record
+	record  *record.Record
 	version uint64
 	facts   string // of the deletion, as they stand in the record
 	enroll  string // the name under which it must be enrolled; "" = under none
@@ -69,8 +71,8 @@ func (d *doctor) binOf(x *examination) []*binned {
 			continue
 		}
 		h := x.headers[r.ID]
-		text := x.body.records[idFields([]ID{r.ID})[0]]
-		b := &binned{record: r, version: h.version, facts: text[headerSize : headerSize+h.factsLen]}
+		text := x.body.records[idFields([]record.ID{r.ID})[0]]
+		b := &binned{record: r, version: h.Version, facts: text[record.HeaderSize : record.HeaderSize+h.FactsLen]}
 		run, known := d.runs[r.Deletion.Run]
 		switch {
 		case known && !d.now.Before(run.StartedAt.Add(matchesKept)): // its enrollments by hand, and its matches, may be gone
@@ -103,7 +105,7 @@ const eventsPerLook = 256
 
 // findEvents reads the log backwards until each record's deletion was met.
 func (d *doctor) findEvents(ctx context.Context, k partitionKeys, bin []*binned) error {
-	wanted := make(map[ID]*binned, len(bin))
+	wanted := make(map[record.ID]*binned, len(bin))
 	for _, b := range bin {
 		if b.noEvent {
 			wanted[b.record.ID] = b
@@ -128,15 +130,15 @@ func (d *doctor) findEvents(ctx context.Context, k partitionKeys, bin []*binned)
 }
 
 // meet takes the records off whose deletion an event is about.
-func meet(e redis.XMessage, wanted map[ID]*binned) {
+func meet(e redis.XMessage, wanted map[record.ID]*binned) {
 	ids, _ := e.Values["i"].(string)
 	text, _ := e.Values["f"].(string)
-	facts, err := parseFacts(view(text))
+	facts, err := record.ParseFacts(record.BytesOf(text))
 	if err != nil {
 		return
 	}
 	for ; len(ids) >= 8; ids = ids[8:] {
-		id := IDFromBytes(view(ids))
+		id := record.IDFromBytes(record.BytesOf(ids))
 		if b := wanted[id]; b != nil && facts.Run == b.record.Deletion.Run && facts.At.Equal(b.record.Deletion.At) {
 			b.noEvent = false
 			delete(wanted, id)
@@ -154,7 +156,7 @@ func (d *doctor) findEnrollments(ctx context.Context, k partitionKeys, x *examin
 	}
 	for name, group := range byName {
 		for part := range slices.Chunk(group, recordsPerCall) {
-			ids := make([]ID, len(part))
+			ids := make([]record.ID, len(part))
 			for i, b := range part {
 				ids[i] = b.record.ID
 			}
@@ -164,8 +166,8 @@ func (d *doctor) findEnrollments(ctx context.Context, k partitionKeys, x *examin
 			}
 			for i, b := range part {
 				text, _ := found[i].(string)
-				e, err := parseEnrollment(text)
-				b.noEnrollment = err != nil || e.State != Completed || e.Run != b.record.Deletion.Run
+				e, err := record.ParseEnrollment(text)
+				b.noEnrollment = err != nil || e.State != record.Completed || e.Run != b.record.Deletion.Run
 			}
 		}
 	}
@@ -174,14 +176,14 @@ func (d *doctor) findEnrollments(ctx context.Context, k partitionKeys, x *examin
 
 // findMatches reads the matches of the runs that deleted the records.
 func (d *doctor) findMatches(ctx context.Context, partition int, bin []*binned) error {
-	among := map[string]map[ID]bool{}
+	among := map[string]map[record.ID]bool{}
 	for _, b := range bin {
 		run := b.record.Deletion.Run
 		if !b.noMatch {
 			continue
 		}
 		if among[run] == nil {
-			among[run] = map[ID]bool{}
+			among[run] = map[record.ID]bool{}
 			matches, err := d.store.Matches(ctx, d.object, run, partition, partition+1)
 			if err != nil {
 				return err
@@ -200,7 +202,7 @@ func (d *doctor) findMatches(ctx context.Context, partition int, bin []*binned) 
 // unchanged keeps the records that are still as they were when the partition was read: so was all that was read since.
 func (d *doctor) unchanged(ctx context.Context, k partitionKeys, bin []*binned) (kept []*binned, err error) {
 	for part := range slices.Chunk(bin, recordsPerCall) {
-		ids := make([]ID, len(part))
+		ids := make([]record.ID, len(part))
 		for i, b := range part {
 			ids[i] = b.record.ID
 		}
@@ -210,7 +212,7 @@ func (d *doctor) unchanged(ctx context.Context, k partitionKeys, bin []*binned) 
 		}
 		for i, b := range part {
 			text, _ := texts[i].(string)
-			if h, err := parseHeader(view(text)); err == nil && h.version == b.version {
+			if h, err := record.ParseHeader(record.BytesOf(text)); err == nil && h.Version == b.version {
 				kept = append(kept, b)
 			}
 		}
@@ -234,7 +236,7 @@ func (d *doctor) mendDeletions(ctx context.Context, partition int, bin []*binned
 	for _, group := range groups {
 		for part := range slices.Chunk(group, targetsPerCall) {
 			deletion := part[0].record.Deletion
-			e := Enrollment{State: Completed, Revision: deletion.Revision, Run: deletion.Run}
+			e := record.Enrollment{State: record.Completed, Revision: deletion.Revision, Run: deletion.Run}
 			var events, enrollments []byte
 			for _, b := range part {
 				id := b.record.ID.Bytes()
@@ -251,7 +253,7 @@ func (d *doctor) mendDeletions(ctx context.Context, partition int, bin []*binned
 				keep = matchesKeptSeconds
 			}
 			_, err := d.store.run(ctx, scriptMendDeletion, []string{k.rec(), k.cnt(), k.log(), k.enr(part[0].enroll), k.run(deletion.Run)},
-				d.store.wall(), part[0].facts, mendedWords, e.encode(), events, enrollments, keep)
+				d.store.wall(), part[0].facts, mendedWords, e.Encode(), events, enrollments, keep)
 			if err != nil {
 				return err
 			}
@@ -344,7 +346,7 @@ func (d *doctor) mendRuns(ctx context.Context) error {
 		detail := fmt.Sprintf("deleted: %d, not %d; counted by doctor", deleted, run.Deleted)
 		run.Changed = max(run.Changed-(deleted-run.Deleted), 0)
 		run.Deleted = deleted
-		if _, _, err := d.store.saveRun(ctx, run, keepsFence, []Event{{Op: opRepair, At: d.order.At, Cause: d.order.Cause, Detail: detail}}); err != nil {
+		if _, _, err := d.store.saveRun(ctx, run, keepsFence, []record.Event{{Op: opRepair, At: d.order.At, Cause: d.order.Cause, Detail: detail}}); err != nil {
 			return err
 		}
 	}
@@ -371,7 +373,7 @@ func some[T any](names []T) string {
 
 // reportDeletions reports what is missing in one partition, a problem for each kind and name.
 func (d *doctor) reportDeletions(x *examination, bin []*binned) error {
-	found := map[string][]ID{}
+	found := map[string][]record.ID{}
 	for _, b := range bin {
 		if b.noEvent {
 			found["no audit event of their deletion"] = append(found["no audit event of their deletion"], b.record.ID)
@@ -461,7 +463,7 @@ func (d *doctor) readRuns(ctx context.Context) error {
 
 // examineRuns reports the runs that are listed and cannot be read; it is done once, with the contacts.
 func (d *doctor) examineRuns(context.Context) error {
-	if d.object != Contact {
+	if d.object != record.Contact {
 		return nil
 	}
 	if len(d.lostRuns) > 0 {

@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 	"github.com/crm-workflow/crm-workflow/crmstore/storetest"
 )
 
@@ -24,12 +25,12 @@ func (d *desk) olderRun(id string) {
 			d.t.Fatal(err)
 		}
 	}
-	key := func(name string) string { return crmstore.KeyOf(d.Store, crmstore.Contact, 0, name) }
+	key := func(name string) string { return crmstore.KeyOf(d.Store, record.Contact, 0, name) }
 	run, err := d.CreateRun(ctx, crmstore.Run{
-		ID: id, Workflow: "stale", Revision: 2, Object: crmstore.Contact, State: crmstore.RunRunning, Stage: "act", StartedAt: noon, Fence: 1,
+		ID: id, Workflow: "stale", Revision: 2, Object: record.Contact, State: crmstore.RunRunning, Stage: "act", StartedAt: noon, Fence: 1,
 	})
 	must(err)
-	must(d.SaveMatches(ctx, crmstore.RunMatches{Object: crmstore.Contact, Run: id, Fence: 1}, []crmstore.Matches{{IDs: []crmstore.ID{1, 3}}}))
+	must(d.SaveMatches(ctx, crmstore.RunMatches{Object: record.Contact, Run: id, Fence: 1}, []crmstore.Matches{{IDs: []record.ID{1, 3}}}))
 	must(raw.HDel(ctx, key("cnt"), "log", "enr:stale").Err()) // an older version counts neither
 	must(raw.Rename(ctx, key("log"), key("put by")).Err())    // while the script is at work, the server takes no event
 	must(raw.Set(ctx, key("log"), "refuses", 0).Err())
@@ -54,7 +55,7 @@ func (d *desk) olderRun(id string) {
 func (d *desk) deletionsFound(o crmstore.DoctorOrder) (found []string, others int) {
 	d.t.Helper()
 	o.Cause, o.At = someone, noon.Add(time.Hour)
-	err := d.Examine(d.t.Context(), crmstore.Contact, o, func(p crmstore.Problem) error {
+	err := d.Examine(d.t.Context(), record.Contact, o, func(p crmstore.Problem) error {
 		if p.Code != "deletion" {
 			others++
 			return nil
@@ -101,14 +102,14 @@ func TestDoctorMendsDeletions(t *testing.T) {
 		if notes := d.audit(crmstore.AuditFilter{Ops: []string{"repair"}}); len(notes) != 3 {
 			t.Errorf("the account's log says %d things of the repair, want two kinds and the run: %+v", len(notes), notes)
 		}
-		parts, err := d.EnrolledBy(ctx, crmstore.Contact, "stale", run, 0, 1)
-		if err != nil || len(parts) != 1 || !cmp.Equal(parts[0].IDs, []crmstore.ID{1, 3}) {
+		parts, err := d.EnrolledBy(ctx, record.Contact, "stale", run, 0, 1)
+		if err != nil || len(parts) != 1 || !cmp.Equal(parts[0].IDs, []record.ID{1, 3}) {
 			t.Errorf("enrolled by the run: %v, %v", parts, err)
 		}
 		if r, err := d.Run(ctx, run); err != nil || r.Deleted != 2 {
 			t.Errorf("the run counts %d deletions (%v), want 2", r.Deleted, err)
 		}
-		again := crmstore.RestoreOrder{Object: crmstore.Contact, Cause: someone, At: noon, OnlyRun: run}
+		again := crmstore.RestoreOrder{Object: record.Contact, Cause: someone, At: noon, OnlyRun: run}
 		for _, r := range d.restore(again, 1, 3) {
 			if r.Outcome != crmstore.Restored {
 				t.Errorf("restore %d: %v", r.ID, r.Outcome)
@@ -128,27 +129,27 @@ func TestDoctorMendsMatches(t *testing.T) {
 		ctx := t.Context()
 		d := ward(t, o)
 		d.olderRun(run)
-		named := crmstore.RunMatches{Object: crmstore.Contact, Run: run}
+		named := crmstore.RunMatches{Object: record.Contact, Run: run}
 		for _, m := range []crmstore.Matches{
-			{IDs: []crmstore.ID{1, 3}, Done: true, Changed: 2},    // carried on: they were in the bin already
-			{IDs: []crmstore.ID{1, 3, 4}, Done: true, Deleted: 1}, // one of them was counted
-			{IDs: []crmstore.ID{1}, Done: true, Changed: 1},       // one has no place
+			{IDs: []record.ID{1, 3}, Done: true, Changed: 2},    // carried on: they were in the bin already
+			{IDs: []record.ID{1, 3, 4}, Done: true, Deleted: 1}, // one of them was counted
+			{IDs: []record.ID{1}, Done: true, Changed: 1},       // one has no place
 			{}, // nothing is known of them
 		} {
 			if err := d.SaveMatches(ctx, named, []crmstore.Matches{m}); err != nil {
 				t.Fatal(err)
 			}
-			if err := crmstore.Raw(d.Store).HDel(ctx, crmstore.KeyOf(d.Store, crmstore.Contact, 0, "enr:stale"), name(1), name(3)).Err(); err != nil {
+			if err := crmstore.Raw(d.Store).HDel(ctx, crmstore.KeyOf(d.Store, record.Contact, 0, "enr:stale"), name(1), name(3)).Err(); err != nil {
 				t.Fatal(err)
 			}
-			if err := crmstore.Raw(d.Store).HDel(ctx, crmstore.KeyOf(d.Store, crmstore.Contact, 0, "cnt"), "enr:stale").Err(); err != nil {
+			if err := crmstore.Raw(d.Store).HDel(ctx, crmstore.KeyOf(d.Store, record.Contact, 0, "cnt"), "enr:stale").Err(); err != nil {
 				t.Fatal(err)
 			}
 			d.deletionsFound(crmstore.DoctorOrder{Repair: true})
 			if found, others := d.deletionsFound(crmstore.DoctorOrder{}); len(found) > 0 || others > 0 {
 				t.Errorf("%+v: after the repair, %d other problems and %q", m, others, found)
 			}
-			got, err := d.Matches(ctx, crmstore.Contact, run, 0, 1)
+			got, err := d.Matches(ctx, record.Contact, run, 0, 1)
 			if err != nil || len(got) != 1 || got[0].Deleted != 2 || got[0].Changed != 0 || !got[0].Done || len(got[0].IDs) < 2 {
 				t.Errorf("%+v: the matches are %+v, %v", m, got, err)
 			}
@@ -162,14 +163,14 @@ func TestDoctorLeavesOtherDeletions(t *testing.T) {
 	both(t, func(t *testing.T, o storetest.Options) {
 		ctx := t.Context()
 		d := ward(t, o)
-		key := crmstore.KeyOf(d.Store, crmstore.Contact, 0, "log")
+		key := crmstore.KeyOf(d.Store, record.Contact, 0, "log")
 		if err := crmstore.Raw(d.Store).Del(ctx, key).Err(); err != nil {
 			t.Fatal(err)
 		}
 		if found, _ := d.deletionsFound(crmstore.DoctorOrder{}); len(found) > 0 {
 			t.Errorf("a lost log: %q", found)
 		}
-		if err := crmstore.Raw(d.Store).HDel(ctx, crmstore.KeyOf(d.Store, crmstore.Contact, 0, "cnt"), "log").Err(); err != nil {
+		if err := crmstore.Raw(d.Store).HDel(ctx, crmstore.KeyOf(d.Store, record.Contact, 0, "cnt"), "log").Err(); err != nil {
 			t.Fatal(err)
 		}
 		if found, _ := d.deletionsFound(crmstore.DoctorOrder{}); len(found) != 1 {

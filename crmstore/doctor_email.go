@@ -5,12 +5,14 @@ import (
 	"fmt"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
 
 // examineEmails checks that each live contact with an e-mail has the claim to it.
-func (d *doctor) examineEmails(ctx context.Context, records []*Record) error {
+func (d *doctor) examineEmails(ctx context.Context, records []*record.Record) error {
 	var list []*address
-	var contacts []*Record
+	var contacts []*record.Record
 	places := d.store.placer(d.partitions)
 	for _, r := range records {
 		text := d.address(r)
@@ -35,7 +37,7 @@ func (d *doctor) examineEmails(ctx context.Context, records []*Record) error {
 }
 
 // address is the normalised e-mail address that a record holds; "" when it has none or is in the bin.
-func (d *doctor) address(r *Record) string {
+func (d *doctor) address(r *record.Record) string {
 	if r == nil || r.Deletion != nil {
 		return ""
 	}
@@ -43,8 +45,8 @@ func (d *doctor) address(r *Record) string {
 }
 
 // examineClaim looks into a claim that is not the contact's own, unless the contact has changed meanwhile.
-func (d *doctor) examineClaim(ctx context.Context, r *Record, a *address) error {
-	again, err := d.store.Get(ctx, d.object, []ID{r.ID})
+func (d *doctor) examineClaim(ctx context.Context, r *record.Record, a *address) error {
+	again, err := d.store.Get(ctx, d.object, []record.ID{r.ID})
 	if err != nil {
 		return err
 	}
@@ -58,7 +60,7 @@ func (d *doctor) examineClaim(ctx context.Context, r *Record, a *address) error 
 	}
 	var seen uint64 // the claimant's version
 	if a.claimant != 0 {
-		others, err := d.store.Get(ctx, d.object, []ID{a.claimant})
+		others, err := d.store.Get(ctx, d.object, []record.ID{a.claimant})
 		if err != nil {
 			return err
 		}
@@ -123,13 +125,13 @@ type claimant struct {
 }
 
 func (d *doctor) dropDead(ctx context.Context, claims []standing) error {
-	var ids []ID
+	var ids []record.ID
 	for _, c := range claims {
 		if id := claimantOf(c.claim); id != 0 {
 			ids = append(ids, id)
 		}
 	}
-	claimants, places := make(map[ID]claimant, len(ids)), d.store.placer(d.partitions)
+	claimants, places := make(map[record.ID]claimant, len(ids)), d.store.placer(d.partitions)
 	want, _ := byPartition(ids, d.partitions)
 	err := d.store.fetch(ctx, d.object, want, func(i int, values []any) error {
 		for j, v := range values {
@@ -138,7 +140,7 @@ func (d *doctor) dropDead(ctx context.Context, claims []standing) error {
 				continue
 			}
 			id := want[i].IDs[j]
-			r, err := parseRecord(d.schema, id, bytes)
+			r, err := record.ParseRecord(d.schema, id, bytes)
 			if err != nil {
 				claimants[id] = claimant{damaged: true}
 				continue

@@ -1,10 +1,14 @@
 package crmstore
 
-import "context"
+import (
+	"context"
+
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
+)
 
 // examineErasures finds permanent deletions that were begun and not finished, and finishes them.
 func (d *doctor) examineErasures(ctx context.Context) error {
-	if d.object != Contact {
+	if d.object != record.Contact {
 		return nil
 	}
 	ids, err := d.store.unfinished(ctx)
@@ -30,7 +34,7 @@ func (d *doctor) examineErasures(ctx context.Context) error {
 func (x *examination) compareTombs() {
 	for _, name := range x.tombs {
 		if _, ok := x.body.records[name]; ok && len(name) == 8 {
-			x.foundf(problemRecord, IDFromBytes(view(name)), "it was deleted permanently, and is there all the same")
+			x.foundf(problemRecord, record.IDFromBytes(record.BytesOf(name)), "it was deleted permanently, and is there all the same")
 		}
 	}
 }

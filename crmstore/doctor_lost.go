@@ -9,14 +9,16 @@ import (
 	"strings"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
 
 // loss is what is missing of one thing that is counted, over all partitions.
 type loss struct {
 	want, missing, surplus int64
 	partitions, moved      int
-	first                  ID    // of records
-	earlier                int64 // missing then, and accepted
+	first                  record.ID // of records
+	earlier                int64     // missing then, and accepted
 }
 
 // noCounters is the name under which partitions are counted that have lost their counters.
@@ -75,7 +77,7 @@ type shortfall struct {
 	want, there      int64
 	missing, surplus int64
 	moved            bool // as many as were put there, but not the same ones
-	first            ID
+	first            record.ID
 }
 
 // compareSizes compares what is counted with its counters. A key that nobody has counted yet is counted by a repair.
@@ -190,15 +192,15 @@ func (x *examination) recount(name string, there, missing int64) {
 // findLostRecords finds the records that the ids column names and the counters count, and that are not there. Until a
 // person accepts their loss they keep their slots, and with these their places on lists: they may be put back.
 func (x *examination) findLostRecords() {
-	x.lost = map[ID]bool{}
+	x.lost = map[record.ID]bool{}
 	taken := make(map[uint32]bool, len(x.records))
 	for _, r := range x.records {
 		taken[r.Slot] = true
 	}
 	var named []int // slots
 	for at := 0; at+8 <= len(x.ids); at += 8 {
-		id := IDFromBytes(x.ids[at:])
-		name := idFields([]ID{id})[0]
+		id := record.IDFromBytes(x.ids[at:])
+		name := idFields([]record.ID{id})[0]
 		_, there := x.body.records[name]
 		_, aside := x.aside[name]
 		if id != 0 && !there && !aside && !taken[uint32(at/8)] && id.Partition(x.doctor.partitions) == x.partition {
@@ -214,7 +216,7 @@ func (x *examination) findLostRecords() {
 	}
 	s := shortfall{name: countRecords, want: missing + int64(len(x.body.records)), there: int64(len(x.body.records)), missing: missing}
 	for _, slot := range named {
-		id := IDFromBytes(x.ids[8*slot:])
+		id := record.IDFromBytes(x.ids[8*slot:])
 		if s.first == 0 {
 			s.first = id
 		}
@@ -402,7 +404,7 @@ func (d *doctor) note(op, detail string) { d.acts = append(d.acts, accountNote{o
 // audit writes down what was ordered and cannot be taken back.
 func (d *doctor) audit(ctx context.Context) error {
 	for _, act := range d.acts {
-		facts := appendFacts(nil, d.order.At, d.store.by(d.order.Cause))
+		facts := record.AppendFacts(nil, d.order.At, d.store.by(d.order.Cause))
 		detail := string(d.object) + ": " + act.detail
 		if _, err := d.store.run(ctx, scriptNote, []string{d.store.keyAccountLog()}, d.store.wall(), act.op, facts, detail); err != nil {
 			return fmt.Errorf("write into the audit log: %s: %w", detail, err)

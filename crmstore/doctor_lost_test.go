@@ -11,6 +11,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 	"github.com/crm-workflow/crm-workflow/crmstore/storetest"
 )
 
@@ -18,7 +19,7 @@ import (
 func (d *desk) examine(o crmstore.DoctorOrder) (losses []string, others int) {
 	d.t.Helper()
 	o.Cause, o.At = someone, noon
-	err := d.Examine(d.t.Context(), crmstore.Contact, o, func(p crmstore.Problem) error {
+	err := d.Examine(d.t.Context(), record.Contact, o, func(p crmstore.Problem) error {
 		if p.Code != "lost" && p.Code != "accepted" {
 			others++
 			return nil
@@ -42,7 +43,7 @@ func TestDoctorNamesLosses(t *testing.T) {
 	del := func(names ...string) func(context.Context, *desk, redis.UniversalClient) error {
 		return func(ctx context.Context, d *desk, raw redis.UniversalClient) error {
 			for _, name := range names {
-				if err := raw.Del(ctx, crmstore.KeyOf(d.Store, crmstore.Contact, 0, name)).Err(); err != nil {
+				if err := raw.Del(ctx, crmstore.KeyOf(d.Store, record.Contact, 0, name)).Err(); err != nil {
 					return err
 				}
 			}
@@ -61,7 +62,7 @@ func TestDoctorNamesLosses(t *testing.T) {
 		},
 		"one member": {
 			func(ctx context.Context, d *desk, raw redis.UniversalClient) error {
-				return raw.SetBit(ctx, crmstore.KeyOf(d.Store, crmstore.Contact, 0, "list:1"), 3, 0).Err()
+				return raw.SetBit(ctx, crmstore.KeyOf(d.Store, record.Contact, 0, "list:1"), 3, 0).Err()
 			},
 			[]string{`lost 1: list "keep" has lost 1 of 2 members`},
 			[]string{`accepted 1: list "keep" lost 1 members earlier, and the loss was accepted (workflow audit --action accept-loss)`},
@@ -98,7 +99,7 @@ func TestDoctorNamesLosses(t *testing.T) {
 		},
 		"the names of lists": {
 			func(ctx context.Context, d *desk, raw redis.UniversalClient) error {
-				return raw.Del(ctx, crmstore.KeyLists(d.Store, crmstore.Contact)).Err()
+				return raw.Del(ctx, crmstore.KeyLists(d.Store, record.Contact)).Err()
 			}, []string{"lost 0: list number 1, whose name is lost too has members in the store all the same"}, nil,
 		},
 	} {
@@ -145,7 +146,7 @@ func TestLostRecordPutBack(t *testing.T) {
 	both(t, func(t *testing.T, o storetest.Options) {
 		d := ward(t, o)
 		ctx, raw := t.Context(), crmstore.Raw(d.Store)
-		rec := crmstore.KeyOf(d.Store, crmstore.Contact, 0, "rec")
+		rec := crmstore.KeyOf(d.Store, record.Contact, 0, "rec")
 		all := raw.HGetAll(ctx, rec).Val()
 		if err := raw.HDel(ctx, rec, name(3), name(5)).Err(); err != nil {
 			t.Fatal(err)
@@ -173,7 +174,7 @@ func TestAcceptLossNeedsSuperAdmin(t *testing.T) {
 	d := ward(t, storetest.Options{})
 	u := withUser(t, d.Store, "ann", mayContacts(crmstore.CanView))
 	for _, order := range []crmstore.DoctorOrder{{AcceptLoss: true}, {Quarantine: true}, {Repair: true}} {
-		err := u.Examine(t.Context(), crmstore.Contact, order, func(crmstore.Problem) error { return nil })
+		err := u.Examine(t.Context(), record.Contact, order, func(crmstore.Problem) error { return nil })
 		wantRefused(t, err, crmstore.IsSuperAdmin)
 	}
 }

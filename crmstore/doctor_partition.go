@@ -10,6 +10,8 @@ import (
 	"strconv"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
 
 // The codes of problems.
@@ -40,15 +42,15 @@ type examination struct {
 	doctor   *doctor
 	problems []Problem
 	cures    []func(ctx context.Context, pipe redis.Pipeliner, k partitionKeys)
-	records  []*Record // that can be decoded, by id
-	headers  map[ID]header
-	owners   []ID   // by slot; 0 = free
-	sick     []ID   // records that cannot be decoded
-	halves   []*tie // of associations
-	highest  ID
+	records  []*record.Record // that can be decoded, by id
+	headers  map[record.ID]record.Header
+	owners   []record.ID // by slot; 0 = free
+	sick     []record.ID // records that cannot be decoded
+	halves   []*tie      // of associations
+	highest  record.ID
 
 	short     []shortfall          // of what is counted
-	lost      map[ID]bool          // records that are not there and keep their slots
+	lost      map[record.ID]bool   // records that are not there and keep their slots
 	lostCount int64                // how many records are lost, named or not
 	sums      map[string]memberSum // of lists, by the name of the counter
 	strangers map[string]int64     // entries of no record, which a repair takes away, by the name of the counter
@@ -61,7 +63,7 @@ func (p *Problem) curable() bool {
 
 // diagnose compares all that is derived from the records with them.
 func (d *doctor) diagnose(b *body) *examination {
-	x := &examination{body: b, doctor: d, headers: make(map[ID]header, len(b.records)), strangers: map[string]int64{}, sums: map[string]memberSum{}}
+	x := &examination{body: b, doctor: d, headers: make(map[record.ID]record.Header, len(b.records)), strangers: map[string]int64{}, sums: map[string]memberSum{}}
 	x.readRecords()
 	x.mendHeaders()
 	x.findLostRecords()
@@ -92,7 +94,7 @@ func (d *doctor) diagnose(b *body) *examination {
 	return x
 }
 
-func (x *examination) foundf(code string, id ID, format string, args ...any) {
+func (x *examination) foundf(code string, id record.ID, format string, args ...any) {
 	x.problems = append(x.problems, Problem{Code: code, ID: id, Detail: fmt.Sprintf(format, args...)})
 }
 
@@ -102,9 +104,9 @@ func (x *examination) readRecords() {
 			x.foundf(problemRecord, 0, "partition %d: the name of a record has %d bytes, want 8", x.partition, len(name))
 			continue
 		}
-		id := IDFromBytes(view(name))
+		id := record.IDFromBytes(record.BytesOf(name))
 		x.highest = max(x.highest, id)
-		r, err := parseRecord(x.doctor.schema, id, bytes)
+		r, err := record.ParseRecord(x.doctor.schema, id, bytes)
 		if err != nil {
 			x.foundf(problemRecord, id, "%v%s", err, x.differing(id, bytes))
 			x.sick = append(x.sick, id)
@@ -113,10 +115,10 @@ func (x *examination) readRecords() {
 		if want := id.Partition(x.doctor.partitions); want != x.partition {
 			x.foundf(problemRecord, id, "the record stands in partition %d, but belongs in %d", x.partition, want)
 		}
-		x.headers[id], _ = parseHeader(view(bytes))
+		x.headers[id], _ = record.ParseHeader(record.BytesOf(bytes))
 		x.records = append(x.records, r)
 	}
-	slices.SortFunc(x.records, func(a, b *Record) int { return int(int64(a.ID) - int64(b.ID)) })
+	slices.SortFunc(x.records, func(a, b *record.Record) int { return int(int64(a.ID) - int64(b.ID)) })
 	slices.Sort(x.sick)
 	slices.SortFunc(x.problems, func(a, b Problem) int { return int(int64(a.ID) - int64(b.ID)) })
 }
@@ -131,10 +133,10 @@ func (x *examination) giveSlots() {
 			slots = max(slots, int(r.Slot)+1)
 		}
 	}
-	x.owners = make([]ID, slots)
+	x.owners = make([]record.ID, slots)
 	for at := 0; at+8 <= len(x.ids); at += 8 {
-		id := IDFromBytes(x.ids[at:])
-		if h, ok := x.headers[id]; ok && int(h.slot) == at/8 || slices.Contains(x.sick, id) || x.lost[id] {
+		id := record.IDFromBytes(x.ids[at:])
+		if h, ok := x.headers[id]; ok && int(h.Slot) == at/8 || slices.Contains(x.sick, id) || x.lost[id] {
 			x.owners[at/8] = id
 		}
 	}
@@ -151,15 +153,15 @@ func (x *examination) giveSlots() {
 }
 
 // move gives a record a new slot at the end, and with it a new version.
-func (x *examination) move(r *Record) {
+func (x *examination) move(r *record.Record) {
 	r.Slot = uint32(len(x.owners))
 	x.owners = append(x.owners, r.ID)
 	h := x.headers[r.ID]
-	rest := x.body.records[idFields([]ID{r.ID})[0]][headerSize:]
-	h.version, h.slot = h.version+1, r.Slot
-	moved := append(appendHeader(nil, h), rest...)
+	rest := x.body.records[idFields([]record.ID{r.ID})[0]][record.HeaderSize:]
+	h.Version, h.Slot = h.Version+1, r.Slot
+	moved := append(record.AppendHeader(nil, h), rest...)
 	x.cures = append(x.cures, func(ctx context.Context, pipe redis.Pipeliner, k partitionKeys) {
-		pipe.HSet(ctx, k.rec(), idFields([]ID{r.ID})[0], moved)
+		pipe.HSet(ctx, k.rec(), idFields([]record.ID{r.ID})[0], moved)
 	})
 }
 
@@ -177,7 +179,7 @@ func (x *examination) compare(c column) {
 	if bytes.Equal(c.is, c.want) {
 		return
 	}
-	wrong, first := 0, ID(0)
+	wrong, first := 0, record.ID(0)
 	for i := range max(len(c.is), len(c.want)) / 8 {
 		if cellAt(c.is, i) == cellAt(c.want, i) && (!c.whole || 8*i+8 <= min(len(c.is), len(c.want))) {
 			continue
@@ -248,9 +250,9 @@ func (x *examination) compareFree() {
 func (x *examination) compareArchived() {
 	want := make([]byte, 8*len(x.owners))
 	for slot, id := range x.owners {
-		cell := FreeCell
+		cell := record.FreeCell
 		if h, ok := x.headers[id]; ok {
-			cell = h.archived
+			cell = h.Archived
 		} else if id != 0 {
 			cell = cellAt(x.archived, slot)
 		}
@@ -259,16 +261,16 @@ func (x *examination) compareArchived() {
 	x.compare(column{problemArchived, "archived-at", x.archived, want, partitionKeys.arch, true})
 }
 
-func (x *examination) compareColumn(p *Property, is []byte) {
+func (x *examination) compareColumn(p *record.Property, is []byte) {
 	want := make([]byte, 8*len(x.owners))
 	for _, r := range x.records {
-		for rest := view(r.rawFields()); len(rest) > 0; {
-			f, n := nextField(rest)
+		for rest := record.BytesOf(r.RawFields()); len(rest) > 0; {
+			f, n := record.NextField(rest)
 			rest = rest[n:]
-			if f.number == p.Number {
-				binary.LittleEndian.PutUint64(want[8*r.Slot:], f.cell(p))
+			if f.Number == p.Number {
+				binary.LittleEndian.PutUint64(want[8*r.Slot:], f.Cell(p))
 			}
-			if f.number >= p.Number {
+			if f.Number >= p.Number {
 				break
 			}
 		}
@@ -336,20 +338,20 @@ func (x *examination) compareCounts() {
 
 func (x *examination) compareEnrollments(workflow string, ids []string) {
 	var strangers []string
-	first := ID(math.MaxUint64)
+	first := record.ID(math.MaxUint64)
 	for _, name := range ids {
-		if _, ok := x.body.records[name]; ok || len(name) == 8 && x.lost[IDFromBytes(view(name))] {
+		if _, ok := x.body.records[name]; ok || len(name) == 8 && x.lost[record.IDFromBytes(record.BytesOf(name))] {
 			continue
 		}
 		strangers = append(strangers, name)
 		if len(name) == 8 {
-			first = min(first, IDFromBytes(view(name)))
+			first = min(first, record.IDFromBytes(record.BytesOf(name)))
 		}
 	}
 	if len(strangers) == 0 {
 		return
 	}
-	if first > MaxID {
+	if first > record.MaxID {
 		first = 0
 	}
 	x.foundf(problemEnrollment, first, "partition %d: %d enrollments in workflow %s are of no record", x.partition, len(strangers), workflow)

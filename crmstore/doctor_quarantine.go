@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
 
 // A record in quarantine stands in the partition's hash "bad", under its id: its archived-at cell (8 bytes), its slot (4
@@ -31,7 +33,7 @@ func (x *examination) keepAside() {
 			x.foundf(problemQuarantined, 0, "partition %d: %d bytes that stood under a name that is no id are kept aside", x.partition, len(x.aside[name]))
 			continue
 		}
-		id := IDFromBytes(view(name))
+		id := record.IDFromBytes(record.BytesOf(name))
 		x.lost[id] = true
 		x.foundf(problemQuarantined, id, "its %d bytes could not be read and are kept aside; bring it anew with an import, or put the bytes back with: workflow doctor --put-back %s --object %s",
 			max(len(x.aside[name])-asideHead, 0), id, x.doctor.object)
@@ -45,7 +47,7 @@ func (x *examination) quarantine() {
 		if p.Code != problemRecord || p.ID == 0 || !slices.Contains(x.sick, p.ID) {
 			continue
 		}
-		name := idFields([]ID{p.ID})[0]
+		name := idFields([]record.ID{p.ID})[0]
 		cell, slot := uint64(0), uint32(noSlot)
 		if at := slices.Index(x.owners, p.ID); at >= 0 {
 			cell, slot = cellAt(x.archived, at), uint32(at)
@@ -63,7 +65,7 @@ func (x *examination) quarantine() {
 			}
 			pipe.HIncrBy(ctx, k.cnt(), counter, -1)
 			if slot != noSlot {
-				pipe.SetRange(ctx, k.arch(), 8*int64(slot), string(binary.LittleEndian.AppendUint64(nil, FreeCell)))
+				pipe.SetRange(ctx, k.arch(), 8*int64(slot), string(binary.LittleEndian.AppendUint64(nil, record.FreeCell)))
 			}
 		})
 	}
@@ -95,7 +97,7 @@ var scriptPutBack = mustScript("put_back")
 
 // PutBack puts a record that [Store.Examine] moved into quarantine back as it was, damage included, with an audit event. ErrNotFound
 // when it is not in quarantine, ErrExists when there is a record of its id by now. Only a super admin.
-func (s *Store) PutBack(ctx context.Context, o ObjectType, id ID, c Cause, at time.Time) error {
+func (s *Store) PutBack(ctx context.Context, o record.ObjectType, id record.ID, c record.Cause, at time.Time) error {
 	if err := s.require(ctx, o, IsSuperAdmin); err != nil {
 		return err
 	}
@@ -105,14 +107,14 @@ func (s *Store) PutBack(ctx context.Context, o ObjectType, id ID, c Cause, at ti
 	}
 	k := s.partition(o, id.Partition(partitions))
 	reply, err := s.run(ctx, scriptPutBack, []string{k.rec(), k.bad(), k.arch(), k.cnt(), k.log()},
-		s.wall(), appendFacts(nil, at, s.by(c)), idFields([]ID{id})[0])
+		s.wall(), record.AppendFacts(nil, at, s.by(c)), idFields([]record.ID{id})[0])
 	switch {
 	case err != nil:
 		return fmt.Errorf("put %s %s back: %w", o, id, err)
 	case reply == int64(0):
-		return fmt.Errorf("%s %s in quarantine: %w", o, id, ErrNotFound)
+		return fmt.Errorf("%s %s in quarantine: %w", o, id, record.ErrNotFound)
 	case reply == int64(-1):
-		return fmt.Errorf("%s %s: %w", o, id, ErrExists)
+		return fmt.Errorf("%s %s: %w", o, id, record.ErrExists)
 	}
 	return nil
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 	"github.com/crm-workflow/crm-workflow/crmstore/storetest"
 )
 
@@ -17,7 +18,7 @@ import (
 func (d *desk) problemsOf(o crmstore.DoctorOrder) (found []string) {
 	d.t.Helper()
 	o.Cause, o.At = someone, noon
-	err := d.Examine(d.t.Context(), crmstore.Contact, o, func(p crmstore.Problem) error {
+	err := d.Examine(d.t.Context(), record.Contact, o, func(p crmstore.Problem) error {
 		found = append(found, fmt.Sprintf("%s %d %v: %s", p.Code, p.ID, p.Repaired, p.Detail))
 		return nil
 	})
@@ -33,8 +34,8 @@ func TestQuarantine(t *testing.T) {
 	both(t, func(t *testing.T, o storetest.Options) {
 		d := ward(t, o)
 		ctx, raw := t.Context(), crmstore.Raw(d.Store)
-		key := func(name string) string { return crmstore.KeyOf(d.Store, crmstore.Contact, 0, name) }
-		for id, bytes := range map[crmstore.ID]string{2: "nonsense", 4: raw.HGet(ctx, key("rec"), name(4)).Val() + "\xff"} {
+		key := func(name string) string { return crmstore.KeyOf(d.Store, record.Contact, 0, name) }
+		for id, bytes := range map[record.ID]string{2: "nonsense", 4: raw.HGet(ctx, key("rec"), name(4)).Val() + "\xff"} {
 			if err := raw.HSet(ctx, key("rec"), name(id), bytes).Err(); err != nil {
 				t.Fatal(err)
 			}
@@ -52,21 +53,21 @@ func TestQuarantine(t *testing.T) {
 		if len(found) != 2 || !strings.HasPrefix(found[0], "quarantined 2 ") || !strings.Contains(found[1], "workflow doctor --put-back 4 ") {
 			t.Errorf("after: %q", found)
 		}
-		n, err := d.Count(ctx, crmstore.Contact)
+		n, err := d.Count(ctx, record.Contact)
 		if want := (crmstore.Counts{Live: 4}); n != want || err != nil {
 			t.Errorf("%+v, %v", n, err)
 		}
 		d.write(crmstore.UpsertAny, noon, d.up(7, "email", "c7@x.org")) // takes no slot of theirs
 		seen := 0
-		err = d.ReadAll(ctx, crmstore.Contact, 0, 1, func(_ int, recs []*crmstore.Record) error { seen += len(recs); return nil })
+		err = d.ReadAll(ctx, record.Contact, 0, 1, func(_ int, recs []*record.Record) error { seen += len(recs); return nil })
 		if seen != 5 || err != nil {
 			t.Errorf("%d records, %v", seen, err)
 		}
-		if err := d.PutBack(ctx, crmstore.Contact, 1, someone, noon); !errors.Is(err, crmstore.ErrNotFound) {
+		if err := d.PutBack(ctx, record.Contact, 1, someone, noon); !errors.Is(err, record.ErrNotFound) {
 			t.Errorf("a record that is not in quarantine: %v", err)
 		}
-		for _, id := range []crmstore.ID{2, 4} {
-			if err := d.PutBack(ctx, crmstore.Contact, id, someone, noon); err != nil {
+		for _, id := range []record.ID{2, 4} {
+			if err := d.PutBack(ctx, record.Contact, id, someone, noon); err != nil {
 				t.Fatal(err)
 			}
 			if diff := cmp.Diff(was[name(id)], raw.HGet(ctx, key("rec"), name(id)).Val()); diff != "" {
@@ -100,7 +101,7 @@ func TestWrongTypes(t *testing.T) {
 				}
 				d := ward(t, o)
 				ctx, raw := t.Context(), crmstore.Raw(d.Store)
-				key := crmstore.KeyOf(d.Store, crmstore.Contact, 0, suffix)
+				key := crmstore.KeyOf(d.Store, record.Contact, 0, suffix)
 				if suffix == "col" {
 					key += fmt.Sprint(":", d.schema.Find("city")[0].Number)
 				}
@@ -141,7 +142,7 @@ func TestWrongTypesOfAccount(t *testing.T) {
 		d := ward(t, o)
 		ctx, raw := t.Context(), crmstore.Raw(d.Store)
 		claim, _ := crmstore.ClaimOf(d.Store, "c3@x.org", 1)
-		odd := []string{crmstore.KeyAccountLog(d.Store), crmstore.KeyNextID(d.Store, crmstore.Contact), claim}
+		odd := []string{crmstore.KeyAccountLog(d.Store), crmstore.KeyNextID(d.Store, record.Contact), claim}
 		for _, key := range odd {
 			raw.Del(ctx, key)
 			if err := raw.SAdd(ctx, key, "odd").Err(); err != nil {
@@ -160,10 +161,10 @@ func TestWrongTypesOfAccount(t *testing.T) {
 				t.Errorf("afterwards: %s", p)
 			}
 		}
-		lists := crmstore.KeyLists(d.Store, crmstore.Contact)
+		lists := crmstore.KeyLists(d.Store, record.Contact)
 		raw.Del(ctx, lists)
 		raw.SAdd(ctx, lists, "odd")
-		err := d.Examine(ctx, crmstore.Contact, crmstore.DoctorOrder{}, func(crmstore.Problem) error { return nil })
+		err := d.Examine(ctx, record.Contact, crmstore.DoctorOrder{}, func(crmstore.Problem) error { return nil })
 		if err == nil || !strings.Contains(err.Error(), "key "+lists+" is a set, must be a hash") {
 			t.Errorf("%v", err)
 		}

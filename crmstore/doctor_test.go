@@ -12,6 +12,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 	"github.com/crm-workflow/crm-workflow/crmstore/storetest"
 )
 
@@ -19,7 +20,7 @@ import (
 func (d *desk) doctor(repair bool) []string {
 	d.t.Helper()
 	var found []string
-	err := d.Doctor(d.t.Context(), crmstore.Contact, repair, func(p crmstore.Problem) error {
+	err := d.Doctor(d.t.Context(), record.Contact, repair, func(p crmstore.Problem) error {
 		line := fmt.Sprintf("%s %d", p.Code, p.ID)
 		if p.Code == "lost" {
 			d.t.Log(p.Detail)
@@ -27,7 +28,7 @@ func (d *desk) doctor(repair bool) []string {
 		if p.Repaired {
 			line += " repaired"
 		}
-		if p.Object != crmstore.Contact || p.Detail == "" {
+		if p.Object != record.Contact || p.Detail == "" {
 			d.t.Errorf("a problem without object or detail: %+v", p)
 		}
 		found = append(found, line)
@@ -46,22 +47,22 @@ func ward(t *testing.T, o storetest.Options) *desk {
 	o.Partitions = 1
 	d := newDesk(t, o)
 	var batch []crmstore.Upsert
-	for id := crmstore.ID(1); id <= 6; id++ {
+	for id := record.ID(1); id <= 6; id++ {
 		batch = append(batch, d.up(id, "email", fmt.Sprintf("c%d@x.org", id), "num_associated_deals", int(id), "lifecyclestage", "lead"))
 	}
 	d.write(crmstore.UpsertAny, noon, batch...)
-	if _, err := d.SaveWorkflow(t.Context(), crmstore.Workflow{Name: "stale", Object: crmstore.Contact}, nil, "publish", someone, noon); err != nil {
+	if _, err := d.SaveWorkflow(t.Context(), crmstore.Workflow{Name: "stale", Object: record.Contact}, nil, "publish", someone, noon); err != nil {
 		t.Fatal(err)
 	}
-	keep, err := d.CreateList(t.Context(), crmstore.Contact, "keep", someone, noon)
+	keep, err := d.CreateList(t.Context(), record.Contact, "keep", someone, noon)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := d.SetMembers(t.Context(), keep, []crmstore.ID{3, 4}, true, someone, noon); err != nil {
+	if _, _, err := d.SetMembers(t.Context(), keep, []record.ID{3, 4}, true, someone, noon); err != nil {
 		t.Fatal(err)
 	}
 	d.archive(byRun("stale@1"), d.targets("", 2))
-	err = d.MarkExisting(t.Context(), crmstore.Contact, "stale", 1, []crmstore.PartitionIDs{{IDs: []crmstore.ID{5}}})
+	err = d.MarkExisting(t.Context(), record.Contact, "stale", 1, []record.PartitionIDs{{IDs: []record.ID{5}}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -71,7 +72,7 @@ func ward(t *testing.T, o storetest.Options) *desk {
 	return d
 }
 
-func name(id crmstore.ID) string {
+func name(id record.ID) string {
 	b := id.Bytes()
 	return string(b[:])
 }
@@ -81,7 +82,7 @@ const cell = "\x01\x02\x03\x04\x05\x06\x07\x08"
 // Each kind of damage is found as what it is, repaired when asked, and gone afterwards.
 func TestDoctor(t *testing.T) {
 	t.Parallel()
-	key := func(d *desk, name string) string { return crmstore.KeyOf(d.Store, crmstore.Contact, 0, name) }
+	key := func(d *desk, name string) string { return crmstore.KeyOf(d.Store, record.Contact, 0, name) }
 	column := func(d *desk, property string) string {
 		return key(d, fmt.Sprint("col:", d.schema.Find(property)[0].Number))
 	}
@@ -149,7 +150,7 @@ func TestDoctor(t *testing.T) {
 			return raw.HSet(ctx, key(d, "cnt"), "live", "x").Err()
 		}, []string{"count 0"}, false},
 		{"counter of ids too low", func(ctx context.Context, d *desk, raw redis.UniversalClient) error {
-			return raw.Set(ctx, crmstore.KeyNextID(d.Store, crmstore.Contact), 3, 0).Err()
+			return raw.Set(ctx, crmstore.KeyNextID(d.Store, record.Contact), 3, 0).Err()
 		}, []string{"count 6"}, false},
 		{"enrollment of no record", func(ctx context.Context, d *desk, raw redis.UniversalClient) error {
 			return raw.HSet(ctx, key(d, "enr:stale"), name(99), "c\x01\x00\x00\x00").Err()
@@ -224,11 +225,11 @@ func TestDoctorRebuildsColumns(t *testing.T) {
 	t.Parallel()
 	d := ward(t, storetest.Options{})
 	ctx, raw := t.Context(), crmstore.Raw(d.Store)
-	keys, err := raw.Keys(ctx, crmstore.KeyOf(d.Store, crmstore.Contact, 0, "col:*")).Result()
+	keys, err := raw.Keys(ctx, crmstore.KeyOf(d.Store, record.Contact, 0, "col:*")).Result()
 	if err != nil || len(keys) != 5 {
 		t.Fatalf("%d columns, %v", len(keys), err)
 	}
-	keys = append(keys, crmstore.KeyOf(d.Store, crmstore.Contact, 0, "ids"), crmstore.KeyOf(d.Store, crmstore.Contact, 0, "arch"))
+	keys = append(keys, crmstore.KeyOf(d.Store, record.Contact, 0, "ids"), crmstore.KeyOf(d.Store, record.Contact, 0, "arch"))
 	before, err := raw.MGet(ctx, keys...).Result()
 	if err != nil {
 		t.Fatal(err)
@@ -273,7 +274,7 @@ func TestPlannedWrite_Waiting(t *testing.T) {
 	if err := crmstore.Raw(d.Store).HSet(t.Context(), key, field, claim).Err(); err != nil {
 		t.Fatal(err)
 	}
-	plan, err := d.PlanWrite(t.Context(), crmstore.Contact, crmstore.UpsertAny, []crmstore.Upsert{d.up(1, "email", "one@x.org")}, crmstore.Cause{}, noon)
+	plan, err := d.PlanWrite(t.Context(), record.Contact, crmstore.UpsertAny, []crmstore.Upsert{d.up(1, "email", "one@x.org")}, record.Cause{}, noon)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -320,7 +321,7 @@ func TestClaimsOfOthers(t *testing.T) {
 		if c.waits {
 			ctx, cancel = context.WithTimeout(t.Context(), 100*time.Millisecond)
 		}
-		got, err := d.Write(ctx, crmstore.Contact, crmstore.UpsertAny, []crmstore.Upsert{d.up(0, "email", address)}, someone, noon)
+		got, err := d.Write(ctx, record.Contact, crmstore.UpsertAny, []crmstore.Upsert{d.up(0, "email", address)}, someone, noon)
 		cancel()
 		if c.waits != errors.Is(err, context.DeadlineExceeded) || !c.waits && (err != nil || got[0].Outcome != crmstore.Created) {
 			t.Errorf("a claim %s: %v, %v; waits should be %v", what, short(got), err, c.waits)

@@ -7,6 +7,8 @@ import (
 	"strconv"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
 
 // wrongKey is a key with the type that it must have, and the type that it has.
@@ -63,7 +65,7 @@ func (d *doctor) accountKeys() []wrongKey {
 		{key: s.keyWorkflows(), want: typeHash},
 		{key: s.keyNextID(d.object), want: typeString},
 	}
-	if d.object != Contact {
+	if d.object != record.Contact {
 		return keys
 	}
 	return append(keys, []wrongKey{
@@ -177,7 +179,7 @@ func (d *doctor) examineAccount(ctx context.Context) error {
 			return err
 		}
 	}
-	if d.object != Contact {
+	if d.object != record.Contact {
 		return nil
 	}
 	return d.examineAccountLog(ctx)

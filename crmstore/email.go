@@ -5,29 +5,31 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
 
 // emailProperty is the property that is unique among live records of the type; nil when there is none.
-func emailProperty(s *Schema) *Property {
-	if s.Object != Contact {
+func emailProperty(s *record.Schema) *record.Property {
+	if s.Object != record.Contact {
 		return nil
 	}
-	if p := s.Number(PropertyEmail); p != nil && !p.Removed && p.Type == String {
+	if p := s.Number(record.PropertyEmail); p != nil && !p.Removed && p.Type == record.String {
 		return p
 	}
 	return nil
 }
 
-// normalAddress is the form of an address in which it is unique. Older stores hold texts that have no [NormalAddress];
+// normalAddress is the form of an address in which it is unique. Older stores hold texts that have no [record.NormalAddress];
 // these are unique in the form in which texts are compared with addresses.
-func normalAddress(email string) string { return FoldAddress(strings.TrimSpace(email)) }
+func normalAddress(email string) string { return record.FoldAddress(strings.TrimSpace(email)) }
 
 // address is one normalised e-mail address during a round.
 type address struct {
 	text     string
 	place    claimPlace
 	claim    string // as it was read; "" = none
-	claimant ID
+	claimant record.ID
 	busy     bool   // the claimant may be about to be written
 	blocked  bool   // nobody may hold it
 	holder   *draft // the live contact that holds it in the store; nil = none
@@ -39,7 +41,7 @@ type address struct {
 func (a *address) leaving() bool { return a.now == nil && a.holder != nil }
 
 // addressOf is the normalised e-mail address of a live record; "" when it has none or is in the bin.
-func (w *writer) addressOf(r *Record) string {
+func (w *writer) addressOf(r *record.Record) string {
 	if w.email == nil || r.Deletion != nil {
 		return ""
 	}
@@ -56,8 +58,8 @@ func (w *writer) wantedAddress(want *wants) (wanted string, sets bool) {
 		return normalAddress(text), sets
 	}
 	for _, c := range want.changes {
-		if c.property == w.email {
-			return normalAddress(c.value.Text()), true
+		if c.Property == w.email {
+			return normalAddress(c.Value.Text()), true
 		}
 	}
 	return "", false
@@ -132,7 +134,7 @@ func (r *round) lookUp(ctx context.Context, texts []string) error {
 	if err := r.store.readClaims(ctx, r.partitions, list); err != nil {
 		return err
 	}
-	var ids []ID
+	var ids []record.ID
 	for _, a := range list {
 		if a.claimant != 0 {
 			ids = append(ids, a.claimant)
@@ -157,13 +159,13 @@ func (r *round) lookUp(ctx context.Context, texts []string) error {
 }
 
 // FindByEmail is the live contact that holds the address (any case); ErrNotFound.
-func (s *Store) FindByEmail(ctx context.Context, email string) (ID, error) {
+func (s *Store) FindByEmail(ctx context.Context, email string) (record.ID, error) {
 	ids, err := s.FindByEmails(ctx, []string{email})
 	if err != nil {
 		return 0, err
 	}
 	if ids[0] == 0 {
-		return 0, fmt.Errorf("contact with that e-mail: %w", ErrNotFound)
+		return 0, fmt.Errorf("contact with that e-mail: %w", record.ErrNotFound)
 	}
 	return ids[0], nil
 }
@@ -183,31 +185,31 @@ func (s *Store) claimsTo(ctx context.Context, emails []string) ([]*address, erro
 }
 
 // FindByEmails finds the live contacts that hold the addresses (any case), in the order asked; 0 where nobody does.
-func (s *Store) FindByEmails(ctx context.Context, emails []string) ([]ID, error) {
-	if err := s.require(ctx, Contact, CanView); err != nil {
+func (s *Store) FindByEmails(ctx context.Context, emails []string) ([]record.ID, error) {
+	if err := s.require(ctx, record.Contact, CanView); err != nil {
 		return nil, err
 	}
 	list, err := s.claimsTo(ctx, emails)
 	if err != nil {
 		return nil, err
 	}
-	claimants := make([]ID, 0, len(list))
+	claimants := make([]record.ID, 0, len(list))
 	for _, a := range list {
 		if a.claimant != 0 {
 			claimants = append(claimants, a.claimant)
 		}
 	}
-	recs, err := s.get(ctx, Contact, claimants)
+	recs, err := s.get(ctx, record.Contact, claimants)
 	if err != nil {
 		return nil, err
 	}
-	holds := make(map[ID]string, len(recs))
+	holds := make(map[record.ID]string, len(recs))
 	for _, r := range recs {
 		if r.Deletion == nil {
-			holds[r.ID] = normalAddress(r.Value(PropertyEmail).Text())
+			holds[r.ID] = normalAddress(r.Value(record.PropertyEmail).Text())
 		}
 	}
-	ids := make([]ID, len(list))
+	ids := make([]record.ID, len(list))
 	for i, a := range list {
 		if text := holds[a.claimant]; text != "" && text == a.text {
 			ids[i] = a.claimant

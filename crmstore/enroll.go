@@ -9,14 +9,16 @@ import (
 	"strings"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
 
 // Enrollments reads enrollments of a workflow, in the order asked. Where the store has lost enrollments, that is a *LostError.
-func (s *Store) Enrollments(ctx context.Context, o ObjectType, workflow string, want []PartitionIDs) ([][]Enrollment, error) {
+func (s *Store) Enrollments(ctx context.Context, o record.ObjectType, workflow string, want []record.PartitionIDs) ([][]record.Enrollment, error) {
 	if err := s.require(ctx, o, CanView); err != nil {
 		return nil, err
 	}
-	found := make([][]Enrollment, len(want))
+	found := make([][]record.Enrollment, len(want))
 	starts := windowStarts(want)
 	err := inWindows(ctx, len(starts)-1, 1, func(ctx context.Context, w, _ int) error {
 		from, to := starts[w], starts[w+1]
@@ -32,14 +34,14 @@ func (s *Store) Enrollments(ctx context.Context, o ObjectType, workflow string, 
 	return found, nil
 }
 
-func (s *Store) enrollments(ctx context.Context, o ObjectType, workflow string, want []PartitionIDs, found [][]Enrollment) error {
+func (s *Store) enrollments(ctx context.Context, o record.ObjectType, workflow string, want []record.PartitionIDs, found [][]record.Enrollment) error {
 	var commands [][]any
 	for i := range want {
-		found[i] = make([]Enrollment, len(want[i].IDs))
+		found[i] = make([]record.Enrollment, len(want[i].IDs))
 		if len(want[i].IDs) == 0 {
 			continue
 		}
-		ids := packIDs(want[i].IDs)
+		ids := record.PackIDs(want[i].IDs)
 		args := append(make([]any, 0, 2+len(want[i].IDs)), "hmget", s.partition(o, want[i].Partition).enr(workflow))
 		for at := 0; at < len(ids); at += 8 {
 			args = append(args, ids[at:at+8])
@@ -54,7 +56,7 @@ func (s *Store) enrollments(ctx context.Context, o ObjectType, workflow string, 
 	next := 0
 	var values [][]byte
 	var last []byte // records of one run have the same enrollment
-	var same Enrollment
+	var same record.Enrollment
 	for i := range want {
 		if len(want[i].IDs) == 0 {
 			continue
@@ -76,7 +78,7 @@ func (s *Store) enrollments(ctx context.Context, o ObjectType, workflow string, 
 				continue
 			}
 			if last == nil || !bytes.Equal(v, last) {
-				if same, err = parseEnrollment(string(v)); err != nil {
+				if same, err = record.ParseEnrollment(string(v)); err != nil {
 					return fmt.Errorf("%s %s: %w", o, want[i].IDs[j], err)
 				}
 				last = v
@@ -98,7 +100,7 @@ func enrolledWhole(size, counters answer) (bool, error) {
 }
 
 // enrolledSteadily reads enrollments of one partition in one transaction; a *LostError when they do not add up even so.
-func (s *Store) enrolledSteadily(ctx context.Context, o ObjectType, workflow string, want PartitionIDs) (values [][]byte, err error) {
+func (s *Store) enrolledSteadily(ctx context.Context, o record.ObjectType, workflow string, want record.PartitionIDs) (values [][]byte, err error) {
 	var found, counters *redis.SliceCmd
 	var size, records *redis.IntCmd
 	k := s.partition(o, want.Partition)
@@ -119,11 +121,11 @@ func (s *Store) enrolledSteadily(ctx context.Context, o ObjectType, workflow str
 
 // EnrolledBy lists the records of partitions from ≤ p < to whose enrollment under a name is of one run: whom it deleted. It reads all
 // enrollments of that name. Partitions without any are left out. Where the store has lost enrollments, that is a *LostError.
-func (s *Store) EnrolledBy(ctx context.Context, o ObjectType, name, run string, from, to int) ([]PartitionIDs, error) {
+func (s *Store) EnrolledBy(ctx context.Context, o record.ObjectType, name, run string, from, to int) ([]record.PartitionIDs, error) {
 	if err := s.require(ctx, o, CanView); err != nil {
 		return nil, err
 	}
-	var found []PartitionIDs
+	var found []record.PartitionIDs
 	err := inChunks(from, to, columnsPerWindow, func(from, to int) error {
 		pipe := s.rdb.Pipeline()
 		replies, counters := make([]*redis.MapStringStringCmd, 0, to-from), make([]*redis.SliceCmd, 0, to-from)
@@ -139,7 +141,7 @@ func (s *Store) EnrolledBy(ctx context.Context, o ObjectType, name, run string, 
 			return s.trouble(err)
 		}
 		for i, reply := range replies {
-			part, counter := PartitionIDs{Partition: from + i}, counters[i]
+			part, counter := record.PartitionIDs{Partition: from + i}, counters[i]
 			good := func() bool { return addsUp(counter.Val()[0], int64(len(reply.Val()))) }
 			if !good() {
 				again := func(pipe redis.Pipeliner) { reply, counter = read(pipe, from+i) }
@@ -148,12 +150,12 @@ func (s *Store) EnrolledBy(ctx context.Context, o ObjectType, name, run string, 
 				}
 			}
 			for field, text := range reply.Val() {
-				e, err := parseEnrollment(text)
+				e, err := record.ParseEnrollment(text)
 				if err != nil {
 					return err
 				}
 				if e.Run == run && len(field) == 8 {
-					part.IDs = append(part.IDs, IDFromBytes([]byte(field)))
+					part.IDs = append(part.IDs, record.IDFromBytes([]byte(field)))
 				}
 			}
 			if len(part.IDs) > 0 {
@@ -172,12 +174,12 @@ func (s *Store) EnrolledBy(ctx context.Context, o ObjectType, name, run string, 
 // Enrolling are records that may have enrollments in a workflow.
 type Enrolling struct {
 	Workflow string
-	Want     []PartitionIDs // by ascending partition, each once
+	Want     []record.PartitionIDs // by ascending partition, each once
 }
 
 // EnrollmentsOf is [Store.Enrollments] of several workflows. A partition in which none of them has ever enrolled
 // anybody costs one question for all.
-func (s *Store) EnrollmentsOf(ctx context.Context, o ObjectType, all []Enrolling) ([][][]Enrollment, error) {
+func (s *Store) EnrollmentsOf(ctx context.Context, o record.ObjectType, all []Enrolling) ([][][]record.Enrollment, error) {
 	if err := s.require(ctx, o, CanView); err != nil {
 		return nil, err
 	}
@@ -185,16 +187,16 @@ func (s *Store) EnrollmentsOf(ctx context.Context, o ObjectType, all []Enrolling
 	if err != nil {
 		return nil, fmt.Errorf("read enrollments of %d workflows: %w", len(all), err)
 	}
-	found := make([][][]Enrollment, len(all))
+	found := make([][][]record.Enrollment, len(all))
 	for i, e := range all {
-		found[i] = make([][]Enrollment, len(e.Want))
-		var some []PartitionIDs
+		found[i] = make([][]record.Enrollment, len(e.Want))
+		var some []record.PartitionIDs
 		var places []int
 		for j, w := range e.Want {
 			if used[w.Partition] {
 				some, places = append(some, w), append(places, j)
 			} else {
-				found[i][j] = make([]Enrollment, len(w.IDs))
+				found[i][j] = make([]record.Enrollment, len(w.IDs))
 			}
 		}
 		read, err := s.Enrollments(ctx, o, e.Workflow, some)
@@ -209,7 +211,7 @@ func (s *Store) EnrollmentsOf(ctx context.Context, o ObjectType, all []Enrolling
 }
 
 // anyEnrolled says in which partitions any of the workflows has enrolled anybody. For one workflow it is not worth asking.
-func (s *Store) anyEnrolled(ctx context.Context, o ObjectType, all []Enrolling) (map[int]bool, error) {
+func (s *Store) anyEnrolled(ctx context.Context, o record.ObjectType, all []Enrolling) (map[int]bool, error) {
 	keys := map[int][]string{}
 	for _, e := range all {
 		for _, w := range e.Want {
@@ -243,7 +245,7 @@ func (s *Store) anyEnrolled(ctx context.Context, o ObjectType, all []Enrolling) 
 }
 
 // idFields is the ids as fields of a hash.
-func idFields(ids []ID) []string {
+func idFields(ids []record.ID) []string {
 	fields := make([]string, len(ids))
 	for i, id := range ids {
 		b := id.Bytes()
@@ -255,17 +257,17 @@ func idFields(ids []ID) []string {
 var scriptEnrollExisting = mustScript("enroll_existing")
 
 // MarkExisting enrolls records as Existing, unless they have an enrollment already or are not there.
-func (s *Store) MarkExisting(ctx context.Context, o ObjectType, workflow string, revision int, ids []PartitionIDs) error {
+func (s *Store) MarkExisting(ctx context.Context, o record.ObjectType, workflow string, revision int, ids []record.PartitionIDs) error {
 	if err := s.require(ctx, o, CanView, CanManageWorkflows); err != nil {
 		return err
 	}
-	value := (&Enrollment{State: Existing, Revision: revision}).encode()
+	value := (&record.Enrollment{State: record.Existing, Revision: revision}).Encode()
 	var calls []call
 	for _, group := range ids {
 		for at := 0; at < len(group.IDs); at += recordsPerCall {
 			part := group.IDs[at:min(at+recordsPerCall, len(group.IDs))]
 			keys := s.partition(o, group.Partition)
-			calls = append(calls, call{scriptEnrollExisting, []string{keys.enr(workflow), keys.rec(), keys.cnt()}, []any{value, packIDs(part)}})
+			calls = append(calls, call{scriptEnrollExisting, []string{keys.enr(workflow), keys.rec(), keys.cnt()}, []any{value, record.PackIDs(part)}})
 		}
 	}
 	err := inWindows(ctx, len(calls), callsPerWindow, func(ctx context.Context, from, to int) error {

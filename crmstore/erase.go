@@ -12,11 +12,13 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
 
 // EraseOrder says who deletes contacts permanently, and why. There is no way back.
 type EraseOrder struct {
-	Cause    Cause // Run names the act, in the audit log and on the tombstones; "" = one is made from At
+	Cause    record.Cause // Run names the act, in the audit log and on the tombstones; "" = one is made from At
 	At       time.Time
 	Progress func(done, total int64) // contacts; nil = nobody is told
 }
@@ -34,10 +36,10 @@ const (
 
 // EraseResult is one contact's result.
 type EraseResult struct {
-	ID      ID           `json:"id"`
+	ID      record.ID    `json:"id"`
 	Outcome EraseOutcome `json:"-"`
 	Blocked bool         `json:"blocked"`          // its e-mail address is on the block list
-	Holder  ID           `json:"holder,omitempty"` // another, live contact has the same address, which is therefore not blocked
+	Holder  record.ID    `json:"holder,omitempty"` // another, live contact has the same address, which is therefore not blocked
 }
 
 // EraseReport is what a permanent deletion did, and what it left for a person to do.
@@ -73,8 +75,8 @@ const maxErased = 100000
 //
 // The intent is saved first. When the machine fails half-way, or the process dies, the next call, [Store.FinishErasures]
 // or [Store.Doctor] with repair finishes it. When one of the contacts is on legal hold, it is a *HeldError and nothing is deleted. It needs the permission permanently-delete, and no other.
-func (s *Store) Erase(ctx context.Context, o EraseOrder, ids []ID) (EraseReport, error) {
-	if err := s.require(ctx, Contact, CanPermanentlyDelete); err != nil {
+func (s *Store) Erase(ctx context.Context, o EraseOrder, ids []record.ID) (EraseReport, error) {
+	if err := s.require(ctx, record.Contact, CanPermanentlyDelete); err != nil {
 		return EraseReport{}, err
 	}
 	report := EraseReport{Run: o.Cause.Run, Results: make([]EraseResult, len(ids)), Mentions: []Mention{}}
@@ -91,7 +93,7 @@ func (s *Store) Erase(ctx context.Context, o EraseOrder, ids []ID) (EraseReport,
 	unique := slices.Clone(ids)
 	slices.Sort(unique)
 	unique = slices.Compact(unique)
-	results := make(map[ID]EraseResult, len(unique))
+	results := make(map[record.ID]EraseResult, len(unique))
 	intent, there, err := s.beginErasure(ctx, intent, unique, results)
 	if err == nil {
 		err = s.refuseHeld(ctx, intent, there)
@@ -108,7 +110,7 @@ func (s *Store) Erase(ctx context.Context, o EraseOrder, ids []ID) (EraseReport,
 		})
 	}
 	if err != nil {
-		return report, fmt.Errorf("delete %s permanently: %w", Contact.Plural(), err)
+		return report, fmt.Errorf("delete %s permanently: %w", record.Contact.Plural(), err)
 	}
 	for i, id := range ids {
 		report.Results[i] = results[id]
@@ -121,18 +123,18 @@ func (s *Store) Erase(ctx context.Context, o EraseOrder, ids []ID) (EraseReport,
 
 // beginErasure saves the intent for all contacts that are there, at once, so that whoever finishes it has all of them;
 // and judges the others. From then on the reason is without what names any of them.
-func (s *Store) beginErasure(ctx context.Context, intent erasureIntent, ids []ID, results map[ID]EraseResult) (erasureIntent, []ID, error) {
+func (s *Store) beginErasure(ctx context.Context, intent erasureIntent, ids []record.ID, results map[record.ID]EraseResult) (erasureIntent, []record.ID, error) {
 	if len(ids) > maxErased {
 		return intent, nil, fmt.Errorf("%d in one order: at most %d", len(ids), maxErased)
 	}
-	var there []ID
+	var there []record.ID
 	for part := range slices.Chunk(ids, erasedAtOnce) {
 		e := s.newErasure(intent, part)
 		found, err := e.look(ctx)
 		if err != nil {
 			return intent, nil, err
 		}
-		if e.schema, err = e.store.Schema(ctx, Contact); err != nil {
+		if e.schema, err = e.store.Schema(ctx, record.Contact); err != nil {
 			return intent, nil, err
 		}
 		maps.Copy(results, e.results)
@@ -146,17 +148,17 @@ func (s *Store) beginErasure(ctx context.Context, intent erasureIntent, ids []ID
 
 // refuseHeld takes an order back whose intent is saved when any of its contacts is on legal hold. It asks after the intent
 // was saved, and who puts a contact on hold is not late before that.
-func (s *Store) refuseHeld(ctx context.Context, intent erasureIntent, ids []ID) error {
+func (s *Store) refuseHeld(ctx context.Context, intent erasureIntent, ids []record.ID) error {
 	e := s.newErasure(intent, ids)
-	held, err := e.store.holdsOf(ctx, Contact, ids)
+	held, err := e.store.holdsOf(ctx, record.Contact, ids)
 	if err != nil || len(held) == 0 {
 		return err
 	}
-	return errors.Join(&HeldError{Contact, held}, e.dropIntents(ctx))
+	return errors.Join(&HeldError{record.Contact, held}, e.dropIntents(ctx))
 }
 
 // carryOut erases all contacts of an order, some at a time, queues the confirmation and drops the intent.
-func (s *Store) carryOut(ctx context.Context, intent erasureIntent, ids []ID, each func(*erasure)) (Confirmation, error) {
+func (s *Store) carryOut(ctx context.Context, intent erasureIntent, ids []record.ID, each func(*erasure)) (Confirmation, error) {
 	if len(ids) == 0 {
 		return Confirmation{}, nil
 	}
@@ -199,9 +201,9 @@ func (s *Store) FinishErasures(ctx context.Context) (finished int, err error) {
 	if err != nil {
 		return 0, fmt.Errorf("read interrupted permanent deletions: %w", s.trouble(err))
 	}
-	acts := map[erasureIntent][]ID{}
+	acts := map[erasureIntent][]record.ID{}
 	for name, text := range texts {
-		id, err := ParseID(name)
+		id, err := record.ParseID(name)
 		var intent erasureIntent
 		if err == nil {
 			err = json.Unmarshal([]byte(text), &intent)
@@ -227,17 +229,17 @@ func (s *Store) FinishErasures(ctx context.Context) (finished int, err error) {
 type erasure struct {
 	store    *Store // acts under the name of who began it, and is not asked for permissions
 	intent   erasureIntent
-	ids      []ID
-	schema   *Schema
-	results  map[ID]EraseResult
+	ids      []record.ID
+	schema   *record.Schema
+	results  map[record.ID]EraseResult
 	mentions []Mention
 	changed  int // audit events about others
 }
 
-func (s *Store) newErasure(intent erasureIntent, ids []ID) *erasure {
+func (s *Store) newErasure(intent erasureIntent, ids []record.ID) *erasure {
 	return &erasure{
 		store: &Store{base: s.base, user: intent.Actor, system: true}, intent: intent, ids: ids,
-		results: make(map[ID]EraseResult, len(ids)),
+		results: make(map[record.ID]EraseResult, len(ids)),
 	}
 }
 
@@ -248,7 +250,7 @@ const eraseTries = 50
 // last: as long as one is there, all that is to be looked for elsewhere can be read from it.
 func (e *erasure) all(ctx context.Context) error {
 	var err error
-	if e.schema, err = e.store.Schema(ctx, Contact); err != nil {
+	if e.schema, err = e.store.Schema(ctx, record.Contact); err != nil {
 		return err
 	}
 	there, err := e.look(ctx)
@@ -258,7 +260,7 @@ func (e *erasure) all(ctx context.Context) error {
 	e.intent.Reason, _ = newNeedles(e.schema, there).overwrite(e.intent.Reason) // one may have got another name since
 	for tries := 0; len(there) > 0; tries++ {
 		if tries == eraseTries {
-			return fmt.Errorf("contact %s: %w", there[0].ID, ErrConflict)
+			return fmt.Errorf("contact %s: %w", there[0].ID, record.ErrConflict)
 		}
 		if there, err = e.leaveHeld(ctx, there); err != nil {
 			return err
@@ -286,30 +288,30 @@ func (e *erasure) all(ctx context.Context) error {
 }
 
 // leaveHeld takes out contacts that were put on legal hold after the deletion had begun.
-func (e *erasure) leaveHeld(ctx context.Context, there []*Record) ([]*Record, error) {
-	ids := make([]ID, len(there))
+func (e *erasure) leaveHeld(ctx context.Context, there []*record.Record) ([]*record.Record, error) {
+	ids := make([]record.ID, len(there))
 	for i, r := range there {
 		ids[i] = r.ID
 	}
-	held, err := e.store.holdsOf(ctx, Contact, ids)
+	held, err := e.store.holdsOf(ctx, record.Contact, ids)
 	for _, h := range held {
 		e.results[h.ID] = EraseResult{ID: h.ID, Outcome: ErasureHeld}
-		there = slices.DeleteFunc(there, func(r *Record) bool { return r.ID == h.ID })
+		there = slices.DeleteFunc(there, func(r *record.Record) bool { return r.ID == h.ID })
 	}
 	return there, err
 }
 
 // look reads the contacts that are there still, and judges those that are not.
-func (e *erasure) look(ctx context.Context) ([]*Record, error) {
-	there, err := e.store.Get(ctx, Contact, e.ids)
+func (e *erasure) look(ctx context.Context) ([]*record.Record, error) {
+	there, err := e.store.Get(ctx, record.Contact, e.ids)
 	if err != nil {
 		return nil, err
 	}
-	is := make(map[ID]bool, len(there))
+	is := make(map[record.ID]bool, len(there))
 	for _, r := range there {
 		is[r.ID] = true
 	}
-	tombs, err := e.store.tombstones(ctx, Contact, e.ids)
+	tombs, err := e.store.tombstones(ctx, record.Contact, e.ids)
 	if err != nil {
 		return nil, err
 	}
@@ -359,15 +361,15 @@ func (e *erasure) dropIntents(ctx context.Context) error {
 }
 
 // cause is the cause of all that the erasure does.
-func (e *erasure) cause() Cause {
-	return Cause{Actor: e.intent.Actor, Run: e.intent.Run, Reason: e.intent.Reason, From: e.intent.From}
+func (e *erasure) cause() record.Cause {
+	return record.Cause{Actor: e.intent.Actor, Run: e.intent.Run, Reason: e.intent.Reason, From: e.intent.From}
 }
 
 func (e *erasure) at() time.Time { return time.UnixMilli(e.intent.At).UTC() }
 
 // binAll puts live contacts into the bin, so that nobody changes them any more, and returns all of them as they are then.
 // The reason is not written down here: it may name somebody.
-func (e *erasure) binAll(ctx context.Context, there []*Record) ([]*Record, error) {
+func (e *erasure) binAll(ctx context.Context, there []*record.Record) ([]*record.Record, error) {
 	partitions, err := e.store.Partitions(ctx)
 	if err != nil {
 		return nil, err
@@ -379,24 +381,24 @@ func (e *erasure) binAll(ctx context.Context, there []*Record) ([]*Record, error
 		}
 	}
 	if len(batches) > 0 {
-		order := ArchiveOrder{Object: Contact, Cause: Cause{Actor: e.intent.Actor, Run: e.intent.Run}, At: e.at()}
+		order := ArchiveOrder{Object: record.Contact, Cause: record.Cause{Actor: e.intent.Actor, Run: e.intent.Run}, At: e.at()}
 		if _, err := e.store.Archive(ctx, order, batches); err != nil {
 			return nil, err
 		}
 	}
-	ids := make([]ID, len(there))
+	ids := make([]record.ID, len(there))
 	for i, r := range there {
 		ids[i] = r.ID
 	}
-	now, err := e.store.Get(ctx, Contact, ids)
+	now, err := e.store.Get(ctx, record.Contact, ids)
 	if err != nil {
 		return nil, err
 	}
-	return slices.DeleteFunc(now, func(r *Record) bool { return r.Deletion == nil }), nil // restored meanwhile: in the next try
+	return slices.DeleteFunc(now, func(r *record.Record) bool { return r.Deletion == nil }), nil // restored meanwhile: in the next try
 }
 
 // remove removes the contacts that are still as they were when all else was cleaned.
-func (e *erasure) remove(ctx context.Context, there []*Record) error {
+func (e *erasure) remove(ctx context.Context, there []*record.Record) error {
 	var targets binTargets
 	for _, r := range there {
 		targets.list = append(targets.list, Target{ID: r.ID, Slot: r.Slot, Version: r.Version})
@@ -407,9 +409,9 @@ func (e *erasure) remove(ctx context.Context, there []*Record) error {
 	if len(targets.list) == 0 {
 		return nil
 	}
-	_, err := e.store.forget(ctx, Contact, targets, forgetting{
-		event: opErase, facts: appendFacts(nil, e.at(), e.cause()),
-		tombstone: appendFacts(nil, e.at(), Cause{Actor: e.intent.Actor, Run: e.intent.Run}), // why stays in the log, where it can be cleaned
+	_, err := e.store.forget(ctx, record.Contact, targets, forgetting{
+		event: opErase, facts: record.AppendFacts(nil, e.at(), e.cause()),
+		tombstone: record.AppendFacts(nil, e.at(), record.Cause{Actor: e.intent.Actor, Run: e.intent.Run}), // why stays in the log, where it can be cleaned
 	})
 	return err
 }
@@ -430,14 +432,14 @@ func addMentions(list, more []Mention) []Mention {
 }
 
 // unfinished are the contacts whose permanent deletion was begun and is not finished.
-func (s *Store) unfinished(ctx context.Context) ([]ID, error) {
+func (s *Store) unfinished(ctx context.Context) ([]record.ID, error) {
 	names, err := s.rdb.HKeys(ctx, s.keyErasing()).Result()
 	if err != nil && !errors.Is(err, redis.Nil) {
 		return nil, fmt.Errorf("read interrupted permanent deletions: %w", s.trouble(err))
 	}
-	var ids []ID
+	var ids []record.ID
 	for _, name := range names {
-		if id, err := ParseID(name); err == nil {
+		if id, err := record.ParseID(name); err == nil {
 			ids = append(ids, id)
 		}
 	}

@@ -11,6 +11,8 @@ import (
 
 	"github.com/redis/go-redis/v9"
 	"google.golang.org/protobuf/encoding/protowire"
+
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
 
 // eventsPerRewrite is how many events one stretch of a rewrite copies.
@@ -20,7 +22,7 @@ var scriptRewriteLog = mustScript("rewrite_log")
 
 // clean takes the contacts out of all that is not their own: audit events about one of them alone go, and their addresses
 // and whole names in the texts of other events, in the reasons for other deletions and in ended runs are overwritten.
-func (e *erasure) clean(ctx context.Context, there []*Record) error {
+func (e *erasure) clean(ctx context.Context, there []*record.Record) error {
 	if len(there) == 0 {
 		return nil
 	}
@@ -83,7 +85,7 @@ func (e *erasure) logs(ctx context.Context) ([]logPlace, error) {
 	for _, o := range objects {
 		for p := range partitions {
 			place := newLogPlace(e.store.partition(o, p).log())
-			if o == Contact {
+			if o == record.Contact {
 				for _, id := range e.ids {
 					if id.Partition(partitions) == p {
 						if place.own == nil {
@@ -172,7 +174,7 @@ func (e *erasure) rewrite(ctx context.Context, place logPlace, ed *editor) error
 			return nil
 		}
 	}
-	return fmt.Errorf("rewrite audit log: %w", ErrConflict)
+	return fmt.Errorf("rewrite audit log: %w", record.ErrConflict)
 }
 
 func (e *erasure) rewriteOnce(ctx context.Context, place logPlace, ed *editor) (done bool, err error) {
@@ -292,25 +294,25 @@ func (ed *editor) field(name, value string) (after string, found bool, err error
 	return after, found, err
 }
 
-// changes overwrites addresses within longer texts among the values before and after; all sizes stay. See [changesOf].
+// changes overwrites addresses within longer texts among the values before and after; all sizes stay. See [record.ChangesOf].
 func (ed *editor) changes(value string) (string, bool, error) {
-	_, at := protowire.ConsumeVarint(view(value))
+	_, at := protowire.ConsumeVarint(record.BytesOf(value))
 	if at < 0 {
-		return "", false, errChanges
+		return "", false, record.ErrChanges
 	}
 	found := false
 	for at < len(value) {
-		n, typ, size := protowire.ConsumeTag(view(value)[at:])
+		n, typ, size := protowire.ConsumeTag(record.BytesOf(value)[at:])
 		if size < 0 {
-			return "", false, errChanges
+			return "", false, record.ErrChanges
 		}
-		length := protowire.ConsumeFieldValue(n, typ, view(value)[at+size:])
+		length := protowire.ConsumeFieldValue(n, typ, record.BytesOf(value)[at+size:])
 		if length < 0 {
-			return "", false, errChanges
+			return "", false, record.ErrChanges
 		}
 		end := at + size + length
 		if typ == protowire.BytesType {
-			text, _ := protowire.ConsumeString(view(value)[at+size:])
+			text, _ := protowire.ConsumeString(record.BytesOf(value)[at+size:])
 			if after, here := ed.mails.overwrite(text); here && !slices.Contains(ed.mails.texts, fold(strings.TrimSpace(text))) {
 				value, found = value[:end-len(text)]+after+value[end:], true
 			}
@@ -323,16 +325,16 @@ func (ed *editor) changes(value string) (string, bool, error) {
 // facts overwrites within the reason; all sizes stay.
 func (ed *editor) facts(value string) (string, bool, error) {
 	for at := 0; at < len(value); {
-		n, typ, size := protowire.ConsumeTag(view(value)[at:])
+		n, typ, size := protowire.ConsumeTag(record.BytesOf(value)[at:])
 		if size < 0 {
-			return "", false, errFacts
+			return "", false, record.ErrFacts
 		}
-		length := protowire.ConsumeFieldValue(n, typ, view(value)[at+size:])
+		length := protowire.ConsumeFieldValue(n, typ, record.BytesOf(value)[at+size:])
 		if length < 0 {
-			return "", false, errFacts
+			return "", false, record.ErrFacts
 		}
-		if n == factReason && typ == protowire.BytesType {
-			text, _ := protowire.ConsumeString(view(value)[at+size:])
+		if n == record.FactReason && typ == protowire.BytesType {
+			text, _ := protowire.ConsumeString(record.BytesOf(value)[at+size:])
 			end := at + size + length
 			after, found := ed.needles.overwrite(text)
 			return value[:end-len(text)] + after + value[end:], found, nil
@@ -358,7 +360,7 @@ func (e *erasure) cleanRuns(ctx context.Context, n *needles) error {
 				e.mentions = addMentions(e.mentions, []Mention{{"run", r.ID}})
 				break
 			}
-			if _, err = e.store.SaveRun(ctx, r); !errors.Is(err, ErrConflict) {
+			if _, err = e.store.SaveRun(ctx, r); !errors.Is(err, record.ErrConflict) {
 				break
 			}
 			if r, err = e.store.Run(ctx, r.ID); err != nil || !r.overwrite(n) {

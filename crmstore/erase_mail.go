@@ -7,6 +7,8 @@ import (
 	"net/mail"
 	"strings"
 	"time"
+
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
 
 // Confirmation says which mail tells the user who ordered a permanent deletion, or why none does.
@@ -29,11 +31,11 @@ const (
 // the process dies between the two, and then finds the mail there. Neither a user nor a setting that is missing keeps
 // the deletion from being finished.
 func (e *erasure) confirm(ctx context.Context) (c Confirmation, err error) {
-	tombs, err := e.store.tombstones(ctx, Contact, e.ids)
+	tombs, err := e.store.tombstones(ctx, record.Contact, e.ids)
 	if err != nil {
 		return c, err
 	}
-	var gone []ID
+	var gone []record.ID
 	for _, id := range e.ids {
 		if t, ok := tombs[id]; ok && t.Run == e.intent.Run {
 			gone = append(gone, id)
@@ -52,7 +54,7 @@ func (e *erasure) confirm(ctx context.Context) (c Confirmation, err error) {
 		return c, nil
 	}
 	user, err := e.store.userNamed(ctx, e.intent.Actor)
-	if err != nil && !errors.Is(err, ErrNotFound) {
+	if err != nil && !errors.Is(err, record.ErrNotFound) {
 		return c, err
 	}
 	if user.Email == "" {

@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 	"github.com/crm-workflow/crm-workflow/crmstore/storetest"
 )
 
@@ -39,15 +40,15 @@ func TestErase_OneMailPerOrder(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t, storetest.Options{})
 	tellable(t, d.Store)
-	var ids []crmstore.ID
+	var ids []record.ID
 	var people []crmstore.Upsert
-	for id := range crmstore.ID(600) {
+	for id := range record.ID(600) {
 		ids = append(ids, id+1)
 		people = append(people, d.up(id+1, "city", "Breda"))
 	}
 	d.write(crmstore.UpsertAny, noon, people...)
-	order := crmstore.EraseOrder{Cause: crmstore.Cause{Run: "erase@1"}, At: noon}
-	for _, part := range [][]crmstore.ID{append(slices.Clone(ids[:599]), 9000), ids[598:]} {
+	order := crmstore.EraseOrder{Cause: record.Cause{Run: "erase@1"}, At: noon}
+	for _, part := range [][]record.ID{append(slices.Clone(ids[:599]), 9000), ids[598:]} {
 		report, err := d.Erase(t.Context(), order, part)
 		if err != nil {
 			t.Fatal(err)
@@ -75,8 +76,8 @@ func TestErase_NobodyToTell(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t, storetest.Options{})
 	d.write(crmstore.UpsertAny, noon, d.up(1), d.up(2), d.up(3))
-	erase := func(id crmstore.ID) crmstore.Unconfirmed {
-		report, err := d.Erase(t.Context(), crmstore.EraseOrder{At: noon}, []crmstore.ID{id})
+	erase := func(id record.ID) crmstore.Unconfirmed {
+		report, err := d.Erase(t.Context(), crmstore.EraseOrder{At: noon}, []record.ID{id})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -113,15 +114,15 @@ func TestErase_InterruptedIsToldOnce(t *testing.T) {
 		if _, err := s.CreateAccount(t.Context(), crmstore.Professional, 3, someone, noon); err != nil {
 			t.Fatal(err)
 		}
-		schema, err := s.Schema(t.Context(), crmstore.Contact)
+		schema, err := s.Schema(t.Context(), record.Contact)
 		if err != nil {
 			t.Fatal(err)
 		}
 		d := &desk{s, t, schema}
 		tellable(t, s)
-		var ids []crmstore.ID
+		var ids []record.ID
 		var upserts []crmstore.Upsert
-		for id := range crmstore.ID(people) {
+		for id := range record.ID(people) {
 			ids = append(ids, id+1)
 			upserts = append(upserts, d.up(id+1, "city", "Breda"))
 		}
@@ -131,7 +132,7 @@ func TestErase_InterruptedIsToldOnce(t *testing.T) {
 			t.Fatal(err)
 		}
 		crmstore.Raw(victim).AddHook(breakAfter(after))
-		_, err = victim.Erase(t.Context(), crmstore.EraseOrder{Cause: crmstore.Cause{Run: "erase@1"}, At: noon}, ids)
+		_, err = victim.Erase(t.Context(), crmstore.EraseOrder{Cause: record.Cause{Run: "erase@1"}, At: noon}, ids)
 		_ = victim.Close()
 		if err != nil && !errors.Is(err, errBroken) {
 			t.Fatal(err)
@@ -176,7 +177,7 @@ func TestErase_TakesOldMails(t *testing.T) {
 	if _, err := d.MailAccepted(t.Context(), "over", noon); err != nil {
 		t.Fatal(err)
 	}
-	report, err := d.Erase(t.Context(), crmstore.EraseOrder{At: noon}, []crmstore.ID{1})
+	report, err := d.Erase(t.Context(), crmstore.EraseOrder{At: noon}, []record.ID{1})
 	if diff := cmp.Diff([]crmstore.Mention{{Kind: "mail", Name: "open"}}, report.Mentions); diff != "" || err != nil {
 		t.Errorf("%v, mentions (-want +got):\n%s", err, diff)
 	}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"slices"
+
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
 
 var scriptReword = mustScript("reword")
@@ -22,9 +24,9 @@ func (e *erasure) cleanReasons(ctx context.Context, n *needles) error {
 	ed := newEditor(n)
 	for _, o := range objects {
 		for from := 0; from < partitions; from += columnsPerWindow {
-			var bin []ID
+			var bin []record.ID
 			err := e.store.ReadColumns(ctx, o, from, min(from+columnsPerWindow, partitions), Want{IDs: true}, func(c *Columns) error {
-				bin = appendExpired(bin, c, FreeCell-1)
+				bin = appendExpired(bin, c, record.FreeCell-1)
 				return nil
 			})
 			if err != nil {
@@ -41,24 +43,24 @@ func (e *erasure) cleanReasons(ctx context.Context, n *needles) error {
 }
 
 // rewordAll goes over records in the bin until nobody is in the way.
-func (e *erasure) rewordAll(ctx context.Context, o ObjectType, ids []ID, ed *editor) error {
+func (e *erasure) rewordAll(ctx context.Context, o record.ObjectType, ids []record.ID, ed *editor) error {
 	for range eraseTries {
 		var err error
 		if ids, err = e.reword(ctx, o, ids, ed); err != nil || len(ids) == 0 {
 			return err
 		}
 	}
-	return ErrConflict
+	return record.ErrConflict
 }
 
 // rewording is a record in the bin with the facts of its deletion as they are, and as they are to be.
 type rewording struct {
-	id      ID
+	id      record.ID
 	was, is string
 }
 
 // reword changes the reasons of records; those that somebody else changed meanwhile it returns.
-func (e *erasure) reword(ctx context.Context, o ObjectType, ids []ID, ed *editor) (again []ID, err error) {
+func (e *erasure) reword(ctx context.Context, o record.ObjectType, ids []record.ID, ed *editor) (again []record.ID, err error) {
 	partitions, err := e.store.Partitions(ctx)
 	if err != nil {
 		return nil, err
@@ -70,11 +72,11 @@ func (e *erasure) reword(ctx context.Context, o ObjectType, ids []ID, ed *editor
 		var list []rewording
 		for j, v := range values {
 			text, _ := v.(string)
-			h, err := parseHeader(view(text))
-			if err != nil || h.archived == 0 {
+			h, err := record.ParseHeader(record.BytesOf(text))
+			if err != nil || h.Archived == 0 {
 				continue // it is gone, restored, or damaged, which doctor tells
 			}
-			was := text[headerSize : headerSize+h.factsLen]
+			was := text[record.HeaderSize : record.HeaderSize+h.FactsLen]
 			is, found, err := ed.field("f", was)
 			if err != nil {
 				return fmt.Errorf("%s %s: %w", o, want[i].IDs[j], err)
@@ -116,7 +118,7 @@ func (e *erasure) reword(ctx context.Context, o ObjectType, ids []ID, ed *editor
 	return again, err
 }
 
-func (e *erasure) rewordCall(o ObjectType, partition int, part []rewording) call {
+func (e *erasure) rewordCall(o record.ObjectType, partition int, part []rewording) call {
 	ids := make([]byte, 0, 8*len(part))
 	args := make([]any, 1, 1+2*len(part))
 	for _, one := range part {

@@ -9,21 +9,22 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 	"github.com/crm-workflow/crm-workflow/crmstore/storetest"
 )
 
 // fillBin deletes company 9 for a reason that names the person of the scene.
 func (s *scene) fillBin() error {
 	ctx := s.t.Context()
-	if _, err := s.Write(ctx, crmstore.Company, crmstore.UpsertAny, []crmstore.Upsert{{ID: 9}}, someone, noon); err != nil {
+	if _, err := s.Write(ctx, record.Company, crmstore.UpsertAny, []crmstore.Upsert{{ID: 9}}, someone, noon); err != nil {
 		return err
 	}
 	partitions, err := s.Partitions(ctx)
 	if err != nil {
 		return err
 	}
-	id := crmstore.ID(9)
-	order := crmstore.ArchiveOrder{Object: crmstore.Company, Cause: crmstore.Cause{Reason: "firm of Zebedee QUILLFEATHER, see zq@example.com"}, At: noon}
+	id := record.ID(9)
+	order := crmstore.ArchiveOrder{Object: record.Company, Cause: record.Cause{Reason: "firm of Zebedee QUILLFEATHER, see zq@example.com"}, At: noon}
 	_, err = s.Archive(ctx, order, []crmstore.Archive{{Partition: id.Partition(partitions), Targets: []crmstore.Target{{ID: id, Version: 1}}}})
 	return err
 }
@@ -35,7 +36,7 @@ func TestEraseReasons(t *testing.T) {
 	s := newScene(t)
 	s.erase(1)
 	s.wantErased()
-	recs, err := s.Get(t.Context(), crmstore.Company, []crmstore.ID{9})
+	recs, err := s.Get(t.Context(), record.Company, []record.ID{9})
 	if err != nil || len(recs) != 1 || recs[0].Deletion == nil || recs[0].Version != 2 {
 		t.Fatalf("company 9: %+v, %v; want it in the bin at version 2", recs, err)
 	}
@@ -43,7 +44,7 @@ func TestEraseReasons(t *testing.T) {
 	if d := recs[0].Deletion; d.Reason != want || d.Actor != storetest.User || !d.At.Equal(noon) {
 		t.Errorf("its deletion is %+v, want the reason %q", d, want)
 	}
-	results, err := s.Restore(t.Context(), crmstore.RestoreOrder{Object: crmstore.Company, Cause: someone, At: noon}, []crmstore.ID{9})
+	results, err := s.Restore(t.Context(), crmstore.RestoreOrder{Object: record.Company, Cause: someone, At: noon}, []record.ID{9})
 	if err != nil || results[0].Outcome != crmstore.Restored {
 		t.Errorf("restore: %+v, %v", results, err)
 	}
@@ -53,8 +54,8 @@ func TestEraseReasons(t *testing.T) {
 func TestEraseTombstoneNamesNobody(t *testing.T) {
 	t.Parallel()
 	s := newScene(t)
-	order := crmstore.EraseOrder{Cause: crmstore.Cause{Run: "erase@0", Reason: "friend of Zebedee"}, At: noon}
-	if _, err := s.Erase(t.Context(), order, []crmstore.ID{3}); err != nil {
+	order := crmstore.EraseOrder{Cause: record.Cause{Run: "erase@0", Reason: "friend of Zebedee"}, At: noon}
+	if _, err := s.Erase(t.Context(), order, []record.ID{3}); err != nil {
 		t.Fatal(err)
 	}
 	s.erase(1)
@@ -69,14 +70,14 @@ func TestPurgeFinishesErasures(t *testing.T) {
 	t.Parallel()
 	s := newScene(t)
 	ctx := t.Context()
-	s.archive(crmstore.ArchiveOrder{Object: crmstore.Contact, Cause: someone, At: noon}, s.targets("", 1))
+	s.archive(crmstore.ArchiveOrder{Object: record.Contact, Cause: someone, At: noon}, s.targets("", 1))
 	for left := 0; ; left++ {
 		victim, err := crmstore.Open(ctx, crmstore.Config{URL: s.url, User: storetest.User})
 		if err != nil {
 			t.Fatal(err)
 		}
 		crmstore.Raw(victim).AddHook(breakAfter(left))
-		_, err = victim.Erase(ctx, crmstore.EraseOrder{Cause: crmstore.Cause{Run: "erase@1"}, At: noon.AddDate(0, 0, 1)}, []crmstore.ID{1})
+		_, err = victim.Erase(ctx, crmstore.EraseOrder{Cause: record.Cause{Run: "erase@1"}, At: noon.AddDate(0, 0, 1)}, []record.ID{1})
 		_ = victim.Close()
 		if err == nil {
 			t.Fatal("it was never interrupted after its beginning")
@@ -100,10 +101,10 @@ func TestEraseLeavesFactsAboutOthers(t *testing.T) {
 	ctx := t.Context()
 	d.write(crmstore.UpsertAny, noon, d.up(1, "email", "old@example.com", "firstname", "Ann", "city", "New York", "company", "Acme Corp", "phone", "1000000"))
 	d.write(crmstore.UpsertAny, noon, d.up(1, "email", "new@example.com", "city", "Delete", "company", "Lead", "phone", "2000000"))
-	if _, err := d.SetSetting(ctx, crmstore.SettingAuditDays, "1000", crmstore.Cause{Reason: "asked by the deal desk, 1000000 times"}, noon); err != nil {
+	if _, err := d.SetSetting(ctx, crmstore.SettingAuditDays, "1000", record.Cause{Reason: "asked by the deal desk, 1000000 times"}, noon); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := d.CreateList(ctx, crmstore.Contact, "New York", someone, noon); err != nil {
+	if _, err := d.CreateList(ctx, record.Contact, "New York", someone, noon); err != nil {
 		t.Fatal(err)
 	}
 	before := d.audit(crmstore.AuditFilter{})
@@ -118,14 +119,14 @@ func TestEraseLeavesFactsAboutOthers(t *testing.T) {
 		{"update", "create", "", ""},
 		{"Delete", "", "", ""},
 	} {
-		id := crmstore.ID(100 + i)
+		id := record.ID(100 + i)
 		d.write(crmstore.UpsertAny, noon, d.up(id, "firstname", name[0], "lastname", name[1], "email", name[2], "phone", name[3]))
-		report, err := d.Erase(ctx, crmstore.EraseOrder{At: noon}, []crmstore.ID{id})
+		report, err := d.Erase(ctx, crmstore.EraseOrder{At: noon}, []record.ID{id})
 		if err != nil || report.Changed != 0 {
 			t.Errorf("%q: %+v, %v; want no event changed", name, report, err)
 		}
 	}
-	var after []crmstore.Event
+	var after []record.Event
 	for _, e := range d.audit(crmstore.AuditFilter{}) {
 		if e.Op != "permanent-delete" {
 			after = append(after, e)
@@ -138,11 +139,11 @@ func TestEraseLeavesFactsAboutOthers(t *testing.T) {
 	d.write(crmstore.UpsertAny, noon, d.up(200, "firstname", "Zebedee", "lastname", "Quillfeather", "email", "zq@example.com"))
 	d.write(crmstore.UpsertAny, noon, d.up(1, "city", "at zq@example.com", "jobtitle", "zq@example.com"))
 	for _, reason := range []string{"for Zebedee QUILLFEATHER", "see ZQ@example.com", "for Quillfeather"} {
-		if _, err := d.SetSetting(ctx, crmstore.SettingAuditDays, "1"+strconv.Itoa(len(reason)), crmstore.Cause{Reason: reason}, noon); err != nil {
+		if _, err := d.SetSetting(ctx, crmstore.SettingAuditDays, "1"+strconv.Itoa(len(reason)), record.Cause{Reason: reason}, noon); err != nil {
 			t.Fatal(err)
 		}
 	}
-	report, err := d.Erase(ctx, crmstore.EraseOrder{At: noon}, []crmstore.ID{200})
+	report, err := d.Erase(ctx, crmstore.EraseOrder{At: noon}, []record.ID{200})
 	if err != nil || report.Changed != 3 {
 		t.Errorf("%+v, %v; want 3 events changed: two reasons, one text", report, err)
 	}
@@ -181,7 +182,7 @@ func TestEraseLeavesFrom(t *testing.T) {
 	elsewhere.write(crmstore.UpsertAny, noon, elsewhere.up(1, "city", "Breda"))
 	elsewhere.archive(byRun("stale@1"), elsewhere.targets("by zq@example.com", 1))
 	d.write(crmstore.UpsertAny, noon, d.up(2, "email", from, "firstname", "Zq", "lastname", "Example"))
-	report, err := d.Erase(ctx, crmstore.EraseOrder{At: noon}, []crmstore.ID{2})
+	report, err := d.Erase(ctx, crmstore.EraseOrder{At: noon}, []record.ID{2})
 	if err != nil || report.Changed != 1 { // the reason
 		t.Fatalf("%+v, %v; want one event changed", report, err)
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 	"github.com/crm-workflow/crm-workflow/crmstore/storetest"
 )
 
@@ -40,7 +41,7 @@ func newScene(t *testing.T) *scene {
 	if _, err := s.CreateAccount(t.Context(), crmstore.Professional, 3, someone, noon); err != nil {
 		t.Fatal(err)
 	}
-	schema, err := s.Schema(t.Context(), crmstore.Contact)
+	schema, err := s.Schema(t.Context(), record.Contact)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -58,36 +59,36 @@ func (s *scene) fill() {
 	s.write(crmstore.UpsertAny, noon.Add(2*time.Hour), s.up(1, "city", "Utrecht"))
 	s.write(crmstore.UpsertAny, noon.Add(3*time.Hour), s.up(1, "email", "zq2@example.com", "phone", "5550119", "lastname", "Oldquill"))
 	s.write(crmstore.UpsertAny, noon.Add(4*time.Hour), s.up(1, "email", "Zq@Example.com", "phone", "+1 5550117", "lastname", "Quillfeather"))
-	keep, err := s.CreateList(ctx, crmstore.Contact, "keep", someone, noon)
+	keep, err := s.CreateList(ctx, record.Contact, "keep", someone, noon)
 	if err == nil {
-		_, _, err = s.SetMembers(ctx, keep, []crmstore.ID{1, 2, 3}, true, crmstore.Cause{Reason: "asked for by zq@example.com"}, noon)
+		_, _, err = s.SetMembers(ctx, keep, []record.ID{1, 2, 3}, true, record.Cause{Reason: "asked for by zq@example.com"}, noon)
 	}
 	if err == nil {
-		_, err = s.SaveWorkflow(ctx, crmstore.Workflow{Name: "stale", Object: crmstore.Contact}, nil, "publish",
-			crmstore.Cause{Reason: "for Quillfeather, Zebedee"}, noon)
+		_, err = s.SaveWorkflow(ctx, crmstore.Workflow{Name: "stale", Object: record.Contact}, nil, "publish",
+			record.Cause{Reason: "for Quillfeather, Zebedee"}, noon)
 	}
 	if err == nil {
-		_, err = s.SetTier(ctx, crmstore.Enterprise, crmstore.Cause{Reason: "Zebedee QUILLFEATHER paid, call 5550118"}, noon)
+		_, err = s.SetTier(ctx, crmstore.Enterprise, record.Cause{Reason: "Zebedee QUILLFEATHER paid, call 5550118"}, noon)
 	}
 	for p := 0; p < 3 && err == nil; p++ {
-		err = s.MarkExisting(ctx, crmstore.Contact, "stale", 1, []crmstore.PartitionIDs{{Partition: p, IDs: []crmstore.ID{1, 2, 3}}})
+		err = s.MarkExisting(ctx, record.Contact, "stale", 1, []record.PartitionIDs{{Partition: p, IDs: []record.ID{1, 2, 3}}})
 	}
 	run := crmstore.Run{
 		ID: "delete@1", Kind: crmstore.RunDelete, Selection: &crmstore.Selection{Where: `contact.email == "zq@example.com"`},
-		Why: "Zebedee asked", Object: crmstore.Contact, State: crmstore.RunRunning, StartedAt: noon,
+		Why: "Zebedee asked", Object: record.Contact, State: crmstore.RunRunning, StartedAt: noon,
 	}
 	if err == nil {
 		run, err = s.CreateRun(ctx, run)
 	}
 	if err == nil {
 		run.State = crmstore.RunDone
-		_, err = s.SaveRun(ctx, run, crmstore.Event{Op: "finish", At: noon, Detail: "zq@example.com was alone"})
+		_, err = s.SaveRun(ctx, run, record.Event{Op: "finish", At: noon, Detail: "zq@example.com was alone"})
 	}
 	if err == nil {
-		_, err = s.Write(ctx, crmstore.Company, crmstore.UpsertAny, []crmstore.Upsert{{ID: 8}}, someone, noon)
+		_, err = s.Write(ctx, record.Company, crmstore.UpsertAny, []crmstore.Upsert{{ID: 8}}, someone, noon)
 	}
 	if err == nil {
-		pairs := []crmstore.Pair{{A: crmstore.Ref{Object: crmstore.Contact, ID: 1}, B: crmstore.Ref{Object: crmstore.Company, ID: 8}}}
+		pairs := []crmstore.Pair{{A: record.Ref{Object: record.Contact, ID: 1}, B: record.Ref{Object: record.Company, ID: 8}}}
 		_, err = s.Associate(ctx, pairs, true, someone, noon)
 	}
 	if err == nil {
@@ -96,7 +97,7 @@ func (s *scene) fill() {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.archive(crmstore.ArchiveOrder{Object: crmstore.Contact, Cause: crmstore.Cause{Reason: "Quillfeather's friend"}, At: noon}, s.targets("", 3))
+	s.archive(crmstore.ArchiveOrder{Object: record.Contact, Cause: record.Cause{Reason: "Quillfeather's friend"}, At: noon}, s.targets("", 3))
 	s.restore(byHand, 3)
 }
 
@@ -113,9 +114,9 @@ func (s *scene) found(texts []string) (where []string) {
 	return where
 }
 
-func (s *scene) erase(ids ...crmstore.ID) crmstore.EraseReport {
+func (s *scene) erase(ids ...record.ID) crmstore.EraseReport {
 	s.t.Helper()
-	report, err := s.Erase(s.t.Context(), crmstore.EraseOrder{Cause: crmstore.Cause{Run: "erase@1", Reason: "Zebedee asked for it"}, At: noon.AddDate(0, 0, 1)}, ids)
+	report, err := s.Erase(s.t.Context(), crmstore.EraseOrder{Cause: record.Cause{Run: "erase@1", Reason: "Zebedee asked for it"}, At: noon.AddDate(0, 0, 1)}, ids)
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -132,7 +133,7 @@ func (s *scene) wantErased() {
 	if got := s.get(1); got != nil {
 		t.Errorf("contact 1 is still there: %+v", got)
 	}
-	tombs, err := s.Tombstones(t.Context(), crmstore.Contact, []crmstore.ID{1, 2})
+	tombs, err := s.Tombstones(t.Context(), record.Contact, []record.ID{1, 2})
 	want := []crmstore.Tombstone{{ID: 1, At: noon.AddDate(0, 0, 1), Actor: storetest.User, Run: "erase@1"}}
 	if d := cmp.Diff(want, tombs); d != "" || err != nil {
 		t.Errorf("tombstones (%v), -want +got:\n%s", err, d)
@@ -149,13 +150,13 @@ func (s *scene) wantErased() {
 			t.Errorf("an association is left in %s", key)
 		}
 	}
-	if tied, err := s.Associations(t.Context(), crmstore.Company, []crmstore.ID{8}); err != nil || len(tied[0]) > 0 {
+	if tied, err := s.Associations(t.Context(), record.Company, []record.ID{8}); err != nil || len(tied[0]) > 0 {
 		t.Errorf("company 8 is associated with %v, %v", tied, err)
 	}
 	events := map[string]int{}
-	err = s.Audit(t.Context(), crmstore.AuditFilter{}, func(e crmstore.Event) error {
+	err = s.Audit(t.Context(), crmstore.AuditFilter{}, func(e record.Event) error {
 		events[e.Op]++
-		if e.Op == "permanent-delete" && !cmp.Equal(e.IDs, []crmstore.ID{1}) {
+		if e.Op == "permanent-delete" && !cmp.Equal(e.IDs, []record.ID{1}) {
 			t.Errorf("the event names %v", e.IDs)
 		}
 		return nil
@@ -165,12 +166,12 @@ func (s *scene) wantErased() {
 			t.Errorf("%d events %s (%v), want %d; all: %v", events[op], op, err, n, events)
 		}
 	}
-	for id, city := range map[crmstore.ID]string{2: "Breda", 3: ""} {
+	for id, city := range map[record.ID]string{2: "Breda", 3: ""} {
 		if got := s.text(id, "city"); got != city {
 			t.Errorf("contact %d is in %q, want %q", id, got, city)
 		}
 	}
-	if n, err := s.Count(t.Context(), crmstore.Contact); err != nil || n != (crmstore.Counts{Live: 2}) {
+	if n, err := s.Count(t.Context(), record.Contact); err != nil || n != (crmstore.Counts{Live: 2}) {
 		t.Errorf("%+v, %v; want two live contacts", n, err)
 	}
 }
@@ -201,7 +202,7 @@ func TestErase(t *testing.T) {
 			s.wantResults(s.write(crmstore.UpsertAny, noon, s.up(1, "firstname", "New"), s.up(0, "email", "zq@EXAMPLE.com"), s.up(9, "firstname", "Nine")),
 				"refused 1: record was deleted permanently; its id is never used again",
 				"refused 0: e-mail zq@example.com is on the block list", "created 9")
-			again, err := s.Erase(t.Context(), crmstore.EraseOrder{At: noon}, []crmstore.ID{1})
+			again, err := s.Erase(t.Context(), crmstore.EraseOrder{At: noon}, []record.ID{1})
 			if err != nil || again.Results[0].Outcome != crmstore.ErasedBefore {
 				t.Errorf("a second time: %+v, %v", again, err)
 			}
@@ -219,9 +220,9 @@ func TestEraseMentions(t *testing.T) {
 	s := newScene(t)
 	ctx := t.Context()
 	revision := &crmstore.Revision{Number: 1, Source: []byte(`contact.email != "zq@example.com"`), At: noon}
-	_, err := s.SaveWorkflow(ctx, crmstore.Workflow{Name: "except", Object: crmstore.Contact, Revision: 1}, revision, "publish", someone, noon)
+	_, err := s.SaveWorkflow(ctx, crmstore.Workflow{Name: "except", Object: record.Contact, Revision: 1}, revision, "publish", someone, noon)
 	if err == nil {
-		_, err = s.CreateList(ctx, crmstore.Contact, "friends of Zebedee", someone, noon)
+		_, err = s.CreateList(ctx, record.Contact, "friends of Zebedee", someone, noon)
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -232,7 +233,7 @@ func TestEraseMentions(t *testing.T) {
 	if d := cmp.Diff(want, report.Mentions); d != "" {
 		t.Errorf("mentions (-want +got):\n%s", d)
 	}
-	err = s.Audit(ctx, crmstore.AuditFilter{}, func(e crmstore.Event) error {
+	err = s.Audit(ctx, crmstore.AuditFilter{}, func(e record.Event) error {
 		if e.Actor != storetest.User && e.Actor != "system" {
 			t.Errorf("the actor of %s is %q", e.Op, e.Actor)
 		}
@@ -267,12 +268,12 @@ func TestEraseNeedsPermission(t *testing.T) {
 	d := newDesk(t, storetest.Options{})
 	d.write(crmstore.UpsertAny, noon, d.up(1, "email", "a@x.org"))
 	ctx, eve := t.Context(), d.As("eve")
-	_, erase := eve.Erase(ctx, crmstore.EraseOrder{At: noon}, []crmstore.ID{1})
-	_, purge := eve.Purge(ctx, crmstore.PurgeOrder{Object: crmstore.Contact, At: noon})
+	_, erase := eve.Erase(ctx, crmstore.EraseOrder{At: noon}, []record.ID{1})
+	_, purge := eve.Purge(ctx, crmstore.PurgeOrder{Object: record.Contact, At: noon})
 	_, block := eve.BlockAddresses(ctx, []string{"b@x.org"}, someone, noon)
 	_, unblock := eve.UnblockAddresses(ctx, []string{"b@x.org"}, someone, noon)
 	_, check := eve.CheckAddresses(ctx, []string{"b@x.org"})
-	_, tombs := eve.Tombstones(ctx, crmstore.Contact, []crmstore.ID{1})
+	_, tombs := eve.Tombstones(ctx, record.Contact, []record.ID{1})
 	for what, err := range map[string]error{"erase": erase, "purge": purge, "block": block, "unblock": unblock, "check": check, "tombstones": tombs} {
 		var denied *crmstore.PermissionError
 		if !errors.As(err, &denied) {
@@ -340,7 +341,7 @@ func TestEraseInterrupted(t *testing.T) {
 		}
 		b := breakAfter(after)
 		crmstore.Raw(victim).AddHook(b)
-		_, err = victim.Erase(t.Context(), crmstore.EraseOrder{Cause: crmstore.Cause{Run: "erase@1", Reason: "Zebedee asked for it"}, At: noon.AddDate(0, 0, 1)}, []crmstore.ID{1})
+		_, err = victim.Erase(t.Context(), crmstore.EraseOrder{Cause: record.Cause{Run: "erase@1", Reason: "Zebedee asked for it"}, At: noon.AddDate(0, 0, 1)}, []record.ID{1})
 		_ = victim.Close()
 		if err != nil && !errors.Is(err, errBroken) {
 			t.Fatalf("after %d commands: %v", after, err)

@@ -3,6 +3,8 @@ package crmstore
 import (
 	"context"
 	"encoding/binary"
+
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
 
 // ClaimOf is where the claim to an address stands.
@@ -12,7 +14,7 @@ func ClaimOf(s *Store, address string, partitions int) (key, field string) {
 }
 
 // ClaimFor is a claim as one stands in the store, taken at now (ms) for a contact at that version.
-func ClaimFor(id ID, version uint64, now int64) string { return newClaim(id, version, now) }
+func ClaimFor(id record.ID, version uint64, now int64) string { return newClaim(id, version, now) }
 
 // KeysClaims are the keys of a bucket of e-mail claims.
 func KeysClaims(s *Store, bucket int) []string {

@@ -8,36 +8,38 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
 
 // Raw is the client below a store, for tests that damage keys on purpose.
 func Raw(s *Store) redis.UniversalClient { return s.rdb }
 
 // KeyOf is the key of a partition that ends in name.
-func KeyOf(s *Store, o ObjectType, partition int, name string) string {
+func KeyOf(s *Store, o record.ObjectType, partition int, name string) string {
 	return string(s.partition(o, partition)) + name
 }
 
 // KeyNextID is the key of the counter that ids are taken from.
-func KeyNextID(s *Store, o ObjectType) string { return s.keyNextID(o) }
+func KeyNextID(s *Store, o record.ObjectType) string { return s.keyNextID(o) }
 
 // KeyRanges is the key of a run's ranges.
 func KeyRanges(s *Store, run string) string { return s.keyRanges(run) }
 
 // RowIDsOfChanging reads a partition as one that changes while it is read, and returns the ids by slot.
-func RowIDsOfChanging(ctx context.Context, s *Store, o ObjectType, p int) ([]ID, error) {
+func RowIDsOfChanging(ctx context.Context, s *Store, o record.ObjectType, p int) ([]record.ID, error) {
 	w := rowWindow{store: s, object: o, picks: []Pick{{Partition: p, Whole: true}}}
 	var rows Rows
 	if err := w.load(ctx); err != nil {
 		return nil, err
 	}
 	err := w.changing(ctx, 0, &rows)
-	return IDsOf(rows.Rows, func(r Row) ID { return r.ID }), err
+	return IDsOf(rows.Rows, func(r Row) record.ID { return r.ID }), err
 }
 
 // IDsOf lists what id says of each.
-func IDsOf[T any](list []T, id func(T) ID) []ID {
-	ids := make([]ID, len(list))
+func IDsOf[T any](list []T, id func(T) record.ID) []record.ID {
+	ids := make([]record.ID, len(list))
 	for i := range list {
 		ids[i] = id(list[i])
 	}
@@ -45,7 +47,7 @@ func IDsOf[T any](list []T, id func(T) ID) []ID {
 }
 
 // Unname is the first step of a list's deletion, after which it was interrupted.
-func Unname(ctx context.Context, s *Store, l List, c Cause, at time.Time) error {
+func Unname(ctx context.Context, s *Store, l List, c record.Cause, at time.Time) error {
 	return s.unname(ctx, l, c, at)
 }
 
@@ -77,7 +79,7 @@ func AssociateUntil(ctx context.Context, s *Store, pairs []Pair, add bool, steps
 }
 
 // Dissolve takes out the associations of records that are about to go for good.
-func Dissolve(ctx context.Context, s *Store, o ObjectType, ids []ID) error {
+func Dissolve(ctx context.Context, s *Store, o record.ObjectType, ids []record.ID) error {
 	return s.dissolve(ctx, o, ids)
 }
 
@@ -88,7 +90,7 @@ func KeyErasing(s *Store) string { return s.keyErasing() }
 func KeyAccountLog(s *Store) string { return s.keyAccountLog() }
 
 // KeyLists is the hash of an object type's lists.
-func KeyLists(s *Store, o ObjectType) string { return s.keyLists(o) }
+func KeyLists(s *Store, o record.ObjectType) string { return s.keyLists(o) }
 
 // ScriptInfo is a script for tests that send it by themselves.
 type ScriptInfo struct {
@@ -122,7 +124,7 @@ func SourceUnchecked(info ScriptInfo, text string, key int) string {
 
 // ArchiveByScript is [Store.Archive] of one partition by another version's script, which takes so many of the keys.
 func ArchiveByScript(ctx context.Context, s *Store, source string, keys int, o ArchiveOrder, b Archive) error {
-	a := archiver{store: s, order: o, enrollment: (&Enrollment{State: Completed, Revision: o.Cause.Revision, Run: o.Cause.Run}).encode()}
+	a := archiver{store: s, order: o, enrollment: (&record.Enrollment{State: record.Completed, Revision: o.Cause.Revision, Run: o.Cause.Run}).Encode()}
 	c, err := a.call(&archivePart{b.Partition, b.Targets, make([]ArchiveOutcome, len(b.Targets))})
 	if err != nil {
 		return err

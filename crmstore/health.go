@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
 
 // The codes of troubles.
@@ -129,7 +131,7 @@ func (s *Store) probeKeys(cluster bool) []string {
 	keys := []string{s.accountKey("probe")}
 	if cluster {
 		for p := range min(int(s.partitions.Load()), 64) {
-			keys = append(keys, string(s.partition(Contact, p))+"probe")
+			keys = append(keys, string(s.partition(record.Contact, p))+"probe")
 		}
 	}
 	return keys
@@ -276,12 +278,12 @@ func wholeNumber(text string) int64 {
 }
 
 // objectsOf are the object types of which something was found missing, in order.
-func objectsOf(marks map[string]string) []ObjectType {
-	var list []ObjectType
+func objectsOf(marks map[string]string) []record.ObjectType {
+	var list []record.ObjectType
 	for field := range marks {
 		if name, ok := strings.CutPrefix(field, markLost); ok {
 			o, _, _ := strings.Cut(name, "/")
-			list = append(list, ObjectType(o))
+			list = append(list, record.ObjectType(o))
 		}
 	}
 	slices.Sort(list)
@@ -289,7 +291,7 @@ func objectsOf(marks map[string]string) []ObjectType {
 }
 
 // missingOf is how many records of an object type were found missing, in all its windows.
-func missingOf(marks map[string]string, o ObjectType) (missing int64) {
+func missingOf(marks map[string]string, o record.ObjectType) (missing int64) {
 	for field, n := range marks {
 		if strings.HasPrefix(field, markLost+string(o)+"/") {
 			missing += wholeNumber(n)

@@ -9,13 +9,15 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
 
 // Hold is a legal hold: as long as it is there, nothing deletes the record, takes it out of the bin for good, or deletes it
 // permanently. It may be changed, and restored. Holds stand in the hash hold of the record's partition, id (8 bytes) →
 // facts, and are asked by the very scripts that delete.
 type Hold struct {
-	ID     ID        `json:"id"`
+	ID     record.ID `json:"id"`
 	At     time.Time `json:"at"`
 	Actor  string    `json:"actor"`
 	Reason string    `json:"reason"`
@@ -23,7 +25,7 @@ type Hold struct {
 
 // HeldError refuses a permanent deletion, since some of the contacts are on legal hold. Nothing was deleted.
 type HeldError struct {
-	Object ObjectType
+	Object record.ObjectType
 	Holds  []Hold // by id, at least one
 }
 
@@ -54,7 +56,7 @@ const (
 var errHoldReason = errors.New("a legal hold needs a reason")
 
 // noReason is a change of holds that says nothing.
-func noReason(c Cause) bool { return strings.TrimSpace(c.Reason) == "" }
+func noReason(c record.Cause) bool { return strings.TrimSpace(c.Reason) == "" }
 
 var scriptSetHold = mustScript("set_hold")
 
@@ -62,7 +64,7 @@ var scriptSetHold = mustScript("set_hold")
 // or release) that has the cause's reason, which must be given. Results are in the order of ids. A contact whose
 // permanent deletion has begun is gone when it is over, whatever was held since: *HeldError is the answer of whoever comes
 // later. It needs the permission legal-hold, and no other.
-func (s *Store) SetHold(ctx context.Context, o ObjectType, ids []ID, hold bool, c Cause, at time.Time) ([]HoldOutcome, error) {
+func (s *Store) SetHold(ctx context.Context, o record.ObjectType, ids []record.ID, hold bool, c record.Cause, at time.Time) ([]HoldOutcome, error) {
 	if err := s.require(ctx, o, CanLegalHold); err != nil {
 		return nil, err
 	}
@@ -73,9 +75,9 @@ func (s *Store) SetHold(ctx context.Context, o ObjectType, ids []ID, hold bool, 
 	if err != nil {
 		return nil, err
 	}
-	facts := appendFacts(nil, at, s.by(c))
-	if len(facts) > maxFacts {
-		return nil, fmt.Errorf("legal hold: the reason takes %d bytes, want at most %d", len(facts), maxFacts)
+	facts := record.AppendFacts(nil, at, s.by(c))
+	if len(facts) > record.MaxFacts {
+		return nil, fmt.Errorf("legal hold: the reason takes %d bytes, want at most %d", len(facts), record.MaxFacts)
 	}
 	bit := 0
 	if hold {
@@ -88,12 +90,12 @@ func (s *Store) SetHold(ctx context.Context, o ObjectType, ids []ID, hold bool, 
 	for _, p := range g.used() {
 		k := s.partition(o, p)
 		for part := range slices.Chunk(g.of(p), targetsPerCall) {
-			some := make([]ID, len(part))
+			some := make([]record.ID, len(part))
 			for i, at := range part {
 				some[i] = ids[at]
 			}
 			parts = append(parts, part)
-			calls = append(calls, call{scriptSetHold, []string{k.rec(), k.hold(), k.cnt(), k.log()}, []any{s.wall(), facts, bit, packIDs(some)}})
+			calls = append(calls, call{scriptSetHold, []string{k.rec(), k.hold(), k.cnt(), k.log()}, []any{s.wall(), facts, bit, record.PackIDs(some)}})
 		}
 	}
 	err = inWindows(ctx, len(calls), callsPerWindow, func(ctx context.Context, from, to int) error {
@@ -115,7 +117,7 @@ func (s *Store) SetHold(ctx context.Context, o ObjectType, ids []ID, hold bool, 
 }
 
 // Holds lists the records on legal hold, by id. It needs view.
-func (s *Store) Holds(ctx context.Context, o ObjectType) ([]Hold, error) {
+func (s *Store) Holds(ctx context.Context, o record.ObjectType) ([]Hold, error) {
 	if err := s.require(ctx, o, CanView); err != nil {
 		return nil, err
 	}
@@ -156,22 +158,22 @@ func sortHolds(all []Hold) {
 }
 
 func parseHold(name, text string) (Hold, error) {
-	facts, err := parseFacts(view(text))
+	facts, err := record.ParseFacts(record.BytesOf(text))
 	if err != nil || len(name) != 8 {
 		return Hold{}, errors.Join(errors.New("a legal hold is damaged"), err)
 	}
-	return Hold{ID: IDFromBytes(view(name)), At: facts.At, Actor: facts.Actor, Reason: facts.Reason}, nil
+	return Hold{ID: record.IDFromBytes(record.BytesOf(name)), At: facts.At, Actor: facts.Actor, Reason: facts.Reason}, nil
 }
 
 // HoldsOf reads which of some records are on legal hold, by id. It needs view.
-func (s *Store) HoldsOf(ctx context.Context, o ObjectType, ids []ID) ([]Hold, error) {
+func (s *Store) HoldsOf(ctx context.Context, o record.ObjectType, ids []record.ID) ([]Hold, error) {
 	if err := s.require(ctx, o, CanView); err != nil {
 		return nil, err
 	}
 	return s.holdsOf(ctx, o, ids)
 }
 
-func (s *Store) holdsOf(ctx context.Context, o ObjectType, ids []ID) ([]Hold, error) {
+func (s *Store) holdsOf(ctx context.Context, o record.ObjectType, ids []record.ID) ([]Hold, error) {
 	partitions, err := s.Partitions(ctx)
 	if err != nil {
 		return nil, err
@@ -191,7 +193,7 @@ func (s *Store) holdsOf(ctx context.Context, o ObjectType, ids []ID) ([]Hold, er
 
 // HeldAmong reads which records of some partitions are on legal hold; results as want. Partitions that have no holds cost a
 // question of one word each. It needs view; the program itself asks it before each run.
-func (s *Store) HeldAmong(ctx context.Context, o ObjectType, want []PartitionIDs) ([][]Hold, error) {
+func (s *Store) HeldAmong(ctx context.Context, o record.ObjectType, want []record.PartitionIDs) ([][]Hold, error) {
 	if err := s.require(ctx, o, CanView); err != nil {
 		return nil, err
 	}
@@ -231,7 +233,7 @@ func (s *Store) HeldAmong(ctx context.Context, o ObjectType, want []PartitionIDs
 }
 
 // withHolds says which of the partitions have holds, by their place in want.
-func (s *Store) withHolds(ctx context.Context, o ObjectType, want []PartitionIDs) ([]int, error) {
+func (s *Store) withHolds(ctx context.Context, o record.ObjectType, want []record.PartitionIDs) ([]int, error) {
 	pipe := s.rdb.Pipeline()
 	there := make([]*redis.IntCmd, len(want))
 	for i, part := range want {

@@ -8,15 +8,16 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 	"github.com/crm-workflow/crm-workflow/crmstore/storetest"
 )
 
 // lawsuit is why records are held in these tests.
-var lawsuit = crmstore.Cause{Reason: "lawsuit 17"}
+var lawsuit = record.Cause{Reason: "lawsuit 17"}
 
-func (d *desk) hold(hold bool, ids ...crmstore.ID) []crmstore.HoldOutcome {
+func (d *desk) hold(hold bool, ids ...record.ID) []crmstore.HoldOutcome {
 	d.t.Helper()
-	told, err := d.SetHold(d.t.Context(), crmstore.Contact, ids, hold, lawsuit, noon)
+	told, err := d.SetHold(d.t.Context(), record.Contact, ids, hold, lawsuit, noon)
 	if err != nil {
 		d.t.Fatal(err)
 	}
@@ -32,7 +33,7 @@ func TestHold(t *testing.T) {
 		d := newDesk(t, o)
 		ctx := t.Context()
 		d.write(crmstore.UpsertAny, noon, d.up(1, "email", "a@x.org"), d.up(2, "email", "b@x.org"), d.up(3, "email", "c@x.org"))
-		d.archive(crmstore.ArchiveOrder{Object: crmstore.Contact, Cause: someone, At: noon}, d.targets("", 3))
+		d.archive(crmstore.ArchiveOrder{Object: record.Contact, Cause: someone, At: noon}, d.targets("", 3))
 		want := []crmstore.HoldOutcome{crmstore.HoldChanged, crmstore.HoldChanged, crmstore.HoldNoRecord, crmstore.HoldAsItWas}
 		if diff := cmp.Diff(want, d.hold(true, 1, 3, 77, 1)); diff != "" {
 			t.Errorf("outcomes (-want +got):\n%s", diff)
@@ -40,20 +41,20 @@ func TestHold(t *testing.T) {
 		if diff := cmp.Diff([]crmstore.HoldOutcome{crmstore.HoldAsItWas}, d.hold(true, 1)); diff != "" {
 			t.Error(diff)
 		}
-		holds, err := d.Holds(ctx, crmstore.Contact)
+		holds, err := d.Holds(ctx, record.Contact)
 		held := []crmstore.Hold{{ID: 1, At: noon, Actor: storetest.User, Reason: "lawsuit 17"}, {ID: 3, At: noon, Actor: storetest.User, Reason: "lawsuit 17"}}
 		if diff := cmp.Diff(held, holds); diff != "" || err != nil {
 			t.Errorf("holds (%v), -want +got:\n%s", err, diff)
 		}
 		got := d.archive(byRun("stale@1"), d.targets("", 1, 2))
-		if diff := cmp.Diff(map[crmstore.ID]crmstore.ArchiveOutcome{1: crmstore.OnHold, 2: crmstore.Archived}, got); diff != "" {
+		if diff := cmp.Diff(map[record.ID]crmstore.ArchiveOutcome{1: crmstore.OnHold, 2: crmstore.Archived}, got); diff != "" {
 			t.Errorf("delete (-want +got):\n%s", diff)
 		}
 		report := d.purge(crmstore.PurgeOrder{At: noon.Add(crmstore.Retention)})
 		if report.Purged != 1 || report.Held != 1 {
 			t.Errorf("purge: %+v, want contact 2 purged and 3 held", report)
 		}
-		_, err = d.Erase(ctx, crmstore.EraseOrder{At: noon}, []crmstore.ID{1, 3})
+		_, err = d.Erase(ctx, crmstore.EraseOrder{At: noon}, []record.ID{1, 3})
 		var refused *crmstore.HeldError
 		if !errors.As(err, &refused) || !cmp.Equal(refused.Holds, held) || !strings.Contains(err.Error(), "contact 1 is on legal hold since") {
 			t.Errorf("permanent deletion: %v, want both named with the reason", err)
@@ -98,14 +99,14 @@ func TestHoldNeedsPermissionAndReason(t *testing.T) {
 		t.Fatal(err)
 	}
 	d.hold(true, 1)
-	_, err := d.As("eve").SetHold(t.Context(), crmstore.Contact, []crmstore.ID{1}, false, lawsuit, noon)
+	_, err := d.As("eve").SetHold(t.Context(), record.Contact, []record.ID{1}, false, lawsuit, noon)
 	if denied, ok := errors.AsType[*crmstore.PermissionError](err); !ok || denied.Permission != crmstore.CanLegalHold {
 		t.Errorf("eve: %v, want that she lacks legal-hold", err)
 	}
-	if _, err := d.SetHold(t.Context(), crmstore.Contact, []crmstore.ID{1}, false, crmstore.Cause{Reason: " "}, noon); err == nil {
+	if _, err := d.SetHold(t.Context(), record.Contact, []record.ID{1}, false, record.Cause{Reason: " "}, noon); err == nil {
 		t.Error("a hold ended without a reason")
 	}
-	if held, err := d.HoldsOf(t.Context(), crmstore.Contact, []crmstore.ID{1}); len(held) != 1 || err != nil {
+	if held, err := d.HoldsOf(t.Context(), record.Contact, []record.ID{1}); len(held) != 1 || err != nil {
 		t.Errorf("held: %v, %v", held, err)
 	}
 }
@@ -116,14 +117,14 @@ func TestHoldsLost(t *testing.T) {
 	d := newDesk(t, storetest.Options{Partitions: 1})
 	d.write(crmstore.UpsertAny, noon, d.up(1, "email", "a@x.org"), d.up(2, "email", "b@x.org"))
 	d.hold(true, 1)
-	if err := crmstore.Raw(d.Store).Del(t.Context(), crmstore.KeyOf(d.Store, crmstore.Contact, 0, "hold")).Err(); err != nil {
+	if err := crmstore.Raw(d.Store).Del(t.Context(), crmstore.KeyOf(d.Store, record.Contact, 0, "hold")).Err(); err != nil {
 		t.Fatal(err)
 	}
 	_, err := d.Archive(t.Context(), byRun("stale@1"), d.targets("", 1, 2))
 	if err == nil || !strings.Contains(err.Error(), "has lost legal holds") {
 		t.Errorf("delete: %v", err)
 	}
-	if n, err := d.Count(t.Context(), crmstore.Contact); n.Live != 2 || err != nil {
+	if n, err := d.Count(t.Context(), record.Contact); n.Live != 2 || err != nil {
 		t.Errorf("%+v, %v", n, err)
 	}
 	if found := strings.Join(d.problemsOf(crmstore.DoctorOrder{}), "\n"); !strings.Contains(found, "the account has lost 1 of 1 legal holds of contacts") {

@@ -1,13 +1,17 @@
 package crmstore
 
-import "strconv"
+import (
+	"strconv"
+
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
+)
 
 // partitionKeys builds the keys of one partition of an object type; see the package comment for what they hold.
 // All of them carry the same hash tag, so one script may touch any of them.
 type partitionKeys string
 
 // partition names the keys of partition p of an object type.
-func (s *Store) partition(o ObjectType, p int) partitionKeys {
+func (s *Store) partition(o record.ObjectType, p int) partitionKeys {
 	return partitionKeys("crm:{" + s.account + "/" + string(o) + "/" + strconv.Itoa(p) + "}:")
 }
 
@@ -30,10 +34,10 @@ func (k partitionKeys) run(run string) string      { return string(k) + "run:" +
 
 // keyLists is the hash of an object type's lists: name → number, and after a blank the expression of an active one; the
 // field with the empty name counts them.
-func (s *Store) keyLists(o ObjectType) string { return s.accountKey("lists:" + string(o)) }
+func (s *Store) keyLists(o record.ObjectType) string { return s.accountKey("lists:" + string(o)) }
 
 // keyUnlisted is the set of the numbers of deleted lists whose bits are not all gone.
-func (s *Store) keyUnlisted(o ObjectType) string { return s.accountKey("unlisted:" + string(o)) }
+func (s *Store) keyUnlisted(o record.ObjectType) string { return s.accountKey("unlisted:" + string(o)) }
 
 // keyNextID is the highest id that an object type has given out or was given.
-func (s *Store) keyNextID(o ObjectType) string { return s.accountKey("id:" + string(o)) }
+func (s *Store) keyNextID(o record.ObjectType) string { return s.accountKey("id:" + string(o)) }

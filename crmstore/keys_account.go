@@ -1,5 +1,7 @@
 package crmstore
 
+import "github.com/crm-workflow/crm-workflow/crmstore/record"
+
 // Keys of the account as a whole: all under the hash tag {account}, so that one script may touch several.
 //
 //	crm:{account}:account          hash    layout, tier, partitions, created, key (32 bytes)
@@ -36,30 +38,31 @@ package crmstore
 
 func (s *Store) accountKey(name string) string { return "crm:{" + s.account + "}:" + name }
 
-func (s *Store) keyAccount() string               { return s.accountKey("account") }
-func (s *Store) keySchema() string                { return s.accountKey("schema") }
-func (s *Store) keyUsers() string                 { return s.accountKey("users") }
-func (s *Store) keySettings() string              { return s.accountKey("settings") }
-func (s *Store) keyRefusals() string              { return s.accountKey("refusals") }
-func (s *Store) keyObjects() string               { return s.accountKey("objects") }
-func (s *Store) keyAccountLog() string            { return s.accountKey("log") }
-func (s *Store) keyWorkflows() string             { return s.accountKey("workflows") }
-func (s *Store) keyRevisions(wf string) string    { return s.accountKey("rev:" + wf) }
-func (s *Store) keyRun(run string) string         { return s.accountKey("run:" + run) }
-func (s *Store) keyFence(run string) string       { return s.accountKey("run:" + run + ":fence") }
-func (s *Store) keyRanges(run string) string      { return s.accountKey("run:" + run + ":ranges") }
-func (s *Store) keyRuns() string                  { return s.accountKey("runs") }
-func (s *Store) keyRunsOf(workflow string) string { return s.accountKey("runs:" + workflow) }
-func (s *Store) keyActive() string                { return s.accountKey("active") }
-func (s *Store) keyPace() string                  { return s.accountKey("pace") }
-func (s *Store) keyDeleted(o ObjectType) string   { return s.accountKey("deleted:" + string(o)) }
-func (s *Store) keyAside(o ObjectType) string     { return s.accountKey("aside:" + string(o)) }
-func (s *Store) keyCounted() string               { return s.accountKey("counted") }
-func (s *Store) keyDaemons() string               { return s.accountKey("daemons") }
-func (s *Store) keyOutbox() string                { return s.accountKey("outbox") }
-func (s *Store) keyOutboxQueue() string           { return s.accountKey("outbox:queue") }
+func (s *Store) keyAccount() string            { return s.accountKey("account") }
+func (s *Store) keySchema() string             { return s.accountKey("schema") }
+func (s *Store) keyUsers() string              { return s.accountKey("users") }
+func (s *Store) keySettings() string           { return s.accountKey("settings") }
+func (s *Store) keyRefusals() string           { return s.accountKey("refusals") }
+func (s *Store) keyObjects() string            { return s.accountKey("objects") }
+func (s *Store) keyAccountLog() string         { return s.accountKey("log") }
+func (s *Store) keyWorkflows() string          { return s.accountKey("workflows") }
+func (s *Store) keyRevisions(wf string) string { return s.accountKey("rev:" + wf) }
+func (s *Store) keyRun(run string) string      { return s.accountKey("run:" + run) }
+func (s *Store) keyFence(run string) string { return s.accountKey("run:" + run + ":fence") }
+
+func (s *Store) keyRanges(run string) string           { return s.accountKey("run:" + run + ":ranges") }
+func (s *Store) keyRuns() string                       { return s.accountKey("runs") }
+func (s *Store) keyRunsOf(workflow string) string      { return s.accountKey("runs:" + workflow) }
+func (s *Store) keyActive() string                     { return s.accountKey("active") }
+func (s *Store) keyPace() string                       { return s.accountKey("pace") }
+func (s *Store) keyDeleted(o record.ObjectType) string { return s.accountKey("deleted:" + string(o)) }
+func (s *Store) keyAside(o record.ObjectType) string   { return s.accountKey("aside:" + string(o)) }
+func (s *Store) keyCounted() string                    { return s.accountKey("counted") }
+func (s *Store) keyDaemons() string                    { return s.accountKey("daemons") }
+func (s *Store) keyOutbox() string                     { return s.accountKey("outbox") }
+func (s *Store) keyOutboxQueue() string                { return s.accountKey("outbox:queue") }
 
 // keyDeletedBy is a workflow's; "" = deletions by hand.
-func (s *Store) keyDeletedBy(o ObjectType, workflow string) string {
+func (s *Store) keyDeletedBy(o record.ObjectType, workflow string) string {
 	return s.keyDeleted(o) + ":" + workflow
 }

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
 
 // Deletions are counted by minute, of each object type: those of each workflow, those by hand, and all. A run sets aside
@@ -39,7 +41,7 @@ var (
 
 // Reservation asks to set deletions aside for a run.
 type Reservation struct {
-	Object   ObjectType
+	Object   record.ObjectType
 	Run      string
 	Workflow string // "" = a deletion by hand
 	Records  int64  // how many the run deletes at most, with those that it has deleted already
@@ -80,7 +82,7 @@ func (s *Store) Reserve(ctx context.Context, r Reservation, at time.Time) (Room,
 
 // Settlement is what a run deleted until it stopped, or what was deleted without a run.
 type Settlement struct {
-	Object   ObjectType
+	Object   record.ObjectType
 	Run      string // "" = none
 	Workflow string // "" = by hand
 	Deleted  int64  // by the run in all, also before it was settled last
@@ -157,7 +159,7 @@ func (c Counted) RoomFrom(n, most int64, at time.Time) time.Time {
 }
 
 // DeletedLately reads what was deleted of an object type in the 24 hours before the instant at. Every user of the account may.
-func (s *Store) DeletedLately(ctx context.Context, o ObjectType, at time.Time) (Lately, error) {
+func (s *Store) DeletedLately(ctx context.Context, o record.ObjectType, at time.Time) (Lately, error) {
 	if err := s.require(ctx, ""); err != nil {
 		return Lately{}, err
 	}

@@ -10,6 +10,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 	"github.com/crm-workflow/crm-workflow/crmstore/storetest"
 )
 
@@ -69,7 +70,7 @@ func TestReserveAndSettle(t *testing.T) {
 		reserve := func(run, workflow string, n, most, all int64, want bool) {
 			t.Helper()
 			room, err := s.Reserve(t.Context(), crmstore.Reservation{
-				Object: crmstore.Contact, Run: run, Workflow: workflow, Records: n, Most: most, MostAll: all,
+				Object: record.Contact, Run: run, Workflow: workflow, Records: n, Most: most, MostAll: all,
 			}, at)
 			if err != nil || room.Granted != want {
 				t.Fatalf("reserve %d for %s at %s: %+v, %v; want %v", n, run, at, room, err, want)
@@ -78,7 +79,7 @@ func TestReserveAndSettle(t *testing.T) {
 		settle := func(run, workflow string, deleted int64, final bool) {
 			t.Helper()
 			err := s.Settle(t.Context(), crmstore.Settlement{
-				Object: crmstore.Contact, Run: run, Workflow: workflow, Deleted: deleted, Final: final,
+				Object: record.Contact, Run: run, Workflow: workflow, Deleted: deleted, Final: final,
 			}, at)
 			if err != nil {
 				t.Fatal(err)
@@ -86,7 +87,7 @@ func TestReserveAndSettle(t *testing.T) {
 		}
 		want := func(deleted, aside int64) {
 			t.Helper()
-			got, err := s.DeletedLately(t.Context(), crmstore.Contact, at)
+			got, err := s.DeletedLately(t.Context(), record.Contact, at)
 			if err != nil || got.All.Deleted != deleted || got.All.Aside != aside {
 				t.Fatalf("at %s: %d deleted and %d aside, %v; want %d and %d", at, got.All.Deleted, got.All.Aside, err, deleted, aside)
 			}
@@ -119,7 +120,7 @@ func TestReserveAndSettle(t *testing.T) {
 		want(0, 3) // what a run has set aside does not grow old
 		settle("a1", "a", 3, true)
 		want(3, 0)
-		other, err := s.DeletedLately(t.Context(), crmstore.Deal, at)
+		other, err := s.DeletedLately(t.Context(), record.Deal, at)
 		if err != nil || other.All.Sum() != 0 {
 			t.Errorf("deals: %+v, %v; each type has its own", other, err)
 		}
@@ -131,23 +132,23 @@ func TestSettle_LeavesTheRunToWhoTookItOn(t *testing.T) {
 	t.Parallel()
 	s := storetest.Open(t)
 	run, err := s.CreateRun(t.Context(), crmstore.Run{
-		ID: "w@1", Workflow: "w", Object: crmstore.Contact, State: crmstore.RunRunning, StartedAt: noon,
+		ID: "w@1", Workflow: "w", Object: record.Contact, State: crmstore.RunRunning, StartedAt: noon,
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := crmstore.Reservation{Object: crmstore.Contact, Run: run.ID, Workflow: "w", Records: 10, Most: -1, MostAll: -1}
+	r := crmstore.Reservation{Object: record.Contact, Run: run.ID, Workflow: "w", Records: 10, Most: -1, MostAll: -1}
 	if _, err := s.Reserve(t.Context(), r, noon); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := s.SaveRun(t.Context(), run); err != nil {
 		t.Fatal(err)
 	}
-	late := crmstore.Settlement{Object: crmstore.Contact, Run: run.ID, Workflow: "w", Deleted: 4, Version: run.Version}
+	late := crmstore.Settlement{Object: record.Contact, Run: run.ID, Workflow: "w", Deleted: 4, Version: run.Version}
 	if err := s.Settle(t.Context(), late, noon); err != nil {
 		t.Fatal(err)
 	}
-	got, err := s.DeletedLately(t.Context(), crmstore.Contact, noon)
+	got, err := s.DeletedLately(t.Context(), record.Contact, noon)
 	if err != nil || got.All.Aside != 10 || got.All.Deleted != 0 {
 		t.Errorf("%+v, %v; want 10 aside still", got.All, err)
 	}
@@ -163,7 +164,7 @@ func TestReserve_AtOnce(t *testing.T) {
 	for i := range 40 {
 		group.Go(func() {
 			room, err := s.Reserve(t.Context(), crmstore.Reservation{
-				Object: crmstore.Contact, Run: fmt.Sprint("r", i), Workflow: fmt.Sprint("w", i%20), Records: 100, Most: 150, MostAll: 1250,
+				Object: record.Contact, Run: fmt.Sprint("r", i), Workflow: fmt.Sprint("w", i%20), Records: 100, Most: 150, MostAll: 1250,
 			}, noon)
 			if err != nil {
 				t.Error(err)
@@ -247,7 +248,7 @@ func TestProperty_Lately(t *testing.T) {
 				want := r.records - r.counted
 				fits := want == 0 || within(r.workflow, false)+aside(r, r.workflow, false)+want <= most && within("", true)+aside(r, "", true)+want <= all
 				room, err := s.Reserve(t.Context(), crmstore.Reservation{
-					Object: crmstore.Contact, Run: name, Workflow: r.workflow, Records: r.records, Most: most, MostAll: all,
+					Object: record.Contact, Run: name, Workflow: r.workflow, Records: r.records, Most: most, MostAll: all,
 				}, at)
 				if err != nil || room.Granted != fits {
 					rt.Fatalf("%+v at %s: granted %v, %v; want %v", r, at, room.Granted, err, fits)
@@ -259,7 +260,7 @@ func TestProperty_Lately(t *testing.T) {
 			r.deleted = min(r.records, r.deleted+int64(rapid.IntRange(0, 20).Draw(rt, "deleted")))
 			for range rapid.IntRange(1, 2).Draw(rt, "repeated") {
 				err := s.Settle(t.Context(), crmstore.Settlement{
-					Object: crmstore.Contact, Run: name, Workflow: r.workflow, Deleted: r.deleted, Final: final,
+					Object: record.Contact, Run: name, Workflow: r.workflow, Deleted: r.deleted, Final: final,
 				}, at)
 				if err != nil {
 					rt.Fatal(err)
@@ -267,7 +268,7 @@ func TestProperty_Lately(t *testing.T) {
 			}
 			done = append(done, modelDeletion{r.workflow, at, r.deleted - r.counted})
 			r.counted, r.open, r.over = r.deleted, false, final
-			got, err := s.DeletedLately(t.Context(), crmstore.Contact, at)
+			got, err := s.DeletedLately(t.Context(), record.Contact, at)
 			if err != nil {
 				rt.Fatal(err)
 			}

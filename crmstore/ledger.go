@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
 
 // The ledger says of each partition how many records it held when somebody looked last, and how many it had given up for good
@@ -25,7 +27,9 @@ const (
 
 func (s *Store) keyLedger() string { return s.accountKey("ledger") }
 
-func ledgerField(o ObjectType, window int) string { return string(o) + "/" + strconv.Itoa(window) }
+func ledgerField(o record.ObjectType, window int) string {
+	return string(o) + "/" + strconv.Itoa(window)
+}
 
 // holding is what a partition holds.
 type holding struct {
@@ -51,7 +55,7 @@ func readHolding(ledger string, i int) holding {
 	if len(ledger) < (i+1)*ledgerEntry {
 		return holding{}
 	}
-	b := view(ledger)[i*ledgerEntry:]
+	b := record.BytesOf(ledger)[i*ledgerEntry:]
 	return holding{records: binary.LittleEndian.Uint32(b), purged: binary.LittleEndian.Uint32(b[4:]), gap: binary.LittleEndian.Uint32(b[8:])}
 }
 
@@ -75,7 +79,7 @@ var (
 // without a purge, a permanent deletion or a quarantine that explains it, is marked in the store, so that [Store.Health] says it to every
 // process until a person accepts it; else the ledger is brought up to date. It returns how many are missing, and whether there
 // are further windows. It costs three short questions for each partition. Where the server's ACL forbids to count, nothing is found.
-func (s *Store) LookForLoss(ctx context.Context, o ObjectType, window int) (missing int64, more bool, err error) {
+func (s *Store) LookForLoss(ctx context.Context, o record.ObjectType, window int) (missing int64, more bool, err error) {
 	if err := s.require(ctx, ""); err != nil {
 		return 0, false, err
 	}
@@ -115,7 +119,7 @@ func (s *Store) LookForLoss(ctx context.Context, o ObjectType, window int) (miss
 }
 
 // LookForLossOf is LookForLoss of all windows of an object type.
-func (s *Store) LookForLossOf(ctx context.Context, o ObjectType) (missing int64, err error) {
+func (s *Store) LookForLossOf(ctx context.Context, o record.ObjectType) (missing int64, err error) {
 	if err := s.require(ctx, ""); err != nil {
 		return 0, err
 	}
@@ -131,7 +135,7 @@ func (s *Store) LookForLossOf(ctx context.Context, o ObjectType) (missing int64,
 
 // readHoldings reads the ledger of a window, and then what its partitions hold. The counters are read before the records: a
 // purge in between makes records look lost, which is looked at again, and never the other way round.
-func (s *Store) readHoldings(ctx context.Context, o ObjectType, window, partitions int) (ledger string, now []holding, err error) {
+func (s *Store) readHoldings(ctx context.Context, o record.ObjectType, window, partitions int) (ledger string, now []holding, err error) {
 	from, to := window*ledgerWindow, min((window+1)*ledgerWindow, partitions)
 	ledger, err = s.rdb.HGet(ctx, s.keyLedger(), ledgerField(o, window)).Result()
 	if err != nil && !errors.Is(err, redis.Nil) {
@@ -189,8 +193,8 @@ func (s *Store) saveLedger(ctx context.Context, field, before string, now []hold
 
 // Accepted is what a person accepted as lost.
 type Accepted struct {
-	Missing map[ObjectType]int64 `json:"missing"` // records, by object type; those with none are left out
-	Dropped int64                `json:"dropped"` // keys that servers dropped by themselves
+	Missing map[record.ObjectType]int64 `json:"missing"` // records, by object type; those with none are left out
+	Dropped int64                       `json:"dropped"` // keys that servers dropped by themselves
 }
 
 // Nothing reports whether nothing was lost.
@@ -214,7 +218,7 @@ func (s *Store) Lost(ctx context.Context) (Accepted, error) {
 	if err := s.require(ctx, ""); err != nil {
 		return Accepted{}, err
 	}
-	lost := Accepted{Missing: map[ObjectType]int64{}}
+	lost := Accepted{Missing: map[record.ObjectType]int64{}}
 	objects, err := s.ObjectTypes(ctx)
 	if err != nil {
 		return lost, err
@@ -237,7 +241,7 @@ func (s *Store) Lost(ctx context.Context) (Accepted, error) {
 
 // AcceptLoss goes on without what was lost: the ledger begins anew with what is there, and keys that servers dropped until now are
 // not spoken of again. Audited, unless nothing was lost. Only a super admin. ErrNoAccount.
-func (s *Store) AcceptLoss(ctx context.Context, c Cause, at time.Time) (Accepted, error) {
+func (s *Store) AcceptLoss(ctx context.Context, c record.Cause, at time.Time) (Accepted, error) {
 	if err := s.require(ctx, "", IsSuperAdmin); err != nil {
 		return Accepted{}, err
 	}
@@ -260,7 +264,7 @@ func (s *Store) AcceptLoss(ctx context.Context, c Cause, at time.Time) (Accepted
 			continue
 		}
 		o, number, _ := strings.Cut(name, "/")
-		_, now, err := s.readHoldings(ctx, ObjectType(o), int(wholeNumber(number)), partitions)
+		_, now, err := s.readHoldings(ctx, record.ObjectType(o), int(wholeNumber(number)), partitions)
 		if err != nil {
 			return lost, fmt.Errorf("accept the loss: %w", s.trouble(err))
 		}
@@ -270,7 +274,7 @@ func (s *Store) AcceptLoss(ctx context.Context, c Cause, at time.Time) (Accepted
 		}
 		ledger = append(ledger, name, entry)
 	}
-	args := append([]any{s.wall(), appendFacts(nil, at, s.by(c)), lost.words(), len(ledger)}, ledger...)
+	args := append([]any{s.wall(), record.AppendFacts(nil, at, s.by(c)), lost.words(), len(ledger)}, ledger...)
 	for _, n := range l.nodes {
 		args = append(args, markEvicted+n["run_id"], wholeNumber(n["evicted_keys"]))
 	}
@@ -279,7 +283,7 @@ func (s *Store) AcceptLoss(ctx context.Context, c Cause, at time.Time) (Accepted
 		return lost, fmt.Errorf("accept the loss: %w", err)
 	}
 	if done != int64(1) {
-		return lost, fmt.Errorf("accept the loss of account %s: %w", s.account, ErrNoAccount)
+		return lost, fmt.Errorf("accept the loss of account %s: %w", s.account, record.ErrNoAccount)
 	}
 	return lost, nil
 }

@@ -10,16 +10,18 @@ import (
 	"time"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
 
 // List is a named set of records of one object type. A static list has members, which are put on it and taken off by
 // hand and stay through delete and restore. An active list has an expression instead: who is on it is whoever the
 // expression is true for at the moment of asking. This package keeps the expression and does not read it.
 type List struct {
-	Number int        `json:"number"` // of the object type; never given out again, and so it names this list and no later one
-	Name   string     `json:"name"`
-	Object ObjectType `json:"object"`
-	Where  string     `json:"where,omitempty"` // the expression of an active list; "" = a static list. It never changes
+	Number int               `json:"number"` // of the object type; never given out again, and so it names this list and no later one
+	Name   string            `json:"name"`
+	Object record.ObjectType `json:"object"`
+	Where  string            `json:"where,omitempty"` // the expression of an active list; "" = a static list. It never changes
 }
 
 // Active reports whether an expression says who is on the list.
@@ -39,15 +41,15 @@ var (
 
 // ListOrder says which list to make.
 type ListOrder struct {
-	Object ObjectType
+	Object record.ObjectType
 	Name   string // 1 to 200 bytes
 	Where  string // the expression of an active list; "" = a static list
-	Cause  Cause
+	Cause  record.Cause
 	At     time.Time
 }
 
 // CreateList makes an empty static list; ErrExists. Audited in the account's log.
-func (s *Store) CreateList(ctx context.Context, o ObjectType, name string, c Cause, at time.Time) (List, error) {
+func (s *Store) CreateList(ctx context.Context, o record.ObjectType, name string, c record.Cause, at time.Time) (List, error) {
 	return s.AddList(ctx, ListOrder{Object: o, Name: name, Cause: c, At: at})
 }
 
@@ -61,7 +63,7 @@ func (s *Store) AddList(ctx context.Context, order ListOrder) (List, error) {
 	if name == "" || len(name) > maxListName || !utf8.ValidString(name) || strings.ContainsFunc(name, unicode.IsControl) {
 		return List{}, fmt.Errorf("list name %q: want 1 to %d bytes of text on one line", name, maxListName)
 	}
-	if err := seenName("list name", name); err != nil {
+	if err := record.CheckSeen("list name", name); err != nil {
 		return List{}, err
 	}
 	if len(where) > maxListWhere || !utf8.ValidString(where) || (where == "") != (order.Where == "") {
@@ -71,19 +73,19 @@ func (s *Store) AddList(ctx context.Context, order ListOrder) (List, error) {
 		return List{}, err
 	}
 	reply, err := s.run(ctx, scriptCreateList, []string{s.keyLists(order.Object), s.keyAccountLog()},
-		name, s.wall(), appendFacts(nil, order.At, s.by(order.Cause)), listDetail(order.Object, name, where), where)
+		name, s.wall(), record.AppendFacts(nil, order.At, s.by(order.Cause)), listDetail(order.Object, name, where), where)
 	if err != nil {
 		return List{}, fmt.Errorf("create list %q: %w", name, err)
 	}
 	number, _ := reply.(int64)
 	if number == 0 {
-		return List{}, fmt.Errorf("list %q: %w", name, ErrExists)
+		return List{}, fmt.Errorf("list %q: %w", name, record.ErrExists)
 	}
 	return List{Number: int(number), Name: name, Object: order.Object, Where: where}, nil
 }
 
 // listDetail names a list in the audit log.
-func listDetail(o ObjectType, name, where string) string {
+func listDetail(o record.ObjectType, name, where string) string {
 	if where == "" {
 		return string(o) + ": " + name
 	}
@@ -91,14 +93,14 @@ func listDetail(o ObjectType, name, where string) string {
 }
 
 // Lists returns the lists of an object type, static and active, by name.
-func (s *Store) Lists(ctx context.Context, o ObjectType) (map[string]List, error) {
+func (s *Store) Lists(ctx context.Context, o record.ObjectType) (map[string]List, error) {
 	if err := s.require(ctx, ""); err != nil {
 		return nil, err
 	}
 	return s.lists(ctx, o)
 }
 
-func (s *Store) lists(ctx context.Context, o ObjectType) (map[string]List, error) {
+func (s *Store) lists(ctx context.Context, o record.ObjectType) (map[string]List, error) {
 	fields, err := s.rdb.HGetAll(ctx, s.keyLists(o)).Result()
 	if err != nil {
 		return nil, fmt.Errorf("read lists of %s: %w", o.Plural(), s.trouble(err))
@@ -121,14 +123,14 @@ func (s *Store) lists(ctx context.Context, o ObjectType) (map[string]List, error
 // SetMembers puts records on the list (member) or takes them off; archived ones too. It says for how many that was
 // a change, and which ids are unknown. Each changed record gets a new version; one audit event per partition batch.
 // ErrNotFound when the list was deleted, also while this was at work: then nothing is left of it.
-func (s *Store) SetMembers(ctx context.Context, l List, ids []ID, member bool, c Cause, at time.Time) (changed int, missing []ID, err error) {
+func (s *Store) SetMembers(ctx context.Context, l List, ids []record.ID, member bool, c record.Cause, at time.Time) (changed int, missing []record.ID, err error) {
 	if err := s.require(ctx, l.Object, CanEdit); err != nil {
 		return 0, nil, err
 	}
-	return s.setMembers(ctx, l, ids, member, appendFacts(nil, at, s.by(c)))
+	return s.setMembers(ctx, l, ids, member, record.AppendFacts(nil, at, s.by(c)))
 }
 
-func (s *Store) setMembers(ctx context.Context, l List, ids []ID, member bool, facts []byte) (changed int, missing []ID, err error) {
+func (s *Store) setMembers(ctx context.Context, l List, ids []record.ID, member bool, facts []byte) (changed int, missing []record.ID, err error) {
 	partitions, err := s.Partitions(ctx)
 	if err != nil {
 		return 0, nil, err
@@ -144,7 +146,7 @@ func (s *Store) setMembers(ctx context.Context, l List, ids []ID, member bool, f
 		bit = "1"
 	}
 	var calls []call
-	var parts [][]ID
+	var parts [][]record.ID
 	for _, group := range want {
 		keys := s.partition(l.Object, group.Partition)
 		for part := range slices.Chunk(group.IDs, recordsPerCall) {
@@ -152,7 +154,7 @@ func (s *Store) setMembers(ctx context.Context, l List, ids []ID, member bool, f
 			calls = append(calls, call{
 				scriptMembers,
 				[]string{keys.rec(), keys.list(l.Number), keys.log(), keys.cnt()},
-				[]any{s.wall(), facts, l.Name, bit, packIDs(part)},
+				[]any{s.wall(), facts, l.Name, bit, record.PackIDs(part)},
 			})
 		}
 	}
@@ -168,7 +170,7 @@ func (s *Store) setMembers(ctx context.Context, l List, ids []ID, member bool, f
 		return 0, nil, fmt.Errorf("change members of list %q: %w", l.Name, err)
 	}
 	if err := s.isStatic(ctx, l); err != nil {
-		if errors.Is(err, ErrNotFound) { // bits that were set behind the back of its deletion
+		if errors.Is(err, record.ErrNotFound) { // bits that were set behind the back of its deletion
 			err = errors.Join(err, s.dropMembers(ctx, l.Object, l.Number))
 		}
 		return 0, nil, err

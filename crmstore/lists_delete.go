@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
 
 // keysPerWindow is how many keys are removed in one round trip.
@@ -18,7 +20,7 @@ const keysPerWindow = 512
 // The name goes first, in one step with the audit event: from then on the list is not there. Its members' bits are
 // removed after that, partition by partition; what an interruption leaves is removed by the next DeleteList of the
 // object type, or by [Store.Doctor] with repair, and can do no harm, because the number is never given out again.
-func (s *Store) DeleteList(ctx context.Context, l List, c Cause, at time.Time) error {
+func (s *Store) DeleteList(ctx context.Context, l List, c record.Cause, at time.Time) error {
 	if err := s.require(ctx, l.Object, CanEdit); err != nil {
 		return err
 	}
@@ -35,20 +37,20 @@ func (s *Store) DeleteList(ctx context.Context, l List, c Cause, at time.Time) e
 var scriptDropCounted = mustScript("drop_counted")
 
 // unname takes the list's name away, which is the first step of its deletion.
-func (s *Store) unname(ctx context.Context, l List, c Cause, at time.Time) error {
+func (s *Store) unname(ctx context.Context, l List, c record.Cause, at time.Time) error {
 	reply, err := s.run(ctx, scriptDeleteList, []string{s.keyLists(l.Object), s.keyUnlisted(l.Object), s.keyAccountLog()},
-		l.Name, strconv.Itoa(l.Number), s.wall(), appendFacts(nil, at, s.by(c)), listDetail(l.Object, l.Name, l.Where))
+		l.Name, strconv.Itoa(l.Number), s.wall(), record.AppendFacts(nil, at, s.by(c)), listDetail(l.Object, l.Name, l.Where))
 	if err != nil {
 		return fmt.Errorf("delete list %q: %w", l.Name, err)
 	}
 	if reply != int64(1) {
-		return fmt.Errorf("list %q of %s: %w", l.Name, l.Object.Plural(), ErrNotFound)
+		return fmt.Errorf("list %q of %s: %w", l.Name, l.Object.Plural(), record.ErrNotFound)
 	}
 	return nil
 }
 
 // unlisted are the numbers of deleted lists that have bits left.
-func (s *Store) unlisted(ctx context.Context, o ObjectType) ([]int, error) {
+func (s *Store) unlisted(ctx context.Context, o record.ObjectType) ([]int, error) {
 	texts, err := s.rdb.SMembers(ctx, s.keyUnlisted(o)).Result()
 	if err != nil {
 		return nil, fmt.Errorf("read deleted lists of %s: %w", o.Plural(), s.trouble(err))
@@ -66,7 +68,7 @@ func (s *Store) unlisted(ctx context.Context, o ObjectType) ([]int, error) {
 }
 
 // dropUnlisted removes what is left of deleted lists.
-func (s *Store) dropUnlisted(ctx context.Context, o ObjectType, numbers []int) error {
+func (s *Store) dropUnlisted(ctx context.Context, o record.ObjectType, numbers []int) error {
 	for _, n := range numbers {
 		if err := s.dropMembers(ctx, o, n); err != nil {
 			return err
@@ -79,7 +81,7 @@ func (s *Store) dropUnlisted(ctx context.Context, o ObjectType, numbers []int) e
 }
 
 // dropMembers removes a list's bits from every partition, a bounded number at a time.
-func (s *Store) dropMembers(ctx context.Context, o ObjectType, number int) error {
+func (s *Store) dropMembers(ctx context.Context, o record.ObjectType, number int) error {
 	partitions, err := s.Partitions(ctx)
 	if err != nil {
 		return err
@@ -106,7 +108,7 @@ func (s *Store) isStatic(ctx context.Context, l List) error {
 	case l.Number < 1 || l.Active():
 		return fmt.Errorf("list %q of %s has no members of its own: its expression says who is on it", l.Name, l.Object.Plural())
 	case errors.Is(err, redis.Nil), err == nil && text != strconv.Itoa(l.Number):
-		return fmt.Errorf("list %q of %s: %w", l.Name, l.Object.Plural(), ErrNotFound)
+		return fmt.Errorf("list %q of %s: %w", l.Name, l.Object.Plural(), record.ErrNotFound)
 	case err != nil:
 		return fmt.Errorf("read list %q of %s: %w", l.Name, l.Object.Plural(), s.trouble(err))
 	}

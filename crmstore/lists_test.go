@@ -10,12 +10,13 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 	"github.com/crm-workflow/crm-workflow/crmstore/storetest"
 )
 
 func (d *desk) list(name, where string) crmstore.List {
 	d.t.Helper()
-	l, err := d.AddList(d.t.Context(), crmstore.ListOrder{Object: crmstore.Contact, Name: name, Where: where, Cause: someone, At: noon})
+	l, err := d.AddList(d.t.Context(), crmstore.ListOrder{Object: record.Contact, Name: name, Where: where, Cause: someone, At: noon})
 	if err != nil {
 		d.t.Fatal(err)
 	}
@@ -32,7 +33,7 @@ func (d *desk) listKeys() []string {
 	}
 	for p := range account.Partitions {
 		for number := range 5 {
-			key := crmstore.KeyOf(d.Store, crmstore.Contact, p, "list:"+strconv.Itoa(number))
+			key := crmstore.KeyOf(d.Store, record.Contact, p, "list:"+strconv.Itoa(number))
 			there, err := crmstore.Raw(d.Store).Exists(d.t.Context(), key).Result()
 			if err != nil {
 				d.t.Fatal(err)
@@ -52,32 +53,32 @@ func TestActiveLists(t *testing.T) {
 		ctx := t.Context()
 		const where = `contact.city == "Leiden" && inList("keep")`
 		leiden := d.list("leiden", " "+where+"\n")
-		if want := (crmstore.List{Number: 1, Name: "leiden", Object: crmstore.Contact, Where: where}); leiden != want || !leiden.Active() {
+		if want := (crmstore.List{Number: 1, Name: "leiden", Object: record.Contact, Where: where}); leiden != want || !leiden.Active() {
 			t.Fatalf("made %+v, want %+v", leiden, want)
 		}
-		lists, err := d.Lists(ctx, crmstore.Contact)
+		lists, err := d.Lists(ctx, record.Contact)
 		if diff := cmp.Diff(map[string]crmstore.List{"leiden": leiden}, lists); diff != "" || err != nil {
 			t.Errorf("Lists (%v) (-want +got):\n%s", err, diff)
 		}
 		for _, order := range []crmstore.ListOrder{
-			{Object: crmstore.Contact, Name: "leiden"},
-			{Object: crmstore.Contact, Name: "leiden", Where: "true"},
+			{Object: record.Contact, Name: "leiden"},
+			{Object: record.Contact, Name: "leiden", Where: "true"},
 		} {
-			if _, err := d.AddList(ctx, order); !errors.Is(err, crmstore.ErrExists) {
+			if _, err := d.AddList(ctx, order); !errors.Is(err, record.ErrExists) {
 				t.Errorf("a second list of that name: %v, want ErrExists", err)
 			}
 		}
 		for _, order := range []crmstore.ListOrder{
-			{Object: crmstore.Contact, Name: "x", Where: " "},
-			{Object: crmstore.Contact, Name: "x", Where: strings.Repeat("x", 5000)},
-			{Object: crmstore.Contact, Name: "a\nb"},
+			{Object: record.Contact, Name: "x", Where: " "},
+			{Object: record.Contact, Name: "x", Where: strings.Repeat("x", 5000)},
+			{Object: record.Contact, Name: "a\nb"},
 		} {
-			if _, err := d.AddList(ctx, order); err == nil || errors.Is(err, crmstore.ErrExists) {
+			if _, err := d.AddList(ctx, order); err == nil || errors.Is(err, record.ErrExists) {
 				t.Errorf("made %+v: %v", order, err)
 			}
 		}
 		d.write(crmstore.UpsertAny, noon, d.up(1))
-		if _, _, err := d.SetMembers(ctx, leiden, []crmstore.ID{1}, true, someone, noon); err == nil || len(d.listKeys()) > 0 {
+		if _, _, err := d.SetMembers(ctx, leiden, []record.ID{1}, true, someone, noon); err == nil || len(d.listKeys()) > 0 {
 			t.Errorf("a member was put on an active list: %v", err)
 		}
 		if err := d.DeleteList(ctx, leiden, someone, noon); err != nil {
@@ -104,7 +105,7 @@ func TestDeleteList(t *testing.T) {
 		keep, vip := d.list("keep", ""), d.list("vip", "")
 		d.write(crmstore.UpsertAny, noon, d.up(1), d.up(2), d.up(3))
 		for _, l := range []crmstore.List{keep, vip} {
-			if _, _, err := d.SetMembers(ctx, l, []crmstore.ID{1, 2, 3}, true, someone, noon); err != nil {
+			if _, _, err := d.SetMembers(ctx, l, []record.ID{1, 2, 3}, true, someone, noon); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -123,20 +124,20 @@ func TestDeleteList(t *testing.T) {
 		if d.get(1) == nil || d.get(2).Deletion == nil || d.get(3).Deletion != nil {
 			t.Error("the records are not what they were")
 		}
-		if err := d.DeleteList(ctx, keep, someone, noon); !errors.Is(err, crmstore.ErrNotFound) {
+		if err := d.DeleteList(ctx, keep, someone, noon); !errors.Is(err, record.ErrNotFound) {
 			t.Errorf("deleted twice: %v, want ErrNotFound", err)
 		}
-		if _, _, err := d.SetMembers(ctx, keep, []crmstore.ID{1}, true, someone, noon); !errors.Is(err, crmstore.ErrNotFound) {
+		if _, _, err := d.SetMembers(ctx, keep, []record.ID{1}, true, someone, noon); !errors.Is(err, record.ErrNotFound) {
 			t.Errorf("members of a deleted list: %v, want ErrNotFound", err)
 		}
 		again := d.list("keep", "")
 		if again.Number != 3 {
 			t.Errorf("the number %d was given out again", again.Number)
 		}
-		if err := d.DeleteList(ctx, keep, someone, noon); !errors.Is(err, crmstore.ErrNotFound) {
+		if err := d.DeleteList(ctx, keep, someone, noon); !errors.Is(err, record.ErrNotFound) {
 			t.Errorf("the old list was deleted in the place of the new one: %v", err)
 		}
-		if _, _, err := d.SetMembers(ctx, keep, []crmstore.ID{1}, true, someone, noon); !errors.Is(err, crmstore.ErrNotFound) {
+		if _, _, err := d.SetMembers(ctx, keep, []record.ID{1}, true, someone, noon); !errors.Is(err, record.ErrNotFound) {
 			t.Errorf("members of a list that was replaced: %v, want ErrNotFound", err)
 		}
 		if found := d.doctor(false); len(found) > 0 {
@@ -155,7 +156,7 @@ func TestDeleteListInterrupted(t *testing.T) {
 			ctx := t.Context()
 			keep, other := d.list("keep", ""), d.list("other", "")
 			d.write(crmstore.UpsertAny, noon, d.up(1), d.up(2), d.up(3))
-			if _, _, err := d.SetMembers(ctx, keep, []crmstore.ID{1, 2, 3}, true, someone, noon); err != nil {
+			if _, _, err := d.SetMembers(ctx, keep, []record.ID{1, 2, 3}, true, someone, noon); err != nil {
 				t.Fatal(err)
 			}
 			if err := crmstore.Unname(ctx, d.Store, keep, someone, noon); err != nil { // the first step of a deletion, and then nothing
@@ -183,9 +184,9 @@ func TestDeleteListUnderWriters(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t, storetest.Options{})
 	ctx := t.Context()
-	var ids []crmstore.ID
+	var ids []record.ID
 	var batch []crmstore.Upsert
-	for id := crmstore.ID(1); id <= 200; id++ {
+	for id := record.ID(1); id <= 200; id++ {
 		ids, batch = append(ids, id), append(batch, d.up(id))
 	}
 	d.write(crmstore.UpsertAny, noon, batch...)
@@ -199,7 +200,7 @@ func TestDeleteListUnderWriters(t *testing.T) {
 				if i == 0 {
 					started <- struct{}{}
 				}
-				if errors.Is(err, crmstore.ErrNotFound) {
+				if errors.Is(err, record.ErrNotFound) {
 					return
 				}
 				if err != nil {

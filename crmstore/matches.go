@@ -8,12 +8,14 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
 
 // Matches are a run's contacts in one partition and what became of them.
 type Matches struct {
 	Partition int
-	IDs       []ID
+	IDs       []record.ID
 	Done      bool // every id was acted on or left alone for good
 	Deleted   int64
 	Changed   int64
@@ -58,7 +60,7 @@ var (
 
 // RunMatches names the matches of one run, and who changes them.
 type RunMatches struct {
-	Object ObjectType
+	Object record.ObjectType
 	Run    string
 	Fence  uint64 // ErrFenced when a higher one has been seen in a partition; 0 = never refused
 	First  bool   // SaveMatches only: nobody has saved any yet, ErrExists where somebody has
@@ -82,7 +84,7 @@ func (s *Store) SaveMatches(ctx context.Context, r RunMatches, m []Matches) erro
 	err := s.changeMatches(ctx, len(m), func(i int) call {
 		match := &m[i]
 		return call{scriptSaveMatches, []string{s.partition(r.Object, match.Partition).run(r.Run)}, []any{
-			r.fence(), packIDs(match.IDs), match.Done, match.Deleted, match.Changed, match.Failed, matchesKeptSeconds, r.First, match.Held,
+			r.fence(), record.PackIDs(match.IDs), match.Done, match.Deleted, match.Changed, match.Failed, matchesKeptSeconds, r.First, match.Held,
 		}}
 	})
 	if err != nil {
@@ -103,17 +105,17 @@ func (s *Store) changeMatches(ctx context.Context, n int, change func(i int) cal
 			return err
 		}
 		if slices.Contains(replies, any(int64(-1))) {
-			return ErrFenced
+			return record.ErrFenced
 		}
 		if slices.Contains(replies, any(int64(-2))) {
-			return ErrExists
+			return record.ErrExists
 		}
 		return nil
 	})
 }
 
 // Matches reads the run's matches of partitions from ≤ p < to; partitions without any are left out.
-func (s *Store) Matches(ctx context.Context, o ObjectType, run string, from, to int) ([]Matches, error) {
+func (s *Store) Matches(ctx context.Context, o record.ObjectType, run string, from, to int) ([]Matches, error) {
 	if err := s.require(ctx, o, CanView); err != nil {
 		return nil, err
 	}
@@ -154,7 +156,7 @@ type MatchCounts struct {
 }
 
 // CountMatches counts the run's matches of partitions from ≤ p < to; partitions without any are left out. It does not read them.
-func (s *Store) CountMatches(ctx context.Context, o ObjectType, run string, from, to int) ([]MatchCounts, error) {
+func (s *Store) CountMatches(ctx context.Context, o record.ObjectType, run string, from, to int) ([]MatchCounts, error) {
 	if err := s.require(ctx, o, CanView); err != nil {
 		return nil, err
 	}
@@ -216,9 +218,9 @@ func parseMatches(partition int, fields []any) (m Matches, there bool, err error
 	if err != nil {
 		return Matches{}, false, err
 	}
-	m = Matches{Partition: partition, IDs: make([]ID, 0, c.IDs), Done: c.Done, Deleted: c.Deleted, Changed: c.Changed, Held: c.Held, Failed: c.Failed}
+	m = Matches{Partition: partition, IDs: make([]record.ID, 0, c.IDs), Done: c.Done, Deleted: c.Deleted, Changed: c.Changed, Held: c.Held, Failed: c.Failed}
 	for b := []byte(packed); len(b) > 0; b = b[8:] {
-		m.IDs = append(m.IDs, IDFromBytes(b))
+		m.IDs = append(m.IDs, record.IDFromBytes(b))
 	}
 	return m, true, nil
 }

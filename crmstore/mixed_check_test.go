@@ -8,25 +8,26 @@ import (
 	"strconv"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 	"github.com/crm-workflow/crm-workflow/crmstore/storetest"
 )
 
 // observe reads records as they stand in the store, in the form of the model.
-func (w *mixed) observe(refs []crmstore.Ref) []*soul {
+func (w *mixed) observe(refs []record.Ref) []*soul {
 	w.t.Helper()
-	by := map[crmstore.ObjectType][]crmstore.ID{}
+	by := map[record.ObjectType][]record.ID{}
 	for _, ref := range refs {
 		by[ref.Object] = append(by[ref.Object], ref.ID)
 	}
-	found := map[crmstore.Ref]*soul{}
+	found := map[record.Ref]*soul{}
 	for o, ids := range by {
 		recs, err := w.sound.Get(w.t.Context(), o, ids)
 		w.must(err)
 		for _, r := range recs {
-			found[crmstore.Ref{Object: o, ID: r.ID}] = soulOf(r)
+			found[record.Ref{Object: o, ID: r.ID}] = soulOf(r)
 		}
 		w.observeMembers(o, found)
-		if o == crmstore.Contact {
+		if o == record.Contact {
 			w.observeEnrollments(ids, found)
 		}
 	}
@@ -37,13 +38,13 @@ func (w *mixed) observe(refs []crmstore.Ref) []*soul {
 	return souls
 }
 
-func soulOf(r *crmstore.Record) *soul {
-	now := &soul{values: map[int]crmstore.Value{}, deletion: r.Deletion}
-	r.Values(func(p *crmstore.Property, v crmstore.Value) { now.values[p.Number] = v })
+func soulOf(r *record.Record) *soul {
+	now := &soul{values: map[int]record.Value{}, deletion: r.Deletion}
+	r.Values(func(p *record.Property, v record.Value) { now.values[p.Number] = v })
 	return now
 }
 
-func (w *mixed) observeMembers(o crmstore.ObjectType, found map[crmstore.Ref]*soul) {
+func (w *mixed) observeMembers(o record.ObjectType, found map[record.Ref]*soul) {
 	list, ok := w.lists[o]
 	if !ok {
 		return
@@ -51,7 +52,7 @@ func (w *mixed) observeMembers(o crmstore.ObjectType, found map[crmstore.Ref]*so
 	want := crmstore.Want{IDs: true, Lists: []int{list.Number}}
 	w.must(w.sound.ReadColumns(w.t.Context(), o, 0, mixedPartitions, want, func(c *crmstore.Columns) error {
 		for slot := range c.Slots {
-			if r := found[crmstore.Ref{Object: o, ID: crmstore.ID(cellOf(c.IDs, slot))}]; r != nil {
+			if r := found[record.Ref{Object: o, ID: record.ID(cellOf(c.IDs, slot))}]; r != nil {
 				r.member = bitOf(c.Lists[0], slot)
 			}
 		}
@@ -61,15 +62,15 @@ func (w *mixed) observeMembers(o crmstore.ObjectType, found map[crmstore.Ref]*so
 
 func bitOf(list []byte, slot int) bool { return slot/8 < len(list) && list[slot/8]>>(7-slot%8)&1 == 1 }
 
-func (w *mixed) observeEnrollments(ids []crmstore.ID, found map[crmstore.Ref]*soul) {
+func (w *mixed) observeEnrollments(ids []record.ID, found map[record.Ref]*soul) {
 	groups := inPartitions(ids)
-	enrolled, err := w.sound.Enrollments(w.t.Context(), crmstore.Contact, "stale", groups)
+	enrolled, err := w.sound.Enrollments(w.t.Context(), record.Contact, "stale", groups)
 	w.must(err)
 	for i, group := range groups {
 		for j, id := range group.IDs {
 			if r := found[contact(id)]; r != nil {
 				r.enrolled = enrolled[i][j]
-			} else if enrolled[i][j] != (crmstore.Enrollment{}) {
+			} else if enrolled[i][j] != (record.Enrollment{}) {
 				w.t.Fatalf("contact %d is not there, and is enrolled as %+v", id, enrolled[i][j])
 			}
 		}
@@ -103,14 +104,14 @@ func (w *mixed) check() {
 }
 
 // checkRecords compares all records of a type: none is missing, none is too many, and each is as it must be.
-func (w *mixed) checkRecords(o crmstore.ObjectType) {
+func (w *mixed) checkRecords(o record.ObjectType) {
 	w.t.Helper()
 	ctx := w.t.Context()
-	var refs []crmstore.Ref
-	seen := map[crmstore.Ref]bool{}
-	w.must(w.sound.ReadAll(ctx, o, 0, mixedPartitions, func(_ int, recs []*crmstore.Record) error {
+	var refs []record.Ref
+	seen := map[record.Ref]bool{}
+	w.must(w.sound.ReadAll(ctx, o, 0, mixedPartitions, func(_ int, recs []*record.Record) error {
 		for _, r := range recs {
-			ref := crmstore.Ref{Object: o, ID: r.ID}
+			ref := record.Ref{Object: o, ID: r.ID}
 			if seen[ref] || w.records[ref] == nil {
 				return fmt.Errorf("%s is there (twice: %v), and was purged, deleted permanently or never made", ref, seen[ref])
 			}
@@ -143,10 +144,10 @@ func (w *mixed) checkRecords(o crmstore.ObjectType) {
 }
 
 // checkSlots compares each slot with its record. In a free slot nothing of an old record is left.
-func (w *mixed) checkSlots(o crmstore.ObjectType) {
+func (w *mixed) checkSlots(o record.ObjectType) {
 	w.t.Helper()
 	want := crmstore.Want{IDs: true}
-	var columns []*crmstore.Property
+	var columns []*record.Property
 	for i := range w.schema[o].Properties {
 		if p := &w.schema[o].Properties[i]; p.Columnar() {
 			columns, want.Properties = append(columns, p), append(want.Properties, p.Number)
@@ -157,9 +158,9 @@ func (w *mixed) checkSlots(o crmstore.ObjectType) {
 	}
 	w.must(w.sound.ReadColumns(w.t.Context(), o, 0, mixedPartitions, want, func(c *crmstore.Columns) error {
 		for slot := range c.Slots {
-			ref := crmstore.Ref{Object: o, ID: crmstore.ID(cellOf(c.IDs, slot))}
+			ref := record.Ref{Object: o, ID: record.ID(cellOf(c.IDs, slot))}
 			r := w.records[ref]
-			if r == nil && (ref.ID != 0 || cellOf(c.Archived, slot) != crmstore.FreeCell) {
+			if r == nil && (ref.ID != 0 || cellOf(c.Archived, slot) != record.FreeCell) {
 				return fmt.Errorf("partition %d: slot %d is %s's, who is not there", c.Partition, slot, ref)
 			}
 			if r == nil {
@@ -199,7 +200,7 @@ func (w *mixed) checkPairs() {
 		w.must(err)
 		for i, others := range found {
 			for _, other := range others {
-				shown[lowerFirst(crmstore.Pair{A: crmstore.Ref{Object: o, ID: ids[i]}, B: other})]++
+				shown[lowerFirst(crmstore.Pair{A: record.Ref{Object: o, ID: ids[i]}, B: other})]++
 			}
 		}
 	}
@@ -225,8 +226,8 @@ func (w *mixed) checkPairs() {
 	}
 }
 
-func (w *mixed) idsThere(o crmstore.ObjectType) map[crmstore.ID]bool {
-	ids := map[crmstore.ID]bool{}
+func (w *mixed) idsThere(o record.ObjectType) map[record.ID]bool {
+	ids := map[record.ID]bool{}
 	for ref := range w.records {
 		if ref.Object == o {
 			ids[ref.ID] = true
@@ -268,7 +269,7 @@ func (w *mixed) checkTombstones() {
 	w.t.Helper()
 	ctx := w.t.Context()
 	ids := slices.Sorted(maps.Keys(w.tombs))
-	tombs, err := w.sound.Tombstones(ctx, crmstore.Contact, ids)
+	tombs, err := w.sound.Tombstones(ctx, record.Contact, ids)
 	w.must(err)
 	if len(tombs) != len(ids) {
 		w.t.Fatalf("%d tombstones, want %d", len(tombs), len(ids))
@@ -278,8 +279,8 @@ func (w *mixed) checkTombstones() {
 			w.t.Fatalf("tombstone %+v, want %+v", tomb, w.tombs[tomb.ID])
 		}
 	}
-	events := map[crmstore.ID]int{}
-	w.must(w.sound.Audit(ctx, crmstore.AuditFilter{Object: crmstore.Contact, Ops: []string{"permanent-delete"}}, func(e crmstore.Event) error {
+	events := map[record.ID]int{}
+	w.must(w.sound.Audit(ctx, crmstore.AuditFilter{Object: record.Contact, Ops: []string{"permanent-delete"}}, func(e record.Event) error {
 		for _, id := range e.IDs {
 			events[id]++
 		}

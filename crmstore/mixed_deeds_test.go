@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 	"github.com/crm-workflow/crm-workflow/crmstore/storetest"
 )
 
@@ -14,7 +15,7 @@ import (
 func (w *mixed) one() (made int) {
 	o := w.types[w.rng.IntN(len(w.types))]
 	if w.chance(30) {
-		o = crmstore.Contact
+		o = record.Contact
 	}
 	n := 1 + w.rng.IntN(w.batch)
 	switch k := w.rng.IntN(100); {
@@ -45,11 +46,11 @@ func (w *mixed) one() (made int) {
 
 // reason is why somebody deletes; it may name a person.
 func (w *mixed) reason() (text string, about int) {
-	ids := w.pick(crmstore.Contact, 1, (*soul).there)
+	ids := w.pick(record.Contact, 1, (*soul).there)
 	if len(ids) == 0 || w.chance(40) {
 		return "", 0
 	}
-	r := w.records[crmstore.Ref{Object: crmstore.Contact, ID: ids[0]}]
+	r := w.records[record.Ref{Object: record.Contact, ID: ids[0]}]
 	if r == nil {
 		return "", 0
 	}
@@ -62,24 +63,24 @@ func (w *mixed) reason() (text string, about int) {
 	return forms[w.rng.IntN(len(forms))], r.person
 }
 
-func (w *mixed) archive(o crmstore.ObjectType, n int) {
+func (w *mixed) archive(o record.ObjectType, n int) {
 	ids := w.pick(o, n, (*soul).live)
 	if len(ids) == 0 {
 		return
 	}
 	w.done["order"]++
-	order := crmstore.ArchiveOrder{Object: o, At: w.tick(), Cause: crmstore.Cause{Actor: storetest.User}}
+	order := crmstore.ArchiveOrder{Object: o, At: w.tick(), Cause: record.Cause{Actor: storetest.User}}
 	about := 0
 	order.Cause.Reason, about = w.reason()
 	if w.chance(70) {
 		order.Cause.Run = fmt.Sprint("delete@", w.done["order"])
-		if o == crmstore.Contact && w.chance(60) {
+		if o == record.Contact && w.chance(60) {
 			order.Enroll, order.Cause.Workflow, order.Cause.Revision = "stale", "stale", 2
 		}
 	}
 	d := deed{kind: "archive"}
 	for _, id := range ids {
-		d.touched = append(d.touched, crmstore.Ref{Object: o, ID: id})
+		d.touched = append(d.touched, record.Ref{Object: o, ID: id})
 	}
 	d.apply = func() (want []string) {
 		for _, ref := range d.touched {
@@ -88,7 +89,7 @@ func (w *mixed) archive(o crmstore.ObjectType, n int) {
 		return want
 	}
 	d.run = func(s *crmstore.Store) ([]string, error) {
-		versions := map[crmstore.ID]crmstore.Target{}
+		versions := map[record.ID]crmstore.Target{}
 		recs, err := w.sound.Get(w.t.Context(), o, ids)
 		w.must(err)
 		for _, r := range recs {
@@ -109,7 +110,7 @@ func (w *mixed) archive(o crmstore.ObjectType, n int) {
 		if err != nil {
 			return nil, err
 		}
-		told := map[crmstore.ID]crmstore.ArchiveOutcome{}
+		told := map[record.ID]crmstore.ArchiveOutcome{}
 		for i, b := range batches {
 			for j, target := range b.Targets {
 				told[target.ID] = outcomes[i][j]
@@ -125,7 +126,7 @@ func (w *mixed) archive(o crmstore.ObjectType, n int) {
 }
 
 // toBin deletes a record in the model.
-func (w *mixed) toBin(ref crmstore.Ref, order crmstore.ArchiveOrder, about int) crmstore.ArchiveOutcome {
+func (w *mixed) toBin(ref record.Ref, order crmstore.ArchiveOrder, about int) crmstore.ArchiveOutcome {
 	r := w.records[ref]
 	switch run := order.Cause.Run; {
 	case r == nil:
@@ -136,9 +137,9 @@ func (w *mixed) toBin(ref crmstore.Ref, order crmstore.ArchiveOrder, about int) 
 		return crmstore.AlreadyArchived
 	}
 	now := *r
-	now.deletion = &crmstore.Deletion{At: order.At, Cause: order.Cause}
+	now.deletion = &record.Deletion{At: order.At, Cause: order.Cause}
 	if order.Enroll != "" {
-		now.enrolled = crmstore.Enrollment{State: crmstore.Completed, Revision: 2, Run: order.Cause.Run}
+		now.enrolled = record.Enrollment{State: record.Completed, Revision: 2, Run: order.Cause.Run}
 	}
 	w.put(ref, &now)
 	if about > 0 {
@@ -147,7 +148,7 @@ func (w *mixed) toBin(ref crmstore.Ref, order crmstore.ArchiveOrder, about int) 
 	return crmstore.Archived
 }
 
-func (w *mixed) restore(o crmstore.ObjectType, n int) {
+func (w *mixed) restore(o record.ObjectType, n int) {
 	ids := w.pick(o, n, (*soul).binned)
 	if len(ids) == 0 {
 		return
@@ -155,7 +156,7 @@ func (w *mixed) restore(o crmstore.ObjectType, n int) {
 	order := crmstore.RestoreOrder{Object: o, Cause: someone, At: w.tick()}
 	d := deed{kind: "restore"}
 	for _, id := range ids {
-		d.touched = append(d.touched, crmstore.Ref{Object: o, ID: id})
+		d.touched = append(d.touched, record.Ref{Object: o, ID: id})
 	}
 	d.apply = func() (want []string) {
 		for _, ref := range d.touched {
@@ -174,7 +175,7 @@ func (w *mixed) restore(o crmstore.ObjectType, n int) {
 }
 
 // backFromBin restores a record in the model.
-func (w *mixed) backFromBin(ref crmstore.Ref) crmstore.RestoreResult {
+func (w *mixed) backFromBin(ref record.Ref) crmstore.RestoreResult {
 	r := w.records[ref]
 	result := crmstore.RestoreResult{ID: ref.ID, Outcome: crmstore.Restored}
 	switch {
@@ -185,7 +186,7 @@ func (w *mixed) backFromBin(ref crmstore.Ref) crmstore.RestoreResult {
 		result.Outcome = crmstore.NotArchived
 		return result
 	}
-	if ref.Object == crmstore.Contact {
+	if ref.Object == record.Contact {
 		if holder := w.holders[r.email()]; w.blocked[r.email()] {
 			result.Outcome = crmstore.EmailBlocked
 			return result
@@ -201,17 +202,17 @@ func (w *mixed) backFromBin(ref crmstore.Ref) crmstore.RestoreResult {
 }
 
 // members changes who is on a list.
-func (w *mixed) members(o crmstore.ObjectType, n int) {
-	if o != crmstore.Company {
-		o = crmstore.Contact
+func (w *mixed) members(o record.ObjectType, n int) {
+	if o != record.Company {
+		o = record.Contact
 	}
 	ids, member, at := w.pick(o, n, (*soul).there), w.chance(70), w.tick()
 	d := deed{kind: "members"}
 	for _, id := range ids {
-		d.touched = append(d.touched, crmstore.Ref{Object: o, ID: id})
+		d.touched = append(d.touched, record.Ref{Object: o, ID: id})
 	}
 	d.apply = func() []string {
-		changed, missing := 0, []crmstore.ID{}
+		changed, missing := 0, []record.ID{}
 		for _, ref := range d.touched {
 			if r := w.records[ref]; r == nil {
 				missing = append(missing, ref.ID)
@@ -234,35 +235,35 @@ func (w *mixed) members(o crmstore.ObjectType, n int) {
 
 // markExisting enrolls contacts.
 func (w *mixed) markExisting(n int) {
-	ids := w.pick(crmstore.Contact, n, (*soul).there)
+	ids := w.pick(record.Contact, n, (*soul).there)
 	d := deed{kind: "mark existing"}
 	for _, id := range ids {
-		d.touched = append(d.touched, crmstore.Ref{Object: crmstore.Contact, ID: id})
+		d.touched = append(d.touched, record.Ref{Object: record.Contact, ID: id})
 	}
 	d.apply = func() []string {
 		for _, ref := range d.touched {
-			if r := w.records[ref]; r.there() && r.enrolled.State == crmstore.NotEnrolled {
+			if r := w.records[ref]; r.there() && r.enrolled.State == record.NotEnrolled {
 				now := *r
-				now.enrolled = crmstore.Enrollment{State: crmstore.Existing, Revision: 7}
+				now.enrolled = record.Enrollment{State: record.Existing, Revision: 7}
 				w.put(ref, &now)
 			}
 		}
 		return []string{}
 	}
 	d.run = func(s *crmstore.Store) ([]string, error) {
-		return []string{}, s.MarkExisting(w.t.Context(), crmstore.Contact, "stale", 7, inPartitions(ids))
+		return []string{}, s.MarkExisting(w.t.Context(), record.Contact, "stale", 7, inPartitions(ids))
 	}
 	w.do(d)
 }
 
 // inPartitions is the ids by partition, in ascending order.
-func inPartitions(ids []crmstore.ID) (groups []crmstore.PartitionIDs) {
-	by := map[int][]crmstore.ID{}
+func inPartitions(ids []record.ID) (groups []record.PartitionIDs) {
+	by := map[int][]record.ID{}
 	for _, id := range ids {
 		by[id.Partition(mixedPartitions)] = append(by[id.Partition(mixedPartitions)], id)
 	}
 	for _, p := range slices.Sorted(maps.Keys(by)) {
-		groups = append(groups, crmstore.PartitionIDs{Partition: p, IDs: by[p]})
+		groups = append(groups, record.PartitionIDs{Partition: p, IDs: by[p]})
 	}
 	return groups
 }

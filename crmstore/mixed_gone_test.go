@@ -7,16 +7,17 @@ import (
 	"time"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 	"github.com/crm-workflow/crm-workflow/crmstore/storetest"
 )
 
 // purge removes what was deleted at some instant or before.
-func (w *mixed) purge(o crmstore.ObjectType) {
+func (w *mixed) purge(o record.ObjectType) {
 	last := noon.Add(time.Duration(w.rng.Int64N(int64(w.tick().Sub(noon)))))
 	d := deed{kind: "purge"}
 	for ref, r := range w.records {
 		_, pending := w.limbo[ref.ID]
-		if ref.Object == o && r.deletion != nil && !r.deletion.At.After(last) && (!pending || o != crmstore.Contact) {
+		if ref.Object == o && r.deletion != nil && !r.deletion.At.After(last) && (!pending || o != record.Contact) {
 			d.touched = append(d.touched, ref)
 		}
 	}
@@ -47,7 +48,7 @@ func (w *mixed) purge(o crmstore.ObjectType) {
 
 // untie takes a record's associations out of the model. One in doubt stays so: when its process died after the first
 // half was written, the other record keeps that half, until doctor comes, also for a later record of this id.
-func (w *mixed) untie(ref crmstore.Ref) {
+func (w *mixed) untie(ref record.Ref) {
 	for p := range w.tied[ref] {
 		w.tie(p, false)
 	}
@@ -55,7 +56,7 @@ func (w *mixed) untie(ref crmstore.Ref) {
 
 // tie associates a pair in the model, or takes it apart.
 func (w *mixed) tie(p crmstore.Pair, add bool) {
-	for _, ref := range []crmstore.Ref{p.A, p.B} {
+	for _, ref := range []record.Ref{p.A, p.B} {
 		if w.tied[ref] == nil {
 			w.tied[ref] = map[crmstore.Pair]bool{}
 		}
@@ -70,7 +71,7 @@ func (w *mixed) associate(n int, add bool) {
 	var pairs []crmstore.Pair
 	seen := map[crmstore.Pair]bool{}
 	if !add { // mostly of those that there are
-		for _, id := range w.pick(crmstore.Contact, n, (*soul).there) {
+		for _, id := range w.pick(record.Contact, n, (*soul).there) {
 			for p := range w.tied[contact(id)] {
 				if _, pending := w.limbo[p.A.ID]; !pending && w.limbo[p.B.ID] == (crmstore.Tombstone{}) && !seen[p] {
 					pairs, seen[p] = append(pairs, p), true
@@ -85,7 +86,7 @@ func (w *mixed) associate(n int, add bool) {
 		if len(a) == 0 || len(b) == 0 {
 			return
 		}
-		p := lowerFirst(crmstore.Pair{A: crmstore.Ref{Object: one, ID: a[0]}, B: crmstore.Ref{Object: other, ID: b[0]}})
+		p := lowerFirst(crmstore.Pair{A: record.Ref{Object: one, ID: a[0]}, B: record.Ref{Object: other, ID: b[0]}})
 		if p.A == p.B || seen[p] {
 			n--
 			continue
@@ -154,7 +155,7 @@ func (w *mixed) blockList() {
 
 // erase deletes contacts permanently.
 func (w *mixed) erase(n int) {
-	ids := w.pick(crmstore.Contact, n, (*soul).there)
+	ids := w.pick(record.Contact, n, (*soul).there)
 	for _, id := range w.spoken[w.rng.IntN(len(w.spoken)+1):] {
 		if _, pending := w.limbo[id]; !pending && !slices.Contains(ids, id) && len(ids) < 2*n {
 			ids = append(ids, id)
@@ -164,10 +165,10 @@ func (w *mixed) erase(n int) {
 		return
 	}
 	w.done["erase"]++
-	order := crmstore.EraseOrder{At: w.tick(), Cause: crmstore.Cause{Run: fmt.Sprint("permanent@", w.done["erase"])}}
+	order := crmstore.EraseOrder{At: w.tick(), Cause: record.Cause{Run: fmt.Sprint("permanent@", w.done["erase"])}}
 	order.Cause.Reason, _ = w.reason()
-	tombs := map[crmstore.ID]crmstore.Tombstone{}
-	want := map[crmstore.ID]crmstore.EraseOutcome{}
+	tombs := map[record.ID]crmstore.Tombstone{}
+	want := map[record.ID]crmstore.EraseOutcome{}
 	for _, id := range ids {
 		_, before := w.tombs[id]
 		switch {
@@ -202,14 +203,14 @@ func (w *mixed) erase(n int) {
 }
 
 // eraseDied finds out whether a permanent deletion whose process died had begun, and may finish it.
-func (w *mixed) eraseDied(tombs map[crmstore.ID]crmstore.Tombstone) {
+func (w *mixed) eraseDied(tombs map[record.ID]crmstore.Tombstone) {
 	ctx := w.t.Context()
 	w.lookAtLimbo()
 	pending := w.pending()
-	done := map[crmstore.ID]crmstore.Tombstone{}
+	done := map[record.ID]crmstore.Tombstone{}
 	finish := w.chance(50)
 	for id, tomb := range tombs {
-		found, err := w.sound.Tombstones(ctx, crmstore.Contact, []crmstore.ID{id})
+		found, err := w.sound.Tombstones(ctx, record.Contact, []record.ID{id})
 		w.must(err)
 		switch r := w.records[contact(id)]; {
 		case pending[id.String()]:
@@ -218,7 +219,7 @@ func (w *mixed) eraseDied(tombs map[crmstore.ID]crmstore.Tombstone) {
 		case len(found) > 0:
 			done[id] = tomb
 		default:
-			if is := w.observe([]crmstore.Ref{contact(id)})[0]; !is.same(r) {
+			if is := w.observe([]record.Ref{contact(id)})[0]; !is.same(r) {
 				w.t.Fatalf("the permanent deletion of contact %d was not begun, and it is %+v; before %+v", id, is, r)
 			}
 		}
@@ -245,7 +246,7 @@ func (w *mixed) finish(doctor bool) {
 	ctx := w.t.Context()
 	var err error
 	if doctor {
-		err = w.sound.Doctor(ctx, crmstore.Contact, true, func(crmstore.Problem) error { return nil })
+		err = w.sound.Doctor(ctx, record.Contact, true, func(crmstore.Problem) error { return nil })
 	} else {
 		_, err = w.sound.FinishErasures(ctx)
 	}
@@ -260,7 +261,7 @@ func (w *mixed) lookAtLimbo() {
 	if len(w.limbo) == 0 {
 		return
 	}
-	pending, done := w.pending(), map[crmstore.ID]crmstore.Tombstone{}
+	pending, done := w.pending(), map[record.ID]crmstore.Tombstone{}
 	for id, tomb := range w.limbo {
 		if !pending[id.String()] {
 			done[id] = tomb
@@ -271,7 +272,7 @@ func (w *mixed) lookAtLimbo() {
 }
 
 // forgetPersons deletes contacts permanently in the model.
-func (w *mixed) forgetPersons(tombs map[crmstore.ID]crmstore.Tombstone) {
+func (w *mixed) forgetPersons(tombs map[record.ID]crmstore.Tombstone) {
 	emails := map[string]bool{}
 	for id, tomb := range tombs {
 		ref := contact(id)
@@ -295,7 +296,7 @@ func (w *mixed) forgetPersons(tombs map[crmstore.ID]crmstore.Tombstone) {
 }
 
 // hide puts asterisks over a person's address and whole name in the reason for another record's deletion.
-func (w *mixed) hide(ref crmstore.Ref, who *soul) {
+func (w *mixed) hide(ref record.Ref, who *soul) {
 	r := w.records[ref]
 	if !r.binned() {
 		return

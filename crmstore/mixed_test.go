@@ -17,23 +17,24 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 	"github.com/crm-workflow/crm-workflow/crmstore/storetest"
 )
 
 // soul is a record as the plain model has it. It is never changed in place.
 type soul struct {
-	values   map[int]crmstore.Value
-	deletion *crmstore.Deletion
-	member   bool                // of the object type's one list
-	enrolled crmstore.Enrollment // in the one workflow
-	person   int                 // of a contact: who it is, see [person]
+	values   map[int]record.Value
+	deletion *record.Deletion
+	member   bool              // of the object type's one list
+	enrolled record.Enrollment // in the one workflow
+	person   int               // of a contact: who it is, see [person]
 }
 
 func (r *soul) live() bool   { return r != nil && r.deletion == nil }
 func (r *soul) binned() bool { return r != nil && r.deletion != nil }
 func (r *soul) there() bool  { return r != nil }
 
-func (r *soul) email() string { return normal(r.values[crmstore.PropertyEmail].Text()) }
+func (r *soul) email() string { return normal(r.values[record.PropertyEmail].Text()) }
 
 func (r *soul) same(other *soul) bool {
 	if r == nil || other == nil {
@@ -52,22 +53,22 @@ type mixed struct {
 	sound  *crmstore.Store
 	clock  time.Time
 	batch  int // most records that one operation touches
-	types  []crmstore.ObjectType
-	schema map[crmstore.ObjectType]*crmstore.Schema
-	some   map[crmstore.ObjectType][]*crmstore.Property // that records get values of
-	lists  map[crmstore.ObjectType]crmstore.List
+	types  []record.ObjectType
+	schema map[record.ObjectType]*record.Schema
+	some   map[record.ObjectType][]*record.Property // that records get values of
+	lists  map[record.ObjectType]crmstore.List
 
-	records map[crmstore.Ref]*soul
-	ids     map[crmstore.ObjectType][]crmstore.ID // all there ever were
-	holders map[string]crmstore.ID                // live contacts, by e-mail address
+	records map[record.Ref]*soul
+	ids     map[record.ObjectType][]record.ID // all there ever were
+	holders map[string]record.ID              // live contacts, by e-mail address
 	blocked map[string]bool
 	persons int
-	named   map[int][]crmstore.Ref // whose deletion's reason names the person
-	spoken  []crmstore.ID          // contacts whom reasons name
-	gone    map[int]bool           // persons that were deleted permanently
-	tombs   map[crmstore.ID]crmstore.Tombstone
-	limbo   map[crmstore.ID]crmstore.Tombstone // whose permanent deletion was interrupted
-	tied    map[crmstore.Ref]map[crmstore.Pair]bool
+	named   map[int][]record.Ref // whose deletion's reason names the person
+	spoken  []record.ID          // contacts whom reasons name
+	gone    map[int]bool         // persons that were deleted permanently
+	tombs   map[record.ID]crmstore.Tombstone
+	limbo   map[record.ID]crmstore.Tombstone // whose permanent deletion was interrupted
+	tied    map[record.Ref]map[crmstore.Pair]bool
 	doubt   map[crmstore.Pair]bool // a crash may have left them tied or not
 	steps   map[string]int         // commands that an operation takes, by kind; the most seen
 	done    map[string]int         // how many operations of a kind, and how many crashes
@@ -80,37 +81,37 @@ func newMixed(t *testing.T, seed uint64, batch int) *mixed {
 	url := "redis://" + storetest.StartServer(t)
 	w := &mixed{
 		t: t, rng: rand.New(rand.NewPCG(seed, 0)), url: url, clock: noon, batch: batch,
-		schema: map[crmstore.ObjectType]*crmstore.Schema{}, some: map[crmstore.ObjectType][]*crmstore.Property{},
-		lists: map[crmstore.ObjectType]crmstore.List{}, records: map[crmstore.Ref]*soul{},
-		ids: map[crmstore.ObjectType][]crmstore.ID{}, holders: map[string]crmstore.ID{}, blocked: map[string]bool{},
-		named: map[int][]crmstore.Ref{}, gone: map[int]bool{}, tombs: map[crmstore.ID]crmstore.Tombstone{},
-		limbo: map[crmstore.ID]crmstore.Tombstone{}, tied: map[crmstore.Ref]map[crmstore.Pair]bool{},
+		schema: map[record.ObjectType]*record.Schema{}, some: map[record.ObjectType][]*record.Property{},
+		lists: map[record.ObjectType]crmstore.List{}, records: map[record.Ref]*soul{},
+		ids: map[record.ObjectType][]record.ID{}, holders: map[string]record.ID{}, blocked: map[string]bool{},
+		named: map[int][]record.Ref{}, gone: map[int]bool{}, tombs: map[record.ID]crmstore.Tombstone{},
+		limbo: map[record.ID]crmstore.Tombstone{}, tied: map[record.Ref]map[crmstore.Pair]bool{},
 		doubt: map[crmstore.Pair]bool{}, steps: map[string]int{}, done: map[string]int{},
 	}
 	w.sound = w.open()
 	ctx := t.Context()
 	_, err := w.sound.CreateAccount(ctx, crmstore.Professional, mixedPartitions, someone, noon)
 	if err == nil {
-		_, err = w.sound.AddObject(ctx, crmstore.Object{Name: "machine"}, []crmstore.Property{
-			{Name: "serial", Type: crmstore.String, Exact: true}, {Name: "weight", Type: crmstore.Number},
+		_, err = w.sound.AddObject(ctx, crmstore.Object{Name: "machine"}, []record.Property{
+			{Name: "serial", Type: record.String, Exact: true}, {Name: "weight", Type: record.Number},
 		}, someone, noon)
 	}
 	if err == nil {
-		_, err = w.sound.SaveWorkflow(ctx, crmstore.Workflow{Name: "stale", Object: crmstore.Contact}, nil, "publish", someone, noon)
+		_, err = w.sound.SaveWorkflow(ctx, crmstore.Workflow{Name: "stale", Object: record.Contact}, nil, "publish", someone, noon)
 	}
 	if err == nil {
 		w.types, err = w.sound.ObjectTypes(ctx)
 	}
 	w.must(err)
 	for _, o := range w.types {
-		if w.schema[o], err = w.sound.Schema(ctx, o); err == nil && (o == crmstore.Contact || o == crmstore.Company) {
+		if w.schema[o], err = w.sound.Schema(ctx, o); err == nil && (o == record.Contact || o == record.Company) {
 			w.lists[o], err = w.sound.CreateList(ctx, o, "keep", someone, noon)
 		}
 		w.must(err)
 		for i := range w.schema[o].Properties {
 			p := &w.schema[o].Properties[i]
-			given := o == crmstore.Contact && slices.Contains([]string{"email", "firstname", "lastname", "phone"}, p.Name)
-			if !p.ReadOnly && !given && p.Number != crmstore.PropertyCreated && (len(w.some[o]) < 5 || p.Name == "lifecyclestage") {
+			given := o == record.Contact && slices.Contains([]string{"email", "firstname", "lastname", "phone"}, p.Name)
+			if !p.ReadOnly && !given && p.Number != record.PropertyCreated && (len(w.some[o]) < 5 || p.Name == "lifecyclestage") {
 				w.some[o] = append(w.some[o], p)
 			}
 		}
@@ -142,8 +143,8 @@ func (w *mixed) tick() time.Time {
 func (w *mixed) chance(percent int) bool { return w.rng.IntN(100) < percent }
 
 // put makes a record stand as it does now in the model; nil takes it out.
-func (w *mixed) put(ref crmstore.Ref, now *soul) {
-	if ref.Object == crmstore.Contact {
+func (w *mixed) put(ref record.Ref, now *soul) {
+	if ref.Object == record.Contact {
 		if old := w.records[ref]; old.live() && w.holders[old.email()] == ref.ID {
 			delete(w.holders, old.email())
 		}
@@ -159,36 +160,36 @@ func (w *mixed) put(ref crmstore.Ref, now *soul) {
 }
 
 // pick draws different records of a type, nearly all of them such that likes says yes.
-func (w *mixed) pick(o crmstore.ObjectType, n int, likes func(*soul) bool) []crmstore.ID {
-	all, picked := w.ids[o], map[crmstore.ID]bool{}
-	var ids []crmstore.ID
+func (w *mixed) pick(o record.ObjectType, n int, likes func(*soul) bool) []record.ID {
+	all, picked := w.ids[o], map[record.ID]bool{}
+	var ids []record.ID
 	for range 5 * n {
 		if len(all) == 0 || len(ids) == n {
 			break
 		}
 		id := all[w.rng.IntN(len(all))]
-		if _, pending := w.limbo[id]; picked[id] || pending && o == crmstore.Contact {
+		if _, pending := w.limbo[id]; picked[id] || pending && o == record.Contact {
 			continue
 		}
-		if likes(w.records[crmstore.Ref{Object: o, ID: id}]) || w.chance(6) {
+		if likes(w.records[record.Ref{Object: o, ID: id}]) || w.chance(6) {
 			ids, picked[id] = append(ids, id), true
 		}
 	}
 	return ids
 }
 
-// cut is a process that dies at one of its commands: before it, in the middle of a pipeline, or before it has the answer.
-type cut struct {
+// Cut is a process that dies at one of its commands: before it, in the middle of a pipeline, or before it has the answer.
+type Cut struct {
 	mu    sync.Mutex
 	at    int // the command that is the last
 	how   int // 0 not sent, 1 of a pipeline one half sent, 2 sent and carried out
 	count int
 }
 
-func (c *cut) DialHook(next redis.DialHook) redis.DialHook { return next }
+func (c *Cut) DialHook(next redis.DialHook) redis.DialHook { return next }
 
 // step says how many of n commands are carried out, and whether the process lives on.
-func (c *cut) step(n int) (carried int, lives bool) {
+func (c *Cut) step(n int) (carried int, lives bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.count++
@@ -203,7 +204,7 @@ func (c *cut) step(n int) (carried int, lives bool) {
 	return n, false
 }
 
-func (c *cut) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+func (c *Cut) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 	return func(ctx context.Context, cmd redis.Cmder) error {
 		carried, lives := c.step(1)
 		if lives {
@@ -217,7 +218,7 @@ func (c *cut) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 	}
 }
 
-func (c *cut) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+func (c *Cut) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
 	return func(ctx context.Context, cmds []redis.Cmder) error {
 		carried, lives := c.step(len(cmds))
 		if lives {
@@ -237,7 +238,7 @@ func (c *cut) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessP
 func (w *mixed) crash(kind string, fn func(s *crmstore.Store) error) bool {
 	w.t.Helper()
 	victim := w.open()
-	c := &cut{at: w.rng.IntN(w.steps[kind] + 2), how: w.rng.IntN(3)}
+	c := &Cut{at: w.rng.IntN(w.steps[kind] + 2), how: w.rng.IntN(3)}
 	crmstore.Raw(victim).AddHook(c)
 	err := fn(victim)
 	w.must(victim.Close())
@@ -256,7 +257,7 @@ func (w *mixed) crash(kind string, fn func(s *crmstore.Store) error) bool {
 // deed is one operation on records.
 type deed struct {
 	kind    string
-	touched []crmstore.Ref
+	touched []record.Ref
 	apply   func() []string // carries it out in the model, and says what the store must answer
 	run     func(s *crmstore.Store) ([]string, error)
 	torn    func() // notes what a crash leaves in doubt beside the records; nil = nothing

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
 
 // person is what a person is known by. Every text holds the number, in names as letters, so that a search finds it wherever it is.
@@ -19,57 +20,57 @@ func person(n int) (first, last, email, phone string) {
 func (w *mixed) shared() string { return fmt.Sprintf("shared%d@example.com", w.rng.IntN(60)) }
 
 // value is some value, mostly a known one.
-func (w *mixed) value(p *crmstore.Property) crmstore.Value {
+func (w *mixed) value(p *record.Property) record.Value {
 	k := w.rng.IntN(6)
 	switch {
 	case k == 0:
-		return crmstore.Value{}
-	case p.Type == crmstore.String:
-		return crmstore.StringValue(strings.Repeat("x", k*k*k))
-	case p.Type == crmstore.Number:
-		return crmstore.NumberValue(float64(k) * 1.5)
-	case p.Type == crmstore.DateTime:
-		return crmstore.DateTimeValue(noon.AddDate(-k, 0, 0))
-	case p.Type == crmstore.Date:
-		return crmstore.DateValue(noon.AddDate(-k, 0, 0))
-	case p.Type == crmstore.Bool:
-		return crmstore.BoolValue(k > 2)
+		return record.Value{}
+	case p.Type == record.String:
+		return record.StringValue(strings.Repeat("x", k*k*k))
+	case p.Type == record.Number:
+		return record.NumberValue(float64(k) * 1.5)
+	case p.Type == record.DateTime:
+		return record.DateTimeValue(noon.AddDate(-k, 0, 0))
+	case p.Type == record.Date:
+		return record.DateValue(noon.AddDate(-k, 0, 0))
+	case p.Type == record.Bool:
+		return record.BoolValue(k > 2)
 	}
-	return crmstore.EnumValue(p.Options[k%len(p.Options)].Value)
+	return record.EnumValue(p.Options[k%len(p.Options)].Value)
 }
 
-func (w *mixed) assignments(o crmstore.ObjectType) (set []crmstore.Assignment) {
+func (w *mixed) assignments(o record.ObjectType) (set []record.Assignment) {
 	for _, p := range w.some[o] {
 		if w.chance(50) {
-			set = append(set, crmstore.Assignment{Property: p.Number, Value: w.value(p)})
+			set = append(set, record.Assignment{Property: p.Number, Value: w.value(p)})
 		}
 	}
 	return set
 }
 
-func (w *mixed) texts(pairs ...string) (set []crmstore.Assignment) {
+func (w *mixed) texts(pairs ...string) (set []record.Assignment) {
 	for i := 0; i < len(pairs); i += 2 {
-		p := w.schema[crmstore.Contact].Find(pairs[i])[0]
-		set = append(set, crmstore.Assignment{Property: p.Number, Value: crmstore.StringValue(pairs[i+1])})
+		p := w.schema[record.Contact].Find(pairs[i])[0]
+		set = append(set, record.Assignment{Property: p.Number, Value: record.StringValue(pairs[i+1])})
 	}
 	return set
 }
 
 // create makes records, some of them under ids that were purged, or deleted permanently.
-func (w *mixed) create(o crmstore.ObjectType, n int) {
+func (w *mixed) create(o record.ObjectType, n int) {
 	at := w.tick()
 	again := w.pick(o, n/10, func(r *soul) bool { return r == nil })
 	var batch []crmstore.Upsert
-	persons := map[crmstore.ID]int{}
+	persons := map[record.ID]int{}
 	for i := range n {
 		u := crmstore.Upsert{Set: w.assignments(o)}
 		if i < len(again) {
 			u.ID = again[i]
 		} else {
-			u.ID = crmstore.ID(len(w.ids[o]) + 1)
+			u.ID = record.ID(len(w.ids[o]) + 1)
 			w.ids[o] = append(w.ids[o], u.ID)
 		}
-		if o == crmstore.Contact {
+		if o == record.Contact {
 			w.persons++
 			persons[u.ID] = w.persons
 			first, last, email, phone := person(w.persons)
@@ -84,13 +85,13 @@ func (w *mixed) create(o crmstore.ObjectType, n int) {
 }
 
 // update changes records; contacts of odd persons get other e-mail addresses too.
-func (w *mixed) update(o crmstore.ObjectType, n int) {
+func (w *mixed) update(o record.ObjectType, n int) {
 	at := w.tick()
 	var batch []crmstore.Upsert
-	persons := map[crmstore.ID]int{}
+	persons := map[record.ID]int{}
 	for _, id := range w.pick(o, n, (*soul).live) {
 		u := crmstore.Upsert{ID: id, Set: w.assignments(o)}
-		if r := w.records[crmstore.Ref{Object: o, ID: id}]; o == crmstore.Contact && r.there() {
+		if r := w.records[record.Ref{Object: o, ID: id}]; o == record.Contact && r.there() {
 			if persons[id] = r.person; r.person%2 == 1 && w.chance(40) {
 				email := fmt.Sprintf("%c%06d@example.com", 'a'+w.rng.IntN(4), r.person)
 				if w.chance(40) {
@@ -104,13 +105,13 @@ func (w *mixed) update(o crmstore.ObjectType, n int) {
 	w.write("update", o, crmstore.UpdateOnly, batch, persons, at)
 }
 
-func (w *mixed) write(kind string, o crmstore.ObjectType, mode crmstore.WriteMode, batch []crmstore.Upsert, persons map[crmstore.ID]int, at time.Time) {
+func (w *mixed) write(kind string, o record.ObjectType, mode crmstore.WriteMode, batch []crmstore.Upsert, persons map[record.ID]int, at time.Time) {
 	if len(batch) == 0 {
 		return
 	}
 	d := deed{kind: kind}
 	for _, u := range batch {
-		d.touched = append(d.touched, crmstore.Ref{Object: o, ID: u.ID})
+		d.touched = append(d.touched, record.Ref{Object: o, ID: u.ID})
 	}
 	d.apply = func() (want []string) {
 		for _, u := range batch {
@@ -126,15 +127,15 @@ func (w *mixed) write(kind string, o crmstore.ObjectType, mode crmstore.WriteMod
 }
 
 // upsert is what one upsert must give, and carries it out in the model.
-func (w *mixed) upsert(o crmstore.ObjectType, mode crmstore.WriteMode, u crmstore.Upsert, person int, at time.Time) string {
+func (w *mixed) upsert(o record.ObjectType, mode crmstore.WriteMode, u crmstore.Upsert, person int, at time.Time) string {
 	say := func(outcome crmstore.WriteOutcome, err error) string {
 		return short([]crmstore.WriteResult{{ID: u.ID, Outcome: outcome, Err: err}})[0]
 	}
-	ref := crmstore.Ref{Object: o, ID: u.ID}
+	ref := record.Ref{Object: o, ID: u.ID}
 	r := w.records[ref]
 	email := ""
 	for _, a := range u.Set {
-		if o == crmstore.Contact && a.Property == crmstore.PropertyEmail {
+		if o == record.Contact && a.Property == record.PropertyEmail {
 			email = normal(a.Value.Text())
 		}
 	}
@@ -144,25 +145,25 @@ func (w *mixed) upsert(o crmstore.ObjectType, mode crmstore.WriteMode, u crmstor
 	case r.binned():
 		return say(crmstore.Refused, crmstore.ErrArchived)
 	case r.there() && mode == crmstore.CreateOnly:
-		return say(crmstore.Refused, crmstore.ErrExists)
+		return say(crmstore.Refused, record.ErrExists)
 	case !r.there() && mode == crmstore.UpdateOnly:
-		return say(crmstore.Refused, crmstore.ErrNotFound)
-	case !r.there() && erased && o == crmstore.Contact:
+		return say(crmstore.Refused, record.ErrNotFound)
+	case !r.there() && erased && o == record.Contact:
 		return say(crmstore.Refused, crmstore.ErrErased)
 	case email != "" && holder != u.ID && w.blocked[email]:
-		return say(crmstore.Refused, &crmstore.BlockedError{Email: email})
+		return say(crmstore.Refused, &record.BlockedError{Email: email})
 	case email != "" && holder != 0 && holder != u.ID:
-		return say(crmstore.Refused, &crmstore.EmailTakenError{Email: email, Holder: holder})
+		return say(crmstore.Refused, &record.EmailTakenError{Email: email, Holder: holder})
 	}
-	now, outcome := &soul{values: map[int]crmstore.Value{crmstore.PropertyCreated: crmstore.DateTimeValue(at)}, person: person}, crmstore.Created
+	now, outcome := &soul{values: map[int]record.Value{record.PropertyCreated: record.DateTimeValue(at)}, person: person}, crmstore.Created
 	if r.there() {
 		copied := *r
 		now, outcome = &copied, crmstore.Updated
 		now.values = maps.Clone(r.values)
 	}
 	for _, a := range u.Set {
-		if o == crmstore.Contact && a.Property == crmstore.PropertyEmail {
-			a.Value = crmstore.StringValue(normal(a.Value.Text()))
+		if o == record.Contact && a.Property == record.PropertyEmail {
+			a.Value = record.StringValue(normal(a.Value.Text()))
 		}
 		if now.values[a.Property] = a.Value; !a.Value.Known() {
 			delete(now.values, a.Property)
@@ -171,7 +172,7 @@ func (w *mixed) upsert(o crmstore.ObjectType, mode crmstore.WriteMode, u crmstor
 	if r.there() && maps.Equal(now.values, r.values) {
 		return say(crmstore.Unchanged, nil)
 	}
-	now.values[crmstore.PropertyModified] = crmstore.DateTimeValue(at)
+	now.values[record.PropertyModified] = record.DateTimeValue(at)
 	w.put(ref, now)
 	return say(outcome, nil)
 }

@@ -12,6 +12,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 	"github.com/crm-workflow/crm-workflow/crmstore/storetest"
 )
 
@@ -19,7 +20,7 @@ import (
 type machine struct {
 	store  *crmstore.Store
 	model  model
-	schema *crmstore.Schema
+	schema *record.Schema
 	list   crmstore.List
 	ctx    context.Context
 	clock  time.Time
@@ -28,30 +29,30 @@ type machine struct {
 
 const modelPartitions = 3
 
-func (m *machine) id(t *rapid.T) crmstore.ID { return crmstore.ID(rapid.IntRange(1, 9).Draw(t, "id")) }
+func (m *machine) id(t *rapid.T) record.ID { return record.ID(rapid.IntRange(1, 9).Draw(t, "id")) }
 
 func (m *machine) tick() time.Time {
 	m.clock = m.clock.Add(time.Second)
 	return m.clock
 }
 
-func (m *machine) assignment(t *rapid.T) crmstore.Assignment {
+func (m *machine) assignment(t *rapid.T) record.Assignment {
 	p := m.schema.Number(rapid.SampledFrom(m.some).Draw(t, "property"))
-	a := crmstore.Assignment{Property: p.Number}
+	a := record.Assignment{Property: p.Number}
 	switch k := rapid.IntRange(0, 4).Draw(t, "value"); {
 	case k == 0: // clears
-	case p.Number == crmstore.PropertyEmail:
-		a.Value = crmstore.StringValue([]string{"a@x.org", "<A@X.org> ", "b@x.org", "c@x.org"}[k-1])
-	case p.Type == crmstore.String:
-		a.Value = crmstore.StringValue(strings.Repeat("x", k*k*k*4))
-	case p.Type == crmstore.Number:
-		a.Value = crmstore.NumberValue(float64(2-k) * 1.5)
-	case p.Type == crmstore.DateTime:
-		a.Value = crmstore.DateTimeValue(noon.AddDate(-30*k, 0, 0))
-	case p.Type == crmstore.Bool:
-		a.Value = crmstore.BoolValue(k > 2)
+	case p.Number == record.PropertyEmail:
+		a.Value = record.StringValue([]string{"a@x.org", "<A@X.org> ", "b@x.org", "c@x.org"}[k-1])
+	case p.Type == record.String:
+		a.Value = record.StringValue(strings.Repeat("x", k*k*k*4))
+	case p.Type == record.Number:
+		a.Value = record.NumberValue(float64(2-k) * 1.5)
+	case p.Type == record.DateTime:
+		a.Value = record.DateTimeValue(noon.AddDate(-30*k, 0, 0))
+	case p.Type == record.Bool:
+		a.Value = record.BoolValue(k > 2)
 	default:
-		a.Value = crmstore.EnumValue(p.Options[k].Value)
+		a.Value = record.EnumValue(p.Options[k].Value)
 	}
 	return a
 }
@@ -73,11 +74,11 @@ func (m *machine) write(t *rapid.T) {
 		}
 	}
 	at := m.tick()
-	results, err := m.store.Write(m.ctx, crmstore.Contact, mode, batch, someone, at)
+	results, err := m.store.Write(m.ctx, record.Contact, mode, batch, someone, at)
 	if err != nil {
 		t.Fatal(err)
 	}
-	created, updated := map[crmstore.ID]bool{}, map[crmstore.ID]bool{}
+	created, updated := map[record.ID]bool{}, map[record.ID]bool{}
 	for i, got := range results {
 		if got.Outcome == crmstore.Created && batch[i].ID == 0 && m.model.records[got.ID] != nil {
 			t.Fatalf("upsert %d: the new id %d is taken", i, got.ID)
@@ -107,8 +108,8 @@ func (m *machine) write(t *rapid.T) {
 	}
 }
 
-func (m *machine) read(t *rapid.T, id crmstore.ID) *crmstore.Record {
-	recs, err := m.store.Get(m.ctx, crmstore.Contact, []crmstore.ID{id})
+func (m *machine) read(t *rapid.T, id record.ID) *record.Record {
+	recs, err := m.store.Get(m.ctx, record.Contact, []record.ID{id})
 	if err != nil || len(recs) != 1 {
 		t.Fatalf("read contact %d: %d records, %v", id, len(recs), err)
 	}
@@ -130,7 +131,7 @@ func (m *machine) archive(t *rapid.T) {
 				target.Version--
 			}
 			switch e := m.model.enrolled[id]; {
-			case e.State == crmstore.Completed && e.Run == o.Cause.Run:
+			case e.State == record.Completed && e.Run == o.Cause.Run:
 				want = crmstore.AlreadyByRun
 			case r.deletion != nil:
 				want = crmstore.AlreadyArchived
@@ -139,9 +140,9 @@ func (m *machine) archive(t *rapid.T) {
 			default:
 				want = crmstore.Archived
 				r.version++
-				r.deletion = &crmstore.Deletion{At: o.At, Cause: o.Cause}
+				r.deletion = &record.Deletion{At: o.At, Cause: o.Cause}
 				r.deletion.Reason = target.Reason
-				m.model.enrolled[id] = crmstore.Enrollment{State: crmstore.Completed, Revision: 2, Run: o.Cause.Run}
+				m.model.enrolled[id] = record.Enrollment{State: record.Completed, Revision: 2, Run: o.Cause.Run}
 				m.model.events[fmt.Sprint("delete ", id)]++
 			}
 		}
@@ -175,7 +176,7 @@ func (m *machine) restore(t *rapid.T) {
 		case o.OnlyRun != "" && r.deletion.Run != o.OnlyRun:
 			want.Outcome = crmstore.NotByThatRun
 		default:
-			if holder := m.model.holder(normal(r.values[crmstore.PropertyEmail].Text())); holder != 0 {
+			if holder := m.model.holder(normal(r.values[record.PropertyEmail].Text())); holder != 0 {
 				want.Outcome, want.Holder = crmstore.EmailTaken, holder
 				break
 			}
@@ -221,7 +222,7 @@ func (m *machine) purge(t *rapid.T) {
 			m.model.events[fmt.Sprint("purge ", id)]++
 		}
 	}
-	o := crmstore.PurgeOrder{Object: crmstore.Contact, Cause: someone, At: last.Add(crmstore.Retention)}
+	o := crmstore.PurgeOrder{Object: record.Contact, Cause: someone, At: last.Add(crmstore.Retention)}
 	if got, err := m.store.Purge(m.ctx, o); err != nil || got.Purged != want || got.More {
 		t.Fatalf("purge of what was deleted at %v or before: %+v, %v; want %d", last, got, err, want)
 	}
@@ -236,12 +237,12 @@ func (m *machine) markExisting(t *rapid.T) {
 	if m.model.records[id] == nil {
 		t.Skip("no such contact")
 	}
-	err := m.store.MarkExisting(m.ctx, crmstore.Contact, "stale", 7, []crmstore.PartitionIDs{{Partition: id.Partition(modelPartitions), IDs: []crmstore.ID{id}}})
+	err := m.store.MarkExisting(m.ctx, record.Contact, "stale", 7, []record.PartitionIDs{{Partition: id.Partition(modelPartitions), IDs: []record.ID{id}}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if m.model.enrolled[id].State == crmstore.NotEnrolled {
-		m.model.enrolled[id] = crmstore.Enrollment{State: crmstore.Existing, Revision: 7}
+	if m.model.enrolled[id].State == record.NotEnrolled {
+		m.model.enrolled[id] = record.Enrollment{State: record.Existing, Revision: 7}
 	}
 }
 
@@ -253,8 +254,8 @@ func (m *machine) check(t *rapid.T) {
 		if got.Version != r.version || fmt.Sprint(got.Deletion) != fmt.Sprint(r.deletion) {
 			t.Fatalf("contact %d: version %d, deletion %v; want %d, %v", id, got.Version, got.Deletion, r.version, r.deletion)
 		}
-		values := map[int]crmstore.Value{}
-		got.Values(func(p *crmstore.Property, v crmstore.Value) { values[p.Number] = v })
+		values := map[int]record.Value{}
+		got.Values(func(p *record.Property, v record.Value) { values[p.Number] = v })
 		if !maps.Equal(values, r.values) {
 			t.Fatalf("contact %d has\n%v, want\n%v", id, values, r.values)
 		}
@@ -263,18 +264,18 @@ func (m *machine) check(t *rapid.T) {
 			want.Archived++
 		}
 		p := id.Partition(modelPartitions)
-		enrolled, err := m.store.Enrollments(m.ctx, crmstore.Contact, "stale", []crmstore.PartitionIDs{{Partition: p, IDs: []crmstore.ID{id}}})
+		enrolled, err := m.store.Enrollments(m.ctx, record.Contact, "stale", []record.PartitionIDs{{Partition: p, IDs: []record.ID{id}}})
 		if err != nil || enrolled[0][0] != m.model.enrolled[id] {
 			t.Fatalf("contact %d is enrolled as %v (%v), want %v", id, enrolled, err, m.model.enrolled[id])
 		}
 	}
-	if got, err := m.store.Count(m.ctx, crmstore.Contact); got != want || err != nil {
+	if got, err := m.store.Count(m.ctx, record.Contact); got != want || err != nil {
 		t.Fatalf("Count = %+v, %v; want %+v", got, err, want)
 	}
 	m.checkColumns(t)
 	m.checkAll(t)
 	events := map[string]int{}
-	err := m.store.Audit(m.ctx, crmstore.AuditFilter{Object: crmstore.Contact}, func(e crmstore.Event) error {
+	err := m.store.Audit(m.ctx, crmstore.AuditFilter{Object: record.Contact}, func(e record.Event) error {
 		for _, id := range e.IDs {
 			if e.Op == "create" || e.Op == "delete" || e.Op == "restore" || e.Op == "purge" {
 				events[fmt.Sprint(e.Op, " ", id)]++
@@ -285,7 +286,7 @@ func (m *machine) check(t *rapid.T) {
 	if err != nil || !maps.Equal(events, m.model.events) {
 		t.Fatalf("events (%v):\n got %v\nwant %v", err, events, m.model.events)
 	}
-	err = m.store.Doctor(m.ctx, crmstore.Contact, false, func(p crmstore.Problem) error { return fmt.Errorf("doctor finds %+v", p) })
+	err = m.store.Doctor(m.ctx, record.Contact, false, func(p crmstore.Problem) error { return fmt.Errorf("doctor finds %+v", p) })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -295,11 +296,11 @@ func (m *machine) check(t *rapid.T) {
 func (m *machine) checkColumns(t *rapid.T) {
 	seen := 0
 	want := crmstore.Want{IDs: true, Properties: m.some, Lists: []int{m.list.Number}}
-	err := m.store.ReadColumns(m.ctx, crmstore.Contact, 0, modelPartitions, want, func(c *crmstore.Columns) error {
+	err := m.store.ReadColumns(m.ctx, record.Contact, 0, modelPartitions, want, func(c *crmstore.Columns) error {
 		for slot := range c.Slots {
-			id := crmstore.ID(cellOf(c.IDs, slot))
+			id := record.ID(cellOf(c.IDs, slot))
 			r := m.model.records[id]
-			if id == 0 && cellOf(c.Archived, slot) == crmstore.FreeCell {
+			if id == 0 && cellOf(c.Archived, slot) == record.FreeCell {
 				r = &modelRecord{}
 			} else if seen++; r == nil || (r.deletion == nil) != (cellOf(c.Archived, slot) == 0) {
 				return fmt.Errorf("slot %d of partition %d has id %d, archived-at %x; record %v", slot, c.Partition, id, cellOf(c.Archived, slot), r)
@@ -323,14 +324,14 @@ func (m *machine) checkColumns(t *rapid.T) {
 
 // checkAll compares what comes by partition, where records are told from each other by their slots alone.
 func (m *machine) checkAll(t *rapid.T) {
-	versions := map[crmstore.ID]uint64{}
-	err := m.store.ReadAll(m.ctx, crmstore.Contact, 0, modelPartitions, func(p int, recs []*crmstore.Record) error {
+	versions := map[record.ID]uint64{}
+	err := m.store.ReadAll(m.ctx, record.Contact, 0, modelPartitions, func(p int, recs []*record.Record) error {
 		for _, r := range recs {
 			versions[r.ID] = r.Version
 		}
 		return nil
 	})
-	want := map[crmstore.ID]uint64{}
+	want := map[record.ID]uint64{}
 	for id, r := range m.model.records {
 		want[id] = r.version
 	}
@@ -343,7 +344,7 @@ func cellOf(column []byte, slot int) uint64 {
 	if len(column) < 8*slot+8 {
 		return 0
 	}
-	return uint64(crmstore.IDFromBytes(column[8*slot:]))
+	return uint64(record.IDFromBytes(column[8*slot:]))
 }
 
 // Under any sequence of operations the store agrees with a plain model, and doctor finds nothing.
@@ -371,17 +372,17 @@ func newMachine(t *testing.T, rt *rapid.T, url string) *machine {
 		rt.Fatal(err)
 	}
 	m := &machine{store: s, ctx: ctx, clock: noon, model: model{
-		records: map[crmstore.ID]*modelRecord{}, enrolled: map[crmstore.ID]crmstore.Enrollment{}, events: map[string]int{},
+		records: map[record.ID]*modelRecord{}, enrolled: map[record.ID]record.Enrollment{}, events: map[string]int{},
 	}}
 	_, err = s.CreateAccount(ctx, crmstore.Professional, modelPartitions, someone, noon)
 	if err == nil {
-		m.schema, err = s.Schema(ctx, crmstore.Contact)
+		m.schema, err = s.Schema(ctx, record.Contact)
 	}
 	if err == nil {
-		m.list, err = s.CreateList(ctx, crmstore.Contact, "keep", someone, noon)
+		m.list, err = s.CreateList(ctx, record.Contact, "keep", someone, noon)
 	}
 	if err == nil {
-		_, err = s.SaveWorkflow(ctx, crmstore.Workflow{Name: "stale", Object: crmstore.Contact}, nil, "publish", someone, noon)
+		_, err = s.SaveWorkflow(ctx, crmstore.Workflow{Name: "stale", Object: record.Contact}, nil, "publish", someone, noon)
 	}
 	if err != nil {
 		rt.Fatal(errors.Join(err, s.Close()))
@@ -389,6 +390,6 @@ func newMachine(t *testing.T, rt *rapid.T, url string) *machine {
 	for _, name := range []string{"email", "firstname", "num_associated_deals", "notes_last_updated", "hs_email_optout", "lifecyclestage", "city"} {
 		m.some = append(m.some, m.schema.Find(name)[0].Number)
 	}
-	m.some = append(m.some, crmstore.PropertyEmail) // twice: it is drawn more often
+	m.some = append(m.some, record.PropertyEmail) // twice: it is drawn more often
 	return m
 }

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
 
 // needles are what a person can be told by. They are searched for in any case, and overwritten byte for byte, so that what
@@ -23,10 +25,10 @@ const (
 // narrowNeedles are what is taken out of texts about others: e-mail addresses, and whole names of two words or more, as
 // names are written. Whoever may name a contact may name it like a word, a town or a number of somebody else's, and
 // delete it: so a single word, a phone number and a name in small letters change nothing.
-func narrowNeedles(s *Schema, recs []*Record) *needles {
+func narrowNeedles(s *record.Schema, recs []*record.Record) *needles {
 	n := &needles{}
 	for _, r := range recs {
-		n.add(strings.TrimSpace(r.Value(PropertyEmail).Text()), shortestNumber)
+		n.add(strings.TrimSpace(r.Value(record.PropertyEmail).Text()), shortestNumber)
 		first, last := nameOf(s, r, "firstname"), nameOf(s, r, "lastname")
 		if !likeName(first) || !likeName(last) {
 			continue
@@ -61,9 +63,9 @@ func written(text string) bool {
 }
 
 // nameOf is a text of a contact, without blanks around it.
-func nameOf(s *Schema, r *Record, property string) string {
-	p := s.named(property)
-	if p == nil || p.Type != String {
+func nameOf(s *record.Schema, r *record.Record, property string) string {
+	p := s.Named(property)
+	if p == nil || p.Type != record.String {
 		return ""
 	}
 	return strings.TrimSpace(r.Value(p.Number).Text())
@@ -71,11 +73,11 @@ func nameOf(s *Schema, r *Record, property string) string {
 
 // newNeedles collects all that a contact can be told by: also its first and last name, and its phone numbers. They are
 // taken out of what is the contact's own, and looked for in what people are to change by hand.
-func newNeedles(s *Schema, recs []*Record) *needles {
+func newNeedles(s *record.Schema, recs []*record.Record) *needles {
 	n := &needles{}
-	text := func(r *Record, name string) string { return nameOf(s, r, name) }
+	text := func(r *record.Record, name string) string { return nameOf(s, r, name) }
 	for _, r := range recs {
-		n.add(strings.TrimSpace(r.Value(PropertyEmail).Text()), shortestNumber)
+		n.add(strings.TrimSpace(r.Value(record.PropertyEmail).Text()), shortestNumber)
 		first, last := text(r, "firstname"), text(r, "lastname")
 		if first != "" && last != "" {
 			n.add(first+" "+last, shortestName)

@@ -9,21 +9,23 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
 
 // Object is an object type with its words for people.
 type Object struct {
-	Name        ObjectType `json:"name"`
-	Label       string     `json:"label"`        // such as "Service contract"
-	PluralLabel string     `json:"plural_label"` // such as "Service contracts"
-	Custom      bool       `json:"custom"`       // the account has defined it
+	Name        record.ObjectType `json:"name"`
+	Label       string            `json:"label"`        // such as "Service contract"
+	PluralLabel string            `json:"plural_label"` // such as "Service contracts"
+	Custom      bool              `json:"custom"`       // the account has defined it
 }
 
 // words are what people may call the object type, in lower case.
 func (o *Object) words() []string {
 	words := []string{string(o.Name), o.Name.Plural()}
 	for _, label := range []string{o.Label, o.PluralLabel} {
-		words = append(words, strings.ToLower(label), SnakeCase(label))
+		words = append(words, strings.ToLower(label), record.SnakeCase(label))
 	}
 	return words
 }
@@ -31,7 +33,7 @@ func (o *Object) words() []string {
 // standardObjects are the definitions of the object types that every account has.
 func standardObjects() []Object {
 	var all []Object
-	for _, o := range StandardObjects() {
+	for _, o := range record.StandardObjects() {
 		all = append(all, (&Object{Name: o}).withLabels())
 	}
 	return all
@@ -46,7 +48,7 @@ func (o *Object) withLabels() Object {
 	}
 	full.PluralLabel = strings.TrimSpace(o.PluralLabel)
 	if full.PluralLabel == "" && o.Label != "" {
-		full.PluralLabel = plural(full.Label)
+		full.PluralLabel = record.PluralOf(full.Label)
 	} else if full.PluralLabel == "" {
 		full.PluralLabel = titled(o.Name.Plural())
 	}
@@ -90,7 +92,7 @@ func (s *Store) objects(ctx context.Context) ([]Object, error) {
 		if err := json.Unmarshal([]byte(text), &o); err != nil {
 			return nil, fmt.Errorf("read object type %s: %w", name, err)
 		}
-		o.Name, o.Custom = ObjectType(name), true
+		o.Name, o.Custom = record.ObjectType(name), true
 		own = append(own, o)
 	}
 	slices.SortFunc(own, func(a, b Object) int { return cmp.Compare(a.Name, b.Name) })
@@ -98,16 +100,16 @@ func (s *Store) objects(ctx context.Context) ([]Object, error) {
 }
 
 // ObjectTypes is [Store.Objects], names only.
-func (s *Store) ObjectTypes(ctx context.Context) ([]ObjectType, error) {
+func (s *Store) ObjectTypes(ctx context.Context) ([]record.ObjectType, error) {
 	if err := s.require(ctx, ""); err != nil {
 		return nil, err
 	}
 	return s.objectTypes(ctx)
 }
 
-func (s *Store) objectTypes(ctx context.Context) ([]ObjectType, error) {
+func (s *Store) objectTypes(ctx context.Context) ([]record.ObjectType, error) {
 	all, err := s.objects(ctx)
-	names := make([]ObjectType, len(all))
+	names := make([]record.ObjectType, len(all))
 	for i := range all {
 		names[i] = all[i].Name
 	}
@@ -134,7 +136,7 @@ func (e *UnknownObjectError) Error() string {
 // plural, in any case. [*UnknownObjectError] when there is none. The names of those that every account has are known
 // without asking the store.
 func (s *Store) Object(ctx context.Context, word string) (Object, error) {
-	if name, ok := standardObject(word); ok {
+	if name, ok := record.StandardObject(word); ok {
 		return (&Object{Name: name}).withLabels(), nil
 	}
 	all, err := s.Objects(ctx)
@@ -155,7 +157,7 @@ var scriptAddObject = mustScript("add_object")
 // AddObject defines an object type of the account's own: records of it are kept, found, deleted and restored like those
 // of the others. It gets the two dates that the store keeps, createdate and hs_lastmodifieddate, and the given
 // properties. Empty labels are made from the name. ErrExists when a word for it means another object type. Audited. Needs super-admin.
-func (s *Store) AddObject(ctx context.Context, o Object, properties []Property, c Cause, at time.Time) (Object, error) {
+func (s *Store) AddObject(ctx context.Context, o Object, properties []record.Property, c record.Cause, at time.Time) (Object, error) {
 	if err := s.require(ctx, "", IsSuperAdmin); err != nil {
 		return Object{}, err
 	}
@@ -171,11 +173,11 @@ func (s *Store) AddObject(ctx context.Context, o Object, properties []Property, 
 	for _, other := range all {
 		for _, word := range o.words() {
 			if slices.Contains(other.words(), word) {
-				return Object{}, fmt.Errorf("object type %s: the word %q means %s: %w", o.Name, word, other.Name, ErrExists)
+				return Object{}, fmt.Errorf("object type %s: the word %q means %s: %w", o.Name, word, other.Name, record.ErrExists)
 			}
 		}
 	}
-	list, err := withProperties(NewSchema(o.Name, 0, DefaultProperties(o.Name)), properties)
+	list, err := withProperties(record.NewSchema(o.Name, 0, record.DefaultProperties(o.Name)), properties)
 	if err != nil {
 		return Object{}, fmt.Errorf("add object type %s: %w", o.Name, err)
 	}
@@ -188,12 +190,12 @@ func (s *Store) AddObject(ctx context.Context, o Object, properties []Property, 
 		return Object{}, fmt.Errorf("add object type %s: %w", o.Name, err)
 	}
 	made, err := s.run(ctx, scriptAddObject, []string{s.keyObjects(), s.keySchema(), s.keyAccountLog()},
-		string(o.Name), definition, schema, s.wall(), appendFacts(nil, at, s.by(c)), string(o.Name)+": "+o.Label)
+		string(o.Name), definition, schema, s.wall(), record.AppendFacts(nil, at, s.by(c)), string(o.Name)+": "+o.Label)
 	if err != nil {
 		return Object{}, fmt.Errorf("add object type %s: %w", o.Name, err)
 	}
 	if made != int64(1) {
-		return Object{}, fmt.Errorf("object type %s: %w", o.Name, ErrExists)
+		return Object{}, fmt.Errorf("object type %s: %w", o.Name, record.ErrExists)
 	}
 	return o, nil
 }
@@ -201,14 +203,14 @@ func (s *Store) AddObject(ctx context.Context, o Object, properties []Property, 
 // Check says why an object type cannot be defined; nil when its name and labels are good.
 func (o *Object) Check() error {
 	switch {
-	case !o.Name.wellFormed():
+	case !o.Name.WellFormed():
 		return fmt.Errorf("object type %q: want a lower-case letter, then letters, digits and _, up to 64, such as machine", o.Name)
 	case slices.Contains(reservedNames(), string(o.Name)):
 		return fmt.Errorf("object type %q: the word has a meaning in expressions or commands", o.Name)
 	case len(o.Label) > maxLabel || len(o.PluralLabel) > maxLabel:
 		return fmt.Errorf("object type %s: a label has more than %d bytes", o.Name, maxLabel)
-	case seenName("", o.Label+o.PluralLabel) != nil:
-		return fmt.Errorf("object type %s: %w", o.Name, seenName("label", o.Label+o.PluralLabel))
+	case record.CheckSeen("", o.Label+o.PluralLabel) != nil:
+		return fmt.Errorf("object type %s: %w", o.Name, record.CheckSeen("label", o.Label+o.PluralLabel))
 	case strings.ContainsAny(o.Label+o.PluralLabel, "\n\r\t\x00"):
 		return errors.New("object type " + string(o.Name) + ": a label is one line of text")
 	}

@@ -8,6 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 	"github.com/crm-workflow/crm-workflow/crmstore/storetest"
 )
 
@@ -15,8 +16,8 @@ func TestObjectWords(t *testing.T) {
 	t.Parallel()
 	s := storetest.Open(t)
 	ctx := t.Context()
-	made, err := s.AddObject(ctx, crmstore.Object{Name: "policy", Label: "Insurance policy"}, []crmstore.Property{
-		{Name: "holder", Type: crmstore.String, Exact: true},
+	made, err := s.AddObject(ctx, crmstore.Object{Name: "policy", Label: "Insurance policy"}, []record.Property{
+		{Name: "holder", Type: record.String, Exact: true},
 	}, someone, noon)
 	if err != nil {
 		t.Fatal(err)
@@ -30,7 +31,7 @@ func TestObjectWords(t *testing.T) {
 			t.Errorf("Object(%q) = %+v, %v", word, o, err)
 		}
 	}
-	for word, name := range map[string]crmstore.ObjectType{"Companies": crmstore.Company, "deal": crmstore.Deal} {
+	for word, name := range map[string]record.ObjectType{"Companies": record.Company, "deal": record.Deal} {
 		if o, err := s.Object(ctx, word); err != nil || o.Name != name || o.Custom {
 			t.Errorf("Object(%q) = %+v, %v", word, o, err)
 		}
@@ -39,7 +40,7 @@ func TestObjectWords(t *testing.T) {
 		t.Errorf("Object(pol): %v", err)
 	}
 	types, err := s.ObjectTypes(ctx)
-	if err != nil || !slices.Equal(types, append(crmstore.StandardObjects(), "policy")) {
+	if err != nil || !slices.Equal(types, append(record.StandardObjects(), "policy")) {
 		t.Errorf("ObjectTypes = %v, %v", types, err)
 	}
 }
@@ -54,8 +55,8 @@ func TestAddObjectRefuses(t *testing.T) {
 	for _, o := range []crmstore.Object{
 		{Name: "machine"}, {Name: "contact"}, {Name: "machines"}, {Name: "device", PluralLabel: "Machines"}, {Name: "deals"},
 	} {
-		if _, err := s.AddObject(ctx, o, nil, someone, noon); !errors.Is(err, crmstore.ErrExists) {
-			t.Errorf("AddObject(%+v): %v, want %v", o, err, crmstore.ErrExists)
+		if _, err := s.AddObject(ctx, o, nil, someone, noon); !errors.Is(err, record.ErrExists) {
+			t.Errorf("AddObject(%+v): %v, want %v", o, err, record.ErrExists)
 		}
 	}
 	for _, o := range []crmstore.Object{{Name: ""}, {Name: "Machine"}, {Name: "a/b"}, {Name: "in"}, {Name: "x", Label: "a\nb"}} {
@@ -73,7 +74,7 @@ func TestAddObjectProperties(t *testing.T) {
 	t.Parallel()
 	s := storetest.Open(t)
 	ctx := t.Context()
-	if _, err := s.AddObject(ctx, crmstore.Object{Name: "machine"}, []crmstore.Property{{Name: "email", Type: crmstore.String}}, someone, noon); err != nil {
+	if _, err := s.AddObject(ctx, crmstore.Object{Name: "machine"}, []record.Property{{Name: "email", Type: record.String}}, someone, noon); err != nil {
 		t.Fatal(err)
 	}
 	schema, err := s.Schema(ctx, "machine")
@@ -83,7 +84,7 @@ func TestAddObjectProperties(t *testing.T) {
 	if d := cmp.Diff([]string{"createdate", "hs_lastmodifieddate", "email"}, schema.Names()); d != "" {
 		t.Errorf("properties (-want +got):\n%s", d)
 	}
-	same := []crmstore.Assignment{{Property: schema.Find("email")[0].Number, Value: crmstore.StringValue("a@x.org")}}
+	same := []record.Assignment{{Property: schema.Find("email")[0].Number, Value: record.StringValue("a@x.org")}}
 	results, err := s.Write(ctx, "machine", crmstore.CreateOnly, []crmstore.Upsert{{Set: same}, {Set: same}}, someone, noon)
 	if err != nil || results[0].Outcome != crmstore.Created || results[1].Outcome != crmstore.Created {
 		t.Fatalf("two machines with one e-mail: %+v, %v", results, err)
@@ -98,7 +99,7 @@ func TestAddObjectProperties(t *testing.T) {
 		t.Error("createdate was removed")
 	}
 	var ops []string
-	err = s.Audit(ctx, crmstore.AuditFilter{}, func(e crmstore.Event) error {
+	err = s.Audit(ctx, crmstore.AuditFilter{}, func(e record.Event) error {
 		ops = append(ops, e.Op)
 		return nil
 	})

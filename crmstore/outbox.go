@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
 
 // MailState is where an entry of the outbox stands.
@@ -74,7 +76,7 @@ func (s *Store) queueMail(ctx context.Context, m Mail, domain string, at time.Ti
 		State: MailWaiting, CreatedAt: at, NextAt: at,
 	}
 	err := s.saveMail(ctx, &m)
-	if errors.Is(err, ErrConflict) {
+	if errors.Is(err, record.ErrConflict) {
 		return false, nil
 	}
 	return err == nil, err
@@ -97,7 +99,7 @@ func (s *Store) saveMail(ctx context.Context, m *Mail) error {
 	}
 	version, _ := reply.(int64)
 	if version == 0 {
-		return fmt.Errorf("save mail %s: %w", m.ID, ErrConflict)
+		return fmt.Errorf("save mail %s: %w", m.ID, record.ErrConflict)
 	}
 	m.Version = uint64(version)
 	return nil
@@ -125,7 +127,7 @@ func (s *Store) mail(ctx context.Context, id string) (Mail, error) {
 	text, err := s.rdb.HGet(ctx, s.keyOutbox(), id).Result()
 	switch {
 	case errors.Is(err, redis.Nil):
-		return Mail{}, fmt.Errorf("mail %s: %w", id, ErrNotFound)
+		return Mail{}, fmt.Errorf("mail %s: %w", id, record.ErrNotFound)
 	case err != nil:
 		return Mail{}, fmt.Errorf("read mail %s: %w", id, s.trouble(err))
 	}

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
 
 // Erasure is what the mail about a permanent deletion says. It holds nothing about who the contacts were.
@@ -13,7 +15,7 @@ type Erasure struct {
 	User    string // who deleted
 	To      string // that user's address
 	Order   string // tells acts of one run apart; may be ""
-	IDs     []ID
+	IDs     []record.ID
 	At      time.Time
 }
 

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
 
 // takeAtOnce is how many mails that are due a sender tries to take; other senders may be faster with some of them.
@@ -38,17 +40,17 @@ func (s *Store) TakeMail(ctx context.Context, now time.Time, lease time.Duration
 	}
 	for _, id := range append(ids, lost...) {
 		m, err := s.mail(ctx, id)
-		if errors.Is(err, ErrNotFound) || err == nil && (m.State.Over() || m.NextAt.After(now) && m.NextAt.Before(now.Add(mailAheadMost))) {
+		if errors.Is(err, record.ErrNotFound) || err == nil && (m.State.Over() || m.NextAt.After(now) && m.NextAt.Before(now.Add(mailAheadMost))) {
 			continue
 		}
 		if err == nil {
 			err = s.startMail(ctx, &m, now, lease)
 		}
-		if !errors.Is(err, ErrConflict) {
+		if !errors.Is(err, record.ErrConflict) {
 			return m, err
 		}
 	}
-	return Mail{}, fmt.Errorf("mail that is due: %w", ErrNotFound)
+	return Mail{}, fmt.Errorf("mail that is due: %w", record.ErrNotFound)
 }
 
 // TakeMailNow takes one mail whether it is due or not, also one that was given up. ErrNotFound, or ErrConflict when
@@ -62,9 +64,9 @@ func (s *Store) TakeMailNow(ctx context.Context, id string, now time.Time, lease
 	case err != nil:
 		return Mail{}, err
 	case m.State == MailSent:
-		return m, fmt.Errorf("mail %s was sent: %w", id, ErrExists)
+		return m, fmt.Errorf("mail %s was sent: %w", id, record.ErrExists)
 	case m.State == MailSending && m.NextAt.After(now):
-		return m, fmt.Errorf("mail %s is being sent: %w", id, ErrConflict)
+		return m, fmt.Errorf("mail %s is being sent: %w", id, record.ErrConflict)
 	}
 	err = s.startMail(ctx, &m, now, lease)
 	return m, err
@@ -88,7 +90,7 @@ func (s *Store) MailAccepted(ctx context.Context, id string, at time.Time) (Mail
 		}
 		m.State, m.NextAt, m.LastError = MailSent, time.Time{}, ""
 		m.EndedAt = time.UnixMilli(at.UnixMilli()).UTC()
-		if err := s.saveMail(ctx, &m); !errors.Is(err, ErrConflict) {
+		if err := s.saveMail(ctx, &m); !errors.Is(err, record.ErrConflict) {
 			return m, err
 		}
 	}

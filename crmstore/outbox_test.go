@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 	"github.com/crm-workflow/crm-workflow/crmstore/storetest"
 )
 
@@ -33,7 +34,7 @@ func (d *desk) take(now time.Time) crmstore.Mail {
 
 func (d *desk) nothingDue(now time.Time) {
 	d.t.Helper()
-	if m, err := d.TakeMail(d.t.Context(), now, lease); !errors.Is(err, crmstore.ErrNotFound) {
+	if m, err := d.TakeMail(d.t.Context(), now, lease); !errors.Is(err, record.ErrNotFound) {
 		d.t.Errorf("TakeMail gives %+v, %v; want ErrNotFound", m, err)
 	}
 }
@@ -67,7 +68,7 @@ func TestOutbox(t *testing.T) {
 			t.Errorf("after the lease: %+v", second)
 		}
 		later := noon.Add(time.Hour)
-		if _, err := d.MailRefused(ctx, first, "too late", later, later); !errors.Is(err, crmstore.ErrConflict) {
+		if _, err := d.MailRefused(ctx, first, "too late", later, later); !errors.Is(err, record.ErrConflict) {
 			t.Errorf("the first sender reports a refusal: %v, want ErrConflict", err)
 		}
 		if m, err := d.MailRefused(ctx, second, "busy", later, later.Add(time.Hour)); err != nil || m.LastError != "busy" || m.State != crmstore.MailWaiting {
@@ -82,7 +83,7 @@ func TestOutbox(t *testing.T) {
 			t.Errorf("MailAccepted gives %+v, %v", m, err)
 		}
 		d.nothingDue(later.AddDate(1, 0, 0))
-		if _, err := d.TakeMailNow(ctx, "a", later, lease); !errors.Is(err, crmstore.ErrExists) {
+		if _, err := d.TakeMailNow(ctx, "a", later, lease); !errors.Is(err, record.ErrExists) {
 			t.Errorf("a sent mail is taken by hand: %v", err)
 		}
 		if n, err := d.MailsWaiting(ctx); n != 0 || err != nil {
@@ -96,7 +97,7 @@ func TestOutbox_GivenUpMailGoesOutByHandOnly(t *testing.T) {
 	d, ctx := newDesk(t, storetest.Options{}), t.Context()
 	d.queue("a")
 	m := d.take(noon)
-	if _, err := d.TakeMailNow(ctx, "a", noon, lease); !errors.Is(err, crmstore.ErrConflict) {
+	if _, err := d.TakeMailNow(ctx, "a", noon, lease); !errors.Is(err, record.ErrConflict) {
 		t.Errorf("a mail in somebody's hands is taken: %v", err)
 	}
 	if _, err := d.MailRefused(ctx, m, "no such mailbox", noon, time.Time{}); err != nil {
@@ -110,7 +111,7 @@ func TestOutbox_GivenUpMailGoesOutByHandOnly(t *testing.T) {
 	if m, err := d.TakeMailNow(ctx, "a", noon, lease); err != nil || m.State != crmstore.MailSending || m.Attempts != 2 {
 		t.Errorf("TakeMailNow gives %+v, %v", m, err)
 	}
-	if _, err := d.TakeMailNow(ctx, "z", noon, lease); !errors.Is(err, crmstore.ErrNotFound) {
+	if _, err := d.TakeMailNow(ctx, "z", noon, lease); !errors.Is(err, record.ErrNotFound) {
 		t.Errorf("an unknown mail: %v", err)
 	}
 }
@@ -132,7 +133,7 @@ func TestOutbox_OneSenderTakesAMail(t *testing.T) {
 	for range senders {
 		if err := <-outcomes; err == nil {
 			took++
-		} else if !errors.Is(err, crmstore.ErrNotFound) {
+		} else if !errors.Is(err, record.ErrNotFound) {
 			t.Error(err)
 		}
 	}
@@ -143,7 +144,7 @@ func TestOutbox_OneSenderTakesAMail(t *testing.T) {
 
 func TestErasure_Mail(t *testing.T) {
 	t.Parallel()
-	e := crmstore.Erasure{Account: "acme", Run: "erase@1", User: "ann", To: "ann@example.com", IDs: []crmstore.ID{7}, Order: "K7", At: noon}
+	e := crmstore.Erasure{Account: "acme", Run: "erase@1", User: "ann", To: "ann@example.com", IDs: []record.ID{7}, Order: "K7", At: noon}
 	want := crmstore.Mail{
 		ID: "erase@1/ann/K7", To: "ann@example.com", Subject: "Contact 7 was permanently deleted",
 		Text: "Contact 7 was permanently deleted on " + noon.Format("2 January 2006 at 15:04:05 UTC") + `.
@@ -164,7 +165,7 @@ What happened is in the audit log: workflow audit --run erase@1
 	if diff := cmp.Diff(want, e.Mail()); diff != "" {
 		t.Errorf("the mail about one contact (-want +got):\n%s", diff)
 	}
-	for i := range crmstore.ID(300) {
+	for i := range record.ID(300) {
 		e.IDs = append(e.IDs, 1000+i)
 	}
 	m := e.Mail()

@@ -3,39 +3,41 @@ package crmstore
 import (
 	"fmt"
 	"unsafe"
+
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
 
 // Packer packs upserts of one object type: what they assign is checked, and copied in the form in which records are
 // stored. That takes a third of the memory, and so many can wait for being written. It is not safe for concurrent use.
 type Packer struct {
-	schema  *Schema
-	changes []change // scratch space
+	schema  *record.Schema
+	changes []record.FieldChange // scratch space
 	records recordBlock
 }
 
 // NewPacker makes a packer for a schema that the store has given.
-func NewPacker(s *Schema) *Packer { return &Packer{schema: s} }
+func NewPacker(s *record.Schema) *Packer { return &Packer{schema: s} }
 
 // packedSet is what a packed upsert assigns. The zero value is that of one that is not packed.
 type packedSet struct {
 	fields string // as the properties of a record
-	schema *Schema
+	schema *record.Schema
 }
 
 // Pack is the same upsert without Set. The memory of Set and of the texts in it may be used again. An error is the one
 // that [Store.Write] would refuse the upsert with, or says that it clears a property, which packed upserts cannot.
 func (p *Packer) Pack(u Upsert) (Upsert, error) {
-	changes, err := checkSet(p.changes, p.schema, u.Set)
+	changes, err := record.CheckAssignments(p.changes, p.schema, u.Set)
 	if err != nil {
 		return u, err
 	}
 	p.changes = changes[:0]
 	for _, c := range changes {
-		if !c.value.Known() {
-			return u, fmt.Errorf("property %s: a packed upsert clears nothing", c.property.Name)
+		if !c.Value.Known() {
+			return u, fmt.Errorf("property %s: a packed upsert clears nothing", c.Property.Name)
 		}
 	}
-	fields := p.records.keep(mergeFields(p.records.scratch[:0], nil, changes))
+	fields := p.records.keep(record.MergeFields(p.records.scratch[:0], nil, changes))
 	return Upsert{ID: u.ID, SameEmail: u.SameEmail, packed: packedSet{textView(fields), p.schema}}, nil
 }
 
@@ -43,43 +45,45 @@ func (p *Packer) Pack(u Upsert) (Upsert, error) {
 func textView(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }
 
 // suits reports whether the upsert was packed with this schema, so that its fields are good as they are.
-func (p *packedSet) suits(s *Schema) bool {
+func (p *packedSet) suits(s *record.Schema) bool {
 	return p.schema != nil && (p.schema == s || p.schema.Object == s.Object && p.schema.Version == s.Version)
 }
 
 // assignments are those of an upsert that was packed with another schema than it is written with, say because a property
 // was added in between.
-func (p *packedSet) assignments() (set []Assignment) {
-	r := ofFields(p.schema, p.fields)
-	r.Values(func(p *Property, v Value) { set = append(set, Assignment{Property: p.Number, Value: v}) })
+func (p *packedSet) assignments() (set []record.Assignment) {
+	r := record.OfFields(p.schema, p.fields)
+	r.Values(func(p *record.Property, v record.Value) {
+		set = append(set, record.Assignment{Property: p.Number, Value: v})
+	})
 	return set
 }
 
 // changes appends what the packed upsert assigns to dst, sorted.
-func (p *packedSet) changes(dst []change, s *Schema) []change {
+func (p *packedSet) changes(dst []record.FieldChange, s *record.Schema) []record.FieldChange {
 	for at := 0; at < len(p.fields); {
-		f, n := nextField(view(p.fields)[at:])
+		f, n := record.NextField(record.BytesOf(p.fields)[at:])
 		if n == 0 {
 			break // which cannot be: it was packed here
 		}
 		at += n
-		property := s.Number(f.number)
-		dst = append(dst, change{property, f.value(property, p.fields[at-len(f.text):at])})
+		property := s.Number(f.Number)
+		dst = append(dst, record.FieldChange{Property: property, Value: f.Value(property, p.fields[at-len(f.Text):at])})
 	}
 	return dst
 }
 
 // find is the text that the packed upsert assigns to a property, and whether it assigns one.
-func (p *packedSet) find(property *Property) (string, bool) {
-	r := ofFields(nil, p.fields)
-	v, _ := r.find(property, 0)
+func (p *packedSet) find(property *record.Property) (string, bool) {
+	r := record.OfFields(nil, p.fields)
+	v, _ := r.Find(property, 0)
 	return v.Text(), v.Known()
 }
 
 // wants is what an upsert assigns, in one of two forms.
 type wants struct {
 	packed  *packedSet // nil: see changes
-	changes []change
+	changes []record.FieldChange
 }
 
 // read checks what an upsert assigns.
@@ -91,7 +95,7 @@ func (r *round) read(u *Upsert) (wants, error) {
 	if u.packed.schema != nil {
 		set = u.packed.assignments()
 	}
-	changes, err := checkSet(r.changes, r.schema, set)
+	changes, err := record.CheckAssignments(r.changes, r.schema, set)
 	if err != nil {
 		return wants{}, err
 	}
@@ -100,7 +104,7 @@ func (r *round) read(u *Upsert) (wants, error) {
 }
 
 // all are the changes, in the form that changes have.
-func (w *wants) all(r *round) []change {
+func (w *wants) all(r *round) []record.FieldChange {
 	if w.packed == nil {
 		return w.changes
 	}
@@ -112,15 +116,15 @@ func (w *wants) all(r *round) []change {
 // newRecord appends the fields of a new record to b, with the dates that the store sets on it.
 func (r *round) newRecord(b []byte, w *wants) []byte {
 	if w.packed == nil {
-		return mergeFields(b, nil, r.withDates(w.changes))
+		return record.MergeFields(b, nil, r.withDates(w.changes))
 	}
-	rest := view(w.packed.fields)
-	if f, n := nextField(rest); n > 0 && f.number == r.created.Number { // the two dates have the lowest numbers
+	rest := record.BytesOf(w.packed.fields)
+	if f, n := record.NextField(rest); n > 0 && f.Number == r.created.Number { // the two dates have the lowest numbers
 		b, rest = append(b, rest[:n]...), rest[n:]
 	} else {
-		b = appendField(b, r.created, r.now)
+		b = record.AppendField(b, r.created, r.now)
 	}
-	return append(appendField(b, r.modified, r.now), rest...)
+	return append(record.AppendField(b, r.modified, r.now), rest...)
 }
 
 // blockSize is how many bytes of records share one allocation.

@@ -8,6 +8,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 	"github.com/crm-workflow/crm-workflow/crmstore/storetest"
 )
 
@@ -19,7 +20,7 @@ func TestPack(t *testing.T) {
 		plain, other := newDesk(t, storetest.Options{Partitions: 2}), newDesk(t, storetest.Options{Partitions: 2})
 		defer plain.Close()
 		defer other.Close()
-		packer, scratch := crmstore.NewPacker(other.schema), []crmstore.Assignment{}
+		packer, scratch := crmstore.NewPacker(other.schema), []record.Assignment{}
 		for i := range rapid.IntRange(1, 4).Draw(rt, "batches") {
 			var batch, packed []crmstore.Upsert
 			for _, u := range drawBatch(rt, plain) {
@@ -36,7 +37,7 @@ func TestPack(t *testing.T) {
 			clear(scratch)
 			if i > 0 && rapid.Bool().Draw(rt, "another schema") {
 				name := "extra" + strings.Repeat("x", i)
-				if _, err := other.AddProperties(t.Context(), crmstore.Contact, []crmstore.Property{{Name: name, Type: crmstore.String}}, someone, noon); err != nil {
+				if _, err := other.AddProperties(t.Context(), record.Contact, []record.Property{{Name: name, Type: record.String}}, someone, noon); err != nil {
 					rt.Fatal(err)
 				}
 			}
@@ -45,7 +46,7 @@ func TestPack(t *testing.T) {
 				rt.Fatalf("results (-plain +packed):\n%s", diff)
 			}
 		}
-		for id := crmstore.ID(1); id < 20; id++ {
+		for id := record.ID(1); id < 20; id++ {
 			for _, name := range []string{"email", "firstname", "createdate", "lastmodifieddate"} {
 				if a, b := plain.text(id, name), other.text(id, name); a != b {
 					rt.Fatalf("contact %d has %s %q plain, %q packed", id, name, a, b)
@@ -63,7 +64,7 @@ func TestPack_Refuses(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t, storetest.Options{Memory: true})
 	packer := crmstore.NewPacker(d.schema)
-	for want, set := range map[string][]crmstore.Assignment{
+	for want, set := range map[string][]record.Assignment{
 		"property email: a packed upsert clears nothing":               {d.set("email", nil)},
 		"contact has no property number 9999":                          {{Property: 9999}},
 		"property lifecyclestage: the value is not one of its options": {d.set("lifecyclestage", "secret")},

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
 
 // Permission is one thing that a user may do. View, edit and delete are given for one object type each and do not
@@ -49,11 +51,11 @@ func ParsePermission(s string) (Permission, error) {
 // PermissionError refuses what the acting user may not do. Nothing was read or changed; the refusal was counted and
 // stands in the account's audit log.
 type PermissionError struct {
-	User       string     // "" = the store was opened for nobody
-	Account    string     // its name
-	Permission Permission // what is missing; "" = the user is not one of the account's
-	Object     ObjectType // with view, edit and delete
-	Admins     []string   // who can grant it, by name; told to users of the account only
+	User       string            // "" = the store was opened for nobody
+	Account    string            // its name
+	Permission Permission        // what is missing; "" = the user is not one of the account's
+	Object     record.ObjectType // with view, edit and delete
+	Admins     []string          // who can grant it, by name; told to users of the account only
 }
 
 // Error is the message with the help behind it.
@@ -103,12 +105,12 @@ const NotAUser = "user"
 // Check is nil when the acting user has all the permissions (with none given: when the account has that user), else
 // a *PermissionError, which is counted and audited. Every method of Store asks by itself; this is for callers that
 // want to know before they begin. Also ErrNoAccount.
-func (s *Store) Check(ctx context.Context, o ObjectType, perms ...Permission) error {
+func (s *Store) Check(ctx context.Context, o record.ObjectType, perms ...Permission) error {
 	return s.require(ctx, o, perms...)
 }
 
 // May reports whether the acting user has all the permissions. Unlike Check it only asks: nothing is counted.
-func (s *Store) May(ctx context.Context, o ObjectType, perms ...Permission) (bool, error) {
+func (s *Store) May(ctx context.Context, o record.ObjectType, perms ...Permission) (bool, error) {
 	if s.system {
 		return true, nil
 	}
@@ -121,7 +123,7 @@ func (s *Store) May(ctx context.Context, o ObjectType, perms ...Permission) (boo
 
 // require is what every exported method that reads or changes something of the account asks first: at most one HGET.
 // o is the object type of view, edit and delete; "" when only permissions of the account are asked for.
-func (s *Store) require(ctx context.Context, o ObjectType, perms ...Permission) error {
+func (s *Store) require(ctx context.Context, o record.ObjectType, perms ...Permission) error {
 	if s.system {
 		return nil
 	}
@@ -170,7 +172,7 @@ func (s *Store) refuse(ctx context.Context, e *PermissionError) error {
 		detail += " for " + string(e.Object)
 	}
 	at := s.wall()
-	facts := appendFacts(nil, time.UnixMilli(at), s.by(Cause{}))
+	facts := record.AppendFacts(nil, time.UnixMilli(at), s.by(record.Cause{}))
 	_, err := s.run(ctx, scriptRefuse, []string{s.keyRefusals(), s.keyAccountLog()}, word, at, facts, detail)
 	if err != nil {
 		return errors.Join(e, fmt.Errorf("note refusal: %w", err))
@@ -179,7 +181,7 @@ func (s *Store) refuse(ctx context.Context, e *PermissionError) error {
 }
 
 // by is the cause with the acting user and this process in it: callers cannot say that somebody else did it.
-func (s *Store) by(c Cause) Cause {
+func (s *Store) by(c record.Cause) record.Cause {
 	c.From = s.from
 	c.Actor = strings.ToValidUTF8(s.user, "?")
 	if len(c.Actor) > maxUserName {

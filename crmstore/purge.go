@@ -7,6 +7,8 @@ import (
 	"maps"
 	"slices"
 	"time"
+
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
 
 // BinDays is how many days a deleted record stays in the bin, where it can be restored.
@@ -19,8 +21,8 @@ const Retention = BinDays * 24 * time.Hour
 // PurgeOrder says which records are removed for good: those that at the instant At have been in the bin for
 // [Retention] or longer. There is no way to ask for younger ones.
 type PurgeOrder struct {
-	Object   ObjectType
-	Cause    Cause
+	Object   record.ObjectType
+	Cause    record.Cause
 	At       time.Time
 	Limit    int                     // at most so many records; 0 = all
 	Progress func(done, total int64) // partitions looked at; nil = nobody is told
@@ -59,7 +61,7 @@ func (s *Store) Purge(ctx context.Context, o PurgeOrder) (PurgeReport, error) {
 }
 
 func (s *Store) purge(ctx context.Context, o PurgeOrder) (report PurgeReport, err error) {
-	if o.Object == Contact { // a permanent deletion reads from the record what is to be looked for
+	if o.Object == record.Contact { // a permanent deletion reads from the record what is to be looked for
 		if _, err := s.FinishErasures(ctx); err != nil {
 			return report, err
 		}
@@ -68,11 +70,11 @@ func (s *Store) purge(ctx context.Context, o PurgeOrder) (report PurgeReport, er
 	if err != nil {
 		return report, err
 	}
-	last := TimeCell(o.At.Add(-Retention).UnixMilli())
-	facts := appendFacts(nil, o.At, s.by(o.Cause))
+	last := record.TimeCell(o.At.Add(-Retention).UnixMilli())
+	facts := record.AppendFacts(nil, o.At, s.by(o.Cause))
 	for from := 0; from < partitions; from += columnsPerWindow {
 		to := min(from+columnsPerWindow, partitions)
-		var due []ID
+		var due []record.ID
 		err := s.ReadColumns(ctx, o.Object, from, to, Want{IDs: true}, func(c *Columns) error {
 			due = appendExpired(due, c, last)
 			return nil
@@ -105,7 +107,7 @@ func (s *Store) purge(ctx context.Context, o PurgeOrder) (report PurgeReport, er
 
 // CountExpired is how many records a purge at the instant to would remove that one at from leaves: those whose time in the bin is
 // over between the two. Only a super admin, and the program itself.
-func (s *Store) CountExpired(ctx context.Context, o ObjectType, from, to time.Time) (int64, error) {
+func (s *Store) CountExpired(ctx context.Context, o record.ObjectType, from, to time.Time) (int64, error) {
 	if err := s.require(ctx, o, IsSuperAdmin); err != nil {
 		return 0, err
 	}
@@ -113,7 +115,7 @@ func (s *Store) CountExpired(ctx context.Context, o ObjectType, from, to time.Ti
 	if err != nil {
 		return 0, err
 	}
-	first, last := TimeCell(from.Add(-Retention).UnixMilli()), TimeCell(to.Add(-Retention).UnixMilli())
+	first, last := record.TimeCell(from.Add(-Retention).UnixMilli()), record.TimeCell(to.Add(-Retention).UnixMilli())
 	found := int64(0)
 	for p := 0; p < partitions; p += columnsPerWindow {
 		err := s.ReadColumns(ctx, o, p, min(p+columnsPerWindow, partitions), Want{IDs: true}, func(c *Columns) error {
@@ -128,13 +130,13 @@ func (s *Store) CountExpired(ctx context.Context, o ObjectType, from, to time.Ti
 }
 
 // appendExpired appends the ids of the partition's records that went into the bin at the instant of last, or before.
-func appendExpired(ids []ID, c *Columns, last uint64) []ID {
+func appendExpired(ids []record.ID, c *Columns, last uint64) []record.ID {
 	for at := 0; at+8 <= len(c.Archived) && at+8 <= len(c.IDs); at += 8 {
 		cell := binary.LittleEndian.Uint64(c.Archived[at:])
 		if cell == 0 || cell > last {
 			continue // live, younger, or a free slot
 		}
-		if id := IDFromBytes(c.IDs[at:]); id != 0 {
+		if id := record.IDFromBytes(c.IDs[at:]); id != 0 {
 			ids = append(ids, id)
 		}
 	}
@@ -142,7 +144,7 @@ func appendExpired(ids []ID, c *Columns, last uint64) []ID {
 }
 
 // purgeExpired removes those of the records that the record itself, which is the truth, says to have expired.
-func (s *Store) purgeExpired(ctx context.Context, o ObjectType, ids []ID, last uint64, facts []byte) (purged, held int64, err error) {
+func (s *Store) purgeExpired(ctx context.Context, o record.ObjectType, ids []record.ID, last uint64, facts []byte) (purged, held int64, err error) {
 	targets, err := s.binned(ctx, o, ids, last)
 	if err == nil {
 		held, err = s.leaveHeld(ctx, o, &targets)
@@ -156,7 +158,7 @@ func (s *Store) purgeExpired(ctx context.Context, o ObjectType, ids []ID, last u
 
 // leaveHeld takes records on legal hold out of targets, and counts them. The script leaves them too; but their
 // associations would be gone by then.
-func (s *Store) leaveHeld(ctx context.Context, o ObjectType, targets *binTargets) (int64, error) {
+func (s *Store) leaveHeld(ctx context.Context, o record.ObjectType, targets *binTargets) (int64, error) {
 	held, err := s.holdsOf(ctx, o, targets.ids())
 	if err != nil || len(held) == 0 {
 		return 0, err
@@ -174,8 +176,8 @@ type binTargets struct {
 	runs []string
 }
 
-func (t *binTargets) ids() []ID {
-	ids := make([]ID, len(t.list))
+func (t *binTargets) ids() []record.ID {
+	ids := make([]record.ID, len(t.list))
 	for i := range t.list {
 		ids[i] = t.list[i].ID
 	}
@@ -183,7 +185,7 @@ func (t *binTargets) ids() []ID {
 }
 
 // binned finds out the versions of those of the records that went into the bin at the instant of the cell last, or before.
-func (s *Store) binned(ctx context.Context, o ObjectType, ids []ID, last uint64) (t binTargets, err error) {
+func (s *Store) binned(ctx context.Context, o record.ObjectType, ids []record.ID, last uint64) (t binTargets, err error) {
 	partitions, err := s.Partitions(ctx)
 	if err != nil {
 		return t, err
@@ -193,14 +195,14 @@ func (s *Store) binned(ctx context.Context, o ObjectType, ids []ID, last uint64)
 	err = s.fetch(ctx, o, want, func(i int, values []any) error {
 		for j, v := range values {
 			bytes, _ := v.(string)
-			h, err := parseHeader(view(bytes))
-			if err != nil || h.archived == 0 || h.archived > last {
+			h, err := record.ParseHeader(record.BytesOf(bytes))
+			if err != nil || h.Archived == 0 || h.Archived > last {
 				continue // it is gone, restored, or damaged, which doctor tells
 			}
-			if facts, err := parseFacts(view(bytes)[headerSize : headerSize+h.factsLen]); err == nil && facts.Run != "" {
+			if facts, err := record.ParseFacts(record.BytesOf(bytes)[record.HeaderSize : record.HeaderSize+h.FactsLen]); err == nil && facts.Run != "" {
 				runs[facts.Run] = true
 			}
-			t.list = append(t.list, Target{ID: want[i].IDs[j], Slot: h.slot, Version: h.version})
+			t.list = append(t.list, Target{ID: want[i].IDs[j], Slot: h.Slot, Version: h.Version})
 		}
 		return nil
 	})
@@ -216,7 +218,7 @@ type traces struct {
 }
 
 // traces reads them. Whoever asks must have read the records before: what a record got into later gave it another version.
-func (s *Store) traces(ctx context.Context, o ObjectType) (t traces, err error) {
+func (s *Store) traces(ctx context.Context, o record.ObjectType) (t traces, err error) {
 	schema, err := s.Schema(ctx, o)
 	if err != nil {
 		return t, err
@@ -269,7 +271,7 @@ type forgetting struct {
 }
 
 // forget removes records in the bin that are still at the version that was read, and says which it removed.
-func (s *Store) forget(ctx context.Context, o ObjectType, targets binTargets, f forgetting) ([]ID, error) {
+func (s *Store) forget(ctx context.Context, o record.ObjectType, targets binTargets, f forgetting) ([]record.ID, error) {
 	partitions, err := s.Partitions(ctx)
 	if err != nil {
 		return nil, err
@@ -290,7 +292,7 @@ func (s *Store) forget(ctx context.Context, o ObjectType, targets binTargets, f 
 		types[i] = string(other)
 	}
 	t.workflows = append(t.workflows, targets.runs...) // a deletion by hand enrolls under its own name
-	free := binary.LittleEndian.AppendUint64(nil, FreeCell)
+	free := binary.LittleEndian.AppendUint64(nil, record.FreeCell)
 	g := groupBy(len(targets.list), partitions, func(i int) int { return targets.list[i].ID.Partition(partitions) })
 	var calls []call
 	var parts [][]int
@@ -311,7 +313,7 @@ func (s *Store) forget(ctx context.Context, o ObjectType, targets binTargets, f 
 		}
 		return err
 	})
-	var gone []ID
+	var gone []record.ID
 	for i, text := range told {
 		for j := range text {
 			if text[j] == '1' {

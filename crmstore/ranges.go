@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
 
 // Range is a part of a large run's work, some of its partitions, which one process at a time carries out. Which partitions
@@ -71,7 +73,7 @@ func (s *Store) OpenRanges(ctx context.Context, r Run, n int) error {
 	}
 	reply, err := s.run(ctx, scriptOpenRanges, []string{s.keyRanges(r.ID), s.keyFence(r.ID)}, args...)
 	if err == nil && reply == int64(-1) {
-		err = ErrFenced
+		err = record.ErrFenced
 	}
 	if err != nil {
 		return fmt.Errorf("lay out the ranges of run %s: %w", r.ID, err)
@@ -114,7 +116,7 @@ func (s *Store) TakeRange(ctx context.Context, run Run, seen Range, owner string
 	reply, err := s.run(ctx, scriptTakeRange, []string{s.keyRanges(run.ID), s.keyFence(run.ID)},
 		seen.Number, strconv.FormatUint(seen.Fence, 10), done, strconv.FormatUint(run.Fence, 10), at.UnixMilli(), owner)
 	if err == nil && reply == int64(0) {
-		err = ErrConflict
+		err = record.ErrConflict
 	}
 	if err != nil {
 		return Range{}, fmt.Errorf("take range %d of run %s: %w", seen.Number, run.ID, err)
@@ -131,7 +133,7 @@ func (s *Store) KeepRange(ctx context.Context, run Run, r Range) error {
 	}
 	reply, err := s.run(ctx, scriptKeepRange, []string{s.keyRanges(run.ID)}, r.Number, strconv.FormatUint(r.Fence, 10), r.String())
 	if err == nil && reply == int64(0) {
-		err = ErrConflict
+		err = record.ErrConflict
 	}
 	if err != nil {
 		return fmt.Errorf("keep range %d of run %s: %w", r.Number, run.ID, err)

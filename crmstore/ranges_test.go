@@ -8,6 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 	"github.com/crm-workflow/crm-workflow/crmstore/storetest"
 )
 
@@ -15,7 +16,7 @@ import (
 func spreadRun(t *testing.T, d *desk, ranges int) crmstore.Run {
 	t.Helper()
 	run, err := d.CreateRun(t.Context(), crmstore.Run{
-		ID: "w@1", Workflow: "w", Object: crmstore.Contact, Revision: 1, State: crmstore.RunRunning, Stage: "act", StartedAt: noon, Fence: 1,
+		ID: "w@1", Workflow: "w", Object: record.Contact, Revision: 1, State: crmstore.RunRunning, Stage: "act", StartedAt: noon, Fence: 1,
 	})
 	noError(t, err)
 	noError(t, d.OpenRanges(t.Context(), run, ranges))
@@ -47,7 +48,7 @@ func TestRanges_OneOwnerAtATime(t *testing.T) {
 		wantRanges(t, d, free(0), free(1), free(2))
 		anna, err := d.TakeRange(ctx, run, free(1), "anna", noon)
 		noError(t, err)
-		if _, err := d.TakeRange(ctx, run, free(1), "ben", noon); !errors.Is(err, crmstore.ErrConflict) {
+		if _, err := d.TakeRange(ctx, run, free(1), "ben", noon); !errors.Is(err, record.ErrConflict) {
 			t.Errorf("ben takes what anna has: %v, want ErrConflict", err)
 		}
 		anna.Settled, anna.Beat = 7, noon.Add(time.Second)
@@ -60,14 +61,14 @@ func TestRanges_OneOwnerAtATime(t *testing.T) {
 		if ben.Fence <= anna.Fence || ben.Settled != 0 {
 			t.Errorf("ben has %+v after anna's %+v: want a higher number, and to count anew", ben, anna)
 		}
-		if err := d.KeepRange(ctx, run, anna); !errors.Is(err, crmstore.ErrConflict) {
+		if err := d.KeepRange(ctx, run, anna); !errors.Is(err, record.ErrConflict) {
 			t.Errorf("anna wakes up: %v, want ErrConflict", err)
 		}
 		ben.Done = true
 		noError(t, d.KeepRange(ctx, run, ben))
 		other := ben
 		other.Done = false
-		if _, err := d.TakeRange(ctx, run, other, "cleo", noon); !errors.Is(err, crmstore.ErrConflict) {
+		if _, err := d.TakeRange(ctx, run, other, "cleo", noon); !errors.Is(err, record.ErrConflict) {
 			t.Errorf("cleo takes a range that was done since: %v, want ErrConflict", err)
 		}
 		again, err := d.TakeRange(ctx, run, ben, "cleo", noon) // whoever knows that it is done may open it again
@@ -96,13 +97,13 @@ func TestRanges_EndWithTheRun(t *testing.T) {
 			}
 			noError(t, err)
 			wantRanges(t, d)
-			if _, err := d.TakeRange(ctx, carrier, free(1), "anna", noon); !errors.Is(err, crmstore.ErrConflict) {
+			if _, err := d.TakeRange(ctx, carrier, free(1), "anna", noon); !errors.Is(err, record.ErrConflict) {
 				t.Errorf("taking another range: %v, want ErrConflict", err)
 			}
-			if err := d.KeepRange(ctx, carrier, mine); !errors.Is(err, crmstore.ErrConflict) {
+			if err := d.KeepRange(ctx, carrier, mine); !errors.Is(err, record.ErrConflict) {
 				t.Errorf("keeping a range: %v, want ErrConflict", err)
 			}
-			if err := d.OpenRanges(ctx, carrier, 2); !errors.Is(err, crmstore.ErrFenced) {
+			if err := d.OpenRanges(ctx, carrier, 2); !errors.Is(err, record.ErrFenced) {
 				t.Errorf("laying out again: %v, want ErrFenced", err)
 			}
 			if state == crmstore.RunDone {

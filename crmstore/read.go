@@ -8,62 +8,64 @@ import (
 	"strconv"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
 
 // Get reads records by id, live and archived, in the order asked; those not there are left out. With a *DamagedError come
 // the records that are not damaged.
-func (s *Store) Get(ctx context.Context, o ObjectType, ids []ID) ([]*Record, error) {
+func (s *Store) Get(ctx context.Context, o record.ObjectType, ids []record.ID) ([]*record.Record, error) {
 	if err := s.require(ctx, o, CanView); err != nil {
 		return nil, err
 	}
 	return s.get(ctx, o, ids)
 }
 
-func (s *Store) get(ctx context.Context, o ObjectType, ids []ID) ([]*Record, error) {
+func (s *Store) get(ctx context.Context, o record.ObjectType, ids []record.ID) ([]*record.Record, error) {
 	partitions, err := s.Partitions(ctx)
 	if err != nil {
 		return nil, err
 	}
 	want, places := byPartition(ids, partitions)
-	found := make([]*Record, len(ids))
+	found := make([]*record.Record, len(ids))
 	i := 0
-	err = s.readRecords(ctx, o, want, func(_ int, recs []*Record) error {
+	err = s.readRecords(ctx, o, want, func(_ int, recs []*record.Record) error {
 		for j, r := range recs {
 			found[places[i][j]] = r
 		}
 		i++
 		return nil
 	})
-	if err != nil && !errors.Is(err, ErrDamaged) {
+	if err != nil && !errors.Is(err, record.ErrDamaged) {
 		return nil, err
 	}
-	return slices.DeleteFunc(found, func(r *Record) bool { return r == nil }), err
+	return slices.DeleteFunc(found, func(r *record.Record) bool { return r == nil }), err
 }
 
 // ReadRecords fetches the named records, pipelined over partitions, and hands each partition's to fn in the
 // order asked; a record that is not there is nil. So is one that is damaged: then a *DamagedError comes in the end,
 // when all others were handed over.
-func (s *Store) ReadRecords(ctx context.Context, o ObjectType, want []PartitionIDs, fn func(p int, recs []*Record) error) error {
+func (s *Store) ReadRecords(ctx context.Context, o record.ObjectType, want []record.PartitionIDs, fn func(p int, recs []*record.Record) error) error {
 	if err := s.require(ctx, o, CanView); err != nil {
 		return err
 	}
 	return s.readRecords(ctx, o, want, fn)
 }
 
-func (s *Store) readRecords(ctx context.Context, o ObjectType, want []PartitionIDs, fn func(p int, recs []*Record) error) error {
+func (s *Store) readRecords(ctx context.Context, o record.ObjectType, want []record.PartitionIDs, fn func(p int, recs []*record.Record) error) error {
 	schema, err := s.schema(ctx, o)
 	if err != nil {
 		return err
 	}
-	var damaged []ID
+	var damaged []record.ID
 	err = s.fetch(ctx, o, want, func(i int, values []any) error {
-		recs := make([]*Record, len(values))
+		recs := make([]*record.Record, len(values))
 		for j, v := range values {
 			bytes, ok := v.(string)
 			if !ok {
 				continue
 			}
-			if recs[j], err = parseRecord(schema, want[i].IDs[j], bytes); err != nil {
+			if recs[j], err = record.ParseRecord(schema, want[i].IDs[j], bytes); err != nil {
 				damaged = append(damaged, want[i].IDs[j])
 				recs[j] = nil
 			}
@@ -73,11 +75,11 @@ func (s *Store) readRecords(ctx context.Context, o ObjectType, want []PartitionI
 	if err != nil {
 		return err
 	}
-	return asDamaged(o, damaged)
+	return record.AsDamaged(o, damaged)
 }
 
 // fetch reads the bytes of the named records and hands those of want[i] to fn, in order; nil for one that is not there.
-func (s *Store) fetch(ctx context.Context, o ObjectType, want []PartitionIDs, fn func(i int, values []any) error) error {
+func (s *Store) fetch(ctx context.Context, o record.ObjectType, want []record.PartitionIDs, fn func(i int, values []any) error) error {
 	starts := windowStarts(want)
 	type window struct {
 		from     int
@@ -88,7 +90,7 @@ func (s *Store) fetch(ctx context.Context, o ObjectType, want []PartitionIDs, fn
 		pipe := s.rdb.Pipeline()
 		commands := make([]*redis.SliceCmd, 0, to-from)
 		for _, group := range want[from:to] {
-			ids := packIDs(group.IDs)
+			ids := record.PackIDs(group.IDs)
 			args := make([]any, 2, 2+len(group.IDs))
 			args[0], args[1] = "hmget", s.partition(o, group.Partition).rec()
 			for at := 0; at < len(ids); at += 8 {
@@ -119,7 +121,7 @@ func (s *Store) fetch(ctx context.Context, o ObjectType, want []PartitionIDs, fn
 // callerError marks an error that came from the caller's own function, which goes back as it was.
 type callerError struct{ error }
 
-func readError(o ObjectType, err error) error {
+func readError(o record.ObjectType, err error) error {
 	var own callerError
 	if errors.As(err, &own) {
 		return own.error
@@ -131,7 +133,7 @@ func readError(o ObjectType, err error) error {
 }
 
 // windowStarts cuts want into windows: where each starts, and the end.
-func windowStarts(want []PartitionIDs) []int {
+func windowStarts(want []record.PartitionIDs) []int {
 	starts := []int{0}
 	records, commands := 0, 0
 	for i := range want {
@@ -150,7 +152,7 @@ func windowStarts(want []PartitionIDs) []int {
 
 // ReadAll fetches whole partitions from ≤ p < to, live and archived records alike, in slot order. Damaged records are left
 // out: then a *DamagedError comes in the end, when all others were handed over.
-func (s *Store) ReadAll(ctx context.Context, o ObjectType, from, to int, fn func(p int, recs []*Record) error) error {
+func (s *Store) ReadAll(ctx context.Context, o record.ObjectType, from, to int, fn func(p int, recs []*record.Record) error) error {
 	if err := s.require(ctx, o, CanView); err != nil {
 		return err
 	}
@@ -158,38 +160,38 @@ func (s *Store) ReadAll(ctx context.Context, o ObjectType, from, to int, fn func
 	if err != nil {
 		return err
 	}
-	var damaged []ID
+	var damaged []record.ID
 	err = s.eachWhole(ctx, o, from, to, func(p int, w whole) error {
 		recs, good := w.parse(schema)
 		if !good {
-			var sick []ID
+			var sick []record.ID
 			if recs, sick, err = s.readNamed(ctx, schema, p); err != nil {
 				return err
 			}
 			damaged = append(damaged, sick...)
 		}
-		slices.SortFunc(recs, func(a, b *Record) int { return int(a.Slot) - int(b.Slot) })
+		slices.SortFunc(recs, func(a, b *record.Record) int { return int(a.Slot) - int(b.Slot) })
 		return fn(p, recs)
 	})
 	if err != nil {
 		return err
 	}
-	return asDamaged(o, damaged)
+	return record.AsDamaged(o, damaged)
 }
 
 // parse reads the records; false when one of them, or whose it is, cannot be trusted.
-func (w *whole) parse(schema *Schema) ([]*Record, bool) {
-	recs := make([]*Record, 0, len(w.records))
+func (w *whole) parse(schema *record.Schema) ([]*record.Record, bool) {
+	recs := make([]*record.Record, 0, len(w.records))
 	for _, bytes := range w.records {
-		h, err := parseHeader(view(bytes))
+		h, err := record.ParseHeader(record.BytesOf(bytes))
 		if err != nil {
 			return nil, false
 		}
-		id := idIn(w.ids, h.slot)
+		id := idIn(w.ids, h.Slot)
 		if id == 0 {
 			return nil, false
 		}
-		r, err := parseRecord(schema, id, bytes)
+		r, err := record.ParseRecord(schema, id, bytes)
 		if err != nil {
 			return nil, false
 		}
@@ -199,7 +201,7 @@ func (w *whole) parse(schema *Schema) ([]*Record, bool) {
 }
 
 // readNamed reads a partition that holds damaged records, each record together with its id, and says which are damaged.
-func (s *Store) readNamed(ctx context.Context, schema *Schema, p int) (recs []*Record, damaged []ID, err error) {
+func (s *Store) readNamed(ctx context.Context, schema *record.Schema, p int) (recs []*record.Record, damaged []record.ID, err error) {
 	all, err := s.rdb.HGetAll(ctx, s.partition(schema.Object, p).rec()).Result()
 	if err != nil {
 		return nil, nil, fmt.Errorf("read %s of partition %d: %w", schema.Object.Plural(), p, s.trouble(err))
@@ -209,9 +211,9 @@ func (s *Store) readNamed(ctx context.Context, schema *Schema, p int) (recs []*R
 			damaged = append(damaged, 0)
 			continue
 		}
-		r, err := parseRecord(schema, IDFromBytes(view(name)), bytes)
+		r, err := record.ParseRecord(schema, record.IDFromBytes(record.BytesOf(name)), bytes)
 		if err != nil {
-			damaged = append(damaged, IDFromBytes(view(name)))
+			damaged = append(damaged, record.IDFromBytes(record.BytesOf(name)))
 			continue
 		}
 		recs = append(recs, r)
@@ -245,7 +247,7 @@ func (s *Store) readWhole(ctx context.Context, pipe redis.Pipeliner, k partition
 // ids is the ids column; empty when there is none.
 func (r wholeRead) ids() []byte {
 	text, _ := r.column.Val()[0].(string)
-	return view(text)
+	return record.BytesOf(text)
 }
 
 // steady reports whether no slot was given up while the partition was read.
@@ -260,7 +262,7 @@ func (s *Store) readWholeAlone(ctx context.Context, k partitionKeys) (r wholeRea
 	return r, s.trouble(err)
 }
 
-func (s *Store) eachWhole(ctx context.Context, o ObjectType, from, to int, fn func(p int, w whole) error) error {
+func (s *Store) eachWhole(ctx context.Context, o record.ObjectType, from, to int, fn func(p int, w whole) error) error {
 	type window struct {
 		from  int
 		reads []wholeRead
@@ -304,7 +306,7 @@ type Counts struct {
 }
 
 // Count sums the partitions' counters.
-func (s *Store) Count(ctx context.Context, o ObjectType) (Counts, error) {
+func (s *Store) Count(ctx context.Context, o record.ObjectType) (Counts, error) {
 	if err := s.require(ctx, o, CanView); err != nil {
 		return Counts{}, err
 	}

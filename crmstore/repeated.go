@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
 
 // Two hashes of a partition remember of live records what a deletion of them would repeat; a partition in which
@@ -29,7 +31,7 @@ type Repeated struct {
 
 // Repeated finds out of live records which were restored, and which have the address of a contact that was deleted in
 // the last 90 days before the instant at; in the order asked. Only partitions where there are such records are looked into.
-func (s *Store) Repeated(ctx context.Context, o ObjectType, want []PartitionIDs, at time.Time) ([][]Repeated, error) {
+func (s *Store) Repeated(ctx context.Context, o record.ObjectType, want []record.PartitionIDs, at time.Time) ([][]Repeated, error) {
 	if err := s.require(ctx, o, CanView); err != nil {
 		return nil, err
 	}
@@ -43,7 +45,7 @@ func (s *Store) Repeated(ctx context.Context, o ObjectType, want []PartitionIDs,
 	return found, nil
 }
 
-func (s *Store) repeated(ctx context.Context, o ObjectType, want []PartitionIDs, at time.Time, found [][]Repeated) error {
+func (s *Store) repeated(ctx context.Context, o record.ObjectType, want []record.PartitionIDs, at time.Time, found [][]Repeated) error {
 	pipe := s.rdb.Pipeline()
 	there := make([]*redis.IntCmd, 0, 2*len(want))
 	for i := range want {
@@ -100,7 +102,7 @@ func (s *Store) repeated(ctx context.Context, o ObjectType, want []PartitionIDs,
 }
 
 // remember writes entries of one kind about records.
-func (s *Store) remember(ctx context.Context, partitions int, key func(p int) string, when map[ID]time.Time) error {
+func (s *Store) remember(ctx context.Context, partitions int, key func(p int) string, when map[record.ID]time.Time) error {
 	if len(when) == 0 {
 		return nil
 	}
@@ -122,7 +124,7 @@ func (s *Store) remember(ctx context.Context, partitions int, key func(p int) st
 }
 
 // forgetRepeated removes what is remembered of records that are gone for good.
-func (s *Store) forgetRepeated(ctx context.Context, o ObjectType, partitions int, ids []ID) error {
+func (s *Store) forgetRepeated(ctx context.Context, o record.ObjectType, partitions int, ids []record.ID) error {
 	if len(ids) == 0 {
 		return nil
 	}
@@ -140,8 +142,8 @@ func (s *Store) forgetRepeated(ctx context.Context, o ObjectType, partitions int
 }
 
 // inherited are the drafts that take over the address of a contact in the bin, with when that one was deleted.
-func (r *round) inherited(drafts []*draft) map[ID]time.Time {
-	var heirs map[ID]time.Time
+func (r *round) inherited(drafts []*draft) map[record.ID]time.Time {
+	var heirs map[record.ID]time.Time
 	for _, d := range drafts {
 		a := d.claim
 		if d.lost || a.claimant == 0 || a.claimant == d.id {
@@ -152,7 +154,7 @@ func (r *round) inherited(drafts []*draft) map[ID]time.Time {
 			continue
 		}
 		if heirs == nil {
-			heirs = map[ID]time.Time{}
+			heirs = map[record.ID]time.Time{}
 		}
 		heirs[d.id] = old.stored.Deletion.At
 	}

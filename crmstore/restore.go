@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
 
 // RestoreOutcome says what became of one record to restore.
@@ -24,15 +26,15 @@ const (
 
 // RestoreResult is one record's result.
 type RestoreResult struct {
-	ID      ID
+	ID      record.ID
 	Outcome RestoreOutcome
-	Holder  ID
+	Holder  record.ID
 }
 
 // RestoreOrder says why records are restored and narrows which.
 type RestoreOrder struct {
-	Object  ObjectType
-	Cause   Cause
+	Object  record.ObjectType
+	Cause   record.Cause
 	At      time.Time
 	OnlyRun string // restore only what this run archived; "" = any
 }
@@ -42,7 +44,7 @@ var scriptRestore = mustScript("restore")
 // Restore brings records back exactly as they were, e-mail claim first; batched per partition. Results in order.
 // Of several records in ids with the same e-mail the first is restored. An error (ErrConflict when others keep changing
 // the same records, or a failed machine) may leave some of them restored.
-func (s *Store) Restore(ctx context.Context, o RestoreOrder, ids []ID) ([]RestoreResult, error) {
+func (s *Store) Restore(ctx context.Context, o RestoreOrder, ids []record.ID) ([]RestoreResult, error) {
 	if err := s.require(ctx, "", CanRestore); err != nil {
 		return nil, err
 	}
@@ -56,7 +58,7 @@ func (s *Store) Restore(ctx context.Context, o RestoreOrder, ids []ID) ([]Restor
 		todo[i], results[i].ID = i, id
 	}
 	for tries := 0; len(todo) > 0; {
-		r := &restoring{round: &round{writer: w, byID: make(map[ID]*draft), addresses: make(map[string]*address)}, order: o, results: results}
+		r := &restoring{round: &round{writer: w, byID: make(map[record.ID]*draft), addresses: make(map[string]*address)}, order: o, results: results}
 		part := todo[:min(len(todo), upsertsPerRound)]
 		again, err := r.pass(ctx, part)
 		if err != nil {
@@ -70,7 +72,7 @@ func (s *Store) Restore(ctx context.Context, o RestoreOrder, ids []ID) ([]Restor
 		if tries++; len(rest) < len(todo) {
 			tries = 0
 		} else if tries > limit {
-			return nil, fmt.Errorf("restore %s %s: %w", o.Object, ids[rest[0]], ErrConflict)
+			return nil, fmt.Errorf("restore %s %s: %w", o.Object, ids[rest[0]], record.ErrConflict)
 		} else if err := sleep(ctx, pause); err != nil {
 			return nil, err
 		}
@@ -88,7 +90,7 @@ type restoring struct {
 
 // pass restores what it can; the rest, which another process got in the way of, it returns.
 func (r *restoring) pass(ctx context.Context, todo []int) (again []int, err error) {
-	ids := make([]ID, 0, len(todo))
+	ids := make([]record.ID, 0, len(todo))
 	for _, i := range todo {
 		ids = append(ids, r.results[i].ID)
 	}
@@ -189,7 +191,7 @@ func (r *restoring) wantAddresses(ctx context.Context) error {
 // restored as lost.
 func (r *restoring) bringBack(ctx context.Context, claimed int64) error {
 	ready := slices.DeleteFunc(slices.Clone(r.dirty), func(d *draft) bool { return d.lost })
-	back := make(map[ID]time.Time, len(ready))
+	back := make(map[record.ID]time.Time, len(ready))
 	for _, d := range ready {
 		back[d.id] = r.order.At
 	}

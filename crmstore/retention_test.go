@@ -9,6 +9,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 	"github.com/crm-workflow/crm-workflow/crmstore/storetest"
 )
 
@@ -21,23 +22,23 @@ func TestTrimHistory(t *testing.T) {
 		if _, err := d.TrimHistory(ctx, time.Now(), 1000); err != nil {
 			t.Fatal(err)
 		}
-		for i := range crmstore.ID(50) {
+		for i := range record.ID(50) {
 			d.write(crmstore.UpsertAny, noon, d.up(i+1))
 		}
 		raw := crmstore.Raw(d.Store)
 		young := now.Add(-crmstore.AuditDays * 24 * time.Hour)
-		for _, key := range []string{crmstore.KeyOf(d.Store, crmstore.Contact, 3, "log"), "crm:{" + d.AccountName() + "}:log"} {
+		for _, key := range []string{crmstore.KeyOf(d.Store, record.Contact, 3, "log"), "crm:{" + d.AccountName() + "}:log"} {
 			entry := redis.XAddArgs{Stream: key, ID: redisID(young), Values: []any{"o", "young", "f", ""}}
 			if err := raw.XAdd(ctx, &entry).Err(); err != nil {
 				t.Fatal(err)
 			}
 		}
-		run := crmstore.Run{ID: "stale@1", Workflow: "stale", Object: crmstore.Contact, State: crmstore.RunRunning, StartedAt: noon}
+		run := crmstore.Run{ID: "stale@1", Workflow: "stale", Object: record.Contact, State: crmstore.RunRunning, StartedAt: noon}
 		over, err := d.CreateRun(ctx, run)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := d.SaveMatches(ctx, crmstore.RunMatches{Object: crmstore.Contact, Run: run.ID}, []crmstore.Matches{{Partition: 3, IDs: []crmstore.ID{1}}}); err != nil {
+		if err := d.SaveMatches(ctx, crmstore.RunMatches{Object: record.Contact, Run: run.ID}, []crmstore.Matches{{Partition: 3, IDs: []record.ID{1}}}); err != nil {
 			t.Fatal(err)
 		}
 		if got, err := d.TrimHistory(ctx, now, 5); err != nil || !got.More || got.Events < 5 || got.Runs != 0 {
@@ -59,10 +60,10 @@ func TestTrimHistory(t *testing.T) {
 		if left := d.audit(crmstore.AuditFilter{}); len(left) != 2 || left[0].Op != "young" || left[1].Op != "young" {
 			t.Errorf("left: %v", ops(left))
 		}
-		if _, err := d.Run(ctx, run.ID); !errors.Is(err, crmstore.ErrNotFound) {
+		if _, err := d.Run(ctx, run.ID); !errors.Is(err, record.ErrNotFound) {
 			t.Errorf("the cancelled run: %v", err)
 		}
-		if left, err := d.Matches(ctx, crmstore.Contact, run.ID, 0, 16); len(left) != 0 || err != nil {
+		if left, err := d.Matches(ctx, record.Contact, run.ID, 0, 16); len(left) != 0 || err != nil {
 			t.Errorf("its matches: %v, %v", left, err)
 		}
 		if runs, err := d.Runs(ctx, crmstore.RunFilter{Workflow: "stale"}); len(runs) != 0 || err != nil {

@@ -6,15 +6,17 @@ import (
 	"context"
 	"fmt"
 	"slices"
+
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
 
 // Pick names records of one partition by the slots they stand in.
 type Pick struct {
 	Partition int
-	Whole     bool     // every record there is, archived ones too; Slots and IDs are not looked at
-	Size      int      // of a Whole one, about how many these are; 0 = not known
-	Slots     []uint32 // in ascending order
-	IDs       []ID     // of Slots, by one who has read them; nil = who stands there now
+	Whole     bool        // every record there is, archived ones too; Slots and IDs are not looked at
+	Size      int         // of a Whole one, about how many these are; 0 = not known
+	Slots     []uint32    // in ascending order
+	IDs       []record.ID // of Slots, by one who has read them; nil = who stands there now
 }
 
 // Rows are records of one partition that nobody has decoded yet; valid only until the callback returns.
@@ -22,12 +24,12 @@ type Rows struct {
 	Partition int
 	Rows      []Row // one for each of the Slots asked; of a whole partition, one for each slot
 
-	columns picker
+	columns record.Projection
 }
 
 // Row is one record. The zero Row is a slot in which no record stands.
 type Row struct {
-	ID      ID
+	ID      record.ID
 	Live    bool
 	Damaged bool // its bytes cannot be trusted: it is neither live nor in the bin for anybody
 	fields  []byte
@@ -36,39 +38,39 @@ type Row struct {
 // Values reads the asked properties of the i-th row in one walk over its bytes: dst[n] becomes the value of property n,
 // unknown where the record has none or the schema no such property. All of the record is checked; damage is an
 // error that names it. Texts share memory with the Rows and are good as long as those.
-func (r *Rows) Values(i int, dst []Value) error {
+func (r *Rows) Values(i int, dst []record.Value) error {
 	row := &r.Rows[i]
-	if err := r.columns.decode(row.fields, dst); err != nil {
-		return fmt.Errorf("read %s %s: %w", r.columns.schema.Object, row.ID, err)
+	if err := r.columns.Decode(row.fields, dst); err != nil {
+		return fmt.Errorf("read %s %s: %w", r.columns.Schema.Object, row.ID, err)
 	}
 	return nil
 }
 
 // NewRows makes the rows of records that need not stand in a store, one for each; nil is a slot without a record.
-func NewRows(partition int, s *Schema, numbers []int, records []*Record) *Rows {
-	rows := &Rows{Partition: partition, Rows: make([]Row, len(records)), columns: newPicker(s, numbers)}
+func NewRows(partition int, s *record.Schema, numbers []int, records []*record.Record) *Rows {
+	rows := &Rows{Partition: partition, Rows: make([]Row, len(records)), columns: record.NewProjection(s, numbers)}
 	for i, r := range records {
 		if r != nil {
-			rows.Rows[i] = Row{ID: r.ID, Live: r.Deletion == nil, fields: view(r.rawFields())}
+			rows.Rows[i] = Row{ID: r.ID, Live: r.Deletion == nil, fields: record.BytesOf(r.RawFields())}
 		}
 	}
 	return rows
 }
 
 // set fills in a row from a record's bytes and says which slot they name.
-func (r *Row) set(id ID, record []byte) (slot uint32, err error) {
-	h, _, fields, err := cut(id, record)
+func (r *Row) set(id record.ID, rec []byte) (slot uint32, err error) {
+	h, _, fields, err := record.Cut(id, rec)
 	if fields == nil {
 		return 0, err
 	}
-	*r = Row{ID: id, Live: h.archived == 0, fields: fields}
-	return h.slot, err
+	*r = Row{ID: id, Live: h.Archived == 0, fields: fields}
+	return h.Slot, err
 }
 
 // ReadRows reads records by slot, pipelined over partitions, and hands each pick's to fn, in the order asked. numbers are
 // the properties that [Rows.Values] may be asked for. The memory of what it hands out is used again, which makes it
 // the cheapest way to look at many records; ReadRecords is for those who keep them.
-func (s *Store) ReadRows(ctx context.Context, o ObjectType, picks []Pick, numbers []int, fn func(*Rows) error) error {
+func (s *Store) ReadRows(ctx context.Context, o record.ObjectType, picks []Pick, numbers []int, fn func(*Rows) error) error {
 	if err := s.require(ctx, o, CanView); err != nil {
 		return err
 	}
@@ -86,7 +88,7 @@ func (s *Store) ReadRows(ctx context.Context, o ObjectType, picks []Pick, number
 		err := w.load(ctx)
 		return w, err
 	}
-	rows := Rows{columns: newPicker(schema, numbers)}
+	rows := Rows{columns: record.NewProjection(schema, numbers)}
 	err = ahead(ctx, len(starts)-1, load, func(w *rowWindow) error {
 		for i := range w.picks {
 			rows.Partition, rows.Rows = w.picks[i].Partition, rows.Rows[:0]
@@ -127,13 +129,13 @@ func pickStarts(picks []Pick) []int {
 // rowWindow is one pipeline of records, with memory that the next one uses again.
 type rowWindow struct {
 	store  *Store
-	object ObjectType
+	object record.ObjectType
 	picks  []Pick
 
 	commands [][]any
 	answers  []answer
-	ids      [][]ID // of the picks by slot
-	at       []int  // the answer of each pick: its records, or the first of four for a whole partition
+	ids      [][]record.ID // of the picks by slot
+	at       []int         // the answer of each pick: its records, or the first of four for a whole partition
 	values   [][]byte
 	packed   []byte
 }
@@ -213,7 +215,7 @@ func (w *rowWindow) findIDs(ctx context.Context) error {
 		if !p.nameless() {
 			continue
 		}
-		w.ids[i] = make([]ID, len(p.Slots))
+		w.ids[i] = make([]record.ID, len(p.Slots))
 		for j, slot := range p.Slots {
 			first := slot
 			if !p.scattered() {
@@ -241,17 +243,17 @@ func (p *Pick) scattered() bool {
 }
 
 // idIn is the id in a slot of an ids column; 0 where nobody stands.
-func idIn(column []byte, slot uint32) ID {
+func idIn(column []byte, slot uint32) record.ID {
 	if at := 8 * int(slot); at+8 <= len(column) {
-		return IDFromBytes(column[at:])
+		return record.IDFromBytes(column[at:])
 	}
 	return 0
 }
 
 // slotIn is the slot that an ids column has for an id; -1 when it has none.
-func slotIn(column []byte, id ID) int {
+func slotIn(column []byte, id record.ID) int {
 	for at := 0; at+8 <= len(column); at += 8 {
-		if id != 0 && IDFromBytes(column[at:]) == id {
+		if id != 0 && record.IDFromBytes(column[at:]) == id {
 			return at / 8
 		}
 	}
@@ -265,7 +267,7 @@ func (w *rowWindow) rows(ctx context.Context, i int, rows *Rows) error {
 	}
 	rows.Rows = slices.Grow(rows.Rows, len(w.ids[i]))[:len(w.ids[i])]
 	clear(rows.Rows)
-	if !slices.ContainsFunc(w.ids[i], func(id ID) bool { return id != 0 }) {
+	if !slices.ContainsFunc(w.ids[i], func(id record.ID) bool { return id != 0 }) {
 		return nil
 	}
 	var err error
@@ -306,16 +308,16 @@ func (w *rowWindow) whole(ctx context.Context, i int, rows *Rows) error {
 	}
 	rows.Rows = slices.Grow(rows.Rows, len(after)/8)[:len(after)/8]
 	clear(rows.Rows)
-	for _, record := range w.values {
-		h, err := parseHeader(record)
+	for _, rec := range w.values {
+		h, err := record.ParseHeader(rec)
 		if err != nil {
 			return w.changing(ctx, i, rows)
 		}
-		id := idIn(after, h.slot)
+		id := idIn(after, h.Slot)
 		if id == 0 {
 			return w.changing(ctx, i, rows)
 		}
-		if _, err := rows.Rows[h.slot].set(id, record); err != nil {
+		if _, err := rows.Rows[h.Slot].set(id, rec); err != nil {
 			return w.changing(ctx, i, rows) // the slot may be what is damaged, and the id another record's
 		}
 	}
@@ -348,16 +350,16 @@ func (w *rowWindow) changing(ctx context.Context, i int, rows *Rows) error {
 	}
 	rows.Rows = slices.Grow(rows.Rows[:0], known)[:known]
 	clear(rows.Rows)
-	var damaged []ID
+	var damaged []record.ID
 	for at := 0; at+1 < len(w.values); at += 2 {
 		if len(w.values[at]) != 8 {
 			damaged = append(damaged, 0)
 			continue
 		}
 		var row Row
-		slot, err := row.set(IDFromBytes(w.values[at]), w.values[at+1])
+		slot, err := row.set(record.IDFromBytes(w.values[at]), w.values[at+1])
 		if err != nil {
-			damaged = append(damaged, IDFromBytes(w.values[at]))
+			damaged = append(damaged, record.IDFromBytes(w.values[at]))
 			continue
 		}
 		if missing := int(slot) + 1 - len(rows.Rows); missing > 0 && int(slot) < len(w.values)+known+mostAdded {

@@ -10,12 +10,13 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 	"github.com/crm-workflow/crm-workflow/crmstore/storetest"
 )
 
 // seen is what a row says, in plain values.
 type seen struct {
-	ID   crmstore.ID
+	ID   record.ID
 	Live bool
 	City string
 }
@@ -24,8 +25,8 @@ type seen struct {
 func (d *desk) rows(city int, picks ...crmstore.Pick) [][]seen {
 	d.t.Helper()
 	var all [][]seen
-	values := make([]crmstore.Value, city+1)
-	err := d.ReadRows(d.t.Context(), crmstore.Contact, picks, []int{city}, func(r *crmstore.Rows) error {
+	values := make([]record.Value, city+1)
+	err := d.ReadRows(d.t.Context(), record.Contact, picks, []int{city}, func(r *crmstore.Rows) error {
 		list := []seen{}
 		for i, row := range r.Rows {
 			if err := r.Values(i, values); err != nil {
@@ -57,7 +58,7 @@ func TestReadRows(t *testing.T) {
 	d.archive(byRun("stale@1"), d.targets("", 5, 6, 7, 250))
 	city := d.schema.Find("city")[0].Number
 	var want [][]seen
-	err := d.ReadAll(t.Context(), crmstore.Contact, 0, 4, func(_ int, recs []*crmstore.Record) error {
+	err := d.ReadAll(t.Context(), record.Contact, 0, 4, func(_ int, recs []*record.Record) error {
 		var list []seen
 		for i, r := range recs {
 			if int(r.Slot) != i {
@@ -83,7 +84,7 @@ func TestReadRows(t *testing.T) {
 			pick.Slots, list = append(pick.Slots, uint32(slot)), append(list, all[slot])
 			byID.IDs = append(byID.IDs, all[slot].ID)
 		}
-		byID.Slots, byID.IDs = pick.Slots, append([]crmstore.ID{}, byID.IDs...)
+		byID.Slots, byID.IDs = pick.Slots, append([]record.ID{}, byID.IDs...)
 		some, named, few = append(some, pick), append(named, byID), append(few, list)
 	}
 	if diff := cmp.Diff(want, d.rows(city, whole...)); diff != "" {
@@ -100,11 +101,11 @@ func TestReadRows(t *testing.T) {
 		t.Errorf("mixed (-want +got):\n%s", diff)
 	}
 	for p := range 4 {
-		got, err := crmstore.RowIDsOfChanging(t.Context(), d.Store, crmstore.Contact, p)
+		got, err := crmstore.RowIDsOfChanging(t.Context(), d.Store, record.Contact, p)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if ids := crmstore.IDsOf(want[p], func(s seen) crmstore.ID { return s.ID }); !slices.Equal(got, ids) {
+		if ids := crmstore.IDsOf(want[p], func(s seen) record.ID { return s.ID }); !slices.Equal(got, ids) {
 			t.Errorf("read with their ids, partition %d holds %v, want %v", p, got, ids)
 		}
 	}
@@ -125,7 +126,7 @@ func TestReadRowsWhileWriting(t *testing.T) {
 		for i := range 60 {
 			var batch []crmstore.Upsert
 			for j := range 10 {
-				id := crmstore.ID(10*i + j + 1)
+				id := record.ID(10*i + j + 1)
 				batch = append(batch, other.up(id, "city", id.String()))
 			}
 			other.write(crmstore.UpsertAny, noon, batch...)

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
 
 // RunState is where a run stands.
@@ -55,23 +57,23 @@ type Approval struct {
 
 // Run is one pass of a workflow, or one deletion of many records by hand.
 type Run struct {
-	ID         string     `json:"run"` // NAME@SLOT for a scheduled run, NAME@NOW.N for one by hand, delete@NOW.N for a deletion
-	Kind       RunKind    `json:"kind,omitempty"`
-	Workflow   string     `json:"workflow"`              // "" for a deletion by hand
-	Selection  *Selection `json:"selection,omitempty"`   // of a deletion by hand; else nil
-	ListNumber int        `json:"list_number,omitempty"` // of Selection.List, so that another list of that name is not taken for it
-	Why        string     `json:"why,omitempty"`         // the reason that a person gave; may be empty
-	Object     ObjectType `json:"object"`
-	Revision   int        `json:"revision"`
-	Scheduled  bool       `json:"scheduled"`
-	Now        time.Time  `json:"now"` // the run's one instant
-	State      RunState   `json:"state"`
-	Stage      string     `json:"stage"`            // evaluate, guard, act, close
-	Reason     string     `json:"reason,omitempty"` // why held, failed or cancelled
-	StartedBy  string     `json:"started_by"`
-	ApprovedBy string     `json:"approved_by,omitempty"`
-	Lifted     bool       `json:"lifted,omitempty"`    // a super admin approved it: the account's ceiling does not hold it
-	Approvals  []Approval `json:"approvals,omitempty"` // in their order; those that count no more are left in until the next one
+	ID         string            `json:"run"` // NAME@SLOT for a scheduled run, NAME@NOW.N for one by hand, delete@NOW.N for a deletion
+	Kind       RunKind           `json:"kind,omitempty"`
+	Workflow   string            `json:"workflow"`              // "" for a deletion by hand
+	Selection  *Selection        `json:"selection,omitempty"`   // of a deletion by hand; else nil
+	ListNumber int               `json:"list_number,omitempty"` // of Selection.List, so that another list of that name is not taken for it
+	Why        string            `json:"why,omitempty"`         // the reason that a person gave; may be empty
+	Object     record.ObjectType `json:"object"`
+	Revision   int               `json:"revision"`
+	Scheduled  bool              `json:"scheduled"`
+	Now        time.Time         `json:"now"` // the run's one instant
+	State      RunState          `json:"state"`
+	Stage      string            `json:"stage"`            // evaluate, guard, act, close
+	Reason     string            `json:"reason,omitempty"` // why held, failed or cancelled
+	StartedBy  string            `json:"started_by"`
+	ApprovedBy string            `json:"approved_by,omitempty"`
+	Lifted     bool              `json:"lifted,omitempty"`    // a super admin approved it: the account's ceiling does not hold it
+	Approvals  []Approval        `json:"approvals,omitempty"` // in their order; those that count no more are left in until the next one
 
 	// SeenRevision is the workflow's revision that the run's approver was told of; it goes on beside that one. 0 = it was not approved.
 	SeenRevision int `json:"seen_revision,omitempty"`
@@ -196,16 +198,16 @@ func (s *Store) CreateRun(ctx context.Context, r Run) (Run, error) {
 	case "":
 		return parseRun(r.ID, "1 "+string(text))
 	case "=", r.ID:
-		return Run{}, fmt.Errorf("create run %s: %w", r.ID, ErrExists)
+		return Run{}, fmt.Errorf("create run %s: %w", r.ID, record.ErrExists)
 	default:
-		return Run{}, fmt.Errorf("create run %s: %w", r.ID, &ActiveRunError{Run: active})
+		return Run{}, fmt.Errorf("create run %s: %w", r.ID, &record.ActiveRunError{Run: active})
 	}
 }
 
 // SaveRun writes r if its Version is current, and frees the workflow for the next run when r is over (a run that
 // is no longer over takes it again, or *ActiveRunError). ErrConflict. Notes are audit events about it, such as an
 // approval; they are written in the same script, and their workflow, revision and run are filled in.
-func (s *Store) SaveRun(ctx context.Context, r Run, notes ...Event) (Run, error) {
+func (s *Store) SaveRun(ctx context.Context, r Run, notes ...record.Event) (Run, error) {
 	if err := s.require(ctx, r.Object, r.Permissions()...); err != nil {
 		return Run{}, err
 	}
@@ -226,7 +228,7 @@ const (
 var errFenceTaken = errors.New("the fencing number is taken")
 
 // saveRun is SaveRun for those who may. It returns the number that it took to seal the run. errFenceTaken.
-func (s *Store) saveRun(ctx context.Context, r Run, how fencing, notes []Event) (Run, uint64, error) {
+func (s *Store) saveRun(ctx context.Context, r Run, how fencing, notes []record.Event) (Run, uint64, error) {
 	text, err := json.Marshal(r)
 	if err != nil {
 		return Run{}, 0, fmt.Errorf("save run %s: %w", r.ID, err)
@@ -245,7 +247,7 @@ func (s *Store) saveRun(ctx context.Context, r Run, how fencing, notes []Event) 
 	args := []any{r.ID, r.EnrollsIn(), strconv.FormatUint(r.Version, 10), text, over, s.wall(), floor, number}
 	for _, note := range notes {
 		note.Workflow, note.Revision, note.Run = r.Workflow, r.Revision, r.ID
-		args = append(args, note.Op, appendFacts(nil, note.At, s.by(note.Cause)), note.Detail)
+		args = append(args, note.Op, record.AppendFacts(nil, note.At, s.by(note.Cause)), note.Detail)
 	}
 	keys := []string{s.keyRun(r.ID), s.keyActive(), s.keyAccountLog(), s.keyFence(r.ID), s.keyRanges(r.ID)}
 	reply, err := s.run(ctx, scriptSaveRun, keys, args...)
@@ -253,14 +255,14 @@ func (s *Store) saveRun(ctx context.Context, r Run, how fencing, notes []Event) 
 		return Run{}, 0, fmt.Errorf("save run %s: %w", r.ID, err)
 	}
 	if active, ok := reply.(string); ok {
-		return Run{}, 0, fmt.Errorf("save run %s: %w", r.ID, &ActiveRunError{Run: active})
+		return Run{}, 0, fmt.Errorf("save run %s: %w", r.ID, &record.ActiveRunError{Run: active})
 	}
 	if reply == int64(-1) {
 		return Run{}, 0, fmt.Errorf("save run %s: %w", r.ID, errFenceTaken)
 	}
 	answer, _ := reply.([]any)
 	if len(answer) != 2 {
-		return Run{}, 0, fmt.Errorf("save run %s: %w", r.ID, ErrConflict)
+		return Run{}, 0, fmt.Errorf("save run %s: %w", r.ID, record.ErrConflict)
 	}
 	version, _ := answer[0].(int64)
 	fence, _ := answer[1].(int64)
@@ -273,7 +275,7 @@ const undoneTries = 20
 
 // SaveUndone notes how many of an ended run's records are live again, with an audit event when that is news. It
 // needs restore, not manage-workflows: who may bring records back may undo a run.
-func (s *Store) SaveUndone(ctx context.Context, id string, undone int, note Event) (Run, error) {
+func (s *Store) SaveUndone(ctx context.Context, id string, undone int, note record.Event) (Run, error) {
 	if err := s.require(ctx, "", CanRestore); err != nil {
 		return Run{}, err
 	}
@@ -286,12 +288,12 @@ func (s *Store) SaveUndone(ctx context.Context, id string, undone int, note Even
 			return r, fmt.Errorf("note what was undone of run %s: it is %s", id, r.State)
 		}
 		r.Undone = undone
-		saved, _, err := s.saveRun(ctx, r, keepsFence, []Event{note})
-		if !errors.Is(err, ErrConflict) {
+		saved, _, err := s.saveRun(ctx, r, keepsFence, []record.Event{note})
+		if !errors.Is(err, record.ErrConflict) {
 			return saved, err
 		}
 	}
-	return Run{}, fmt.Errorf("note what was undone of run %s: %w", id, ErrConflict)
+	return Run{}, fmt.Errorf("note what was undone of run %s: %w", id, record.ErrConflict)
 }
 
 // Run reads one; ErrNotFound.
@@ -306,7 +308,7 @@ func (s *Store) readRun(ctx context.Context, id string) (Run, error) {
 	text, err := s.rdb.Get(ctx, s.keyRun(id)).Result()
 	switch {
 	case errors.Is(err, redis.Nil):
-		return Run{}, fmt.Errorf("run %s: %w", id, ErrNotFound)
+		return Run{}, fmt.Errorf("run %s: %w", id, record.ErrNotFound)
 	case err != nil:
 		return Run{}, fmt.Errorf("read run %s: %w", id, s.trouble(err))
 	}
@@ -353,7 +355,7 @@ func (s *Store) Runs(ctx context.Context, f RunFilter) ([]Run, error) {
 		for i, text := range texts {
 			text, ok := text.(string)
 			if !ok {
-				return nil, fmt.Errorf("run %s is listed but not there: %w", ids[i], ErrNotFound)
+				return nil, fmt.Errorf("run %s is listed but not there: %w", ids[i], record.ErrNotFound)
 			}
 			r, err := parseRun(ids[i], text)
 			if err != nil {

@@ -12,26 +12,28 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
 
 // schemaCache holds the schemas as last read; its zero value is ready.
 type schemaCache struct {
 	mu   sync.Mutex
-	seen map[ObjectType]*Schema
+	seen map[record.ObjectType]*record.Schema
 }
 
-func (c *schemaCache) get(o ObjectType) *Schema {
+func (c *schemaCache) get(o record.ObjectType) *record.Schema {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.seen[o]
 }
 
 // put keeps the newer of s and what is there.
-func (c *schemaCache) put(s *Schema) {
+func (c *schemaCache) put(s *record.Schema) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.seen == nil {
-		c.seen = make(map[ObjectType]*Schema)
+		c.seen = make(map[record.ObjectType]*record.Schema)
 	}
 	if old := c.seen[s.Object]; old == nil || old.Version < s.Version {
 		c.seen[s.Object] = s
@@ -41,14 +43,14 @@ func (c *schemaCache) put(s *Schema) {
 // Schema reads an object type's schema. It asks the store for the version each time and reads the schema itself
 // only when that has changed. ErrNoAccount; ErrNotFound for an object type the account does not have.
 // Every user of the account may.
-func (s *Store) Schema(ctx context.Context, o ObjectType) (*Schema, error) {
+func (s *Store) Schema(ctx context.Context, o record.ObjectType) (*record.Schema, error) {
 	if err := s.require(ctx, ""); err != nil {
 		return nil, err
 	}
 	return s.schema(ctx, o)
 }
 
-func (s *Store) schema(ctx context.Context, o ObjectType) (*Schema, error) {
+func (s *Store) schema(ctx context.Context, o record.ObjectType) (*record.Schema, error) {
 	if _, err := s.Partitions(ctx); err != nil { // so that the layout has been checked
 		return nil, err
 	}
@@ -67,30 +69,30 @@ func (s *Store) schema(ctx context.Context, o ObjectType) (*Schema, error) {
 	}
 	text, ok := fields[0].(string)
 	if !ok {
-		return nil, fmt.Errorf("schema of %s: %w", o, ErrNotFound)
+		return nil, fmt.Errorf("schema of %s: %w", o, record.ErrNotFound)
 	}
 	versionText, _ := fields[1].(string)
 	version, err := strconv.ParseUint(versionText, 10, 64)
 	if err != nil {
 		return nil, fmt.Errorf("read schema of %s: its version is damaged: %w", o, err)
 	}
-	var properties []Property
+	var properties []record.Property
 	if err := json.Unmarshal([]byte(text), &properties); err != nil {
 		return nil, fmt.Errorf("read schema of %s: %w", o, err)
 	}
-	fresh := NewSchema(o, version, properties)
+	fresh := record.NewSchema(o, version, properties)
 	s.schemas.put(fresh)
 	return fresh, nil
 }
 
 // schemaChange is one change of a schema: from the properties as they are to those that shall be.
 type schemaChange struct {
-	object ObjectType
+	object record.ObjectType
 	op     string // audit event
 	detail string
-	cause  Cause
+	cause  record.Cause
 	at     time.Time
-	apply  func(*Schema) ([]Property, error) // must not change what it gets
+	apply  func(*record.Schema) ([]record.Property, error) // must not change what it gets
 }
 
 // How often a change of a schema is tried again when somebody else changed it in between.
@@ -99,7 +101,7 @@ const schemaTries = 20
 var scriptSaveSchema = mustScript("save_schema")
 
 // changeSchema reads, applies and writes, again when another process was faster.
-func (s *Store) changeSchema(ctx context.Context, ch schemaChange) (*Schema, error) {
+func (s *Store) changeSchema(ctx context.Context, ch schemaChange) (*record.Schema, error) {
 	for range schemaTries {
 		old, err := s.schema(ctx, ch.object)
 		if err != nil {
@@ -114,23 +116,23 @@ func (s *Store) changeSchema(ctx context.Context, ch schemaChange) (*Schema, err
 			return nil, fmt.Errorf("change schema of %s: %w", ch.object, err)
 		}
 		reply, err := s.run(ctx, scriptSaveSchema, []string{s.keySchema(), s.keyAccountLog()},
-			string(ch.object), strconv.FormatUint(old.Version, 10), text, s.wall(), appendFacts(nil, ch.at, s.by(ch.cause)), ch.op, ch.detail)
+			string(ch.object), strconv.FormatUint(old.Version, 10), text, s.wall(), record.AppendFacts(nil, ch.at, s.by(ch.cause)), ch.op, ch.detail)
 		if err != nil {
 			return nil, fmt.Errorf("change schema of %s: %w", ch.object, err)
 		}
 		if version, _ := reply.(int64); version > 0 {
-			fresh := NewSchema(ch.object, uint64(version), properties)
+			fresh := record.NewSchema(ch.object, uint64(version), properties)
 			s.schemas.put(fresh)
 			return fresh, nil
 		}
 	}
-	return nil, fmt.Errorf("change schema of %s: %w", ch.object, ErrConflict)
+	return nil, fmt.Errorf("change schema of %s: %w", ch.object, record.ErrConflict)
 }
 
 // AddProperties adds properties, giving them numbers (and numbers to options that have none); ErrExists names a
 // taken name. A name that was removed may be used again: the new property has a number of its own. All or none
 // are added. Returns the new schema.
-func (s *Store) AddProperties(ctx context.Context, o ObjectType, add []Property, c Cause, at time.Time) (*Schema, error) {
+func (s *Store) AddProperties(ctx context.Context, o record.ObjectType, add []record.Property, c record.Cause, at time.Time) (*record.Schema, error) {
 	if err := s.require(ctx, o, CanEdit); err != nil {
 		return nil, err
 	}
@@ -140,12 +142,12 @@ func (s *Store) AddProperties(ctx context.Context, o ObjectType, add []Property,
 	}
 	return s.changeSchema(ctx, schemaChange{
 		object: o, op: "add-property", detail: string(o) + ": " + strings.Join(names, ", "), cause: c, at: at,
-		apply: func(old *Schema) ([]Property, error) { return withProperties(old, add) },
+		apply: func(old *record.Schema) ([]record.Property, error) { return withProperties(old, add) },
 	})
 }
 
-func withProperties(old *Schema, add []Property) ([]Property, error) {
-	next := FirstProperty
+func withProperties(old *record.Schema, add []record.Property) ([]record.Property, error) {
+	next := record.FirstProperty
 	for i := range old.Properties {
 		next = max(next, old.Properties[i].Number+1)
 	}
@@ -155,11 +157,11 @@ func withProperties(old *Schema, add []Property) ([]Property, error) {
 		taken[name] = true
 	}
 	for _, p := range add {
-		if err := checkNewProperty(&p); err != nil {
+		if err := record.CheckNewProperty(&p); err != nil {
 			return nil, err
 		}
 		if taken[p.Name] {
-			return nil, fmt.Errorf("property %s: %w", p.Name, ErrExists)
+			return nil, fmt.Errorf("property %s: %w", p.Name, record.ErrExists)
 		}
 		taken[p.Name] = true
 		p.Number, p.Removed = next, false
@@ -178,18 +180,18 @@ func withProperties(old *Schema, add []Property) ([]Property, error) {
 
 // RemoveProperty takes a property off the schema; its values stay in the records, unseen. ErrNotFound.
 // The store's own properties (e-mail, create and last modified date) stay.
-func (s *Store) RemoveProperty(ctx context.Context, o ObjectType, name string, c Cause, at time.Time) (*Schema, error) {
+func (s *Store) RemoveProperty(ctx context.Context, o record.ObjectType, name string, c record.Cause, at time.Time) (*record.Schema, error) {
 	if err := s.require(ctx, "", IsSuperAdmin); err != nil {
 		return nil, err
 	}
 	return s.changeSchema(ctx, schemaChange{
 		object: o, op: "remove-property", detail: string(o) + ": " + name, cause: c, at: at,
-		apply: func(old *Schema) ([]Property, error) {
+		apply: func(old *record.Schema) ([]record.Property, error) {
 			properties, p, err := withOwnCopy(old, name)
 			if err != nil {
 				return nil, err
 			}
-			if ownProperty(o, p.Number) {
+			if record.UsedByStore(o, p.Number) {
 				return nil, fmt.Errorf("property %s is the store's own and cannot be removed", name)
 			}
 			p.Removed = true
@@ -200,7 +202,7 @@ func (s *Store) RemoveProperty(ctx context.Context, o ObjectType, name string, c
 
 // RenameProperty gives a property a new name or label; "" leaves one as it is. ErrNotFound, ErrExists.
 // The store's own properties (e-mail, create and last modified date) keep their names.
-func (s *Store) RenameProperty(ctx context.Context, o ObjectType, name, newName, newLabel string, c Cause, at time.Time) (*Schema, error) {
+func (s *Store) RenameProperty(ctx context.Context, o record.ObjectType, name, newName, newLabel string, c record.Cause, at time.Time) (*record.Schema, error) {
 	if err := s.require(ctx, "", IsSuperAdmin); err != nil {
 		return nil, err
 	}
@@ -213,28 +215,28 @@ func (s *Store) RenameProperty(ctx context.Context, o ObjectType, name, newName,
 	}
 	return s.changeSchema(ctx, schemaChange{
 		object: o, op: "rename-property", detail: detail, cause: c, at: at,
-		apply: func(old *Schema) ([]Property, error) { return renamed(old, name, newName, newLabel) },
+		apply: func(old *record.Schema) ([]record.Property, error) { return renamed(old, name, newName, newLabel) },
 	})
 }
 
-func renamed(old *Schema, name, newName, newLabel string) ([]Property, error) {
+func renamed(old *record.Schema, name, newName, newLabel string) ([]record.Property, error) {
 	properties, p, err := withOwnCopy(old, name)
 	if err != nil {
 		return nil, err
 	}
 	if newName != "" && newName != name {
 		switch {
-		case ownProperty(old.Object, p.Number):
+		case record.UsedByStore(old.Object, p.Number):
 			return nil, fmt.Errorf("property %s is the store's own and keeps its name", name)
-		case !propertyName.MatchString(newName):
+		case !record.PropertyName.MatchString(newName):
 			return nil, fmt.Errorf("property name %q: want a lower-case letter, then letters, digits and _, up to 100", newName)
 		case slices.Contains(old.Names(), newName):
-			return nil, fmt.Errorf("property %s: %w", newName, ErrExists)
+			return nil, fmt.Errorf("property %s: %w", newName, record.ErrExists)
 		}
 		p.Name = newName
 	}
 	if newLabel = strings.TrimSpace(newLabel); newLabel != "" {
-		if err := seenName("property label", newLabel); err != nil {
+		if err := record.CheckSeen("property label", newLabel); err != nil {
 			return nil, err
 		}
 		p.Label = newLabel
@@ -243,12 +245,12 @@ func renamed(old *Schema, name, newName, newLabel string) ([]Property, error) {
 }
 
 // withOwnCopy copies the properties, so that one may be changed, and finds the one with the internal name.
-func withOwnCopy(old *Schema, name string) ([]Property, *Property, error) {
+func withOwnCopy(old *record.Schema, name string) ([]record.Property, *record.Property, error) {
 	properties := slices.Clone(old.Properties)
 	for i := range properties {
 		if p := &properties[i]; p.Name == name && !p.Removed {
 			return properties, p, nil
 		}
 	}
-	return nil, nil, fmt.Errorf("property %s: %w", name, ErrNotFound)
+	return nil, nil, fmt.Errorf("property %s: %w", name, record.ErrNotFound)
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 	"github.com/crm-workflow/crm-workflow/crmstore/storetest"
 )
 
@@ -165,7 +166,7 @@ func recordCalls(t *testing.T) (calls map[string][]scriptCall, met map[string]bo
 	if _, err := s.CreateAccount(t.Context(), crmstore.Professional, 1, someone, noon); err != nil {
 		t.Fatal(err)
 	}
-	schema, err := s.Schema(t.Context(), crmstore.Contact)
+	schema, err := s.Schema(t.Context(), record.Contact)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -186,11 +187,11 @@ func (s *scene) useTheRest() {
 	}
 	_, err := s.AddObject(ctx, crmstore.Object{Name: "machine"}, nil, someone, noon)
 	must(err)
-	_, err = s.AddProperties(ctx, crmstore.Contact, []crmstore.Property{{Name: "extra", Type: crmstore.Bool}}, someone, noon)
+	_, err = s.AddProperties(ctx, record.Contact, []record.Property{{Name: "extra", Type: record.Bool}}, someone, noon)
 	must(err)
 	_, err = s.AddUser(ctx, "eve", "", false, someone, noon)
 	must(err)
-	if _, err := s.As("eve").Count(ctx, crmstore.Deal); err == nil {
+	if _, err := s.As("eve").Count(ctx, record.Deal); err == nil {
 		t.Fatal("eve may count deals")
 	}
 	_, err = s.SetSetting(ctx, crmstore.SettingAuditDays, "100", someone, noon)
@@ -199,9 +200,9 @@ func (s *scene) useTheRest() {
 	must(err)
 	_, _, err = s.Pace(ctx, 1, noon, crmstore.Rate{PerSecond: 5})
 	must(err)
-	gone, err := s.CreateList(ctx, crmstore.Contact, "gone", someone, noon)
+	gone, err := s.CreateList(ctx, record.Contact, "gone", someone, noon)
 	must(err)
-	_, _, err = s.SetMembers(ctx, gone, []crmstore.ID{2}, true, someone, noon)
+	_, _, err = s.SetMembers(ctx, gone, []record.ID{2}, true, someone, noon)
 	must(err)
 	must(s.DeleteList(ctx, gone, someone, noon))
 	_, err = s.QueueMail(ctx, crmstore.Mail{ID: "m1", To: "a@example.com"}, "example.com", noon)
@@ -210,15 +211,15 @@ func (s *scene) useTheRest() {
 	s.hold(true, 2, 3)
 	s.hold(false, 2, 3)
 	s.doctor(true)
-	s.archive(crmstore.ArchiveOrder{Object: crmstore.Contact, Cause: crmstore.Cause{Run: "delete@2"}, At: noon}, s.targets("why", 2))
+	s.archive(crmstore.ArchiveOrder{Object: record.Contact, Cause: record.Cause{Run: "delete@2"}, At: noon}, s.targets("why", 2))
 	s.purge(crmstore.PurgeOrder{At: noon.Add(crmstore.Retention)})
 	s.write(crmstore.UpsertAny, noon, s.up(0, "firstname", "New"), s.up(0, "email", "new@example.com"))
 	s.erase(1)
-	key, name := crmstore.KeyOf(s.Store, crmstore.Company, 0, "rec"), crmstore.ID(8).Bytes()
+	key, name := crmstore.KeyOf(s.Store, record.Company, 0, "rec"), record.ID(8).Bytes()
 	must(crmstore.Raw(s.Store).HSet(ctx, key, string(name[:]), crmstore.Raw(s.Store).HGet(ctx, key, string(name[:])).Val()+"\xff").Err())
 	aside := crmstore.DoctorOrder{Quarantine: true, Cause: someone, At: noon}
-	must(s.Examine(ctx, crmstore.Company, aside, func(crmstore.Problem) error { return nil }))
-	must(s.PutBack(ctx, crmstore.Company, 8, someone, noon))
+	must(s.Examine(ctx, record.Company, aside, func(crmstore.Problem) error { return nil }))
+	must(s.PutBack(ctx, record.Company, 8, someone, noon))
 	_, err = s.TrimHistory(ctx, noon.AddDate(10, 0, 0), 1000)
 	must(err)
 	s.loseARecord(must)
@@ -231,12 +232,12 @@ func (s *scene) useTheRest() {
 // loseARecord has the server lose a record, and a person accept it.
 func (s *scene) loseARecord(must func(error)) {
 	ctx := s.t.Context()
-	_, err := s.LookForLossOf(ctx, crmstore.Company)
+	_, err := s.LookForLossOf(ctx, record.Company)
 	must(err)
-	must(crmstore.Raw(s.Store).Del(ctx, crmstore.KeyOf(s.Store, crmstore.Company, 0, "rec")).Err())
+	must(crmstore.Raw(s.Store).Del(ctx, crmstore.KeyOf(s.Store, record.Company, 0, "rec")).Err())
 	lost, err := s.AcceptLoss(ctx, someone, noon)
 	must(err)
-	if lost.Missing[crmstore.Company] == 0 {
+	if lost.Missing[record.Company] == 0 {
 		s.t.Fatalf("lost %+v", lost)
 	}
 }
@@ -244,11 +245,11 @@ func (s *scene) loseARecord(must func(error)) {
 func (s *scene) useARun(must func(error)) {
 	ctx := s.t.Context()
 	run, err := s.CreateRun(ctx, crmstore.Run{
-		ID: "stale@1", Kind: crmstore.RunWorkflow, Workflow: "stale", Revision: 1, Object: crmstore.Contact, State: crmstore.RunRunning, StartedAt: noon, Fence: 1,
+		ID: "stale@1", Kind: crmstore.RunWorkflow, Workflow: "stale", Revision: 1, Object: record.Contact, State: crmstore.RunRunning, StartedAt: noon, Fence: 1,
 	})
 	must(err)
-	named := crmstore.RunMatches{Object: crmstore.Contact, Run: run.ID, Fence: 1}
-	must(s.SaveMatches(ctx, named, []crmstore.Matches{{IDs: []crmstore.ID{3}}}))
+	named := crmstore.RunMatches{Object: record.Contact, Run: run.ID, Fence: 1}
+	must(s.SaveMatches(ctx, named, []crmstore.Matches{{IDs: []record.ID{3}}}))
 	must(s.OpenRanges(ctx, run, 2))
 	ranges, err := s.Ranges(ctx, run.ID)
 	must(err)
@@ -256,20 +257,20 @@ func (s *scene) useARun(must func(error)) {
 	must(err)
 	taken.Settled = 1
 	must(s.KeepRange(ctx, run, taken))
-	_, err = s.Reserve(ctx, crmstore.Reservation{Object: crmstore.Contact, Run: run.ID, Workflow: "stale", Records: 5, Most: 9, MostAll: 9}, noon)
+	_, err = s.Reserve(ctx, crmstore.Reservation{Object: record.Contact, Run: run.ID, Workflow: "stale", Records: 5, Most: 9, MostAll: 9}, noon)
 	must(err)
 	for i, at := range []time.Time{noon, noon} { // the second adds to the sum up to that minute
-		must(s.Settle(ctx, crmstore.Settlement{Object: crmstore.Contact, Run: run.ID, Workflow: "stale", Deleted: int64(i) + 1}, at))
+		must(s.Settle(ctx, crmstore.Settlement{Object: record.Contact, Run: run.ID, Workflow: "stale", Deleted: int64(i) + 1}, at))
 	}
 	run, err = s.TakeRun(ctx, run)
 	must(err)
 	named.Fence = run.Fence
 	order := crmstore.ArchiveOrder{
-		Object: crmstore.Contact, Cause: crmstore.Cause{Workflow: "stale", Revision: 1, Run: run.ID}, At: noon, Enroll: "stale", Fence: run.Fence,
+		Object: record.Contact, Cause: record.Cause{Workflow: "stale", Revision: 1, Run: run.ID}, At: noon, Enroll: "stale", Fence: run.Fence,
 	}
 	s.archive(order, s.targets("trigger 1", 3))
 	s.mendADeletion(must)
-	must(s.FinishMatches(ctx, named, []crmstore.Matches{{IDs: []crmstore.ID{3}, Deleted: 1}}))
+	must(s.FinishMatches(ctx, named, []crmstore.Matches{{IDs: []record.ID{3}, Deleted: 1}}))
 	run, err = s.SealRun(ctx, run)
 	must(err)
 	run.State = crmstore.RunDone
@@ -281,14 +282,14 @@ func (s *scene) useARun(must func(error)) {
 func (s *scene) mendADeletion(must func(error)) {
 	ctx, raw := s.t.Context(), crmstore.Raw(s.Store)
 	key := func(name string) string {
-		return crmstore.KeyOf(s.Store, crmstore.Contact, crmstore.ID(3).Partition(s.partitions()), name)
+		return crmstore.KeyOf(s.Store, record.Contact, record.ID(3).Partition(s.partitions()), name)
 	}
 	must(raw.HDel(ctx, key("enr:stale"), name(3)).Err())
 	must(raw.HIncrBy(ctx, key("cnt"), "enr:stale", -1).Err())
 	must(raw.Del(ctx, key("log")).Err())
 	must(raw.HDel(ctx, key("cnt"), "log").Err())
 	order := crmstore.DoctorOrder{Repair: true, Cause: someone, At: noon}
-	must(s.Examine(ctx, crmstore.Contact, order, func(crmstore.Problem) error { return nil }))
+	must(s.Examine(ctx, record.Contact, order, func(crmstore.Problem) error { return nil }))
 }
 
 // partitions is how many there are.

@@ -13,6 +13,8 @@ import (
 
 	"github.com/redis/go-redis/v9"
 	"go.uber.org/goleak"
+
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
 
 func xaddFarAhead(key string) *redis.XAddArgs {
@@ -160,7 +162,7 @@ func TestCloseLeavesNothing(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := s.CreateAccount(t.Context(), Free, 1, Cause{}, time.Unix(1e9, 0)); err != nil {
+		if _, err := s.CreateAccount(t.Context(), Free, 1, record.Cause{}, time.Unix(1e9, 0)); err != nil {
 			t.Error(err)
 		}
 		if err := s.Close(); err != nil {

@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 	"github.com/crm-workflow/crm-workflow/crmstore/storetest"
 )
 
@@ -18,16 +19,16 @@ func TestSealRun(t *testing.T) {
 	d := newDesk(t, storetest.Options{Partitions: 4})
 	ctx := t.Context()
 	var batch []crmstore.Upsert
-	for id := crmstore.ID(1); id <= 40; id++ {
+	for id := record.ID(1); id <= 40; id++ {
 		batch = append(batch, d.up(id, "firstname", "Ann"))
 	}
 	d.write(crmstore.UpsertAny, noon, batch...)
 	run, err := d.CreateRun(ctx, crmstore.Run{
-		ID: "w@1", Workflow: "w", Object: crmstore.Contact, Revision: 1, State: crmstore.RunRunning, Stage: "act", StartedAt: noon, Fence: 1,
+		ID: "w@1", Workflow: "w", Object: record.Contact, Revision: 1, State: crmstore.RunRunning, Stage: "act", StartedAt: noon, Fence: 1,
 	})
 	noError(t, err)
 	targets := map[int][]crmstore.Target{}
-	noError(t, d.ReadAll(ctx, crmstore.Contact, 0, 4, func(p int, recs []*crmstore.Record) error {
+	noError(t, d.ReadAll(ctx, record.Contact, 0, 4, func(p int, recs []*record.Record) error {
 		for _, r := range recs {
 			targets[p] = append(targets[p], crmstore.Target{ID: r.ID, Slot: r.Slot, Version: r.Version})
 		}
@@ -48,13 +49,13 @@ func TestSealRun(t *testing.T) {
 			batches = append(batches, crmstore.Archive{Partition: p, Targets: list[nth : nth+1]})
 		}
 		nth++
-		mine := crmstore.RunMatches{Object: crmstore.Contact, Run: run.ID, Fence: fence}
-		order := crmstore.ArchiveOrder{Object: crmstore.Contact, Cause: crmstore.Cause{Run: run.ID, Workflow: "w"}, At: noon, Enroll: "w", Fence: fence}
+		mine := crmstore.RunMatches{Object: record.Contact, Run: run.ID, Fence: fence}
+		order := crmstore.ArchiveOrder{Object: record.Contact, Cause: record.Cause{Run: run.ID, Workflow: "w"}, At: noon, Enroll: "w", Fence: fence}
 		saveErr := d.SaveMatches(ctx, mine, matches)
 		_, archiveErr := d.Archive(ctx, order, batches)
 		finishErr := d.FinishMatches(ctx, mine, matches)
 		for _, err := range []error{archiveErr, finishErr} {
-			if errors.Is(err, crmstore.ErrFenced) != errors.Is(saveErr, crmstore.ErrFenced) {
+			if errors.Is(err, record.ErrFenced) != errors.Is(saveErr, record.ErrFenced) {
 				t.Errorf("fence %d: saving %v, deleting %v, finishing %v: want all refused or none", fence, saveErr, archiveErr, finishErr)
 			}
 		}
@@ -70,14 +71,14 @@ func TestSealRun(t *testing.T) {
 	noError(t, err)
 	before := contents(t, d)
 	for _, fence := range []uint64{1, taken} {
-		if err := by(fence); !errors.Is(err, crmstore.ErrFenced) {
+		if err := by(fence); !errors.Is(err, record.ErrFenced) {
 			t.Errorf("fence %d after the seal: %v, want ErrFenced", fence, err)
 		}
 	}
 	if diff := cmp.Diff(before, contents(t, d)); diff != "" {
 		t.Errorf("changed after the seal:\n%s", diff)
 	}
-	if _, err := d.SealRun(ctx, stale); !errors.Is(err, crmstore.ErrConflict) {
+	if _, err := d.SealRun(ctx, stale); !errors.Is(err, record.ErrConflict) {
 		t.Errorf("sealed at an old version: %v, want ErrConflict", err)
 	}
 	run, err = d.TakeRun(ctx, run)
@@ -96,7 +97,7 @@ func TestTakeRun_LosersTakeNoNumber(t *testing.T) {
 	d := newDesk(t, storetest.Options{Partitions: 4})
 	ctx := t.Context()
 	run, err := d.CreateRun(ctx, crmstore.Run{
-		ID: "w@1", Workflow: "w", Object: crmstore.Contact, Revision: 1, State: crmstore.RunRunning, Stage: "act", StartedAt: noon, Fence: 1,
+		ID: "w@1", Workflow: "w", Object: record.Contact, Revision: 1, State: crmstore.RunRunning, Stage: "act", StartedAt: noon, Fence: 1,
 	})
 	noError(t, err)
 	for range 20 {
@@ -106,7 +107,7 @@ func TestTakeRun_LosersTakeNoNumber(t *testing.T) {
 			together.Go(func() {
 				if got, err := d.TakeRun(ctx, run); err == nil {
 					taken[i] = got
-				} else if !errors.Is(err, crmstore.ErrConflict) {
+				} else if !errors.Is(err, record.ErrConflict) {
 					t.Errorf("take: %v, want ErrConflict", err)
 				}
 			})
@@ -139,9 +140,9 @@ func contents(t *testing.T, d *desk) (all struct {
 ) {
 	t.Helper()
 	var err error
-	all.Matches, err = d.Matches(t.Context(), crmstore.Contact, "w@1", 0, 4)
+	all.Matches, err = d.Matches(t.Context(), record.Contact, "w@1", 0, 4)
 	noError(t, err)
-	all.Counts, err = d.Count(t.Context(), crmstore.Contact)
+	all.Counts, err = d.Count(t.Context(), record.Contact)
 	noError(t, err)
 	return all
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 	"github.com/crm-workflow/crm-workflow/crmstore/storetest"
 )
 
@@ -32,18 +33,18 @@ func use(t *testing.T, s *crmstore.Store) {
 	if _, err := s.CreateAccount(ctx, crmstore.Enterprise, 64, someone, storetest.Time); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.AddProperties(ctx, crmstore.Contact, []crmstore.Property{{Name: "x", Type: crmstore.Bool}}, someone, storetest.Time); err != nil {
+	if _, err := s.AddProperties(ctx, record.Contact, []record.Property{{Name: "x", Type: record.Bool}}, someone, storetest.Time); err != nil {
 		t.Fatal(err)
 	}
 	matches := make([]crmstore.Matches, 64)
 	for p := range matches {
-		matches[p] = crmstore.Matches{Partition: p, IDs: []crmstore.ID{crmstore.ID(p + 1)}}
+		matches[p] = crmstore.Matches{Partition: p, IDs: []record.ID{record.ID(p + 1)}}
 	}
-	if err := s.SaveMatches(ctx, crmstore.RunMatches{Object: crmstore.Contact, Run: "w@1"}, matches); err != nil {
+	if err := s.SaveMatches(ctx, crmstore.RunMatches{Object: record.Contact, Run: "w@1"}, matches); err != nil {
 		t.Fatal(err)
 	}
 	useRecords(t, s)
-	if got, err := s.Matches(ctx, crmstore.Contact, "w@1", 0, 64); err != nil || len(got) != 64 {
+	if got, err := s.Matches(ctx, record.Contact, "w@1", 0, 64); err != nil || len(got) != 64 {
 		t.Fatalf("%d matches, %v; want 64", len(got), err)
 	}
 }
@@ -150,10 +151,10 @@ func TestOutOfMemory(t *testing.T) {
 	limit("0")
 	use(t, s)
 	limit("1kb")
-	_, err = s.CreateList(t.Context(), crmstore.Contact, "one", someone, storetest.Time)
+	_, err = s.CreateList(t.Context(), record.Contact, "one", someone, storetest.Time)
 	wantError(t, err, "out of memory (raise its maxmemory")
 	// A transaction that only reads is refused by Redis 6.2 and 7.0, and not by later servers.
-	if err = s.Doctor(t.Context(), crmstore.Contact, false, func(crmstore.Problem) error { return nil }); err != nil {
+	if err = s.Doctor(t.Context(), record.Contact, false, func(crmstore.Problem) error { return nil }); err != nil {
 		wantError(t, err, "out of memory (raise its maxmemory")
 	}
 	_, err = openAt(t, "redis://"+storetest.StartServer(t, "--maxmemory", "1gb", "--maxmemory-policy", "allkeys-lru"))
@@ -174,7 +175,7 @@ func TestAnotherLayout(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err = openAt(t, "redis://"+at)
-	if !errors.Is(err, crmstore.ErrLayout) {
+	if !errors.Is(err, record.ErrLayout) {
 		t.Errorf("Open: %v, want ErrLayout", err)
 	}
 	wantError(t, err, `version "99", this program reads version 2`)
@@ -195,8 +196,8 @@ func TestForgottenScripts(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range 2 {
-		schema, err := s.AddProperties(t.Context(), crmstore.Deal, []crmstore.Property{{Name: "x", Type: crmstore.Bool}}, someone, storetest.Time)
-		if errors.Is(err, crmstore.ErrExists) {
+		schema, err := s.AddProperties(t.Context(), record.Deal, []record.Property{{Name: "x", Type: record.Bool}}, someone, storetest.Time)
+		if errors.Is(err, record.ErrExists) {
 			continue
 		}
 		if err != nil || schema.Version != 2 {
@@ -284,23 +285,23 @@ func TestCluster(t *testing.T) {
 // again reads and writes what use has made.
 func again(t *testing.T, s *crmstore.Store) {
 	t.Helper()
-	if got, err := s.Matches(t.Context(), crmstore.Contact, "w@1", 0, 64); err != nil || len(got) != 64 {
+	if got, err := s.Matches(t.Context(), record.Contact, "w@1", 0, 64); err != nil || len(got) != 64 {
 		t.Fatalf("%d matches, %v; want 64", len(got), err)
 	}
-	schema, err := s.Schema(t.Context(), crmstore.Contact)
+	schema, err := s.Schema(t.Context(), record.Contact)
 	if err != nil {
 		t.Fatal(err)
 	}
 	d := &desk{s, t, schema}
 	var batch []crmstore.Upsert
-	var ids []crmstore.ID
+	var ids []record.ID
 	for id := range 100 { // those that useRecords restored
-		batch = append(batch, d.up(crmstore.ID(id+1), "num_associated_deals", -1))
-		ids = append(ids, crmstore.ID(id+1))
+		batch = append(batch, d.up(record.ID(id+1), "num_associated_deals", -1))
+		ids = append(ids, record.ID(id+1))
 	}
 	d.write(crmstore.UpdateOnly, noon, batch...)
-	d.archive(crmstore.ArchiveOrder{Object: crmstore.Contact, Cause: byHand.Cause, At: noon}, d.targets("", ids...))
-	if c, err := s.Count(t.Context(), crmstore.Contact); c != (crmstore.Counts{Archived: 150}) || err != nil {
+	d.archive(crmstore.ArchiveOrder{Object: record.Contact, Cause: byHand.Cause, At: noon}, d.targets("", ids...))
+	if c, err := s.Count(t.Context(), record.Contact); c != (crmstore.Counts{Archived: 150}) || err != nil {
 		t.Errorf("Count = %+v, %v", c, err)
 	}
 	for _, got := range d.restore(byHand, ids...) {
@@ -308,7 +309,7 @@ func again(t *testing.T, s *crmstore.Store) {
 			t.Errorf("restore: %+v", got)
 		}
 	}
-	if err := s.Doctor(t.Context(), crmstore.Contact, false, func(p crmstore.Problem) error {
+	if err := s.Doctor(t.Context(), record.Contact, false, func(p crmstore.Problem) error {
 		t.Errorf("doctor: %+v", p)
 		return nil
 	}); err != nil {
@@ -349,7 +350,7 @@ func TestDir(t *testing.T) {
 	if a, err := again.Account(t.Context()); err != nil || a.Tier != crmstore.Enterprise {
 		t.Fatalf("account after closing: %+v, %v", a, err)
 	}
-	if got, err := again.Matches(t.Context(), crmstore.Contact, "w@1", 0, 64); err != nil || len(got) != 64 {
+	if got, err := again.Matches(t.Context(), record.Contact, "w@1", 0, 64); err != nil || len(got) != 64 {
 		t.Errorf("%d matches after closing, %v; want 64", len(got), err)
 	}
 	if err := again.Close(); err != nil {

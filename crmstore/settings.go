@@ -10,6 +10,8 @@ import (
 	"strings"
 	"time"
 	"unicode"
+
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
 
 // The account's settings.
@@ -153,7 +155,7 @@ func (e *SettingError) Error() string {
 
 // SetSetting gives a setting a value; "" = its default again. What was before and what is after stand in the audit
 // log, unless it is the same. Only a super admin. *SettingError, ErrNoAccount.
-func (s *Store) SetSetting(ctx context.Context, key, value string, c Cause, at time.Time) (Setting, error) {
+func (s *Store) SetSetting(ctx context.Context, key, value string, c record.Cause, at time.Time) (Setting, error) {
 	if err := s.require(ctx, "", IsSuperAdmin); err != nil {
 		return Setting{}, err
 	}
@@ -171,12 +173,12 @@ func (s *Store) SetSetting(ctx context.Context, key, value string, c Cause, at t
 		named += " (" + kind.byDefault + ")"
 	}
 	done, err := s.run(ctx, scriptSetSetting, []string{s.keySettings(), s.keyAccountLog(), s.keyAccount()},
-		key, value, s.wall(), appendFacts(nil, at, s.by(c)), named)
+		key, value, s.wall(), record.AppendFacts(nil, at, s.by(c)), named)
 	if err != nil {
 		return Setting{}, fmt.Errorf("set %s: %w", key, err)
 	}
 	if done != int64(1) {
-		return Setting{}, fmt.Errorf("set %s of account %s: %w", key, s.account, ErrNoAccount)
+		return Setting{}, fmt.Errorf("set %s of account %s: %w", key, s.account, record.ErrNoAccount)
 	}
 	set := SettingDefaults()[i]
 	if value != "" {

@@ -8,6 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 	"github.com/crm-workflow/crm-workflow/crmstore/storetest"
 )
 
@@ -32,7 +33,7 @@ func TestSettings(t *testing.T) {
 			t.Errorf("%v, -want +got:\n%s", err, d)
 		}
 		var details []string
-		err = s.Audit(t.Context(), crmstore.AuditFilter{}, func(e crmstore.Event) error {
+		err = s.Audit(t.Context(), crmstore.AuditFilter{}, func(e record.Event) error {
 			if e.Op == "set-setting" {
 				details = append(details, e.Detail)
 			}
@@ -51,7 +52,7 @@ func TestSettings(t *testing.T) {
 func TestSetSettingRefuses(t *testing.T) {
 	t.Parallel()
 	empty := storetest.OpenEmpty(t)
-	if _, err := empty.SetSetting(t.Context(), crmstore.SettingMailHost, "a.example.com", someone, noon); !errors.Is(err, crmstore.ErrNoAccount) {
+	if _, err := empty.SetSetting(t.Context(), crmstore.SettingMailHost, "a.example.com", someone, noon); !errors.Is(err, record.ErrNoAccount) {
 		t.Errorf("without an account: %v", err)
 	}
 	s := storetest.Open(t)

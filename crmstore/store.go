@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
 
 // layoutVersion is the version of the layout of keys and bytes that this program reads and writes.
@@ -116,7 +118,7 @@ func (s *Store) check(ctx context.Context) error {
 			return err
 		}
 	}
-	if _, err := s.readAccount(ctx); err != nil && !errors.Is(err, ErrNoAccount) && !errors.Is(err, ErrNotInSync) {
+	if _, err := s.readAccount(ctx); err != nil && !errors.Is(err, record.ErrNoAccount) && !errors.Is(err, record.ErrNotInSync) {
 		return err
 	}
 	_, err = s.Time(ctx)

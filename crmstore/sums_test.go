@@ -11,13 +11,14 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 	"github.com/crm-workflow/crm-workflow/crmstore/storetest"
 )
 
 // sumKept is the sum that the store keeps of the ward's list.
 func (d *desk) sumKept() string {
 	d.t.Helper()
-	text, err := crmstore.Raw(d.Store).HGet(d.t.Context(), crmstore.KeyOf(d.Store, crmstore.Contact, 0, "cnt"), "sum:list:1").Result()
+	text, err := crmstore.Raw(d.Store).HGet(d.t.Context(), crmstore.KeyOf(d.Store, record.Contact, 0, "cnt"), "sum:list:1").Result()
 	if err != nil && !errors.Is(err, redis.Nil) {
 		d.t.Fatal(err)
 	}
@@ -30,10 +31,10 @@ func TestSumsOfLists(t *testing.T) {
 	both(t, func(t *testing.T, o storetest.Options) {
 		ctx := t.Context()
 		d := ward(t, o)
-		keep := crmstore.List{Number: 1, Name: "keep", Object: crmstore.Contact}
+		keep := crmstore.List{Number: 1, Name: "keep", Object: record.Contact}
 		check := func(when string) {
 			t.Helper()
-			bits, err := crmstore.Raw(d.Store).Get(ctx, crmstore.KeyOf(d.Store, crmstore.Contact, 0, "list:1")).Result()
+			bits, err := crmstore.Raw(d.Store).Get(ctx, crmstore.KeyOf(d.Store, record.Contact, 0, "list:1")).Result()
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -45,7 +46,7 @@ func TestSumsOfLists(t *testing.T) {
 				t.Errorf("%s: %v", when, err)
 			}
 		}
-		set := func(member bool, ids ...crmstore.ID) {
+		set := func(member bool, ids ...record.ID) {
 			t.Helper()
 			if _, _, err := d.SetMembers(ctx, keep, ids, member, someone, noon); err != nil {
 				t.Fatal(err)
@@ -88,7 +89,7 @@ func TestMovedMembers(t *testing.T) {
 			both(t, func(t *testing.T, o storetest.Options) {
 				ctx := t.Context()
 				d := ward(t, o)
-				if err := damage(ctx, crmstore.Raw(d.Store), crmstore.KeyOf(d.Store, crmstore.Contact, 0, "list:1")); err != nil {
+				if err := damage(ctx, crmstore.Raw(d.Store), crmstore.KeyOf(d.Store, record.Contact, 0, "list:1")); err != nil {
 					t.Fatal(err)
 				}
 				err := readList(ctx, d)
@@ -122,12 +123,12 @@ func TestSumsOfOlderLists(t *testing.T) {
 	both(t, func(t *testing.T, o storetest.Options) {
 		ctx := t.Context()
 		d := ward(t, o)
-		cnt := crmstore.KeyOf(d.Store, crmstore.Contact, 0, "cnt")
+		cnt := crmstore.KeyOf(d.Store, record.Contact, 0, "cnt")
 		if err := crmstore.Raw(d.Store).HDel(ctx, cnt, "list:1", "sum:list:1").Err(); err != nil {
 			t.Fatal(err)
 		}
-		keep := crmstore.List{Number: 1, Name: "keep", Object: crmstore.Contact}
-		if _, _, err := d.SetMembers(ctx, keep, []crmstore.ID{5, 6}, true, someone, noon); err != nil {
+		keep := crmstore.List{Number: 1, Name: "keep", Object: record.Contact}
+		if _, _, err := d.SetMembers(ctx, keep, []record.ID{5, 6}, true, someone, noon); err != nil {
 			t.Fatal(err)
 		}
 		if sum := d.sumKept(); sum != "" {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 	"github.com/crm-workflow/crm-workflow/crmstore/storetest"
 )
 
@@ -17,24 +18,24 @@ import (
 func useRecords(t *testing.T, s *crmstore.Store) {
 	t.Helper()
 	ctx := t.Context()
-	schema, err := s.Schema(ctx, crmstore.Contact)
+	schema, err := s.Schema(ctx, record.Contact)
 	if err != nil {
 		t.Fatal(err)
 	}
 	d := &desk{s, t, schema}
 	const n = 150
 	var batch []crmstore.Upsert
-	var ids []crmstore.ID
+	var ids []record.ID
 	for i := range n {
 		batch = append(batch, d.up(0, "email", fmt.Sprintf("c%d@x.org", i), "num_associated_deals", i))
-		ids = append(ids, crmstore.ID(i+1))
+		ids = append(ids, record.ID(i+1))
 	}
 	d.write(crmstore.UpsertAny, noon, batch...)
 	batch[0].Set = append(batch[0].Set, d.set("firstname", "Ann"))
 	if got := d.write(crmstore.UpsertAny, noon, batch...); got[0].Outcome != crmstore.Updated || got[1].Outcome != crmstore.Unchanged {
 		t.Errorf("written again: %+v", got[:2])
 	}
-	keep, err := s.CreateList(ctx, crmstore.Contact, "keep", someone, noon)
+	keep, err := s.CreateList(ctx, record.Contact, "keep", someone, noon)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -51,14 +52,14 @@ func useRecords(t *testing.T, s *crmstore.Store) {
 			t.Errorf("restore: %+v", got)
 		}
 	}
-	if c, err := s.Count(ctx, crmstore.Contact); c != (crmstore.Counts{Live: 100, Archived: 50}) || err != nil {
+	if c, err := s.Count(ctx, record.Contact); c != (crmstore.Counts{Live: 100, Archived: 50}) || err != nil {
 		t.Errorf("Count = %+v, %v", c, err)
 	}
 	if got := d.audit(crmstore.AuditFilter{Run: "stale@1"}); len(got) != n {
 		t.Errorf("%d events of the run, want %d", len(got), n)
 	}
 	p := ids[7].Partition(64)
-	column := crmstore.KeyOf(s, crmstore.Contact, p, fmt.Sprint("col:", d.schema.Find("num_associated_deals")[0].Number))
+	column := crmstore.KeyOf(s, record.Contact, p, fmt.Sprint("col:", d.schema.Find("num_associated_deals")[0].Number))
 	if err := crmstore.Raw(s).Set(ctx, column, cell, 0).Err(); err != nil {
 		t.Fatal(err)
 	}
@@ -75,12 +76,12 @@ func useRecords(t *testing.T, s *crmstore.Store) {
 func TestTogether(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t, storetest.Options{Partitions: 2})
-	if _, err := d.SaveWorkflow(t.Context(), crmstore.Workflow{Name: "stale", Object: crmstore.Contact}, nil, "publish", someone, noon); err != nil {
+	if _, err := d.SaveWorkflow(t.Context(), crmstore.Workflow{Name: "stale", Object: record.Contact}, nil, "publish", someone, noon); err != nil {
 		t.Fatal(err)
 	}
 	var archived, restored atomic.Int64
 	act := func(d *desk, rng *rand.Rand, step int) {
-		id := crmstore.ID(rng.IntN(8) + 1)
+		id := record.ID(rng.IntN(8) + 1)
 		email := fmt.Sprintf("c%d@x.org", rng.IntN(6))
 		switch rng.IntN(5) {
 		case 0:
@@ -121,7 +122,7 @@ func TestTogether(t *testing.T) {
 		t.Errorf("doctor finds %v (seed %d)", found, seed)
 	}
 	deletes, restores := int64(0), int64(0)
-	for _, e := range d.audit(crmstore.AuditFilter{Object: crmstore.Contact}) {
+	for _, e := range d.audit(crmstore.AuditFilter{Object: record.Contact}) {
 		switch e.Op {
 		case "delete":
 			deletes++
@@ -136,7 +137,7 @@ func TestTogether(t *testing.T) {
 	defer cancel()
 	for i := range 6 { // nobody has to wait for a claim that was left behind
 		up := []crmstore.Upsert{d.up(0, "email", fmt.Sprintf("c%d@x.org", i))}
-		if _, err := d.Write(ctx, crmstore.Contact, crmstore.UpsertAny, up, someone, noon); err != nil {
+		if _, err := d.Write(ctx, record.Contact, crmstore.UpsertAny, up, someone, noon); err != nil {
 			t.Errorf("address %d after all is over: %v (seed %d)", i, err, seed)
 		}
 	}

@@ -6,18 +6,20 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
 
 // Tombstone is all that stays of a contact that was deleted permanently: its id, when, by whom, and in which run.
 type Tombstone struct {
-	ID    ID        `json:"id"`
+	ID    record.ID `json:"id"`
 	At    time.Time `json:"at"`
 	Actor string    `json:"actor"`
 	Run   string    `json:"run"`
 }
 
 // Tombstones reads those of the records that were deleted permanently; others are left out. It needs view.
-func (s *Store) Tombstones(ctx context.Context, o ObjectType, ids []ID) ([]Tombstone, error) {
+func (s *Store) Tombstones(ctx context.Context, o record.ObjectType, ids []record.ID) ([]Tombstone, error) {
 	if err := s.require(ctx, o, CanView); err != nil {
 		return nil, err
 	}
@@ -34,12 +36,12 @@ func (s *Store) Tombstones(ctx context.Context, o ObjectType, ids []ID) ([]Tombs
 	return list, nil
 }
 
-func (s *Store) tombstones(ctx context.Context, o ObjectType, ids []ID) (map[ID]Tombstone, error) {
+func (s *Store) tombstones(ctx context.Context, o record.ObjectType, ids []record.ID) (map[record.ID]Tombstone, error) {
 	partitions, err := s.Partitions(ctx)
 	if err != nil {
 		return nil, err
 	}
-	found := map[ID]Tombstone{}
+	found := map[record.ID]Tombstone{}
 	want, _ := byPartition(ids, partitions)
 	err = inChunks(0, len(want), readsPerWindow, func(from, to int) error {
 		pipe := s.rdb.Pipeline()
@@ -56,7 +58,7 @@ func (s *Store) tombstones(ctx context.Context, o ObjectType, ids []ID) (map[ID]
 				if !ok {
 					continue
 				}
-				facts, err := parseFacts(view(text))
+				facts, err := record.ParseFacts(record.BytesOf(text))
 				if err != nil {
 					return err
 				}

@@ -13,22 +13,24 @@ import (
 	"unicode/utf8"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
 
 // User is somebody who may act on the account.
 type User struct {
-	Name        string                      `json:"name"`
-	Email       string                      `json:"email,omitempty"` // where confirmations go
-	SuperAdmin  bool                        `json:"super_admin"`     // may do everything
-	Permissions []Permission                `json:"permissions"`     // of the account as a whole, in the order of [Permissions]
-	Objects     map[ObjectType][]Permission `json:"objects"`         // view, edit and delete, in that order
-	AddedAt     time.Time                   `json:"added_at"`
-	AddedBy     string                      `json:"added_by"`
-	Version     uint64                      `json:"-"`
+	Name        string                             `json:"name"`
+	Email       string                             `json:"email,omitempty"` // where confirmations go
+	SuperAdmin  bool                               `json:"super_admin"`     // may do everything
+	Permissions []Permission                       `json:"permissions"`     // of the account as a whole, in the order of [Permissions]
+	Objects     map[record.ObjectType][]Permission `json:"objects"`         // view, edit and delete, in that order
+	AddedAt     time.Time                          `json:"added_at"`
+	AddedBy     string                             `json:"added_by"`
+	Version     uint64                             `json:"-"`
 }
 
 // Has reports whether the user has the permission; o counts for view, edit and delete only.
-func (u *User) Has(o ObjectType, p Permission) bool {
+func (u *User) Has(o record.ObjectType, p Permission) bool {
 	switch {
 	case u.SuperAdmin:
 		return true
@@ -40,7 +42,7 @@ func (u *User) Has(o ObjectType, p Permission) bool {
 }
 
 // lacks is the first of the permissions that the user does not have; "" when there is none.
-func (u *User) lacks(o ObjectType, perms []Permission) Permission {
+func (u *User) lacks(o record.ObjectType, perms []Permission) Permission {
 	for _, p := range perms {
 		if !u.Has(o, p) {
 			return p
@@ -155,7 +157,7 @@ func (s *Store) userNamed(ctx context.Context, name string) (User, error) {
 	text, err := s.rdb.HGet(ctx, s.keyUsers(), name).Result()
 	switch {
 	case errors.Is(err, redis.Nil):
-		return User{}, fmt.Errorf("user %s: %w", name, ErrNotFound)
+		return User{}, fmt.Errorf("user %s: %w", name, record.ErrNotFound)
 	case err != nil:
 		return User{}, fmt.Errorf("read user %s: %w", name, s.trouble(err))
 	}
@@ -175,7 +177,7 @@ func (s *Store) firstUser(at time.Time) (name string, text []byte, err error) {
 
 func newUser(name, by string, at time.Time) User {
 	return User{
-		Name: name, Permissions: []Permission{}, Objects: map[ObjectType][]Permission{},
+		Name: name, Permissions: []Permission{}, Objects: map[record.ObjectType][]Permission{},
 		AddedAt: time.UnixMilli(at.UnixMilli()).UTC(), AddedBy: by,
 	}
 }

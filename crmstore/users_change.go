@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 	"github.com/crm-workflow/crm-workflow/crmstore/unseen"
 )
 
@@ -20,7 +21,7 @@ var ErrLastSuperAdmin = errors.New("the account would have no super admin left; 
 
 // AddUser adds a user who may do nothing yet but look around, or everything when superAdmin. email may be "".
 // ErrExists. Needs super-admin, as every change of users does; every such change is audited.
-func (s *Store) AddUser(ctx context.Context, name, email string, superAdmin bool, c Cause, at time.Time) (User, error) {
+func (s *Store) AddUser(ctx context.Context, name, email string, superAdmin bool, c record.Cause, at time.Time) (User, error) {
 	if err := s.require(ctx, "", IsSuperAdmin); err != nil {
 		return User{}, err
 	}
@@ -39,8 +40,8 @@ func (s *Store) AddUser(ctx context.Context, name, email string, superAdmin bool
 	}
 	saved, err := s.saveUser(ctx, userChange{name: name, after: &u, op: "add-user", detail: detail, cause: c, at: at})
 	switch {
-	case errors.Is(err, ErrConflict):
-		return User{}, fmt.Errorf("add user %s: %w", name, ErrExists)
+	case errors.Is(err, record.ErrConflict):
+		return User{}, fmt.Errorf("add user %s: %w", name, record.ErrExists)
 	case err != nil:
 		return User{}, fmt.Errorf("add user %s: %w", name, err)
 	}
@@ -54,16 +55,16 @@ func userEmail(text string) (string, error) {
 	}
 	a, err := mail.ParseAddress(text)
 	if err == nil {
-		_, err = NormalAddress(text)
+		_, err = record.NormalAddress(text)
 	}
 	if err != nil || a.Address != text || strings.ContainsFunc(text, unseen.Is) {
-		return "", fmt.Errorf("%q: %w; want an address alone, such as anna@example.com", text, ErrNoAddress)
+		return "", fmt.Errorf("%q: %w; want an address alone, such as anna@example.com", text, record.ErrNoAddress)
 	}
 	return text, nil
 }
 
 // SetUserEmail changes where confirmations to a user go; "" = nowhere. ErrNotFound.
-func (s *Store) SetUserEmail(ctx context.Context, name, email string, c Cause, at time.Time) (User, error) {
+func (s *Store) SetUserEmail(ctx context.Context, name, email string, c record.Cause, at time.Time) (User, error) {
 	if err := s.require(ctx, "", IsSuperAdmin); err != nil {
 		return User{}, err
 	}
@@ -81,12 +82,12 @@ func (s *Store) SetUserEmail(ctx context.Context, name, email string, c Cause, a
 // Grants are permissions to give to a user or to take away.
 type Grants struct {
 	Permissions []Permission
-	Objects     []ObjectType // for which view, edit and delete among them count
+	Objects     []record.ObjectType // for which view, edit and delete among them count
 }
 
 // Grant gives permissions; those that the user has already stay. ErrNotFound for a user or an object type that the
 // account does not have.
-func (s *Store) Grant(ctx context.Context, name string, g Grants, c Cause, at time.Time) (User, error) {
+func (s *Store) Grant(ctx context.Context, name string, g Grants, c record.Cause, at time.Time) (User, error) {
 	if err := s.require(ctx, "", IsSuperAdmin); err != nil {
 		return User{}, err
 	}
@@ -95,7 +96,7 @@ func (s *Store) Grant(ctx context.Context, name string, g Grants, c Cause, at ti
 
 // Revoke takes permissions away; those that the user does not have do not matter. ErrNotFound as [Store.Grant];
 // ErrLastSuperAdmin.
-func (s *Store) Revoke(ctx context.Context, name string, g Grants, c Cause, at time.Time) (User, error) {
+func (s *Store) Revoke(ctx context.Context, name string, g Grants, c record.Cause, at time.Time) (User, error) {
 	if err := s.require(ctx, "", IsSuperAdmin); err != nil {
 		return User{}, err
 	}
@@ -146,7 +147,7 @@ func withPermission(list []Permission, p Permission, give bool) []Permission {
 
 // RemoveUser takes a user off the account. What the user did stays in the audit log under the name. ErrNotFound,
 // ErrLastSuperAdmin.
-func (s *Store) RemoveUser(ctx context.Context, name string, c Cause, at time.Time) error {
+func (s *Store) RemoveUser(ctx context.Context, name string, c record.Cause, at time.Time) error {
 	if err := s.require(ctx, "", IsSuperAdmin); err != nil {
 		return err
 	}
@@ -164,7 +165,7 @@ type userChange struct {
 	remove  bool
 	op      string
 	detail  string // before and after, for the audit log
-	cause   Cause
+	cause   record.Cause
 	at      time.Time
 }
 
@@ -181,14 +182,14 @@ func (s *Store) changeUser(ctx context.Context, ch userChange, change func(*User
 		}
 		after := before
 		if after.Objects = maps.Clone(before.Objects); after.Objects == nil {
-			after.Objects = map[ObjectType][]Permission{}
+			after.Objects = map[record.ObjectType][]Permission{}
 		}
 		ch.version, ch.detail, ch.after = before.Version, ch.name+": "+change(&after), &after
 		if !ch.remove && sameUser(before, after) {
 			return before, nil
 		}
 		saved, err := s.saveUser(ctx, ch)
-		if errors.Is(err, ErrConflict) {
+		if errors.Is(err, record.ErrConflict) {
 			continue
 		}
 		if err != nil {
@@ -196,7 +197,7 @@ func (s *Store) changeUser(ctx context.Context, ch userChange, change func(*User
 		}
 		return saved, nil
 	}
-	return User{}, fmt.Errorf("%s %s: %w", ch.op, ch.name, ErrConflict)
+	return User{}, fmt.Errorf("%s %s: %w", ch.op, ch.name, record.ErrConflict)
 }
 
 func sameUser(a, b User) bool {
@@ -216,13 +217,13 @@ func (s *Store) saveUser(ctx context.Context, ch userChange) (User, error) {
 		}
 	}
 	reply, err := s.run(ctx, scriptSaveUser, []string{s.keyUsers(), s.keyAccountLog()},
-		ch.name, strconv.FormatUint(ch.version, 10), text, s.wall(), appendFacts(nil, ch.at, s.by(ch.cause)), ch.op, ch.detail)
+		ch.name, strconv.FormatUint(ch.version, 10), text, s.wall(), record.AppendFacts(nil, ch.at, s.by(ch.cause)), ch.op, ch.detail)
 	if err != nil {
 		return User{}, err
 	}
 	switch version, _ := reply.(int64); {
 	case version == 0:
-		return User{}, ErrConflict
+		return User{}, record.ErrConflict
 	case version < 0:
 		return User{}, ErrLastSuperAdmin
 	case ch.remove:

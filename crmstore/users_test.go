@@ -9,11 +9,12 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 	"github.com/crm-workflow/crm-workflow/crmstore/storetest"
 )
 
 func mayContacts(perms ...crmstore.Permission) crmstore.Grants {
-	return crmstore.Grants{Permissions: perms, Objects: []crmstore.ObjectType{crmstore.Contact}}
+	return crmstore.Grants{Permissions: perms, Objects: []record.ObjectType{record.Contact}}
 }
 
 // withUser adds a user with the permissions and gives the store in that user's hands.
@@ -49,12 +50,12 @@ func TestUsers_Lifecycle(t *testing.T) {
 		if _, err := s.AddUser(ctx, "eve", "eve@example.com", false, someone, storetest.Time); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := s.AddUser(ctx, "eve", "", true, someone, storetest.Time); !errors.Is(err, crmstore.ErrExists) {
+		if _, err := s.AddUser(ctx, "eve", "", true, someone, storetest.Time); !errors.Is(err, record.ErrExists) {
 			t.Errorf("adding eve again: %v, want ErrExists", err)
 		}
 		eve, err := s.Grant(ctx, "eve", crmstore.Grants{
 			Permissions: []crmstore.Permission{crmstore.CanRestore, crmstore.CanDelete, crmstore.CanView},
-			Objects:     []crmstore.ObjectType{crmstore.Contact, crmstore.Deal},
+			Objects:     []record.ObjectType{record.Contact, record.Deal},
 		}, someone, storetest.Time)
 		if err != nil || eve.Rights() != "contact: view, delete; deal: view, delete; restore" {
 			t.Errorf("granted: %q, %v", eve.Rights(), err)
@@ -71,7 +72,7 @@ func TestUsers_Lifecycle(t *testing.T) {
 		if err := s.RemoveUser(ctx, "eve", someone, storetest.Time); err != nil {
 			t.Error(err)
 		}
-		if _, err := s.UserNamed(ctx, "eve"); !errors.Is(err, crmstore.ErrNotFound) {
+		if _, err := s.UserNamed(ctx, "eve"); !errors.Is(err, record.ErrNotFound) {
 			t.Errorf("eve after being removed: %v, want ErrNotFound", err)
 		}
 		want := []string{
@@ -91,7 +92,7 @@ func TestUsers_Lifecycle(t *testing.T) {
 func accountEvents(t *testing.T, s *crmstore.Store) []string {
 	t.Helper()
 	var events []string
-	err := s.Audit(t.Context(), crmstore.AuditFilter{}, func(e crmstore.Event) error {
+	err := s.Audit(t.Context(), crmstore.AuditFilter{}, func(e record.Event) error {
 		if e.Object == "" {
 			events = append(events, strings.TrimSpace(e.Op+" "+e.Detail))
 			if e.Actor == "" || e.Actor == someone.Actor {
@@ -122,10 +123,10 @@ func TestUsers_RefuseWhatIsWrong(t *testing.T) {
 	if _, err := s.Grant(ctx, storetest.User, crmstore.Grants{Permissions: []crmstore.Permission{crmstore.CanEdit}}, someone, storetest.Time); err == nil {
 		t.Error("edit of no object was granted")
 	}
-	if _, err := s.Grant(ctx, storetest.User, crmstore.Grants{Objects: []crmstore.ObjectType{"boat"}}, someone, storetest.Time); !errors.Is(err, crmstore.ErrNotFound) {
+	if _, err := s.Grant(ctx, storetest.User, crmstore.Grants{Objects: []record.ObjectType{"boat"}}, someone, storetest.Time); !errors.Is(err, record.ErrNotFound) {
 		t.Errorf("rights on boats: %v, want ErrNotFound", err)
 	}
-	if _, err := s.Grant(ctx, "nobody", mayContacts(crmstore.CanEdit), someone, storetest.Time); !errors.Is(err, crmstore.ErrNotFound) {
+	if _, err := s.Grant(ctx, "nobody", mayContacts(crmstore.CanEdit), someone, storetest.Time); !errors.Is(err, record.ErrNotFound) {
 		t.Errorf("rights for nobody: %v, want ErrNotFound", err)
 	}
 }
@@ -185,60 +186,60 @@ func TestPermissions(t *testing.T) {
 			needs crmstore.Permission
 			do    func(s *crmstore.Store) error
 		}{
-			"read":  {crmstore.CanView, func(s *crmstore.Store) error { _, err := s.Get(ctx, crmstore.Contact, []crmstore.ID{1}); return err }},
-			"count": {crmstore.CanView, func(s *crmstore.Store) error { _, err := s.Count(ctx, crmstore.Contact); return err }},
+			"read":  {crmstore.CanView, func(s *crmstore.Store) error { _, err := s.Get(ctx, record.Contact, []record.ID{1}); return err }},
+			"count": {crmstore.CanView, func(s *crmstore.Store) error { _, err := s.Count(ctx, record.Contact); return err }},
 			"find":  {crmstore.CanView, func(s *crmstore.Store) error { _, err := s.FindByEmail(ctx, "x@example.com"); return err }},
 			"scan": {crmstore.CanView, func(s *crmstore.Store) error {
-				return s.ReadColumns(ctx, crmstore.Contact, 0, 16, crmstore.Want{}, func(*crmstore.Columns) error { return nil })
+				return s.ReadColumns(ctx, record.Contact, 0, 16, crmstore.Want{}, func(*crmstore.Columns) error { return nil })
 			}},
 			"audit": {crmstore.CanView, func(s *crmstore.Store) error {
-				return s.Audit(ctx, crmstore.AuditFilter{Object: crmstore.Contact}, func(crmstore.Event) error { return nil })
+				return s.Audit(ctx, crmstore.AuditFilter{Object: record.Contact}, func(record.Event) error { return nil })
 			}},
 			"change": {crmstore.CanEdit, func(s *crmstore.Store) error {
-				_, err := s.Write(ctx, crmstore.Contact, crmstore.UpsertAny, nil, someone, noon)
+				_, err := s.Write(ctx, record.Contact, crmstore.UpsertAny, nil, someone, noon)
 				return err
 			}},
 			"list": {crmstore.CanEdit, func(s *crmstore.Store) error {
-				_, err := s.CreateList(ctx, crmstore.Contact, "x", someone, noon)
+				_, err := s.CreateList(ctx, record.Contact, "x", someone, noon)
 				return err
 			}},
 			"delete one": {crmstore.CanDelete, func(s *crmstore.Store) error {
-				_, err := s.Archive(ctx, crmstore.ArchiveOrder{Object: crmstore.Contact, At: noon}, d.targets("", 1))
+				_, err := s.Archive(ctx, crmstore.ArchiveOrder{Object: record.Contact, At: noon}, d.targets("", 1))
 				return err
 			}},
 			"delete two": {crmstore.CanBulkDelete, func(s *crmstore.Store) error {
-				_, err := s.Archive(ctx, crmstore.ArchiveOrder{Object: crmstore.Contact, At: noon}, d.targets("", 1, 2))
+				_, err := s.Archive(ctx, crmstore.ArchiveOrder{Object: record.Contact, At: noon}, d.targets("", 1, 2))
 				return err
 			}},
 			"delete two in two calls": {crmstore.CanBulkDelete, func(s *crmstore.Store) error {
-				_, err := s.Archive(ctx, crmstore.ArchiveOrder{Object: crmstore.Contact, At: noon, Total: 2}, d.targets("", 3))
+				_, err := s.Archive(ctx, crmstore.ArchiveOrder{Object: record.Contact, At: noon, Total: 2}, d.targets("", 3))
 				return err
 			}},
 			"delete as a workflow": {crmstore.CanManageWorkflows, func(s *crmstore.Store) error {
-				_, err := s.Archive(ctx, crmstore.ArchiveOrder{Object: crmstore.Contact, At: noon, Cause: crmstore.Cause{Workflow: "w"}}, d.targets("", 1, 2))
+				_, err := s.Archive(ctx, crmstore.ArchiveOrder{Object: record.Contact, At: noon, Cause: record.Cause{Workflow: "w"}}, d.targets("", 1, 2))
 				return err
 			}},
 			"restore": {crmstore.CanRestore, func(s *crmstore.Store) error {
-				_, err := s.Restore(ctx, crmstore.RestoreOrder{Object: crmstore.Contact, At: noon}, []crmstore.ID{1})
+				_, err := s.Restore(ctx, crmstore.RestoreOrder{Object: record.Contact, At: noon}, []record.ID{1})
 				return err
 			}},
 			"stop a run": {crmstore.CanManageWorkflows, func(s *crmstore.Store) error {
 				_, err := s.SealRun(ctx, crmstore.Run{ID: "w@1", Workflow: "w", Version: 7})
-				if errors.Is(err, crmstore.ErrConflict) {
+				if errors.Is(err, record.ErrConflict) {
 					return nil
 				}
 				return err
 			}},
 			"take a run": {crmstore.CanManageWorkflows, func(s *crmstore.Store) error {
 				_, err := s.TakeRun(ctx, crmstore.Run{ID: "w@1", Workflow: "w", Version: 7})
-				if errors.Is(err, crmstore.ErrConflict) {
+				if errors.Is(err, record.ErrConflict) {
 					return nil
 				}
 				return err
 			}},
 			"publish": {crmstore.CanManageWorkflows, func(s *crmstore.Store) error {
 				_, err := s.SaveWorkflow(ctx, crmstore.Workflow{Name: "w", Version: 7}, nil, "x", someone, noon)
-				if errors.Is(err, crmstore.ErrConflict) {
+				if errors.Is(err, record.ErrConflict) {
 					return nil
 				}
 				return err
@@ -260,8 +261,8 @@ func TestPermissions(t *testing.T) {
 			errOf(nosy.AddUser(ctx, "friend", "", true, someone, noon)),
 			errOf(nosy.Grant(ctx, "nosy", mayContacts(crmstore.IsSuperAdmin), someone, noon)),
 			nosy.RemoveUser(ctx, storetest.User, someone, noon),
-			errOf(nosy.RemoveProperty(ctx, crmstore.Contact, "phone", someone, noon)),
-			nosy.Doctor(ctx, crmstore.Contact, true, func(crmstore.Problem) error { return nil }),
+			errOf(nosy.RemoveProperty(ctx, record.Contact, "phone", someone, noon)),
+			nosy.Doctor(ctx, record.Contact, true, func(crmstore.Problem) error { return nil }),
 		} {
 			wantRefused(t, err, crmstore.IsSuperAdmin)
 		}
@@ -297,15 +298,15 @@ func TestPermissions_RefusalsAreToldCountedAndAudited(t *testing.T) {
 	both(t, func(t *testing.T, o storetest.Options) {
 		ctx, s := t.Context(), storetest.OpenWith(t, o)
 		eve := withUser(t, s, "eve", crmstore.Grants{})
-		_, err := eve.Count(ctx, crmstore.Company)
+		_, err := eve.Count(ctx, record.Company)
 		want := "eve lacks the permission view for companies; a super admin (storetest) can change that with: workflow users grant eve view --object company"
 		if err == nil || err.Error() != want {
 			t.Errorf("refusal %v\nwant    %s", err, want)
 		}
-		if ok, err := eve.May(ctx, crmstore.Company, crmstore.CanView); ok || err != nil {
+		if ok, err := eve.May(ctx, record.Company, crmstore.CanView); ok || err != nil {
 			t.Errorf("May: %v, %v", ok, err)
 		}
-		_, err = s.As("stranger").Count(ctx, crmstore.Company)
+		_, err = s.As("stranger").Count(ctx, record.Company)
 		if err == nil || !strings.Contains(err.Error(), "workflow users add stranger") {
 			t.Errorf("a stranger is told %v", err)
 		}
@@ -326,7 +327,7 @@ func TestSaveWorkflow_PublisherIsWhoPublishes(t *testing.T) {
 	ctx, s := t.Context(), storetest.Open(t)
 	eve := withUser(t, s, "eve", crmstore.Grants{Permissions: []crmstore.Permission{crmstore.CanManageWorkflows}})
 	w, rev := newWorkflow("w") // says that somebody else publishes it
-	saved, err := eve.SaveWorkflow(ctx, w, rev, "publish", crmstore.Cause{Actor: storetest.User}, storetest.Time)
+	saved, err := eve.SaveWorkflow(ctx, w, rev, "publish", record.Cause{Actor: storetest.User}, storetest.Time)
 	if err != nil || saved.PublishedBy != "eve" {
 		t.Fatalf("published by %q, %v; want eve", saved.PublishedBy, err)
 	}

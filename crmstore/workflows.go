@@ -12,20 +12,22 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
 
 // Workflow is a published workflow: its switch and its current revision.
 type Workflow struct {
-	Name        string     `json:"name"`
-	Object      ObjectType `json:"object"`
-	On          bool       `json:"on"`
-	Revision    int        `json:"revision"`
-	PublishedAt time.Time  `json:"published_at"`
-	PublishedBy string     `json:"published_by"`
-	SwitchedAt  time.Time  `json:"switched_at"` // when it was last switched on or off
-	LastRun     string     `json:"last_run,omitempty"`
-	LastSlot    time.Time  `json:"last_slot"` // the newest scheduled slot that was run or skipped
-	Version     uint64     `json:"-"`         // for compare-and-set; 0 = new
+	Name        string            `json:"name"`
+	Object      record.ObjectType `json:"object"`
+	On          bool              `json:"on"`
+	Revision    int               `json:"revision"`
+	PublishedAt time.Time         `json:"published_at"`
+	PublishedBy string            `json:"published_by"`
+	SwitchedAt  time.Time         `json:"switched_at"` // when it was last switched on or off
+	LastRun     string            `json:"last_run,omitempty"`
+	LastSlot    time.Time         `json:"last_slot"` // the newest scheduled slot that was run or skipped
+	Version     uint64            `json:"-"`         // for compare-and-set; 0 = new
 }
 
 // Revision is one frozen version of a workflow's file.
@@ -77,7 +79,7 @@ func (s *Store) workflow(ctx context.Context, name string) (Workflow, error) {
 	text, err := s.rdb.HGet(ctx, s.keyWorkflows(), name).Result()
 	switch {
 	case errors.Is(err, redis.Nil):
-		return Workflow{}, fmt.Errorf("workflow %s: %w", name, ErrNotFound)
+		return Workflow{}, fmt.Errorf("workflow %s: %w", name, record.ErrNotFound)
 	case err != nil:
 		return Workflow{}, fmt.Errorf("read workflow %s: %w", name, s.trouble(err))
 	}
@@ -112,7 +114,7 @@ var scriptSaveWorkflow = mustScript("save_workflow")
 // saved the workflow, or a revision of that number, in between. It returns w as saved. With a new revision the acting
 // user becomes who published it; without, PublishedBy stays or becomes the acting user, never somebody else, because
 // the workflow acts with that user's permissions.
-func (s *Store) SaveWorkflow(ctx context.Context, w Workflow, rev *Revision, op string, c Cause, at time.Time) (Workflow, error) {
+func (s *Store) SaveWorkflow(ctx context.Context, w Workflow, rev *Revision, op string, c record.Cause, at time.Time) (Workflow, error) {
 	if err := s.require(ctx, "", CanManageWorkflows); err != nil {
 		return Workflow{}, err
 	}
@@ -142,13 +144,13 @@ func (s *Store) SaveWorkflow(ctx context.Context, w Workflow, rev *Revision, op 
 	}
 	c.Workflow, c.Revision = w.Name, w.Revision
 	reply, err := s.run(ctx, scriptSaveWorkflow, []string{s.keyWorkflows(), s.keyRevisions(w.Name), s.keyAccountLog()},
-		w.Name, strconv.FormatUint(w.Version, 10), text, number, frozen, s.wall(), appendFacts(nil, at, s.by(c)), op)
+		w.Name, strconv.FormatUint(w.Version, 10), text, number, frozen, s.wall(), record.AppendFacts(nil, at, s.by(c)), op)
 	if err != nil {
 		return Workflow{}, fmt.Errorf("save workflow %s: %w", w.Name, err)
 	}
 	version, _ := reply.(int64)
 	if version == 0 {
-		return Workflow{}, fmt.Errorf("save workflow %s: %w", w.Name, ErrConflict)
+		return Workflow{}, fmt.Errorf("save workflow %s: %w", w.Name, record.ErrConflict)
 	}
 	return parseWorkflow(w.Name, strconv.FormatInt(version, 10)+" "+string(text)) // exactly what a reader gets
 }
@@ -159,11 +161,11 @@ func (s *Store) checkPublisher(ctx context.Context, w Workflow, rev *Revision) e
 		return nil // then it is the acting user
 	}
 	now, err := s.workflow(ctx, w.Name)
-	if err != nil && !errors.Is(err, ErrNotFound) {
+	if err != nil && !errors.Is(err, record.ErrNotFound) {
 		return err
 	}
 	if now.Version != w.Version {
-		return fmt.Errorf("save workflow %s: %w", w.Name, ErrConflict)
+		return fmt.Errorf("save workflow %s: %w", w.Name, record.ErrConflict)
 	}
 	if w.PublishedBy != now.PublishedBy && w.PublishedBy != s.user {
 		return fmt.Errorf("save workflow %s: %s cannot publish it as %s", w.Name, s.user, w.PublishedBy)
@@ -179,7 +181,7 @@ func (s *Store) Revision(ctx context.Context, name string, number int) (Revision
 	text, err := s.rdb.HGet(ctx, s.keyRevisions(name), strconv.Itoa(number)).Bytes()
 	switch {
 	case errors.Is(err, redis.Nil):
-		return Revision{}, fmt.Errorf("workflow %s revision %d: %w", name, number, ErrNotFound)
+		return Revision{}, fmt.Errorf("workflow %s revision %d: %w", name, number, record.ErrNotFound)
 	case err != nil:
 		return Revision{}, fmt.Errorf("read workflow %s revision %d: %w", name, number, s.trouble(err))
 	}

@@ -11,12 +11,13 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 	"github.com/crm-workflow/crm-workflow/crmstore/storetest"
 )
 
 func newWorkflow(name string) (crmstore.Workflow, *crmstore.Revision) {
 	w := crmstore.Workflow{
-		Name: name, Object: crmstore.Contact, On: true, Revision: 1,
+		Name: name, Object: record.Contact, On: true, Revision: 1,
 		PublishedAt: storetest.Time, PublishedBy: storetest.User, SwitchedAt: storetest.Time,
 	}
 	return w, &crmstore.Revision{Number: 1, Source: []byte("workflow: " + name + "\n\xff"), At: storetest.Time, By: storetest.User}
@@ -27,7 +28,7 @@ func TestWorkflows(t *testing.T) {
 	both(t, func(t *testing.T, o storetest.Options) {
 		ctx := t.Context()
 		s := storetest.OpenWith(t, o)
-		if _, err := s.Workflow(ctx, "b"); !errors.Is(err, crmstore.ErrNotFound) {
+		if _, err := s.Workflow(ctx, "b"); !errors.Is(err, record.ErrNotFound) {
 			t.Fatalf("Workflow before it is there: %v, want ErrNotFound", err)
 		}
 		w, rev := newWorkflow("b")
@@ -45,7 +46,7 @@ func TestWorkflows(t *testing.T) {
 		if got, err := s.Revision(ctx, "b", 1); err != nil || !cmp.Equal(got, *rev) {
 			t.Errorf("revision %+v, %v; want %+v", got, err, *rev)
 		}
-		if _, err := s.Revision(ctx, "b", 2); !errors.Is(err, crmstore.ErrNotFound) {
+		if _, err := s.Revision(ctx, "b", 2); !errors.Is(err, record.ErrNotFound) {
 			t.Errorf("Revision that is not there: %v, want ErrNotFound", err)
 		}
 
@@ -54,10 +55,10 @@ func TestWorkflows(t *testing.T) {
 		if _, err := s.SaveWorkflow(ctx, off, nil, "switch-off", someone, storetest.Time); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := s.SaveWorkflow(ctx, saved, nil, "switch-on", someone, storetest.Time); !errors.Is(err, crmstore.ErrConflict) {
+		if _, err := s.SaveWorkflow(ctx, saved, nil, "switch-on", someone, storetest.Time); !errors.Is(err, record.ErrConflict) {
 			t.Errorf("saving an old version: %v, want ErrConflict", err)
 		}
-		if _, err := s.SaveWorkflow(ctx, w, nil, "publish", someone, storetest.Time); !errors.Is(err, crmstore.ErrConflict) {
+		if _, err := s.SaveWorkflow(ctx, w, nil, "publish", someone, storetest.Time); !errors.Is(err, record.ErrConflict) {
 			t.Errorf("saving version %d again: %v, want ErrConflict", w.Version, err)
 		}
 		now, err := s.Workflow(ctx, "b")
@@ -65,7 +66,7 @@ func TestWorkflows(t *testing.T) {
 			t.Errorf("after the conflicts: %+v, %v; want it off at version 2", now, err)
 		}
 		now.On = true
-		if _, err := s.SaveWorkflow(ctx, now, rev, "publish", someone, storetest.Time); !errors.Is(err, crmstore.ErrConflict) {
+		if _, err := s.SaveWorkflow(ctx, now, rev, "publish", someone, storetest.Time); !errors.Is(err, record.ErrConflict) {
 			t.Errorf("a revision whose number is taken: %v, want ErrConflict", err)
 		}
 
@@ -110,7 +111,7 @@ func TestSaveWorkflowAtOnce(t *testing.T) {
 			switch _, err := other.SaveWorkflow(ctx, w, rev, "publish", someone, storetest.Time); {
 			case err == nil:
 				wins.Add(1)
-			case !errors.Is(err, crmstore.ErrConflict):
+			case !errors.Is(err, record.ErrConflict):
 				t.Error(err)
 			}
 		})
@@ -131,7 +132,7 @@ func TestSaveWorkflowAtOnce(t *testing.T) {
 func newRun(workflow, id string, minute int) crmstore.Run {
 	at := storetest.Time.Add(time.Duration(minute) * time.Minute)
 	return crmstore.Run{
-		ID: workflow + "@" + id, Workflow: workflow, Object: crmstore.Contact, Revision: 3, Now: at,
+		ID: workflow + "@" + id, Workflow: workflow, Object: record.Contact, Revision: 3, Now: at,
 		State: crmstore.RunRunning, Stage: "evaluate", StartedBy: "anna", StartedAt: at, Owner: "p1", Beat: at, Fence: 1,
 		Totals: crmstore.Totals{Evaluated: 1 << 40},
 	}
@@ -154,7 +155,7 @@ func TestRuns(t *testing.T) {
 		if read, err := s.Run(ctx, first.ID); err != nil || !cmp.Equal(read, first) {
 			t.Errorf("read %+v, %v; want what was created", read, err)
 		}
-		var active *crmstore.ActiveRunError
+		var active *record.ActiveRunError
 		if _, err := s.CreateRun(ctx, newRun("w", "2", 2)); !errors.As(err, &active) || active.Run != first.ID {
 			t.Errorf("a second run beside the first: %v, want ActiveRunError of %s", err, first.ID)
 		}
@@ -166,7 +167,7 @@ func TestRuns(t *testing.T) {
 		if _, err := s.CreateRun(ctx, newRun("w", "2", 2)); !errors.As(err, &active) {
 			t.Errorf("a second run beside a held one: %v, want ActiveRunError", err)
 		}
-		if _, err := s.SaveRun(ctx, first); !errors.Is(err, crmstore.ErrConflict) {
+		if _, err := s.SaveRun(ctx, first); !errors.Is(err, record.ErrConflict) {
 			t.Errorf("saving an old version: %v, want ErrConflict", err)
 		}
 		held.State = crmstore.RunFailed
@@ -174,7 +175,7 @@ func TestRuns(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := s.CreateRun(ctx, newRun("w", "1", 1)); !errors.Is(err, crmstore.ErrExists) {
+		if _, err := s.CreateRun(ctx, newRun("w", "1", 1)); !errors.Is(err, record.ErrExists) {
 			t.Errorf("a taken id: %v, want ErrExists", err)
 		}
 		second, err := s.CreateRun(ctx, newRun("w", "2", 2))
@@ -199,7 +200,7 @@ func TestRuns(t *testing.T) {
 		if _, err := s.CreateRun(ctx, newRun("w", "3", 3)); !errors.As(err, &active) || active.Run != failed.ID {
 			t.Errorf("a third run: %v, want ActiveRunError of %s", err, failed.ID)
 		}
-		if _, err := s.Run(ctx, "nix"); !errors.Is(err, crmstore.ErrNotFound) {
+		if _, err := s.Run(ctx, "nix"); !errors.Is(err, record.ErrNotFound) {
 			t.Errorf("Run that is not there: %v, want ErrNotFound", err)
 		}
 	})
@@ -259,13 +260,13 @@ func TestMatches(t *testing.T) {
 		o.Partitions = 300 // more than one pipeline
 		s := storetest.OpenWith(t, o)
 		in := []crmstore.Matches{
-			{Partition: 0, IDs: []crmstore.ID{1, crmstore.MaxID}},
-			{Partition: 2, IDs: []crmstore.ID{7}},
-			{Partition: 299, IDs: []crmstore.ID{9, 8}},
+			{Partition: 0, IDs: []record.ID{1, record.MaxID}},
+			{Partition: 2, IDs: []record.ID{7}},
+			{Partition: 299, IDs: []record.ID{9, 8}},
 		}
 		check := func(from, to int, want ...crmstore.Matches) {
 			t.Helper()
-			got, err := s.Matches(ctx, crmstore.Contact, "w@1", from, to)
+			got, err := s.Matches(ctx, record.Contact, "w@1", from, to)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -278,14 +279,14 @@ func TestMatches(t *testing.T) {
 					Partition: m.Partition, IDs: int64(len(m.IDs)), Done: m.Done, Deleted: m.Deleted, Changed: m.Changed, Failed: m.Failed,
 				})
 			}
-			counted, err := s.CountMatches(ctx, crmstore.Contact, "w@1", from, to)
+			counted, err := s.CountMatches(ctx, record.Contact, "w@1", from, to)
 			if diff := cmp.Diff(counts, counted, cmpopts.EquateEmpty()); err != nil || diff != "" {
 				t.Errorf("counts of matches %d to %d: %v (-want +got):\n%s", from, to, err, diff)
 			}
 		}
 		save := func(m ...crmstore.Matches) {
 			t.Helper()
-			if err := s.SaveMatches(ctx, crmstore.RunMatches{Object: crmstore.Contact, Run: "w@1"}, m); err != nil {
+			if err := s.SaveMatches(ctx, crmstore.RunMatches{Object: record.Contact, Run: "w@1"}, m); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -293,14 +294,14 @@ func TestMatches(t *testing.T) {
 		save(in...)
 		check(0, 300, in...)
 		check(1, 299, in[1])
-		done := crmstore.Matches{Partition: 2, IDs: []crmstore.ID{7}, Done: true, Deleted: 1, Changed: 2, Failed: 3}
-		if err := s.FinishMatches(ctx, crmstore.RunMatches{Object: crmstore.Contact, Run: "w@1"}, []crmstore.Matches{{Partition: 2, Deleted: 1, Changed: 2, Failed: 3}}); err != nil {
+		done := crmstore.Matches{Partition: 2, IDs: []record.ID{7}, Done: true, Deleted: 1, Changed: 2, Failed: 3}
+		if err := s.FinishMatches(ctx, crmstore.RunMatches{Object: record.Contact, Run: "w@1"}, []crmstore.Matches{{Partition: 2, Deleted: 1, Changed: 2, Failed: 3}}); err != nil {
 			t.Fatal(err)
 		}
 		check(0, 300, in[0], done, in[2])
-		save(crmstore.Matches{Partition: 0}, crmstore.Matches{Partition: 2, IDs: []crmstore.ID{5}})
-		check(0, 300, crmstore.Matches{Partition: 2, IDs: []crmstore.ID{5}}, in[2])
-		if other, err := s.Matches(ctx, crmstore.Contact, "w@2", 0, 300); err != nil || len(other) != 0 {
+		save(crmstore.Matches{Partition: 0}, crmstore.Matches{Partition: 2, IDs: []record.ID{5}})
+		check(0, 300, crmstore.Matches{Partition: 2, IDs: []record.ID{5}}, in[2])
+		if other, err := s.Matches(ctx, record.Contact, "w@2", 0, 300); err != nil || len(other) != 0 {
 			t.Errorf("another run has %d matches, %v", len(other), err)
 		}
 	})

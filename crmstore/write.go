@@ -7,12 +7,14 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
 
 // Upsert creates or updates one record. With ID 0 a contact is found by its e-mail if Set has one, else made new.
 type Upsert struct {
-	ID  ID
-	Set []Assignment
+	ID  record.ID
+	Set []record.Assignment
 
 	// SameEmail refuses the upsert, with *OtherEmailError, when the contact that has the ID holds another e-mail address than
 	// Set assigns, none being another one too: the ID may be one of another system, and the contact somebody else.
@@ -22,12 +24,12 @@ type Upsert struct {
 }
 
 // Assigns reports whether the upsert gives the property a value.
-func (u *Upsert) Assigns(p *Property) bool {
+func (u *Upsert) Assigns(p *record.Property) bool {
 	if u.packed.schema != nil {
-		r := ofFields(u.packed.schema, u.packed.fields)
+		r := record.OfFields(u.packed.schema, u.packed.fields)
 		return r.Value(p.Number).Known()
 	}
-	return slices.ContainsFunc(u.Set, func(a Assignment) bool { return a.Property == p.Number && a.Value.Known() })
+	return slices.ContainsFunc(u.Set, func(a record.Assignment) bool { return a.Property == p.Number && a.Value.Known() })
 }
 
 // WriteOutcome says what became of one Upsert.
@@ -43,7 +45,7 @@ const (
 
 // WriteResult is one Upsert's result.
 type WriteResult struct {
-	ID      ID // 0 when refused before it had one
+	ID      record.ID // 0 when refused before it had one
 	Outcome WriteOutcome
 	Moved   bool  // an e-mail address that the contact had was changed or cleared
 	Err     error // with Refused: *EmailTakenError, *OtherEmailError, *BlockedError, ErrArchived, ErrErased, ErrNotFound (UpdateOnly), ErrExists (CreateOnly), ErrConflict, or what is wrong with an assignment
@@ -54,7 +56,7 @@ var ErrArchived = errors.New("record is in the bin; restore it first")
 
 // OtherEmailError refuses an upsert with SameEmail.
 type OtherEmailError struct {
-	ID    ID
+	ID    record.ID
 	Has   string // what the contact has; "" = none
 	Wants string // what the upsert assigns; "" = none
 }
@@ -100,7 +102,7 @@ const (
 // contact with the same e-mail and no ID is a change of the first. Each record is written wholly or not at all; the
 // batch as a whole is not atomic. createdate (unless set) and lastmodifieddate are set to at. One audit event per
 // partition batch, holding the ids. An error means the machine failed: some of the batch may be written then.
-func (s *Store) Write(ctx context.Context, o ObjectType, mode WriteMode, batch []Upsert, c Cause, at time.Time) ([]WriteResult, error) {
+func (s *Store) Write(ctx context.Context, o record.ObjectType, mode WriteMode, batch []Upsert, c record.Cause, at time.Time) ([]WriteResult, error) {
 	if err := s.require(ctx, o, CanEdit); err != nil {
 		return nil, err
 	}
@@ -119,15 +121,15 @@ func (s *Store) Write(ctx context.Context, o ObjectType, mode WriteMode, batch [
 // records that came out of it.
 type writer struct {
 	store      *Store
-	object     ObjectType
+	object     record.ObjectType
 	mode       WriteMode
-	schema     *Schema
+	schema     *record.Schema
 	partitions int
-	facts      []byte // who and why, for the audit events
-	now        Value  // for createdate and lastmodifieddate
-	created    *Property
-	modified   *Property
-	email      *Property // nil when the object type has no unique e-mail
+	facts      []byte       // who and why, for the audit events
+	now        record.Value // for createdate and lastmodifieddate
+	created    *record.Property
+	modified   *record.Property
+	email      *record.Property // nil when the object type has no unique e-mail
 	columns    columnSet
 	batch      []Upsert
 	results    []WriteResult
@@ -135,11 +137,11 @@ type writer struct {
 	waiting    func()       // told once when addresses are waited for; nil = nobody is
 	careful    bool         // the last round did not write all that it meant to, so the next one is not hopeful
 
-	mu     sync.Mutex  // guards erased while scripts are sent two windows at a time
-	erased map[ID]bool // ids of the batch that were deleted permanently
+	mu     sync.Mutex         // guards erased while scripts are sent two windows at a time
+	erased map[record.ID]bool // ids of the batch that were deleted permanently
 }
 
-func (s *Store) newWriter(ctx context.Context, o ObjectType, mode WriteMode, c Cause, at time.Time) (*writer, error) {
+func (s *Store) newWriter(ctx context.Context, o record.ObjectType, mode WriteMode, c record.Cause, at time.Time) (*writer, error) {
 	partitions, err := s.Partitions(ctx)
 	if err != nil {
 		return nil, err
@@ -150,14 +152,14 @@ func (s *Store) newWriter(ctx context.Context, o ObjectType, mode WriteMode, c C
 	}
 	w := &writer{
 		store: s, object: o, mode: mode, schema: schema, partitions: partitions,
-		facts: appendFacts(nil, at, s.by(c)), now: DateTimeValue(at),
-		created: schema.Number(PropertyCreated), modified: schema.Number(PropertyModified),
+		facts: record.AppendFacts(nil, at, s.by(c)), now: record.DateTimeValue(at),
+		created: schema.Number(record.PropertyCreated), modified: schema.Number(record.PropertyModified),
 		email: emailProperty(schema), columns: newColumnSet(schema),
 	}
 	if w.created == nil || w.modified == nil {
 		return nil, fmt.Errorf("the schema of %s lacks the create or the last modified date", o)
 	}
-	if err := checkValue(w.created, w.now); err != nil {
+	if err := record.CheckValue(w.created, w.now); err != nil {
 		return nil, fmt.Errorf("write %s: the time of the change: %w", o.Plural(), err)
 	}
 	return w, nil
@@ -221,21 +223,21 @@ func (*writer) part(todo []int) []int { return todo[:min(len(todo), upsertsPerRo
 // giveUp refuses the first n upserts of todo: others keep changing what they want to change.
 func (w *writer) giveUp(todo []int, n int) []int {
 	for _, i := range todo[:n] {
-		w.refuse(i, w.batch[i].ID, ErrConflict)
+		w.refuse(i, w.batch[i].ID, record.ErrConflict)
 	}
 	return todo[n:]
 }
 
-func (w *writer) refuse(i int, id ID, err error) {
+func (w *writer) refuse(i int, id record.ID, err error) {
 	w.results[i] = WriteResult{ID: id, Outcome: Refused, Err: err}
 }
 
 // columnSet knows which properties have columns, by number.
 type columnSet struct {
-	byNumber []*Property // nil: no column
+	byNumber []*record.Property // nil: no column
 }
 
-func newColumnSet(s *Schema) columnSet {
+func newColumnSet(s *record.Schema) columnSet {
 	var c columnSet
 	for i := range s.Properties {
 		p := &s.Properties[i]
@@ -251,7 +253,7 @@ func newColumnSet(s *Schema) columnSet {
 }
 
 // property is the property of the number if it has a column, else nil.
-func (c *columnSet) property(number int) *Property {
+func (c *columnSet) property(number int) *record.Property {
 	if number < len(c.byNumber) {
 		return c.byNumber[number]
 	}

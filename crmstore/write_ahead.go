@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"time"
+
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
 
 // PlannedWrite is a batch whose first upserts have been planned, and nothing written. It may be dropped.
@@ -19,7 +21,7 @@ type PlannedWrite struct {
 
 // PlanWrite reads what the first upserts of a batch may touch and works out what they come to, so that this can be done
 // while an earlier batch is being written. [PlannedWrite.Write] does the rest, once.
-func (s *Store) PlanWrite(ctx context.Context, o ObjectType, mode WriteMode, batch []Upsert, c Cause, at time.Time) (*PlannedWrite, error) {
+func (s *Store) PlanWrite(ctx context.Context, o record.ObjectType, mode WriteMode, batch []Upsert, c record.Cause, at time.Time) (*PlannedWrite, error) {
 	if err := s.require(ctx, o, CanEdit); err != nil {
 		return nil, err
 	}

@@ -8,6 +8,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 	"github.com/crm-workflow/crm-workflow/crmstore/storetest"
 )
 
@@ -39,7 +40,7 @@ func TestPlanWrite(t *testing.T) {
 				first = mode
 			}
 			want = append(want, short(plain.write(first, noon, batch...))...)
-			p, err := ahead.PlanWrite(t.Context(), crmstore.Contact, first, batch, someone, noon)
+			p, err := ahead.PlanWrite(t.Context(), record.Contact, first, batch, someone, noon)
 			if err != nil {
 				rt.Fatal(err)
 			}
@@ -52,7 +53,7 @@ func TestPlanWrite(t *testing.T) {
 		if diff := cmp.Diff(want, got); diff != "" {
 			rt.Fatalf("results (-one after the other +planned ahead):\n%s", diff)
 		}
-		for id := crmstore.ID(1); id < 30; id++ {
+		for id := record.ID(1); id < 30; id++ {
 			for _, name := range []string{"email", "firstname"} {
 				if a, b := plain.text(id, name), ahead.text(id, name); a != b {
 					rt.Fatalf("contact %d has %s %q one after the other, %q planned ahead", id, name, a, b)
@@ -70,7 +71,7 @@ func TestPlanWriteAgain(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t, storetest.Options{Partitions: 2})
 	plan := func(mode crmstore.WriteMode, batch ...crmstore.Upsert) *crmstore.PlannedWrite {
-		p, err := d.PlanWrite(t.Context(), crmstore.Contact, mode, batch, someone, noon)
+		p, err := d.PlanWrite(t.Context(), record.Contact, mode, batch, someone, noon)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -102,7 +103,7 @@ func drawBatch(rt *rapid.T, d *desk) []crmstore.Upsert {
 		default:
 			pairs = append(pairs, "email", fmt.Sprintf("c%d@x.org", n))
 		}
-		batch = append(batch, d.up(crmstore.ID(rapid.IntRange(0, 5).Draw(rt, "id")), pairs...))
+		batch = append(batch, d.up(record.ID(rapid.IntRange(0, 5).Draw(rt, "id")), pairs...))
 	}
 	return batch
 }

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"sync/atomic"
 	"time"
+
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
 
 var (
@@ -56,7 +58,7 @@ func (r *round) commit(ctx context.Context) (again []int, err error) {
 		}
 	}
 	for _, t := range r.refusals {
-		r.refuse(t.item, r.batch[t.item].ID, &EmailTakenError{Email: t.email, Holder: t.holder.id})
+		r.refuse(t.item, r.batch[t.item].ID, &record.EmailTakenError{Email: t.email, Holder: t.holder.id})
 	}
 	slices.Sort(again)
 	return slices.Compact(again), nil
@@ -71,8 +73,8 @@ const releaseTime = 5 * time.Second
 func (r *round) release(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), releaseTime)
 	defer cancel()
-	drafts := make(map[ID]*draft)
-	ids := make([]ID, 0, len(r.dirty))
+	drafts := make(map[record.ID]*draft)
+	ids := make([]record.ID, 0, len(r.dirty))
 	for _, d := range r.claiming() {
 		if d.claim.taken != "" {
 			drafts[d.id] = d
@@ -92,7 +94,7 @@ func (r *round) release(ctx context.Context) {
 				}
 				continue
 			}
-			if now, err := parseRecord(r.schema, d.id, bytes); err == nil && d.stored != nil && now.Version == d.version() {
+			if now, err := record.ParseRecord(r.schema, d.id, bytes); err == nil && d.stored != nil && now.Version == d.version() {
 				unwritten = append(unwritten, d)
 			}
 		}
@@ -132,7 +134,7 @@ func inTime(acts []act, claimed, now int64) []act {
 // takeIDs gives the new records ids, and keeps later ones above those that were given by hand. An id that the round
 // names without making it is passed over: nobody who names an id means a record that is only just being made.
 func (r *round) takeIDs(ctx context.Context) error {
-	var highest ID
+	var highest record.ID
 	for _, d := range r.dirty {
 		if d.stored == nil {
 			highest = max(highest, d.id)
@@ -144,7 +146,7 @@ func (r *round) takeIDs(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		for id := last - ID(len(made)) + 1; id <= last; id++ {
+		for id := last - record.ID(len(made)) + 1; id <= last; id++ {
 			if r.byID[id] == nil {
 				made[0].id, made = id, made[1:]
 			}
@@ -202,7 +204,7 @@ func (r *round) checkClaims(ctx context.Context, written []*draft) error {
 	}
 	for i, d := range written {
 		if !done[i].done {
-			return fmt.Errorf("contact %s was written so slowly that its claim to its e-mail expired; check with doctor: %w", d.id, ErrConflict)
+			return fmt.Errorf("contact %s was written so slowly that its claim to its e-mail expired; check with doctor: %w", d.id, record.ErrConflict)
 		}
 	}
 	return nil
@@ -314,7 +316,7 @@ const erasedID = -2
 
 // readTombstones finds out which of the new records have an id that was deleted permanently.
 func (r *round) readTombstones(ctx context.Context, a act) error {
-	ids := make([]ID, len(a.drafts))
+	ids := make([]record.ID, len(a.drafts))
 	for i, d := range a.drafts {
 		ids[i] = d.id
 	}
@@ -322,7 +324,7 @@ func (r *round) readTombstones(ctx context.Context, a act) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.erased == nil {
-		r.erased = make(map[ID]bool)
+		r.erased = make(map[record.ID]bool)
 	}
 	for id := range found {
 		r.erased[id] = true
@@ -342,20 +344,20 @@ func (r *round) insertCall(a *act) call {
 	for i, d := range a.drafts {
 		id := d.id.Bytes()
 		ids = append(ids, id[:]...)
-		appendHeader(d.record[:0], header{version: 1, slot: a.first + uint32(i)})
-		seal(d.record, d.id)
+		record.AppendHeader(d.record[:0], record.Header{Version: 1, Slot: a.first + uint32(i)})
+		record.WriteChecksum(d.record, d.id)
 		args = append(args, ids[8*i:], d.record)
 		for rest := d.fields; len(rest) > 0; {
-			f, n := nextField(rest)
+			f, n := record.NextField(rest)
 			rest = rest[n:]
-			p := r.columns.property(f.number)
+			p := r.columns.property(f.Number)
 			if p == nil {
 				continue
 			}
 			if runs[p.Number] == nil {
 				runs[p.Number] = make([]byte, 8*len(a.drafts))
 			}
-			binary.LittleEndian.PutUint64(runs[p.Number][8*i:], f.cell(p))
+			binary.LittleEndian.PutUint64(runs[p.Number][8*i:], f.Cell(p))
 		}
 	}
 	names := []string{keys.rec(), keys.ids(), keys.arch(), keys.cnt(), keys.log(), keys.free(), keys.tomb()}
@@ -377,10 +379,10 @@ func (r *round) updateCall(a *act) call {
 	for _, d := range a.drafts {
 		one := d.id.Bytes()
 		match := binary.LittleEndian.AppendUint64(one[:], d.stored.Version)
-		appendHeader(d.record[:0], header{version: d.stored.Version + 1, slot: d.stored.Slot})
-		seal(d.record, d.id)
+		record.AppendHeader(d.record[:0], record.Header{Version: d.stored.Version + 1, Slot: d.stored.Slot})
+		record.WriteChecksum(d.record, d.id)
 		var cells []byte
-		r.columns.differences(view(d.stored.rawFields()), d.fields, func(number int, cell uint64) {
+		r.columns.differences(record.BytesOf(d.stored.RawFields()), d.fields, func(number int, cell uint64) {
 			if place[number] == 0 {
 				names = append(names, keys.col(number))
 				place[number] = len(names)
@@ -388,7 +390,7 @@ func (r *round) updateCall(a *act) call {
 			cells = binary.LittleEndian.AppendUint16(cells, uint16(place[number]))
 			cells = binary.LittleEndian.AppendUint64(cells, cell)
 		})
-		args = append(args, match, d.record, cells, changesOf(view(d.stored.rawFields()), d.fields, r.modified.Number))
+		args = append(args, match, d.record, cells, record.ChangesOf(record.BytesOf(d.stored.RawFields()), d.fields, r.modified.Number))
 	}
 	return call{scriptUpdate, names, args}
 }
@@ -397,26 +399,26 @@ func (r *round) updateCall(a *act) call {
 func (c *columnSet) differences(stored, wanted []byte, fn func(number int, cell uint64)) {
 	const end = int(^uint(0) >> 1)
 	for len(stored) > 0 || len(wanted) > 0 {
-		was, n := nextField(stored)
+		was, n := record.NextField(stored)
 		if n == 0 {
-			was.number = end
+			was.Number = end
 		}
-		is, m := nextField(wanted)
+		is, m := record.NextField(wanted)
 		if m == 0 {
-			is.number = end
+			is.Number = end
 		}
-		number := min(was.number, is.number)
+		number := min(was.Number, is.Number)
 		var before, after uint64
 		p := c.property(number)
-		if was.number == number {
+		if was.Number == number {
 			if p != nil {
-				before = was.cell(p)
+				before = was.Cell(p)
 			}
 			stored = stored[n:]
 		}
-		if is.number == number {
+		if is.Number == number {
 			if p != nil {
-				after = is.cell(p)
+				after = is.Cell(p)
 			}
 			wanted = wanted[m:]
 		}

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 	"github.com/crm-workflow/crm-workflow/crmstore/storetest"
 )
 
@@ -19,7 +20,7 @@ func TestWriteHopes(t *testing.T) {
 		batch := func(from, n int) []crmstore.Upsert {
 			list := make([]crmstore.Upsert, n)
 			for i := range list {
-				list[i] = d.up(crmstore.ID(from+i), "email", fmt.Sprintf("p%d@x.org", from+i), "num_associated_deals", from+i)
+				list[i] = d.up(record.ID(from+i), "email", fmt.Sprintf("p%d@x.org", from+i), "num_associated_deals", from+i)
 			}
 			return list
 		}
@@ -40,7 +41,7 @@ func TestWriteHopes(t *testing.T) {
 		raw, ctx := crmstore.Raw(d.Store), t.Context()
 		key, field := crmstore.ClaimOf(d.Store, "p2050@x.org", o.Partitions)
 		raw.HSet(ctx, key, field, "") // damaged: it says nothing, and is in nobody's way
-		raw.Del(ctx, crmstore.KeyNextID(d.Store, crmstore.Contact))
+		raw.Del(ctx, crmstore.KeyNextID(d.Store, record.Contact))
 		count("again, though the highest id is lost", d.write(crmstore.UpsertAny, noon, batch(1, many)...), map[crmstore.WriteOutcome]int{crmstore.Unchanged: many})
 
 		held := batch(2001, many)
@@ -66,7 +67,7 @@ func TestWriteHopes(t *testing.T) {
 		if found := d.doctor(false); len(found) != 0 {
 			t.Errorf("doctor finds %v", found)
 		}
-		for _, id := range []crmstore.ID{1, 1500, 2011, 3500, 5001, 5002, 6500} {
+		for _, id := range []record.ID{1, 1500, 2011, 3500, 5001, 5002, 6500} {
 			if got, want := d.text(id, "num_associated_deals"), fmt.Sprint(id); got != want {
 				t.Errorf("contact %d has %q, want %q", id, got, want)
 			}

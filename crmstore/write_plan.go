@@ -6,13 +6,15 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
 
 // draft is a record as it stands in the store and as the round's upserts have made it so far.
 type draft struct {
-	id      ID
-	stored  *Record // nil when it is not there yet
-	damaged error   // it is there but cannot be read
+	id      record.ID
+	stored  *record.Record // nil when it is not there yet
+	damaged error          // it is there but cannot be read
 	exists  bool
 	dirty   bool // to be written
 	lost    bool // another process was faster; its upserts are planned again
@@ -47,12 +49,12 @@ type round struct {
 	hopeful   bool // new records are taken for new, and their addresses for free, without asking: see plan
 	planned   int  // of the upserts given, those that were planned; the rest must wait for the round's writes
 	waits     bool // the next upsert needs an address that another process is just taking
-	byID      map[ID]*draft
+	byID      map[record.ID]*draft
 	live      []*draft // those that were read with an address
 	made      []*draft // new records without an id yet
 	dirty     []*draft
 	addresses map[string]*address
-	changes   []change // scratch space
+	changes   []record.FieldChange // scratch space
 	records   recordBlock
 	refusals  []takenByMade // refusals in favour of a record that has no id yet
 }
@@ -71,10 +73,10 @@ type takenByMade struct {
 // claims to the addresses of records that are not there. The scripts that write them compare all the same, so where the
 // hope was in vain the upserts come back, and then they are planned by a round that asks for everything.
 func (w *writer) plan(ctx context.Context, todo []int) (*round, error) {
-	r := &round{writer: w, hopeful: !w.careful, byID: make(map[ID]*draft, len(todo)), dirty: make([]*draft, 0, len(todo))}
-	ids := make([]ID, 0, len(todo))
+	r := &round{writer: w, hopeful: !w.careful, byID: make(map[record.ID]*draft, len(todo)), dirty: make([]*draft, 0, len(todo))}
+	ids := make([]record.ID, 0, len(todo))
 	for _, i := range todo {
-		if id := w.batch[i].ID; id != 0 && id <= MaxID {
+		if id := w.batch[i].ID; id != 0 && id <= record.MaxID {
 			ids = append(ids, id)
 		}
 	}
@@ -105,7 +107,7 @@ func (w *writer) plan(ctx context.Context, todo []int) (*round, error) {
 const manyIDs = 1024
 
 // passNew makes drafts of new records for ids above the highest that was ever given, and returns the others.
-func (r *round) passNew(ctx context.Context, ids []ID) (others []ID, err error) {
+func (r *round) passNew(ctx context.Context, ids []record.ID) (others []record.ID, err error) {
 	highest, err := r.store.highestID(ctx, r.object)
 	if err != nil {
 		return nil, err
@@ -124,10 +126,10 @@ func (r *round) passNew(ctx context.Context, ids []ID) (others []ID, err error) 
 }
 
 // load reads records into drafts.
-func (r *round) load(ctx context.Context, ids []ID) error {
+func (r *round) load(ctx context.Context, ids []record.ID) error {
 	slices.Sort(ids)
 	ids = slices.Compact(ids)
-	ids = slices.DeleteFunc(ids, func(id ID) bool { return r.byID[id] != nil })
+	ids = slices.DeleteFunc(ids, func(id record.ID) bool { return r.byID[id] != nil })
 	want, _ := byPartition(ids, r.partitions)
 	return r.store.fetch(ctx, r.object, want, func(i int, values []any) error {
 		drafts := make([]draft, len(values))
@@ -137,12 +139,12 @@ func (r *round) load(ctx context.Context, ids []ID) error {
 			r.byID[d.id] = d
 			if bytes, ok := v.(string); ok {
 				d.exists = true
-				if d.stored, d.damaged = parseRecord(r.schema, d.id, bytes); d.damaged != nil {
-					d.damaged = asDamaged(r.object, []ID{d.id})
+				if d.stored, d.damaged = record.ParseRecord(r.schema, d.id, bytes); d.damaged != nil {
+					d.damaged = record.AsDamaged(r.object, []record.ID{d.id})
 				}
 			}
 			if d.stored != nil {
-				d.fields = view(d.stored.rawFields())
+				d.fields = record.BytesOf(d.stored.RawFields())
 				if d.address = r.addressOf(d.stored); d.address != "" {
 					r.live = append(r.live, d)
 				}
@@ -156,8 +158,8 @@ func (r *round) load(ctx context.Context, ids []ID) error {
 func (r *round) apply(i int) bool {
 	r.results[i] = WriteResult{} // of an earlier plan that was dropped
 	u := &r.batch[i]
-	if u.ID > MaxID {
-		r.refuse(i, 0, fmt.Errorf("record id %d: want at most %d", u.ID, MaxID))
+	if u.ID > record.MaxID {
+		r.refuse(i, 0, fmt.Errorf("record id %d: want at most %d", u.ID, record.MaxID))
 		return true
 	}
 	want, err := r.read(u)
@@ -170,7 +172,7 @@ func (r *round) apply(i int) bool {
 	if u.ID == 0 && wanted != "" {
 		a := r.addresses[wanted]
 		if a.blocked {
-			r.refuse(i, 0, &BlockedError{Email: wanted})
+			r.refuse(i, 0, &record.BlockedError{Email: wanted})
 			return true
 		}
 		if a.busy || a.leaving() {
@@ -183,7 +185,7 @@ func (r *round) apply(i int) bool {
 		d = &draft{}
 	}
 	if err := r.judge(d); err != nil {
-		if u.ID == 0 && errors.Is(err, ErrExists) {
+		if u.ID == 0 && errors.Is(err, record.ErrExists) {
 			r.taken(i, d, wanted) // it is only known by its address
 		} else {
 			r.refuse(i, d.id, err)
@@ -215,13 +217,13 @@ func (r *round) judge(d *draft) error {
 	case d.exists && d.stored != nil && d.stored.Deletion != nil:
 		return ErrArchived
 	case d.exists && r.mode == CreateOnly:
-		return ErrExists
+		return record.ErrExists
 	case !d.exists && r.mode == UpdateOnly:
-		return ErrNotFound
+		return record.ErrNotFound
 	case r.erased[d.id]:
 		return ErrErased
-	case !d.exists && d.id > MaxGivenID:
-		return fmt.Errorf("record id %d: a new record brings along at most %d", d.id, MaxGivenID)
+	case !d.exists && d.id > record.MaxGivenID:
+		return fmt.Errorf("record id %d: a new record brings along at most %d", d.id, record.MaxGivenID)
 	}
 	return nil
 }
@@ -233,7 +235,7 @@ func (r *round) move(i int, d *draft, wanted string) bool {
 		a = r.addresses[wanted]
 		switch {
 		case a.blocked:
-			r.refuse(i, r.batch[i].ID, &BlockedError{Email: wanted})
+			r.refuse(i, r.batch[i].ID, &record.BlockedError{Email: wanted})
 			d.concerns(i)
 			return false
 		case a.busy:
@@ -266,11 +268,11 @@ func (r *round) change(i int, d *draft, want *wants) {
 			r.made = append(r.made, d)
 		}
 	} else {
-		fields := mergeFields(make([]byte, 0, len(d.fields)+32), d.fields, want.all(r))
+		fields := record.MergeFields(make([]byte, 0, len(d.fields)+32), d.fields, want.all(r))
 		if bytes.Equal(fields, d.fields) {
 			outcome = Unchanged
 		} else {
-			r.set(d, mergeFields(r.start(), fields, []change{{r.modified, r.now}}))
+			r.set(d, record.MergeFields(r.start(), fields, []record.FieldChange{{Property: r.modified, Value: r.now}}))
 		}
 	}
 	r.results[i] = WriteResult{ID: d.id, Outcome: outcome}
@@ -282,28 +284,28 @@ func (r *round) change(i int, d *draft, want *wants) {
 }
 
 // noHeader is room for a header.
-var noHeader [headerSize]byte
+var noHeader [record.HeaderSize]byte
 
 // start is where a record is made: scratch space with room for a header in it.
 func (r *round) start() []byte { return append(r.records.scratch[:0], noHeader[:]...) }
 
 // set gives the draft a record that was made there.
-func (r *round) set(d *draft, record []byte) {
-	d.record = r.records.keep(append(record, noSum[:]...))
-	end := len(d.record) - sumSize
-	d.fields = d.record[headerSize:end:end]
+func (r *round) set(d *draft, rec []byte) {
+	d.record = r.records.keep(append(rec, record.NoChecksum[:]...))
+	end := len(d.record) - record.SumSize
+	d.fields = d.record[record.HeaderSize:end:end]
 }
 
 // withDates adds the dates that the store sets on a new record.
-func (r *round) withDates(changes []change) []change {
-	created, modified := change{r.created, r.now}, change{r.modified, r.now}
+func (r *round) withDates(changes []record.FieldChange) []record.FieldChange {
+	created, modified := record.FieldChange{Property: r.created, Value: r.now}, record.FieldChange{Property: r.modified, Value: r.now}
 	at := 0 // the two have the lowest numbers
-	if len(changes) > 0 && changes[0].property == r.created {
-		if at = 1; changes[0].value.Known() {
+	if len(changes) > 0 && changes[0].Property == r.created {
+		if at = 1; changes[0].Value.Known() {
 			created = changes[0]
 		}
 	}
-	if len(changes) > at && changes[at].property == r.modified {
+	if len(changes) > at && changes[at].Property == r.modified {
 		at++
 	}
 	return slices.Replace(changes, 0, at, created, modified)
@@ -311,7 +313,7 @@ func (r *round) withDates(changes []change) []change {
 
 // taken refuses an upsert since d holds the address it wants.
 func (r *round) taken(i int, d *draft, email string) {
-	r.refuse(i, r.batch[i].ID, &EmailTakenError{Email: email, Holder: d.id})
+	r.refuse(i, r.batch[i].ID, &record.EmailTakenError{Email: email, Holder: d.id})
 	if d.id == 0 {
 		r.refusals = append(r.refusals, takenByMade{i, d, email})
 	}

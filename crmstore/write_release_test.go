@@ -7,6 +7,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 	"github.com/crm-workflow/crm-workflow/crmstore/storetest"
 )
 
@@ -23,7 +24,7 @@ func TestWrite_RefusedReleasesClaims(t *testing.T) {
 	if _, err := s.CreateAccount(ctx, crmstore.Enterprise, 8, someone, storetest.Time); err != nil {
 		t.Fatal(err)
 	}
-	schema, err := s.Schema(ctx, crmstore.Contact)
+	schema, err := s.Schema(ctx, record.Contact)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -38,7 +39,7 @@ func TestWrite_RefusedReleasesClaims(t *testing.T) {
 	for i := range 400 {
 		batch = append(batch, d.up(0, "email", fmt.Sprintf("p%d@example.com", i)))
 	}
-	if _, err := s.Write(ctx, crmstore.Contact, crmstore.UpsertAny, batch, someone, storetest.Time); err == nil {
+	if _, err := s.Write(ctx, record.Contact, crmstore.UpsertAny, batch, someone, storetest.Time); err == nil {
 		t.Fatal("the write was not refused")
 	}
 	claims, records := int64(0), int64(0)
@@ -54,7 +55,7 @@ func TestWrite_RefusedReleasesClaims(t *testing.T) {
 	if err := rdb.Del(ctx, "crm:{default/contact/3}:log").Err(); err != nil {
 		t.Fatal(err)
 	}
-	results, err := s.Write(ctx, crmstore.Contact, crmstore.UpsertAny, batch, someone, storetest.Time)
+	results, err := s.Write(ctx, record.Contact, crmstore.UpsertAny, batch, someone, storetest.Time)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 	"github.com/crm-workflow/crm-workflow/crmstore/storetest"
 )
 
@@ -19,13 +20,13 @@ import (
 type desk struct {
 	*crmstore.Store
 	t      testing.TB
-	schema *crmstore.Schema
+	schema *record.Schema
 }
 
 func newDesk(t testing.TB, o storetest.Options) *desk {
 	t.Helper()
 	s := storetest.OpenWith(t, o)
-	schema, err := s.Schema(t.Context(), crmstore.Contact)
+	schema, err := s.Schema(t.Context(), record.Contact)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -33,7 +34,7 @@ func newDesk(t testing.TB, o storetest.Options) *desk {
 }
 
 // up is an upsert of name, value pairs; values are text, int, bool or time; nil clears.
-func (d *desk) up(id crmstore.ID, pairs ...any) crmstore.Upsert {
+func (d *desk) up(id record.ID, pairs ...any) crmstore.Upsert {
 	d.t.Helper()
 	u := crmstore.Upsert{ID: id}
 	for i := 0; i < len(pairs); i += 2 {
@@ -42,27 +43,27 @@ func (d *desk) up(id crmstore.ID, pairs ...any) crmstore.Upsert {
 	return u
 }
 
-func (d *desk) set(name string, value any) crmstore.Assignment {
+func (d *desk) set(name string, value any) record.Assignment {
 	d.t.Helper()
 	found := d.schema.Find(name)
 	if len(found) != 1 {
 		d.t.Fatalf("the schema has %d properties %q", len(found), name)
 	}
 	p := found[0]
-	a := crmstore.Assignment{Property: p.Number}
+	a := record.Assignment{Property: p.Number}
 	switch v := value.(type) {
 	case nil:
 	case string:
-		if a.Value = crmstore.StringValue(v); p.Type == crmstore.Enumeration {
-			a.Value = crmstore.EnumValue(v)
+		if a.Value = record.StringValue(v); p.Type == record.Enumeration {
+			a.Value = record.EnumValue(v)
 		}
 	case int:
-		a.Value = crmstore.NumberValue(float64(v))
+		a.Value = record.NumberValue(float64(v))
 	case bool:
-		a.Value = crmstore.BoolValue(v)
+		a.Value = record.BoolValue(v)
 	case time.Time:
-		if a.Value = crmstore.DateTimeValue(v); p.Type == crmstore.Date {
-			a.Value = crmstore.DateValue(v)
+		if a.Value = record.DateTimeValue(v); p.Type == record.Date {
+			a.Value = record.DateValue(v)
 		}
 	}
 	return a
@@ -70,16 +71,16 @@ func (d *desk) set(name string, value any) crmstore.Assignment {
 
 func (d *desk) write(mode crmstore.WriteMode, at time.Time, batch ...crmstore.Upsert) []crmstore.WriteResult {
 	d.t.Helper()
-	results, err := d.Write(d.t.Context(), crmstore.Contact, mode, batch, someone, at)
+	results, err := d.Write(d.t.Context(), record.Contact, mode, batch, someone, at)
 	if err != nil {
 		d.t.Fatal(err)
 	}
 	return results
 }
 
-func (d *desk) get(id crmstore.ID) *crmstore.Record {
+func (d *desk) get(id record.ID) *record.Record {
 	d.t.Helper()
-	recs, err := d.Get(d.t.Context(), crmstore.Contact, []crmstore.ID{id})
+	recs, err := d.Get(d.t.Context(), record.Contact, []record.ID{id})
 	if err != nil {
 		d.t.Fatal(err)
 	}
@@ -89,7 +90,7 @@ func (d *desk) get(id crmstore.ID) *crmstore.Record {
 	return recs[0]
 }
 
-func (d *desk) text(id crmstore.ID, name string) string {
+func (d *desk) text(id record.ID, name string) string {
 	d.t.Helper()
 	r := d.get(id)
 	if r == nil {
@@ -162,9 +163,9 @@ func TestWriteModesAndRefusals(t *testing.T) {
 		d.wantResults(d.write(crmstore.UpdateOnly, noon, d.up(3, "firstname", "x"), d.up(0, "email", "n@x.org"), d.up(0, "email", "A@X.org", "firstname", "Ann")),
 			"refused 3: not found", "refused 0: not found", "updated 1")
 		bad := d.up(2, "lifecyclestage", "secret")
-		readOnly := crmstore.Upsert{ID: 2, Set: []crmstore.Assignment{d.set("lastmodifieddate", noon)}}
-		got := d.write(crmstore.UpsertAny, noon, bad, readOnly, crmstore.Upsert{ID: 2, Set: []crmstore.Assignment{{Property: 9999}}},
-			d.up(crmstore.MaxID+1), d.up(2, "firstname", "Zoë"))
+		readOnly := crmstore.Upsert{ID: 2, Set: []record.Assignment{d.set("lastmodifieddate", noon)}}
+		got := d.write(crmstore.UpsertAny, noon, bad, readOnly, crmstore.Upsert{ID: 2, Set: []record.Assignment{{Property: 9999}}},
+			d.up(record.MaxID+1), d.up(2, "firstname", "Zoë"))
 		d.wantResults(got, "refused 2: property lifecyclestage: the value is not one of its options",
 			"refused 2: property lastmodifieddate is set by the store alone", "refused 2: contact has no property number 9999",
 			"refused 0: record id 9223372036854775808: want at most 9223372036854775807", "updated 2")
@@ -195,12 +196,12 @@ func TestWriteInOrder(t *testing.T) {
 		if d.text(5, "lastname") != "Five" || d.text(5, "email") != "" {
 			t.Error("contact 5 is not what the changes in order give")
 		}
-		for email, want := range map[string]crmstore.ID{"New@x.org": 7, "other@x.org": 6} {
+		for email, want := range map[string]record.ID{"New@x.org": 7, "other@x.org": 6} {
 			if id, err := d.FindByEmail(t.Context(), email); id != want || err != nil {
 				t.Errorf("FindByEmail(%s) = %d, %v, want %d", email, id, err, want)
 			}
 		}
-		if _, err := d.FindByEmail(t.Context(), "nobody@x.org"); !errors.Is(err, crmstore.ErrNotFound) {
+		if _, err := d.FindByEmail(t.Context(), "nobody@x.org"); !errors.Is(err, record.ErrNotFound) {
 			t.Errorf("FindByEmail of nobody: %v, want ErrNotFound", err)
 		}
 	})
@@ -211,16 +212,16 @@ func TestWriteIDs(t *testing.T) {
 	t.Parallel()
 	both(t, func(t *testing.T, o storetest.Options) {
 		d := newDesk(t, o)
-		const big = crmstore.MaxGivenID
+		const big = record.MaxGivenID
 		d.wantResults(d.write(crmstore.UpsertAny, noon, d.up(0), d.up(999), d.up(0)), "created 1000", "created 999", "created 1001")
 		d.wantResults(d.write(crmstore.UpsertAny, noon, d.up(500), d.up(0)), "created 500", "created 1002")
-		d.wantResults(d.write(crmstore.UpsertAny, noon, d.up(big+1), d.up(crmstore.MaxID)),
+		d.wantResults(d.write(crmstore.UpsertAny, noon, d.up(big+1), d.up(record.MaxID)),
 			"refused 9007199254740992: record id 9007199254740992: a new record brings along at most 9007199254740991",
 			"refused 9223372036854775807: record id 9223372036854775807: a new record brings along at most 9007199254740991")
 		d.wantResults(d.write(crmstore.UpsertAny, noon, d.up(big)), "created 9007199254740991")
 		d.wantResults(d.write(crmstore.UpsertAny, noon, d.up(0), d.up(0)), "created 9007199254740992", "created 9007199254740993")
 		d.wantResults(d.write(crmstore.UpsertAny, noon, d.up(big+2, "firstname", "Ada")), "updated 9007199254740993")
-		if c, err := d.Count(t.Context(), crmstore.Contact); c.Live != 8 || err != nil {
+		if c, err := d.Count(t.Context(), record.Contact); c.Live != 8 || err != nil {
 			t.Errorf("Count = %+v, %v; want 8 live", c, err)
 		}
 	})
@@ -241,7 +242,7 @@ func TestWriteSameEmailsAtOnce(t *testing.T) {
 			for i := range emails {
 				batch = append(batch, d.up(0, "email", fmt.Sprintf("c%d@x.org", (i*(n+1))%emails), "firstname", fmt.Sprint("writer ", n)))
 			}
-			results, err := s.Write(context.WithoutCancel(t.Context()), crmstore.Contact, crmstore.UpsertAny, batch, someone, noon)
+			results, err := s.Write(context.WithoutCancel(t.Context()), record.Contact, crmstore.UpsertAny, batch, someone, noon)
 			if err != nil {
 				t.Error(err)
 			}
@@ -259,7 +260,7 @@ func TestWriteSameEmailsAtOnce(t *testing.T) {
 	for _, n := range created {
 		sum += n
 	}
-	if c, err := d.Count(t.Context(), crmstore.Contact); c.Live != emails || sum != emails || err != nil {
+	if c, err := d.Count(t.Context(), record.Contact); c.Live != emails || sum != emails || err != nil {
 		t.Errorf("%d live contacts and %d created (%v), want %d", c.Live, sum, err, emails)
 	}
 }
@@ -275,7 +276,7 @@ func TestWriteSameRecordAtOnce(t *testing.T) {
 		s := storetest.Again(t, d.Store)
 		wg.Go(func() {
 			for i := range 10 {
-				results, err := s.Write(t.Context(), crmstore.Contact, crmstore.UpsertAny, []crmstore.Upsert{d.up(1, name, fmt.Sprint(i))}, someone, noon)
+				results, err := s.Write(t.Context(), record.Contact, crmstore.UpsertAny, []crmstore.Upsert{d.up(1, name, fmt.Sprint(i))}, someone, noon)
 				if err != nil || results[0].Outcome != crmstore.Updated {
 					t.Errorf("%v %v", results, err)
 				}
@@ -303,20 +304,20 @@ func TestWriteMany(t *testing.T) {
 		batch = append(batch, d.up(0, "email", fmt.Sprintf("c%d@x.org", i), "num_associated_deals", i, "lifecyclestage", "lead"))
 	}
 	for i, r := range d.write(crmstore.UpsertAny, noon, batch...) {
-		if r.Outcome != crmstore.Created || r.ID != crmstore.ID(i+1) {
+		if r.Outcome != crmstore.Created || r.ID != record.ID(i+1) {
 			t.Fatalf("result %d is %+v", i, r)
 		}
 	}
 	deals := d.schema.Find("num_associated_deals")[0]
 	seen := 0
 	want := crmstore.Want{IDs: true, Properties: []int{deals.Number}, Lists: []int{1}}
-	err := d.ReadColumns(t.Context(), crmstore.Contact, 0, 8, want, func(c *crmstore.Columns) error {
+	err := d.ReadColumns(t.Context(), record.Contact, 0, 8, want, func(c *crmstore.Columns) error {
 		if len(c.IDs) != 8*c.Slots || len(c.Properties[0]) != 8*c.Slots || len(c.Lists[0]) != 0 {
 			t.Errorf("partition %d: %d slots, %d bytes of ids, %d of cells", c.Partition, c.Slots, len(c.IDs), len(c.Properties[0]))
 		}
 		for at := 0; at < 8*c.Slots; at += 8 {
-			id := crmstore.IDFromBytes(c.IDs[at:])
-			if got := uint64(crmstore.IDFromBytes(c.Properties[0][at:])); got != crmstore.NumberCell(float64(id-1)) {
+			id := record.IDFromBytes(c.IDs[at:])
+			if got := uint64(record.IDFromBytes(c.Properties[0][at:])); got != record.NumberCell(float64(id-1)) {
 				t.Fatalf("contact %d has cell %x", id, got)
 			}
 			seen++
@@ -327,7 +328,7 @@ func TestWriteMany(t *testing.T) {
 		t.Errorf("columns show %d contacts (%v), want %d", seen, err, n)
 	}
 	seen = 0
-	err = d.ReadAll(t.Context(), crmstore.Contact, 0, 8, func(p int, recs []*crmstore.Record) error {
+	err = d.ReadAll(t.Context(), record.Contact, 0, 8, func(p int, recs []*record.Record) error {
 		for i, r := range recs {
 			if int(r.Slot) != i || r.ID.Partition(8) != p || r.Value(deals.Number).Float() != float64(r.ID-1) {
 				t.Fatalf("partition %d, place %d: %+v", p, i, r)
@@ -352,8 +353,8 @@ func TestReadersStopAtTheCallersError(t *testing.T) {
 	stop := errors.New("stop")
 	calls := 0
 	for name, err := range map[string]error{
-		"columns": d.ReadColumns(t.Context(), crmstore.Contact, 0, 200, crmstore.Want{}, func(*crmstore.Columns) error { calls++; return stop }),
-		"all":     d.ReadAll(t.Context(), crmstore.Contact, 0, 200, func(int, []*crmstore.Record) error { calls++; return stop }),
+		"columns": d.ReadColumns(t.Context(), record.Contact, 0, 200, crmstore.Want{}, func(*crmstore.Columns) error { calls++; return stop }),
+		"all":     d.ReadAll(t.Context(), record.Contact, 0, 200, func(int, []*record.Record) error { calls++; return stop }),
 	} {
 		if err != stop { //nolint:errorlint // it must come back as it was
 			t.Errorf("%s: %v", name, err)
@@ -364,11 +365,11 @@ func TestReadersStopAtTheCallersError(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if err := d.ReadAll(ctx, crmstore.Contact, 0, 200, nil); !errors.Is(err, context.Canceled) {
+	if err := d.ReadAll(ctx, record.Contact, 0, 200, nil); !errors.Is(err, context.Canceled) {
 		t.Errorf("ReadAll after the end of its context: %v", err)
 	}
 	var found []string
-	recs, err := d.Get(t.Context(), crmstore.Contact, []crmstore.ID{7, 5000, 3, 7})
+	recs, err := d.Get(t.Context(), record.Contact, []record.ID{7, 5000, 3, 7})
 	for _, r := range recs {
 		found = append(found, r.ID.String())
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
 	"github.com/crm-workflow/crm-workflow/crmstore/csvfile"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 	"github.com/crm-workflow/crm-workflow/crmstore/storetest"
 	"github.com/crm-workflow/crm-workflow/examples"
 	"github.com/crm-workflow/crm-workflow/triggers"
@@ -26,7 +27,7 @@ var cdnowNow = time.Date(1998, 7, 1, 0, 0, 0, 0, time.UTC)
 
 // customer is one line of cdnow-contacts.csv, read with the standard library alone.
 type customer struct {
-	id            crmstore.ID
+	id            record.ID
 	email         string
 	first, last   string // days, which sort as text
 	orders, units int
@@ -61,7 +62,7 @@ func customers(t *testing.T) []customer {
 		if err != nil {
 			t.Fatal(err)
 		}
-		all = append(all, customer{crmstore.ID(number(l[0])), l[1], l[2], l[3], number(l[4]), number(l[5]), revenue})
+		all = append(all, customer{record.ID(number(l[0])), l[1], l[2], l[3], number(l[4]), number(l[5]), revenue})
 	}
 	return all
 }
@@ -133,7 +134,7 @@ func TestCDNOW_CountsAgreeWithPlainGo(t *testing.T) {
 	for _, c := range cdnowCases {
 		t.Run(c.expression, func(t *testing.T) {
 			t.Parallel()
-			var want []crmstore.ID
+			var want []record.ID
 			for _, one := range all {
 				if c.plain(one) {
 					want = append(want, one.id)
@@ -142,18 +143,18 @@ func TestCDNOW_CountsAgreeWithPlainGo(t *testing.T) {
 			if len(want) != c.want {
 				t.Fatalf("plain Go counts %d, awk counted %d", len(want), c.want)
 			}
-			v := vocabulary(crmstore.Contact)
+			v := vocabulary(record.Contact)
 			e, findings := triggers.Compile(diag.NewText("", c.expression, nil), v)
 			if len(findings) > 0 {
 				t.Fatal(findings)
 			}
-			trigger := triggers.Trigger{Object: crmstore.Contact, Any: []*triggers.Expr{e}, Vocabulary: v}
+			trigger := triggers.Trigger{Object: record.Contact, Any: []*triggers.Expr{e}, Vocabulary: v}
 			m, err := trigger.At(cdnowNow)
 			if err != nil {
 				t.Fatal(err)
 			}
-			var got []crmstore.ID
-			err = m.Evaluate(ctx, store, crmstore.Contact, 0, partitions, func(f triggers.Found) error {
+			var got []record.ID
+			err = m.Evaluate(ctx, store, record.Contact, 0, partitions, func(f triggers.Found) error {
 				got = append(got, f.IDs...)
 				return nil
 			})
@@ -201,8 +202,8 @@ func cdnowStore(t *testing.T) *crmstore.Store {
 		t.Fatalf("%d contacts were made, want 23570", report.Created)
 	}
 	want := []csvfile.CreatedProperty{
-		{Name: "number_of_orders", Label: "Number of Orders", Type: crmstore.Number, Values: 23570},
-		{Name: "units_bought", Label: "Units Bought", Type: crmstore.Number, Values: 23570},
+		{Name: "number_of_orders", Label: "Number of Orders", Type: record.Number, Values: 23570},
+		{Name: "units_bought", Label: "Units Bought", Type: record.Number, Values: 23570},
 	}
 	if diff := cmp.Diff(want, report.CreatedProperties); diff != "" {
 		t.Errorf("properties made by the import (-want +got):\n%s", diff)

@@ -12,6 +12,7 @@ import (
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
 	"github.com/crm-workflow/crm-workflow/crmstore/csvfile"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 	"github.com/crm-workflow/crm-workflow/crmstore/storetest"
 	"github.com/crm-workflow/crm-workflow/examples"
 	"github.com/crm-workflow/crm-workflow/workflow"
@@ -26,7 +27,7 @@ func importCSV(t *testing.T, store *crmstore.Store, file string, o csvfile.Optio
 	if err != nil {
 		t.Fatal(err)
 	}
-	o.Object, o.At, o.Cause = crmstore.Contact, storetest.Time, crmstore.Cause{Actor: "test"}
+	o.Object, o.At, o.Cause = record.Contact, storetest.Time, record.Cause{Actor: "test"}
 	report, err := csvfile.Import(t.Context(), store, bytes.NewReader(text), o)
 	if err != nil {
 		t.Fatal(err)
@@ -64,22 +65,22 @@ func load(t *testing.T, store *crmstore.Store, file string) *workflow.Definition
 // chosen is who each workflow chooses among contacts.csv, worked out by hand from the file. The comments say why their
 // neighbours in the file stay.
 var chosen = map[string]struct {
-	enroll     []crmstore.ID
+	enroll     []record.ID
 	matched    int64
 	suppressed int64
 }{
 	// 1026: exactly 365 days, not more. 1030: another stage. 1031: no stage. 1032: no activity known. Suppressed: 1027 has a
 	// deal, 1028 is at acme.example, 1029 is on the keep list.
-	"stale-leads.yaml": {[]crmstore.ID{1021, 1022, 1023, 1024, 1025}, 8, 3},
+	"stale-leads.yaml": {[]record.ID{1021, 1022, 1023, 1024, 1025}, 8, 3},
 	// 1039, 1040: full mailbox and policy. Suppressed: 1006 in talks, 1037 on the phone last month, 1041 a customer.
-	"hard-bounces.yaml": {[]crmstore.ID{1033, 1034, 1035, 1036, 1038}, 8, 3},
+	"hard-bounces.yaml": {[]record.ID{1033, 1034, 1035, 1036, 1038}, 8, 3},
 	// 1046: not yet 90 days. Suppressed: 1005 a customer, 1047 and 1049 have deals, 1048 has revenue.
-	"unsubscribed-never-customer.yaml": {[]crmstore.ID{1042, 1043, 1044, 1045}, 8, 4},
+	"unsubscribed-never-customer.yaml": {[]record.ID{1042, 1043, 1044, 1045}, 8, 4},
 	// 1036, 1056: too few e-mails. 1055: exactly 180 days. 1057: number of e-mails not known. 1058: a visit. 1060: too new.
 	// Suppressed: 1059 a customer, 1061 on the keep list.
-	"never-engaged.yaml": {[]crmstore.ID{1050, 1051, 1052, 1053, 1054}, 7, 2},
+	"never-engaged.yaml": {[]record.ID{1050, 1051, 1052, 1053, 1054}, 7, 2},
 	// 1065: info@, and reads our mail. 1068, 1069, 1070: only look like it. 1071: info@ of a customer who reads our mail.
-	"test-and-role-addresses.yaml": {[]crmstore.ID{1062, 1063, 1064, 1066, 1067}, 5, 0},
+	"test-and-role-addresses.yaml": {[]record.ID{1062, 1063, 1064, 1066, 1067}, 5, 0},
 }
 
 // sampleNow is the day of contacts.csv.
@@ -194,9 +195,9 @@ func TestExamples_RunDeletesWhomReviewShowed(t *testing.T) {
 	}
 }
 
-func get(ctx context.Context, t *testing.T, store *crmstore.Store, ids []crmstore.ID) []*crmstore.Record {
+func get(ctx context.Context, t *testing.T, store *crmstore.Store, ids []record.ID) []*record.Record {
 	t.Helper()
-	records, err := store.Get(ctx, crmstore.Contact, ids)
+	records, err := store.Get(ctx, record.Contact, ids)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,6 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 	"github.com/crm-workflow/crm-workflow/workflow/diag"
 )
 
@@ -15,7 +16,7 @@ import (
 func withActive(pairs ...string) Vocabulary {
 	v := testVocabulary()
 	for i := 0; i < len(pairs); i += 2 {
-		v.Lists[pairs[i]] = crmstore.List{Number: 10 + i, Name: pairs[i], Object: crmstore.Contact, Where: pairs[i+1]}
+		v.Lists[pairs[i]] = crmstore.List{Number: 10 + i, Name: pairs[i], Object: record.Contact, Where: pairs[i+1]}
 	}
 	return v
 }
@@ -89,7 +90,7 @@ func TestActiveListPlans(t *testing.T) {
 		`!inList("all")`:                                       ByColumns,
 		`(inList("rich") ? contact.closedate : today) < today`: ByBoth, // what guards it
 	} {
-		trigger := &Trigger{Object: crmstore.Contact, Vocabulary: v, Any: []*Expr{mustCompile(t, source, v)}}
+		trigger := &Trigger{Object: record.Contact, Vocabulary: v, Any: []*Expr{mustCompile(t, source, v)}}
 		m, err := trigger.At(at(t, "2026-06-15T00:00:00Z"))
 		if err != nil {
 			t.Fatal(err)
@@ -99,7 +100,7 @@ func TestActiveListPlans(t *testing.T) {
 		}
 	}
 	trigger := &Trigger{
-		Object: crmstore.Contact, Vocabulary: v,
+		Object: record.Contact, Vocabulary: v,
 		Any: []*Expr{mustCompile(t, `inList("both")`, v)}, Suppress: []*Expr{mustCompile(t, `inList("keep")`, v)},
 	}
 	var names []string
@@ -170,13 +171,13 @@ func TestActiveListFindings(t *testing.T) {
 func TestActiveListTexts(t *testing.T) {
 	t.Parallel()
 	v := withActive("early", `contact.num_associated_deals < 3 || inList("leads of 5")`, "leads of 5", `contact.lifecyclestage == "lead" && contact.num_associated_deals == 5`)
-	trigger := &Trigger{Object: crmstore.Contact, Vocabulary: v, Any: []*Expr{mustCompile(t, `contact.num_associated_deals < 300 && inList("early")`, v)}}
+	trigger := &Trigger{Object: record.Contact, Vocabulary: v, Any: []*Expr{mustCompile(t, `contact.num_associated_deals < 300 && inList("early")`, v)}}
 	m, err := trigger.At(at(t, "2026-06-15T00:00:00Z"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	f := plain(t, 600, 4)
-	x, err := m.Explain(t.Context(), f, crmstore.Contact, 0, 4)
+	x, err := m.Explain(t.Context(), f, record.Contact, 0, 4)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -219,7 +220,7 @@ active list "leads of 5"
   true     contact.lifecyclestage == "lead"   lifecyclestage = "lead"
   false    contact.num_associated_deals == 5  num_associated_deals = "2"
 `
-	w, err := m.Why(t.Context(), f, crmstore.Contact, 3)
+	w, err := m.Why(t.Context(), f, record.Contact, 3)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,7 +7,7 @@ import (
 
 	"github.com/expr-lang/expr/ast"
 
-	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 	"github.com/crm-workflow/crm-workflow/workflow/diag"
 )
 
@@ -40,7 +40,7 @@ func (n *node) folded() *node {
 	if !n.folds || n.op == opMatches { // the pattern of matches says itself that case does not count
 		return n
 	}
-	fold := crmstore.FoldAddress
+	fold := record.FoldAddress
 	if n.op == opText {
 		fold = foldPart
 	}
@@ -57,7 +57,7 @@ func (n *node) folded() *node {
 // foldPart folds what is looked for in addresses. A text of nothing but invisible characters stays: no address holds it,
 // and the empty text is in all of them.
 func foldPart(s string) string {
-	if folded := crmstore.FoldPart(s); folded != "" {
+	if folded := record.FoldPart(s); folded != "" {
 		return folded
 	}
 	return s
@@ -80,7 +80,7 @@ func (n *node) operand(i int) textFunc {
 	}
 	return func(e *env) (string, bool) {
 		s, ok := f(e)
-		return crmstore.FoldAddress(s), ok
+		return record.FoldAddress(s), ok
 	}
 }
 
@@ -90,16 +90,16 @@ func (c *checker) address(source ast.Node, constant, other *node) bool {
 	for other.op == opLower {
 		other = other.args[0]
 	}
-	if constant.op != opConst || constant.text == "" || constant.kind != kindText || other.op != opProperty || c.v.Schema.Object != crmstore.Contact ||
-		other.property.Number != crmstore.PropertyEmail || !other.property.HoldsAddresses() {
+	if constant.op != opConst || constant.text == "" || constant.kind != kindText || other.op != opProperty || c.v.Schema.Object != record.Contact ||
+		other.property.Number != record.PropertyEmail || !other.property.HoldsAddresses() {
 		return true
 	}
-	text, err := crmstore.NormalAddress(constant.text)
+	text, err := record.NormalAddress(constant.text)
 	if err == nil && text != "" {
 		return true
 	}
 	if err == nil { // blanks alone
-		err = crmstore.ErrNoAddress
+		err = record.ErrNoAddress
 	}
 	c.find(diag.ExprPointless, source, fmt.Sprintf("%s is %v, so no contact has it", c.source(source), err),
 		"write a whole address, or ask for a part of it with startsWith, endsWith or contains")
@@ -112,11 +112,11 @@ func (c *checker) addressPart(n *ast.BinaryNode, other, constant *node) bool {
 	for other.op == opLower {
 		other = other.args[0]
 	}
-	if other.op != opProperty || c.v.Schema.Object != crmstore.Contact || other.property.Number != crmstore.PropertyEmail || !other.property.HoldsAddresses() {
+	if other.op != opProperty || c.v.Schema.Object != record.Contact || other.property.Number != record.PropertyEmail || !other.property.HoldsAddresses() {
 		return true
 	}
 	part := foldPart(constant.text)
-	good := crmstore.AddressPart(part)
+	good := record.AddressPart(part)
 	switch n.Operator {
 	case "startsWith":
 		good = good && part[0] != '@' && part[0] != '.'

@@ -11,6 +11,7 @@ import (
 	"github.com/expr-lang/expr/vm"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 	"github.com/crm-workflow/crm-workflow/workflow/diag"
 )
 
@@ -38,7 +39,7 @@ func BenchmarkColumns(b *testing.B) {
 		"or":        `contact.lifecyclestage == "lead" || contact.num_associated_deals > 3 || inList("keep")`,
 	} {
 		b.Run(name, func(b *testing.B) {
-			trigger := &Trigger{Object: crmstore.Contact, Any: []*Expr{mustCompile(b, source, v)}, Vocabulary: v}
+			trigger := &Trigger{Object: record.Contact, Any: []*Expr{mustCompile(b, source, v)}, Vocabulary: v}
 			m, err := trigger.At(now)
 			if err != nil {
 				b.Fatal(err)
@@ -56,7 +57,7 @@ func BenchmarkColumns(b *testing.B) {
 	}
 }
 
-func randomColumns(want crmstore.Want, s *crmstore.Schema, now time.Time, slots int) *crmstore.Columns {
+func randomColumns(want crmstore.Want, s *record.Schema, now time.Time, slots int) *crmstore.Columns {
 	r := rand.New(rand.NewPCG(1, 2))
 	c := &crmstore.Columns{Slots: slots, Archived: make([]byte, slots*8), IDs: make([]byte, slots*8)}
 	for _, number := range want.Properties {
@@ -64,10 +65,10 @@ func randomColumns(want crmstore.Want, s *crmstore.Schema, now time.Time, slots 
 		for i := range slots {
 			var cell uint64
 			switch s.Number(number).Type {
-			case crmstore.DateTime:
-				cell = crmstore.TimeCell(now.Add(-time.Duration(r.IntN(730*24)) * time.Hour).UnixMilli())
-			case crmstore.Number:
-				cell = crmstore.NumberCell(float64(r.IntN(7)))
+			case record.DateTime:
+				cell = record.TimeCell(now.Add(-time.Duration(r.IntN(730*24)) * time.Hour).UnixMilli())
+			case record.Number:
+				cell = record.NumberCell(float64(r.IntN(7)))
 			default:
 				cell = uint64(r.IntN(6))
 			}

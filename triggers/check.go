@@ -8,7 +8,7 @@ import (
 
 	"github.com/expr-lang/expr/ast"
 
-	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 	"github.com/crm-workflow/crm-workflow/crmstore/spelling"
 	"github.com/crm-workflow/crm-workflow/crmstore/unseen"
 	"github.com/crm-workflow/crm-workflow/workflow/diag"
@@ -215,7 +215,7 @@ func (c *checker) unknownProperty(n ast.Node, name string) *node {
 	}
 	for _, candidate := range slices.Clone(candidates) {
 		if p := c.v.Schema.Find(candidate); len(p) == 1 && p[0].Label != "" {
-			candidates = append(candidates, crmstore.SnakeCase(p[0].Label))
+			candidates = append(candidates, record.SnakeCase(p[0].Label))
 		}
 	}
 	help := fmt.Sprintf("`workflow properties list --object %s` shows them all", c.object())

@@ -24,7 +24,7 @@
 //   - daysSince(d) is the number of whole days, of 24 hours each, from d until now, rounded down: daysSince(d) > 365
 //     becomes true 366 days after d. daysUntil(d) is the same from now until d. daysAgo(n) is now minus n times 24 hours.
 //   - Texts are compared as they are, upper and lower case apart; lower(s) is there. E-mail addresses, and what is compared
-//     with them, are compared in their normal form ([crmstore.NormalAddress]): case does not count, in patterns neither.
+//     with them, are compared in their normal form ([record.NormalAddress]): case does not count, in patterns neither.
 //
 // # Promises
 //

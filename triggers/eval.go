@@ -5,7 +5,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
 
 // Checked nodes are compiled to Go functions, one type for each way to hold a value; expr's virtual
@@ -92,7 +92,7 @@ func onList(n *node) truthFunc {
 func truthProperty(number int) truthFunc {
 	return func(e *env) Answer {
 		v := e.value(number)
-		if v.Type() != crmstore.Bool {
+		if v.Type() != record.Bool {
 			return Unknown
 		}
 		return answer(v.IsTrue())
@@ -255,7 +255,7 @@ func text(n *node) textFunc {
 		number := n.property.Number
 		return func(e *env) (string, bool) {
 			v := e.value(number)
-			return v.Text(), v.Type() == crmstore.String || v.Type() == crmstore.Enumeration
+			return v.Text(), v.Type() == record.String || v.Type() == record.Enumeration
 		}
 	case opLower:
 		a := text(n.args[0])
@@ -338,23 +338,23 @@ func number(n *node) numberFunc {
 	}
 }
 
-func numberProperty(p *crmstore.Property) numberFunc {
+func numberProperty(p *record.Property) numberFunc {
 	number := p.Number
 	switch p.Type {
-	case crmstore.Number:
+	case record.Number:
 		return func(e *env) (float64, bool) {
 			v := e.value(number)
-			return v.Float(), v.Type() == crmstore.Number
+			return v.Float(), v.Type() == record.Number
 		}
-	case crmstore.DateTime:
+	case record.DateTime:
 		return func(e *env) (float64, bool) {
 			v := e.value(number)
-			return float64(v.Milli()), v.Type() == crmstore.DateTime
+			return float64(v.Milli()), v.Type() == record.DateTime
 		}
 	default:
 		return func(e *env) (float64, bool) {
 			v := e.value(number)
-			if v.Type() != crmstore.Date {
+			if v.Type() != record.Date {
 				return 0, false
 			}
 			return e.day(v.Milli()), true

@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
 
 // How much is gathered before records are fetched: enough for the fetch to be pipelined over many partitions, few
@@ -19,7 +20,7 @@ const (
 
 // Evaluate finds what matches in partitions from ≤ p < to. Live records only; fn gets every partition, in order, also
 // empty ones. It writes nothing. When fn returns an error, Evaluate stops with that error.
-func (m *Matcher) Evaluate(ctx context.Context, src Source, o crmstore.ObjectType, from, to int, fn func(Found) error) error {
+func (m *Matcher) Evaluate(ctx context.Context, src Source, o record.ObjectType, from, to int, fn func(Found) error) error {
 	return m.alone.Evaluate(ctx, src, o, from, to, func(_ int, found Found) error { return fn(found) })
 }
 
@@ -27,7 +28,7 @@ func (m *Matcher) Evaluate(ctx context.Context, src Source, o crmstore.ObjectTyp
 type search struct {
 	*Together
 	src      Source
-	object   crmstore.ObjectType
+	object   record.ObjectType
 	fn       func(matcher int, found Found) error
 	waiting  []pending // partitions whose records are not read yet
 	gathered int       // survivors in them
@@ -40,8 +41,8 @@ type pending struct {
 	partition int
 	live      int64
 	pick      crmstore.Pick
-	ids       []crmstore.ID // who stood in each slot, where that matters
-	any       []uint64      // slots that some matcher has to see; nil = all
+	ids       []record.ID // who stood in each slot, where that matters
+	any       []uint64    // slots that some matcher has to see; nil = all
 	hits      []hits
 	lists     map[int][]byte
 }
@@ -94,16 +95,16 @@ func (p *pending) choose(survivors int) {
 	if p.ids == nil {
 		return
 	}
-	p.pick.IDs = make([]crmstore.ID, len(p.pick.Slots))
+	p.pick.IDs = make([]record.ID, len(p.pick.Slots))
 	for i, slot := range p.pick.Slots {
 		p.pick.IDs[i] = p.ids[slot]
 	}
 }
 
-func columnIDs(c *crmstore.Columns) []crmstore.ID {
-	ids := make([]crmstore.ID, c.Slots)
+func columnIDs(c *crmstore.Columns) []record.ID {
+	ids := make([]record.ID, c.Slots)
 	for i := range min(len(ids), len(c.IDs)/8) {
-		ids[i] = crmstore.IDFromBytes(c.IDs[8*i:])
+		ids[i] = record.IDFromBytes(c.IDs[8*i:])
 	}
 	return ids
 }
@@ -229,7 +230,7 @@ func holds(words []uint64, slot int) bool {
 }
 
 // judge tests the record in hand with one matcher's whole expressions.
-func (r *search) judge(matcher int, id crmstore.ID, slot int) {
+func (r *search) judge(matcher int, id record.ID, slot int) {
 	m, found := r.matchers[matcher], &r.found[matcher]
 	m.env.read(r.values, slot)
 	v := m.verdict()
@@ -258,8 +259,8 @@ func (r *search) missing(ctx context.Context, partition, slot int) error {
 
 // eachPartition reads whole partitions, with the members of their lists ready in m.env. A *crmstore.DamagedError names the records
 // that were left out; all others were read.
-func (m *Matcher) eachPartition(ctx context.Context, src Source, o crmstore.ObjectType, from, to int, fn func(p int, recs []*crmstore.Record) error) error {
-	return src.ReadAll(ctx, o, from, to, func(p int, recs []*crmstore.Record) error {
+func (m *Matcher) eachPartition(ctx context.Context, src Source, o record.ObjectType, from, to int, fn func(p int, recs []*record.Record) error) error {
+	return src.ReadAll(ctx, o, from, to, func(p int, recs []*record.Record) error {
 		m.env.lists = nil
 		if len(m.lists) > 0 && len(recs) > 0 {
 			ask := crmstore.Want{Lists: slices.Clone(m.lists)}

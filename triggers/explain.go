@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
 
 // How a condition is answered.
@@ -136,7 +137,7 @@ type tally struct {
 
 // Explain counts, over partitions from ≤ p < to, the live records that each condition and each expression
 // is true for. What columns answer exactly is counted on columns; for the rest every record is read once.
-func (m *Matcher) Explain(ctx context.Context, src Source, o crmstore.ObjectType, from, to int) (Explanation, error) {
+func (m *Matcher) Explain(ctx context.Context, src Source, o record.ObjectType, from, to int) (Explanation, error) {
 	x := Explanation{Plan: m.Plan()}
 	exact, rest := m.tallies(&x)
 	tests := make([]*columnTest, len(exact))
@@ -157,7 +158,7 @@ func (m *Matcher) Explain(ctx context.Context, src Source, o crmstore.ObjectType
 	if err != nil || len(rest) == 0 {
 		return x, err
 	}
-	err = m.eachPartition(ctx, src, o, from, to, func(_ int, recs []*crmstore.Record) error {
+	err = m.eachPartition(ctx, src, o, from, to, func(_ int, recs []*record.Record) error {
 		for _, r := range recs {
 			if r == nil || r.Deletion != nil {
 				continue
@@ -171,7 +172,7 @@ func (m *Matcher) Explain(ctx context.Context, src Source, o crmstore.ObjectType
 		}
 		return nil
 	})
-	if damaged, ok := errors.AsType[*crmstore.DamagedError](err); ok {
+	if damaged, ok := errors.AsType[*record.DamagedError](err); ok {
 		x.Damaged, err = int64(len(damaged.IDs)), nil
 	}
 	return x, err

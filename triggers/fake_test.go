@@ -7,12 +7,13 @@ import (
 	"slices"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
 
 // fake is a Source over records in memory; its cells are those that crmstore computes. Columns end where
 // only zeros follow, as the store's may.
 type fake struct {
-	schema     *crmstore.Schema
+	schema     *record.Schema
 	partitions []partition
 	reads      int // records that ReadRecords and ReadAll handed out
 }
@@ -20,22 +21,22 @@ type fake struct {
 type partition []slot
 
 type slot struct {
-	record *crmstore.Record // nil = free
-	lists  int              // bit 0 = keep (list 1), bit 1 = vip (list 3)
+	record *record.Record // nil = free
+	lists  int            // bit 0 = keep (list 1), bit 1 = vip (list 3)
 }
 
-func (f *fake) add(p int, r *crmstore.Record, state string, lists int) {
+func (f *fake) add(p int, r *record.Record, state string, lists int) {
 	r.Slot = uint32(len(f.partitions[p]))
 	switch state {
 	case "archived":
-		r.Deletion = &crmstore.Deletion{}
+		r.Deletion = &record.Deletion{}
 	case "free":
 		r = nil
 	}
 	f.partitions[p] = append(f.partitions[p], slot{r, lists})
 }
 
-func (f *fake) member(r *crmstore.Record, list int) bool {
+func (f *fake) member(r *record.Record, list int) bool {
 	for _, p := range f.partitions {
 		if int(r.Slot) < len(p) && p[r.Slot].record == r {
 			return p[r.Slot].lists>>(list/2)&1 == 1
@@ -46,7 +47,7 @@ func (f *fake) member(r *crmstore.Record, list int) bool {
 
 func (f *fake) Partitions(context.Context) (int, error) { return len(f.partitions), nil }
 
-func (f *fake) ReadColumns(_ context.Context, _ crmstore.ObjectType, from, to int, want crmstore.Want, fn func(*crmstore.Columns) error) error {
+func (f *fake) ReadColumns(_ context.Context, _ record.ObjectType, from, to int, want crmstore.Want, fn func(*crmstore.Columns) error) error {
 	for p := from; p < to; p++ {
 		slots := f.partitions[p]
 		column := func(cell func(s slot) uint64) []byte {
@@ -60,9 +61,9 @@ func (f *fake) ReadColumns(_ context.Context, _ crmstore.ObjectType, from, to in
 		c.Archived = column(func(s slot) uint64 {
 			switch {
 			case s.record == nil:
-				return crmstore.FreeCell
+				return record.FreeCell
 			case s.record.Deletion != nil:
-				return crmstore.TimeCell(1)
+				return record.TimeCell(1)
 			}
 			return 0
 		})
@@ -98,9 +99,9 @@ func (f *fake) ReadColumns(_ context.Context, _ crmstore.ObjectType, from, to in
 	return nil
 }
 
-func (f *fake) ReadRecords(_ context.Context, _ crmstore.ObjectType, want []crmstore.PartitionIDs, fn func(int, []*crmstore.Record) error) error {
+func (f *fake) ReadRecords(_ context.Context, _ record.ObjectType, want []record.PartitionIDs, fn func(int, []*record.Record) error) error {
 	for _, w := range want {
-		recs := make([]*crmstore.Record, len(w.IDs))
+		recs := make([]*record.Record, len(w.IDs))
 		for i, id := range w.IDs {
 			for _, s := range f.partitions[w.Partition] {
 				if s.record != nil && s.record.ID == id {
@@ -116,9 +117,9 @@ func (f *fake) ReadRecords(_ context.Context, _ crmstore.ObjectType, want []crms
 	return nil
 }
 
-func (f *fake) ReadAll(_ context.Context, _ crmstore.ObjectType, from, to int, fn func(int, []*crmstore.Record) error) error {
+func (f *fake) ReadAll(_ context.Context, _ record.ObjectType, from, to int, fn func(int, []*record.Record) error) error {
 	for p := from; p < to; p++ {
-		var recs []*crmstore.Record
+		var recs []*record.Record
 		for _, s := range f.partitions[p] {
 			if s.record != nil {
 				recs = append(recs, s.record)
@@ -132,10 +133,10 @@ func (f *fake) ReadAll(_ context.Context, _ crmstore.ObjectType, from, to int, f
 	return nil
 }
 
-func (f *fake) ReadRows(_ context.Context, _ crmstore.ObjectType, picks []crmstore.Pick, numbers []int, fn func(*crmstore.Rows) error) error {
+func (f *fake) ReadRows(_ context.Context, _ record.ObjectType, picks []crmstore.Pick, numbers []int, fn func(*crmstore.Rows) error) error {
 	for _, pick := range picks {
 		slots := f.partitions[pick.Partition]
-		var records []*crmstore.Record
+		var records []*record.Record
 		for i, s := range slots {
 			if pick.Whole || slices.Contains(pick.Slots, uint32(i)) {
 				records = append(records, s.record)

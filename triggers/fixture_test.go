@@ -6,12 +6,13 @@ import (
 	"time"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 	"github.com/crm-workflow/crm-workflow/workflow/diag"
 )
 
 // Numbers of the test schema's properties.
 const (
-	pEmail = crmstore.FirstProperty + iota
+	pEmail = record.FirstProperty + iota
 	pStage
 	pActivity
 	pClose
@@ -29,40 +30,40 @@ const (
 	pStatus
 )
 
-func testSchema() *crmstore.Schema {
-	options := func(values ...string) []crmstore.Option {
-		var all []crmstore.Option
+func testSchema() *record.Schema {
+	options := func(values ...string) []record.Option {
+		var all []record.Option
 		for i, v := range values {
-			all = append(all, crmstore.Option{Number: i + 1, Value: v, Label: "Label " + v})
+			all = append(all, record.Option{Number: i + 1, Value: v, Label: "Label " + v})
 		}
 		return all
 	}
 	stages := options("subscriber", "lead", "customer", "evangelist", "marketingqualifiedlead")
 	stages[3].Removed = true
-	return crmstore.NewSchema(crmstore.Contact, 1, []crmstore.Property{
-		{Number: pEmail, Name: "email", Label: "Email", Type: crmstore.String},
-		{Number: pStage, Name: "lifecyclestage", Label: "Lifecycle Stage", Type: crmstore.Enumeration, Options: stages},
-		{Number: pActivity, Name: "notes_last_updated", Label: "Last Activity Date", Type: crmstore.DateTime},
-		{Number: pClose, Name: "closedate", Label: "Close Date", Type: crmstore.Date},
-		{Number: pDeals, Name: "num_associated_deals", Label: "Number of Deals", Type: crmstore.Number},
-		{Number: pRevenue, Name: "total_revenue", Label: "Revenue", Type: crmstore.Number},
-		{Number: pOptOut, Name: "hs_email_optout", Label: "Opted Out", Type: crmstore.Bool},
-		{Number: pBounced, Name: "bounced", Label: "Bounced", Type: crmstore.Bool},
-		{Number: pCompany, Name: "company", Label: "Company Name", Type: crmstore.String, Exact: true},
-		{Number: pCity, Name: "city", Label: "City", Type: crmstore.String},
-		{Number: pCreated, Name: "createdate", Label: "Create Date", Type: crmstore.DateTime},
-		{Number: pOdd, Name: "odd", Label: "Größe (cm) ?", Type: crmstore.Number},
-		{Number: pShared1, Name: "phone_home", Label: "Phone", Type: crmstore.String},
-		{Number: pShared2, Name: "phone_work", Label: "Phone", Type: crmstore.String},
-		{Number: pGone, Name: "gone", Label: "Gone", Type: crmstore.Number, Removed: true},
-		{Number: pStatus, Name: "status", Label: "Status", Type: crmstore.Enumeration, Options: options("open", "closed")},
+	return record.NewSchema(record.Contact, 1, []record.Property{
+		{Number: pEmail, Name: "email", Label: "Email", Type: record.String},
+		{Number: pStage, Name: "lifecyclestage", Label: "Lifecycle Stage", Type: record.Enumeration, Options: stages},
+		{Number: pActivity, Name: "notes_last_updated", Label: "Last Activity Date", Type: record.DateTime},
+		{Number: pClose, Name: "closedate", Label: "Close Date", Type: record.Date},
+		{Number: pDeals, Name: "num_associated_deals", Label: "Number of Deals", Type: record.Number},
+		{Number: pRevenue, Name: "total_revenue", Label: "Revenue", Type: record.Number},
+		{Number: pOptOut, Name: "hs_email_optout", Label: "Opted Out", Type: record.Bool},
+		{Number: pBounced, Name: "bounced", Label: "Bounced", Type: record.Bool},
+		{Number: pCompany, Name: "company", Label: "Company Name", Type: record.String, Exact: true},
+		{Number: pCity, Name: "city", Label: "City", Type: record.String},
+		{Number: pCreated, Name: "createdate", Label: "Create Date", Type: record.DateTime},
+		{Number: pOdd, Name: "odd", Label: "Größe (cm) ?", Type: record.Number},
+		{Number: pShared1, Name: "phone_home", Label: "Phone", Type: record.String},
+		{Number: pShared2, Name: "phone_work", Label: "Phone", Type: record.String},
+		{Number: pGone, Name: "gone", Label: "Gone", Type: record.Number, Removed: true},
+		{Number: pStatus, Name: "status", Label: "Status", Type: record.Enumeration, Options: options("open", "closed")},
 	})
 }
 
 func testVocabulary() Vocabulary {
 	return Vocabulary{Schema: testSchema(), Lists: map[string]crmstore.List{
-		"keep": {Number: 1, Name: "keep", Object: crmstore.Contact},
-		"vip":  {Number: 3, Name: "vip", Object: crmstore.Contact},
+		"keep": {Number: 1, Name: "keep", Object: record.Contact},
+		"vip":  {Number: 3, Name: "vip", Object: record.Contact},
 	}}
 }
 
@@ -85,46 +86,46 @@ func at(tb testing.TB, text string) time.Time {
 }
 
 // record makes a record of the test schema out of values as a CSV has them, by internal name.
-func recordOf(tb testing.TB, s *crmstore.Schema, values map[string]string) *crmstore.Record {
+func recordOf(tb testing.TB, s *record.Schema, values map[string]string) *record.Record {
 	tb.Helper()
-	var set []crmstore.Assignment
+	var set []record.Assignment
 	for name, text := range values {
 		p := s.Find(name)
 		if len(p) != 1 {
 			tb.Fatalf("no property %q", name)
 		}
-		set = append(set, crmstore.Assignment{Property: p[0].Number, Value: valueOf(tb, p[0].Type, text)})
+		set = append(set, record.Assignment{Property: p[0].Number, Value: valueOf(tb, p[0].Type, text)})
 	}
-	r, err := crmstore.NewRecord(s, 1, set)
+	r, err := record.NewRecord(s, 1, set)
 	if err != nil {
 		tb.Fatal(err)
 	}
 	return r
 }
 
-func valueOf(tb testing.TB, typ crmstore.PropertyType, text string) crmstore.Value {
+func valueOf(tb testing.TB, typ record.PropertyType, text string) record.Value {
 	tb.Helper()
 	switch typ {
-	case crmstore.Number:
+	case record.Number:
 		f, err := strconv.ParseFloat(text, 64)
 		if err != nil {
 			tb.Fatal(err)
 		}
-		return crmstore.NumberValue(f)
-	case crmstore.Bool:
-		return crmstore.BoolValue(text == "true")
-	case crmstore.Date:
+		return record.NumberValue(f)
+	case record.Bool:
+		return record.BoolValue(text == "true")
+	case record.Date:
 		day, err := time.Parse(time.DateOnly, text)
 		if err != nil {
 			tb.Fatal(err)
 		}
-		return crmstore.DateValue(day)
-	case crmstore.DateTime:
-		return crmstore.DateTimeValue(at(tb, text))
-	case crmstore.Enumeration:
-		return crmstore.EnumValue(text)
+		return record.DateValue(day)
+	case record.DateTime:
+		return record.DateTimeValue(at(tb, text))
+	case record.Enumeration:
+		return record.EnumValue(text)
 	default:
-		return crmstore.StringValue(text)
+		return record.StringValue(text)
 	}
 }
 

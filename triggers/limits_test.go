@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 	"github.com/crm-workflow/crm-workflow/workflow/diag"
 )
 
@@ -87,7 +87,7 @@ func limited(tb testing.TB, source, text string) {
 	if e == nil {
 		return
 	}
-	trigger := Trigger{Object: crmstore.Contact, Any: []*Expr{e}, Vocabulary: v}
+	trigger := Trigger{Object: record.Contact, Any: []*Expr{e}, Vocabulary: v}
 	r := recordOf(tb, v.Schema, values{"email": text, "city": "x", "total_revenue": "3", "createdate": "2026-01-01T00:00:00Z", "bounced": "true"})
 	var m *Matcher
 	spent(tb, "planning", source, compileTime, compileMemory, func() {

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
 
 const (
@@ -41,7 +41,7 @@ func parseDate(s string, zone *time.Location) (ms int64, help string, err error)
 }
 
 func yearError(t time.Time) error {
-	if y := t.UTC().Year(); y < crmstore.MinYear || y > crmstore.MaxYear {
+	if y := t.UTC().Year(); y < record.MinYear || y > record.MaxYear {
 		return fmt.Errorf("the year %d is out of range", y)
 	}
 	return nil

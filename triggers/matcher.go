@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
 
 // maxExpressions is how many expressions a trigger may have of each kind: Found.Triggers counts in a byte.
@@ -104,7 +105,7 @@ func (m *Matcher) InBin() *Matcher {
 func (m *Matcher) Now() time.Time { return m.now }
 
 // judge tests a record with the whole expressions; m.env.lists are those of its partition.
-func (m *Matcher) judge(r *crmstore.Record) Verdict {
+func (m *Matcher) judge(r *record.Record) Verdict {
 	m.env.look(r)
 	return m.verdict()
 }
@@ -133,23 +134,23 @@ func (m *Matcher) verdict() Verdict {
 // Test reads the named records afresh and tests each with the whole expressions. recs[i] is nil for a record
 // that is not there; that and an archived record get the zero Verdict (see also [Matcher.InBin]). fn is called for each element of want, in order.
 // Damaged records are nil too, and a *crmstore.DamagedError names them in the end.
-func (m *Matcher) Test(ctx context.Context, src Source, o crmstore.ObjectType, want []crmstore.PartitionIDs,
-	fn func(p int, recs []*crmstore.Record, v []Verdict) error,
+func (m *Matcher) Test(ctx context.Context, src Source, o record.ObjectType, want []record.PartitionIDs,
+	fn func(p int, recs []*record.Record, v []Verdict) error,
 ) error {
 	if len(m.lists) == 0 {
-		return src.ReadRecords(ctx, o, want, func(p int, recs []*crmstore.Record) error {
+		return src.ReadRecords(ctx, o, want, func(p int, recs []*record.Record) error {
 			return fn(p, recs, m.verdicts(recs))
 		})
 	}
 	// Records first, then lists: a membership that changes in between has changed the record's version too, so that an act
 	// on the version that was read is refused. The other way round, an old membership could pass with a new version.
-	var read [][]*crmstore.Record
-	err := src.ReadRecords(ctx, o, want, func(_ int, recs []*crmstore.Record) error {
+	var read [][]*record.Record
+	err := src.ReadRecords(ctx, o, want, func(_ int, recs []*record.Record) error {
 		read = append(read, slices.Clone(recs))
 		return nil
 	})
 	damaged := err
-	if err != nil && !errors.Is(err, crmstore.ErrDamaged) {
+	if err != nil && !errors.Is(err, record.ErrDamaged) {
 		return err
 	}
 	lists, err := m.readMembers(ctx, src, o, want)
@@ -165,7 +166,7 @@ func (m *Matcher) Test(ctx context.Context, src Source, o crmstore.ObjectType, w
 	return damaged
 }
 
-func (m *Matcher) verdicts(recs []*crmstore.Record) []Verdict {
+func (m *Matcher) verdicts(recs []*record.Record) []Verdict {
 	v := make([]Verdict, len(recs))
 	for i, r := range recs {
 		if r != nil && (r.Deletion != nil) == m.bin {
@@ -176,7 +177,7 @@ func (m *Matcher) verdicts(recs []*crmstore.Record) []Verdict {
 }
 
 // readMembers reads the lists of the partitions that want names, a call for each stretch without gaps.
-func (m *Matcher) readMembers(ctx context.Context, src Source, o crmstore.ObjectType, want []crmstore.PartitionIDs) (map[int]map[int][]byte, error) {
+func (m *Matcher) readMembers(ctx context.Context, src Source, o record.ObjectType, want []record.PartitionIDs) (map[int]map[int][]byte, error) {
 	var partitions []int
 	for _, w := range want {
 		partitions = append(partitions, w.Partition)

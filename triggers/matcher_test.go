@@ -11,7 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
 
 // plain is a Source of n contacts in the given number of partitions: contact i has i deals, is a lead when i is even, and
@@ -27,10 +27,10 @@ func plain(tb testing.TB, n, partitions int) *fake {
 		if i%5 == 0 {
 			lists = 1
 		}
-		r, err := crmstore.NewRecord(f.schema, crmstore.ID(i+1), []crmstore.Assignment{
-			{Property: pDeals, Value: crmstore.NumberValue(float64(i))},
-			{Property: pStage, Value: crmstore.EnumValue(stage)},
-			{Property: pEmail, Value: crmstore.StringValue(fmt.Sprintf("c%d@example.com", i))},
+		r, err := record.NewRecord(f.schema, record.ID(i+1), []record.Assignment{
+			{Property: pDeals, Value: record.NumberValue(float64(i))},
+			{Property: pStage, Value: record.EnumValue(stage)},
+			{Property: pEmail, Value: record.StringValue(fmt.Sprintf("c%d@example.com", i))},
 		})
 		if err != nil {
 			tb.Fatal(err)
@@ -42,7 +42,7 @@ func plain(tb testing.TB, n, partitions int) *fake {
 
 func matcher(tb testing.TB, enroll, suppress []string) *Matcher {
 	tb.Helper()
-	trigger := &Trigger{Object: crmstore.Contact, Vocabulary: testVocabulary()}
+	trigger := &Trigger{Object: record.Contact, Vocabulary: testVocabulary()}
 	for _, source := range enroll {
 		trigger.Any = append(trigger.Any, mustCompile(tb, source, trigger.Vocabulary))
 	}
@@ -71,7 +71,7 @@ func TestEvaluateReadsSurvivors(t *testing.T) {
 	} {
 		f := plain(t, 600, 4)
 		m := matcher(t, []string{source}, nil)
-		err := m.Evaluate(t.Context(), f, crmstore.Contact, 0, 4, func(Found) error { return nil })
+		err := m.Evaluate(t.Context(), f, record.Contact, 0, 4, func(Found) error { return nil })
 		if err != nil || f.reads != reads {
 			t.Errorf("%s reads %d records, %v; want %d\n%s", source, f.reads, err, reads, m.Plan())
 		}
@@ -85,7 +85,7 @@ func TestEvaluateManySurvivors(t *testing.T) {
 	f.partitions[0], f.partitions[5], f.partitions[9] = nil, nil, nil
 	m := matcher(t, []string{`contact.num_associated_deals >= 0`}, []string{`contact.lifecyclestage == "customer"`})
 	var got []string
-	err := m.Evaluate(t.Context(), f, crmstore.Contact, 0, 10, func(found Found) error {
+	err := m.Evaluate(t.Context(), f, record.Contact, 0, 10, func(found Found) error {
 		got = append(got, fmt.Sprintf("%d: %d of %d, %d suppressed, %d ids", found.Partition, found.Matched, found.Evaluated, found.Suppressed, len(found.IDs)))
 		return nil
 	})
@@ -110,7 +110,7 @@ func TestEvaluateStops(t *testing.T) {
 	t.Parallel()
 	for _, source := range []string{`contact.num_associated_deals > 3`, `contact.email contains "c"`, `false`} {
 		stop, calls := errors.New("enough"), 0
-		err := matcher(t, []string{source}, nil).Evaluate(t.Context(), plain(t, 40, 4), crmstore.Contact, 0, 4, func(Found) error {
+		err := matcher(t, []string{source}, nil).Evaluate(t.Context(), plain(t, 40, 4), record.Contact, 0, 4, func(Found) error {
 			if calls++; calls == 2 {
 				return stop
 			}
@@ -126,7 +126,7 @@ func TestExplanationText(t *testing.T) {
 	t.Parallel()
 	m := matcher(t, []string{canonical + ` || contact.num_associated_deals >= 590 && !(contact.email endsWith "3@example.com")`, `contact.lifecyclestage == "lead" && contact.num_associated_deals < 3`},
 		[]string{`inList("keep")`})
-	x, err := m.Explain(t.Context(), plain(t, 600, 4), crmstore.Contact, 0, 4)
+	x, err := m.Explain(t.Context(), plain(t, 600, 4), record.Contact, 0, 4)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -170,8 +170,8 @@ func TestWhyText(t *testing.T) {
 	m := matcher(t, []string{`contact.lifecyclestage == "lead" && !(daysSince(contact.last_activity_date) < 365)`, `contact.num_associated_deals * 2 > 4 || false == contact.bounced`},
 		[]string{`inList("keep")`})
 	f := plain(t, 40, 1)
-	f.partitions[0][7].record.Deletion = &crmstore.Deletion{At: time.Unix(0, 0).UTC()}
-	for id, want := range map[crmstore.ID]string{
+	f.partitions[0][7].record.Deletion = &record.Deletion{At: time.Unix(0, 0).UTC()}
+	for id, want := range map[record.ID]string{
 		5: `record 5 matches trigger 2
 
 trigger 1
@@ -192,7 +192,7 @@ suppress 1
 		8:  "record 8 is in the bin, so it does not enroll\n",
 		99: "record 99 is not there\n",
 	} {
-		w, err := m.Why(t.Context(), f, crmstore.Contact, id)
+		w, err := m.Why(t.Context(), f, record.Contact, id)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -204,7 +204,7 @@ suppress 1
 			t.Error(diff)
 		}
 	}
-	w, _ := m.Why(t.Context(), f, crmstore.Contact, 5)
+	w, _ := m.Why(t.Context(), f, record.Contact, 5)
 	text, err := json.Marshal(w.Expressions[0].Conditions[1])
 	const want = `{"text":"daysSince(contact.notes_last_updated) \u003e= 365","answer":"unknown","values":[{"property":"notes_last_updated","label":"Last Activity Date","value":"","known":false}]}`
 	if err != nil || string(text) != want {
@@ -241,7 +241,7 @@ func TestClone(t *testing.T) {
 	for p := range 4 {
 		own, source := m.Clone(), &fake{schema: f.schema, partitions: f.partitions}
 		wait.Go(func() {
-			err := own.Evaluate(t.Context(), source, crmstore.Contact, p, p+1, func(found Found) error {
+			err := own.Evaluate(t.Context(), source, record.Contact, p, p+1, func(found Found) error {
 				counts[p] = len(found.IDs)
 				return nil
 			})

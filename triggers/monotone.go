@@ -3,7 +3,7 @@ package triggers
 import (
 	"math"
 
-	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
 
 // monotone is a calculation over one property that only grows, or only shrinks, with the property's cell.
@@ -11,7 +11,7 @@ import (
 // binary search finds its ends by asking the calculation itself: whatever rounding, zones and calendars do
 // to it, the range agrees with the evaluation of records.
 type monotone struct {
-	property *crmstore.Property
+	property *record.Property
 	at       func(cell uint64) float64 // infinities where the evaluation of records says unknown
 	shrinks  bool
 	exact    bool // never infinite for a value that the store holds
@@ -82,15 +82,15 @@ func (p *planner) monotoneArithmetic(n *node) (monotone, bool) {
 }
 
 // decoded is the value of a property that has a column.
-func (p *planner) decoded(property *crmstore.Property) (monotone, bool) {
+func (p *planner) decoded(property *record.Property) (monotone, bool) {
 	m := monotone{property: property, exact: true}
 	switch property.Type {
-	case crmstore.Number:
-		m.at = crmstore.CellNumber
-	case crmstore.DateTime:
-		m.at = func(c uint64) float64 { return float64(crmstore.CellMilli(c)) }
-	case crmstore.Date:
-		m.at = func(c uint64) float64 { return p.env.day(crmstore.CellMilli(c) / dayMilli * dayMilli) }
+	case record.Number:
+		m.at = record.CellNumber
+	case record.DateTime:
+		m.at = func(c uint64) float64 { return float64(record.CellMilli(c)) }
+	case record.Date:
+		m.at = func(c uint64) float64 { return p.env.day(record.CellMilli(c) / dayMilli * dayMilli) }
 	default:
 		return m, false
 	}
@@ -99,8 +99,8 @@ func (p *planner) decoded(property *crmstore.Property) (monotone, bool) {
 
 // bounds are the lowest and the highest cell of a known value.
 func (m monotone) bounds() (low, high uint64) {
-	if m.property.Type == crmstore.Number {
-		return crmstore.NumberCell(math.Inf(-1)), crmstore.NumberCell(math.Inf(1))
+	if m.property.Type == record.Number {
+		return record.NumberCell(math.Inf(-1)), record.NumberCell(math.Inf(1))
 	}
 	return 1, math.MaxUint64
 }

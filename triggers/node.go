@@ -4,7 +4,7 @@ import (
 	"regexp"
 	"slices"
 
-	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
 
 // kind is what a part of an expression stands for.
@@ -26,13 +26,13 @@ func (k kind) word() string {
 }
 
 // kindOf is what values of a property type are in expressions.
-func kindOf(t crmstore.PropertyType) kind {
+func kindOf(t record.PropertyType) kind {
 	switch t {
-	case crmstore.Number:
+	case record.Number:
 		return kindNumber
-	case crmstore.Bool:
+	case record.Bool:
 		return kindBool
-	case crmstore.Date, crmstore.DateTime:
+	case record.Date, record.DateTime:
 		return kindTime
 	default:
 		return kindText
@@ -83,7 +83,7 @@ type node struct {
 	number   float64 // constant: number, or milliseconds (since 1970 UTC for an instant)
 	text     string  // constant
 	truth    bool    // constant
-	property *crmstore.Property
+	property *record.Property
 	list     int         // opInList
 	active   *activeList // opActive
 	pattern  *regexp.Regexp
@@ -98,7 +98,7 @@ func (n *node) walk(fn func(*node)) {
 }
 
 // mentions lists the properties and the static lists below n, also those of active lists, each once, in the order of the text.
-func (n *node) mentions() (properties []*crmstore.Property, lists []int) {
+func (n *node) mentions() (properties []*record.Property, lists []int) {
 	n.walk(func(n *node) {
 		if n.op == opProperty && !slices.Contains(properties, n.property) {
 			properties = append(properties, n.property)

@@ -9,7 +9,7 @@ import (
 
 	"github.com/expr-lang/expr/ast"
 
-	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 	"github.com/crm-workflow/crm-workflow/crmstore/spelling"
 	"github.com/crm-workflow/crm-workflow/workflow/diag"
 )
@@ -83,9 +83,9 @@ func plainTruth(n *node) bool {
 }
 
 // optionsOf is the enumeration that n takes its values from, nil when it is none.
-func optionsOf(n *node) *crmstore.Property {
+func optionsOf(n *node) *record.Property {
 	switch {
-	case n.op == opProperty && n.property.Type == crmstore.Enumeration:
+	case n.op == opProperty && n.property.Type == record.Enumeration:
 		return n.property
 	case n.op == opCoalesce:
 		return optionsOf(n.args[0])
@@ -143,7 +143,7 @@ func (c *checker) mismatchHelp(n *ast.BinaryNode, a, b *node) string {
 		return "write the number without quotes"
 	case a.kind == kindBool && b.kind == kindText:
 		return "write true or false without quotes"
-	case b.kind == kindNumber && b.op == opConst && a.op == opProperty && a.property.Type == crmstore.String:
+	case b.kind == kindNumber && b.op == opConst && a.op == opProperty && a.property.Type == record.String:
 		return fmt.Sprintf("%s is a text; add a number property with `workflow properties add NAME --type number`, import its values into it, and compare that", a.property.Name)
 	case a.kind == kindText && b.op == opConst && b.kind != kindTime && b.kind != kindDuration:
 		return fmt.Sprintf("write %q, in quotes", right)
@@ -308,7 +308,7 @@ func textHolds(operator, text, part string) bool {
 
 // someOption reports whether a test is true of one of the options that a can be, with a finding when it is of none.
 func (c *checker) someOption(n *ast.BinaryNode, a *node, is func(string) bool) bool {
-	if a.op != opProperty || a.property.Type != crmstore.Enumeration || len(a.property.Options) == 0 {
+	if a.op != opProperty || a.property.Type != record.Enumeration || len(a.property.Options) == 0 {
 		return true
 	}
 	var values []string

@@ -12,7 +12,7 @@ import (
 	"github.com/expr-lang/expr/vm"
 	"pgregory.net/rapid"
 
-	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
 
 // TestRandomNormalFormsInExpr holds evaluation to a machine that is not ours: the normal form, compiled by expr's own
@@ -32,7 +32,7 @@ func TestRandomNormalFormsInExpr(t *testing.T) {
 		o := newOracle(rt, w, e.Normal())
 		o.addLists(rt, w, e)
 		env := newEnv(w.vocabulary, w.now, pStatus)
-		w.each(t, func(r *crmstore.Record, ref reference) {
+		w.each(t, func(r *record.Record, ref reference) {
 			env.lists = w.lists(r)
 			env.look(r)
 			want := e.test(env) == True
@@ -80,7 +80,7 @@ func beyondExpr(n *node) bool {
 
 func mixesTexts(n *node) bool {
 	properties, _ := n.mentions()
-	return slices.ContainsFunc(properties, func(p *crmstore.Property) bool { return p.Type == crmstore.String && !p.HoldsAddresses() })
+	return slices.ContainsFunc(properties, func(p *record.Property) bool { return p.Type == record.String && !p.HoldsAddresses() })
 }
 
 func calculates(n *node) bool {

@@ -3,14 +3,14 @@ package triggers
 import (
 	"slices"
 
-	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
 
 // columnTest is what columns can say of a condition: it holds at least wherever the condition is true.
 type columnTest struct {
 	op       testOp
 	exact    bool // it holds nowhere else
-	property *crmstore.Property
+	property *record.Property
 	cells    cells
 	list     int
 	negated  bool // of testList
@@ -138,21 +138,21 @@ func (p *planner) leaf(n *node) *columnTest {
 	}
 	property := properties[0]
 	set, exact := p.knownCells(n, property)
-	if p.answer(n, property, crmstore.Value{}) == True {
+	if p.answer(n, property, record.Value{}) == True {
 		set = set.union(oneCell(0))
 	}
 	return &columnTest{op: testCells, exact: exact, property: property, cells: set}
 }
 
 // answer evaluates a condition on a record whose only value is v.
-func (p *planner) answer(n *node, property *crmstore.Property, v crmstore.Value) Answer {
+func (p *planner) answer(n *node, property *record.Property, v record.Value) Answer {
 	p.env.look(nil)
 	p.env.pretend(property, v)
 	return truth(n)(p.env)
 }
 
 // knownCells is the cells, 0 aside, of values for which n is true, or more than those when not exact.
-func (p *planner) knownCells(n *node, property *crmstore.Property) (set cells, exact bool) {
+func (p *planner) knownCells(n *node, property *record.Property) (set cells, exact bool) {
 	if (n.op == opKnown || n.op == opUnknown) && n.args[0].op == opProperty {
 		if n.op == opKnown {
 			return anyKnown(), true
@@ -160,16 +160,16 @@ func (p *planner) knownCells(n *node, property *crmstore.Property) (set cells, e
 		return nil, true
 	}
 	switch property.Type {
-	case crmstore.Bool:
+	case record.Bool:
 		for _, b := range []bool{false, true} {
-			if p.answer(n, property, crmstore.BoolValue(b)) == True {
-				set = set.union(oneCell(crmstore.BoolCell(b)))
+			if p.answer(n, property, record.BoolValue(b)) == True {
+				set = set.union(oneCell(record.BoolCell(b)))
 			}
 		}
 		return set, true
-	case crmstore.Enumeration:
+	case record.Enumeration:
 		return p.optionCells(n, property), true
-	case crmstore.String:
+	case record.String:
 		return p.hashCells(n, property), false
 	}
 	if set, exact, ok := p.rangeCells(n); ok {
@@ -179,15 +179,15 @@ func (p *planner) knownCells(n *node, property *crmstore.Property) (set cells, e
 }
 
 // optionCells asks each option, removed ones too, since records may still hold them.
-func (p *planner) optionCells(n *node, property *crmstore.Property) cells {
+func (p *planner) optionCells(n *node, property *record.Property) cells {
 	var set, asked cells
 	test := truth(n)
 	for i := range property.Options {
 		o := &property.Options[i]
-		cell := oneCell(crmstore.OptionCell(o.Number))
+		cell := oneCell(record.OptionCell(o.Number))
 		asked = append(asked, cell...)
 		p.env.look(nil)
-		p.env.pretend(property, crmstore.EnumValue(o.Value))
+		p.env.pretend(property, record.EnumValue(o.Value))
 		if test(p.env) == True {
 			set = append(set, cell...)
 		}
@@ -198,7 +198,7 @@ func (p *planner) optionCells(n *node, property *crmstore.Property) cells {
 
 // hashCells is for texts whose column holds hashes: equality can be asked, and confirmed on the record. Where an older
 // store's column holds hashes of addresses as they were written, it says nothing about addresses in any case.
-func (p *planner) hashCells(n *node, property *crmstore.Property) cells {
+func (p *planner) hashCells(n *node, property *record.Property) cells {
 	if property.HoldsAddresses() && !property.Email {
 		return anyKnown()
 	}
@@ -222,7 +222,7 @@ func (p *planner) hashCells(n *node, property *crmstore.Property) cells {
 			return anyKnown()
 		}
 		if c.text != "" { // no record holds the empty text
-			set = append(set, oneCell(property.Cell(crmstore.StringValue(c.text)))...)
+			set = append(set, oneCell(property.Cell(record.StringValue(c.text)))...)
 		}
 	}
 	return set.union(nil)

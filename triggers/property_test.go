@@ -7,12 +7,12 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
-	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 	"github.com/crm-workflow/crm-workflow/workflow/diag"
 )
 
 // each calls fn for every live record with the reference for it.
-func (w *world) each(tb testing.TB, fn func(r *crmstore.Record, ref reference)) {
+func (w *world) each(tb testing.TB, fn func(r *record.Record, ref reference)) {
 	tb.Helper()
 	for _, p := range w.store.partitions {
 		for _, s := range p {
@@ -23,7 +23,7 @@ func (w *world) each(tb testing.TB, fn func(r *crmstore.Record, ref reference)) 
 	}
 }
 
-func (w *world) lists(r *crmstore.Record) map[int][]byte {
+func (w *world) lists(r *record.Record) map[int][]byte {
 	lists := map[int][]byte{}
 	for _, number := range []int{1, 3} {
 		members := make([]byte, r.Slot/8+1)
@@ -58,7 +58,7 @@ func TestRandomAnswers(t *testing.T) {
 			rt.Fatalf("%s\nhas the normal form %s\nwhich does not compile: %v", e.Source(), e.Normal(), findings)
 		}
 		env := newEnv(w.vocabulary, w.now, pStatus)
-		w.each(t, func(r *crmstore.Record, ref reference) {
+		w.each(t, func(r *record.Record, ref reference) {
 			env.lists = w.lists(r)
 			env.look(r)
 			want := ref.answer(e.Source())
@@ -81,7 +81,7 @@ func TestRandomPlans(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(rt *rapid.T) {
 		w := randomWorld(rt, rapid.SampledFrom([]int{3, 40, 150}).Draw(rt, "records"))
-		trigger := &Trigger{Object: crmstore.Contact, Vocabulary: w.vocabulary}
+		trigger := &Trigger{Object: record.Contact, Vocabulary: w.vocabulary}
 		for range rapid.IntRange(1, 3).Draw(rt, "triggers") {
 			trigger.Any = append(trigger.Any, compileRandom(rt, w))
 		}
@@ -101,10 +101,10 @@ func TestRandomPlans(t *testing.T) {
 }
 
 // judged is what the reference says of each live record.
-func (w *world) judged(tb testing.TB, trigger *Trigger) map[crmstore.ID]Verdict {
+func (w *world) judged(tb testing.TB, trigger *Trigger) map[record.ID]Verdict {
 	tb.Helper()
-	verdicts := map[crmstore.ID]Verdict{}
-	w.each(tb, func(r *crmstore.Record, ref reference) {
+	verdicts := map[record.ID]Verdict{}
+	w.each(tb, func(r *record.Record, ref reference) {
 		var v Verdict
 		for i, e := range trigger.Any {
 			if !v.Match && ref.answer(e.Source()) == True {
@@ -135,7 +135,7 @@ func TestRandomTogether(t *testing.T) {
 		var matchers []*Matcher
 		var want [][]Found
 		for range rapid.IntRange(1, 5).Draw(rt, "workflows") {
-			trigger := &Trigger{Object: crmstore.Contact, Vocabulary: w.vocabulary, Any: some(1, "triggers"), Suppress: some(0, "suppress")}
+			trigger := &Trigger{Object: record.Contact, Vocabulary: w.vocabulary, Any: some(1, "triggers"), Suppress: some(0, "suppress")}
 			m, err := trigger.At(w.now)
 			if err != nil {
 				rt.Fatal(err)
@@ -146,7 +146,7 @@ func TestRandomTogether(t *testing.T) {
 		group := NewTogether(matchers...)
 		for range 2 { // the second time with a clone
 			got := make([][]Found, len(matchers))
-			err := group.Evaluate(rt.Context(), w.store, crmstore.Contact, 0, len(w.store.partitions), func(i int, f Found) error {
+			err := group.Evaluate(rt.Context(), w.store, record.Contact, 0, len(w.store.partitions), func(i int, f Found) error {
 				got[i] = append(got[i], f)
 				return nil
 			})
@@ -162,7 +162,7 @@ func TestRandomTogether(t *testing.T) {
 }
 
 // expected is what Evaluate finds when the reference says so.
-func (w *world) expected(want map[crmstore.ID]Verdict) []Found {
+func (w *world) expected(want map[record.ID]Verdict) []Found {
 	expected := make([]Found, len(w.store.partitions))
 	for p, slots := range w.store.partitions {
 		f := &expected[p]
@@ -187,10 +187,10 @@ func (w *world) expected(want map[crmstore.ID]Verdict) []Found {
 	return expected
 }
 
-func checkEvaluate(rt *rapid.T, w world, m *Matcher, want map[crmstore.ID]Verdict) {
+func checkEvaluate(rt *rapid.T, w world, m *Matcher, want map[record.ID]Verdict) {
 	expected := w.expected(want)
 	var got []Found
-	err := m.Evaluate(rt.Context(), w.store, crmstore.Contact, 0, len(w.store.partitions), func(f Found) error {
+	err := m.Evaluate(rt.Context(), w.store, record.Contact, 0, len(w.store.partitions), func(f Found) error {
 		got = append(got, f)
 		return nil
 	})
@@ -202,20 +202,20 @@ func checkEvaluate(rt *rapid.T, w world, m *Matcher, want map[crmstore.ID]Verdic
 	}
 }
 
-func checkTest(rt *rapid.T, w world, m *Matcher, want map[crmstore.ID]Verdict) {
-	var ask []crmstore.PartitionIDs
+func checkTest(rt *rapid.T, w world, m *Matcher, want map[record.ID]Verdict) {
+	var ask []record.PartitionIDs
 	for p, slots := range w.store.partitions {
-		ids := []crmstore.ID{999}
+		ids := []record.ID{999}
 		for _, s := range slots {
 			if s.record != nil {
 				ids = append(ids, s.record.ID)
 			}
 		}
-		ask = append(ask, crmstore.PartitionIDs{Partition: p, IDs: ids})
+		ask = append(ask, record.PartitionIDs{Partition: p, IDs: ids})
 	}
 	slices.Reverse(ask)
 	calls := 0
-	err := m.Test(rt.Context(), w.store, crmstore.Contact, ask, func(p int, recs []*crmstore.Record, v []Verdict) error {
+	err := m.Test(rt.Context(), w.store, record.Contact, ask, func(p int, recs []*record.Record, v []Verdict) error {
 		if p != ask[calls].Partition || len(recs) != len(ask[calls].IDs) || recs[0] != nil || v[0] != (Verdict{}) {
 			rt.Fatalf("call %d is about partition %d with %d records", calls, p, len(recs))
 		}
@@ -233,13 +233,13 @@ func checkTest(rt *rapid.T, w world, m *Matcher, want map[crmstore.ID]Verdict) {
 }
 
 func checkExplain(t *testing.T, rt *rapid.T, w world, m *Matcher) {
-	x, err := m.Explain(rt.Context(), w.store, crmstore.Contact, 0, len(w.store.partitions))
+	x, err := m.Explain(rt.Context(), w.store, record.Contact, 0, len(w.store.partitions))
 	if err != nil {
 		rt.Fatal(err)
 	}
 	live := int64(0)
 	counts := map[string]int64{}
-	w.each(t, func(_ *crmstore.Record, ref reference) {
+	w.each(t, func(_ *record.Record, ref reference) {
 		live++
 		asked := map[string]bool{}
 		for _, e := range slices.Concat(x.Expressions, x.ActiveLists) {

@@ -13,6 +13,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 	"github.com/crm-workflow/crm-workflow/workflow/diag"
 )
 
@@ -148,33 +149,33 @@ func (w writer) text(depth int) string {
 }
 
 // values draws a value for the property; unknown for one record in four.
-func randomValue(t *rapid.T, p *crmstore.Property, now time.Time) crmstore.Value {
+func randomValue(t *rapid.T, p *record.Property, now time.Time) record.Value {
 	if rapid.IntRange(0, 3).Draw(t, "unknown") == 0 {
-		return crmstore.Value{}
+		return record.Value{}
 	}
 	near := func() time.Time {
 		step := rapid.SampledFrom([]time.Duration{time.Millisecond, time.Hour, 24 * time.Hour, 30 * 24 * time.Hour}).Draw(t, "step")
 		return now.Add(step * time.Duration(rapid.IntRange(-20, 20).Draw(t, "steps")))
 	}
 	switch p.Type {
-	case crmstore.Number:
+	case record.Number:
 		if p.Number == pDeals { // also a number of days, which the reference cannot do with large ones
-			return crmstore.NumberValue(rapid.SampledFrom([]float64{0, 1, 2, 3, -2.5, 10, 0.1, 365}).Draw(t, "number"))
+			return record.NumberValue(rapid.SampledFrom([]float64{0, 1, 2, 3, -2.5, 10, 0.1, 365}).Draw(t, "number"))
 		}
-		return crmstore.NumberValue(rapid.SampledFrom([]float64{0, 1, 2, 3, -2.5, 5, 10, 0.1, 1e9, -1e300, math.MaxFloat64, math.SmallestNonzeroFloat64}).Draw(t, "number"))
-	case crmstore.Bool:
-		return crmstore.BoolValue(rapid.Bool().Draw(t, "bool"))
-	case crmstore.Date:
-		return crmstore.DateValue(near())
-	case crmstore.DateTime:
-		return crmstore.DateTimeValue(near())
-	case crmstore.Enumeration:
-		return crmstore.EnumValue(rapid.SampledFrom(p.Options).Draw(t, "option").Value)
+		return record.NumberValue(rapid.SampledFrom([]float64{0, 1, 2, 3, -2.5, 5, 10, 0.1, 1e9, -1e300, math.MaxFloat64, math.SmallestNonzeroFloat64}).Draw(t, "number"))
+	case record.Bool:
+		return record.BoolValue(rapid.Bool().Draw(t, "bool"))
+	case record.Date:
+		return record.DateValue(near())
+	case record.DateTime:
+		return record.DateTimeValue(near())
+	case record.Enumeration:
+		return record.EnumValue(rapid.SampledFrom(p.Options).Draw(t, "option").Value)
 	}
 	if p.Number == pEmail {
-		return crmstore.StringValue(rapid.SampledFrom([]string{"ann@x.example", "Ann@X.example", "ANN@Y.EXAMPLE", "BOB@x.example", "bob@x.example", "Acme"}).Draw(t, "address"))
+		return record.StringValue(rapid.SampledFrom([]string{"ann@x.example", "Ann@X.example", "ANN@Y.EXAMPLE", "BOB@x.example", "bob@x.example", "Acme"}).Draw(t, "address"))
 	}
-	return crmstore.StringValue(rapid.SampledFrom([]string{"Acme", "acme", "x", "ANN@X.example", "open", "lead", "Max", "a\"é\n"}).Draw(t, "text"))
+	return record.StringValue(rapid.SampledFrom([]string{"Acme", "acme", "x", "ANN@X.example", "open", "lead", "Max", "a\"é\n"}).Draw(t, "text"))
 }
 
 // world is a random account: the schema that its records were written with, the one that expressions are compiled
@@ -198,11 +199,11 @@ func randomWorld(t *rapid.T, records int) world {
 		p.Exact = rapid.Bool().Draw(t, "exact address")
 		p.Email = rapid.Bool().Draw(t, "marked address") // not in older stores
 	}
-	before := append([]crmstore.Property{}, later.Properties...)
+	before := append([]record.Property{}, later.Properties...)
 	for i := range before {
 		p := &before[i]
 		p.Removed = false
-		p.Options = append([]crmstore.Option{}, p.Options...)
+		p.Options = append([]record.Option{}, p.Options...)
 		for j := range p.Options {
 			p.Options[j].Removed = false
 		}
@@ -210,8 +211,8 @@ func randomWorld(t *rapid.T, records int) world {
 			p.Name = "an_earlier_name"
 		}
 	}
-	w := world{vocabulary: testVocabulary(), store: &fake{schema: crmstore.NewSchema(crmstore.Contact, 1, before)}, trees: map[string]ast.Node{}}
-	w.vocabulary.Schema = crmstore.NewSchema(crmstore.Contact, 2, later.Properties)
+	w := world{vocabulary: testVocabulary(), store: &fake{schema: record.NewSchema(record.Contact, 1, before)}, trees: map[string]ast.Node{}}
+	w.vocabulary.Schema = record.NewSchema(record.Contact, 2, later.Properties)
 	name := rapid.SampledFrom([]string{"UTC", "Europe/Amsterdam", "America/New_York", "Asia/Kolkata", "Pacific/Kiritimati"}).Draw(t, "zone")
 	w.vocabulary.Zone, _ = time.LoadLocation(name)
 	w.now = rapid.SampledFrom([]time.Time{
@@ -220,11 +221,11 @@ func randomWorld(t *rapid.T, records int) world {
 	w.addActiveLists(t)
 	w.store.partitions = make([]partition, rapid.IntRange(1, 3).Draw(t, "partitions"))
 	for i := range records {
-		var set []crmstore.Assignment
+		var set []record.Assignment
 		for j := range before {
-			set = append(set, crmstore.Assignment{Property: before[j].Number, Value: randomValue(t, &before[j], w.now)})
+			set = append(set, record.Assignment{Property: before[j].Number, Value: randomValue(t, &before[j], w.now)})
 		}
-		r, err := crmstore.NewRecord(w.store.schema, crmstore.ID(i+1), set)
+		r, err := record.NewRecord(w.store.schema, record.ID(i+1), set)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -239,7 +240,7 @@ func (w *world) addActiveLists(t *rapid.T) {
 	for i, name := range []string{"active", "outer"} {
 		where := writer{t, w.active}.condition(rapid.IntRange(0, 2).Draw(t, "list's depth"))
 		lists := maps.Clone(w.vocabulary.Lists)
-		lists[name] = crmstore.List{Number: 10 + i, Name: name, Object: crmstore.Contact, Where: where}
+		lists[name] = crmstore.List{Number: 10 + i, Name: name, Object: record.Contact, Where: where}
 		v := w.vocabulary
 		v.Lists = lists
 		if e, _ := Compile(diag.NewText("", `inList("`+name+`")`, nil), v); e != nil { // see compileRandom for what is no good
@@ -248,7 +249,7 @@ func (w *world) addActiveLists(t *rapid.T) {
 	}
 }
 
-func (w *world) reference(tb testing.TB, r *crmstore.Record) reference {
+func (w *world) reference(tb testing.TB, r *record.Record) reference {
 	tb.Helper()
 	member := func(list int) bool {
 		return w.store.member(r, list)
@@ -256,8 +257,8 @@ func (w *world) reference(tb testing.TB, r *crmstore.Record) reference {
 	return reference{t: tb, v: w.vocabulary, now: w.now, record: r, lists: map[string]bool{"keep": member(1), "vip": member(3)}, trees: w.trees}
 }
 
-func describe(r *crmstore.Record) string {
+func describe(r *record.Record) string {
 	var s strings.Builder
-	r.Values(func(p *crmstore.Property, v crmstore.Value) { fmt.Fprintf(&s, "%s=%s ", p.Name, v) })
+	r.Values(func(p *record.Property, v record.Value) { fmt.Fprintf(&s, "%s=%s ", p.Name, v) })
 	return s.String()
 }

@@ -10,7 +10,7 @@ import (
 	"github.com/expr-lang/expr/ast"
 	"github.com/expr-lang/expr/parser"
 
-	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
 
 // reference evaluates an expression the slow and obvious way, straight from the parser's tree: Kleene's logic with
@@ -19,7 +19,7 @@ type reference struct {
 	t      testing.TB
 	v      Vocabulary
 	now    time.Time
-	record *crmstore.Record
+	record *record.Record
 	lists  map[string]bool
 	trees  map[string]ast.Node // of expressions that were asked before; may be nil
 }
@@ -95,13 +95,13 @@ func (r reference) property(name string) any {
 		return nil
 	}
 	switch p.Type {
-	case crmstore.Number:
+	case record.Number:
 		return v.Float()
-	case crmstore.Bool:
+	case record.Bool:
 		return v.IsTrue()
-	case crmstore.DateTime:
+	case record.DateTime:
 		return v.Time()
-	case crmstore.Date:
+	case record.Date:
 		return r.midnight(v.Time())
 	}
 	return v.Text()

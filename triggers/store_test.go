@@ -11,52 +11,53 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 	"github.com/crm-workflow/crm-workflow/crmstore/storetest"
 )
 
 func TestMain(m *testing.M) { os.Exit(storetest.Main(m)) }
 
-var tester = crmstore.Cause{Actor: "test"}
+var tester = record.Cause{Actor: "test"}
 
 // stored is an account in the real store, with random contacts, lists, archived contacts, and a schema that changed.
 type stored struct {
 	world
 	store *crmstore.Store
-	lists map[string]map[crmstore.ID]bool
+	lists map[string]map[record.ID]bool
 }
 
 func openStored(t *testing.T, contacts int) stored {
 	t.Helper()
 	ctx := t.Context()
-	s := stored{store: storetest.Open(t), lists: map[string]map[crmstore.ID]bool{}}
+	s := stored{store: storetest.Open(t), lists: map[string]map[record.ID]bool{}}
 	s.trees = map[string]ast.Node{}
 	s.now = at(t, "2026-10-25T22:59:59.999Z")
 	s.vocabulary.Zone = zone(t, "Europe/Amsterdam")
-	_, err := s.store.AddProperties(ctx, crmstore.Contact, []crmstore.Property{
-		{Name: "bounced", Label: "Bounced", Type: crmstore.Bool},
-		{Name: "odd", Label: "Odd", Type: crmstore.Number},
-		{Name: "earlier", Label: "An earlier name", Type: crmstore.Number},
-		{Name: "leaving", Label: "Leaving", Type: crmstore.Number},
-		{Name: "status", Label: "Status", Type: crmstore.Enumeration, Options: []crmstore.Option{{Value: "open"}, {Value: "closed"}}},
-		{Name: "nickname", Label: "Nickname", Type: crmstore.String, Exact: true},
+	_, err := s.store.AddProperties(ctx, record.Contact, []record.Property{
+		{Name: "bounced", Label: "Bounced", Type: record.Bool},
+		{Name: "odd", Label: "Odd", Type: record.Number},
+		{Name: "earlier", Label: "An earlier name", Type: record.Number},
+		{Name: "leaving", Label: "Leaving", Type: record.Number},
+		{Name: "status", Label: "Status", Type: record.Enumeration, Options: []record.Option{{Value: "open"}, {Value: "closed"}}},
+		{Name: "nickname", Label: "Nickname", Type: record.String, Exact: true},
 	}, tester, storetest.Time)
 	if err != nil {
 		t.Fatal(err)
 	}
 	ids := s.fill(t, contacts)
-	if _, err := s.store.RenameProperty(ctx, crmstore.Contact, "earlier", "renamed", "", tester, storetest.Time); err != nil {
+	if _, err := s.store.RenameProperty(ctx, record.Contact, "earlier", "renamed", "", tester, storetest.Time); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.store.RemoveProperty(ctx, crmstore.Contact, "leaving", tester, storetest.Time); err != nil {
+	if _, err := s.store.RemoveProperty(ctx, record.Contact, "leaving", tester, storetest.Time); err != nil {
 		t.Fatal(err)
 	}
 	for i, name := range []string{"keep", "vip"} {
-		l, err := s.store.CreateList(ctx, crmstore.Contact, name, tester, storetest.Time)
+		l, err := s.store.CreateList(ctx, record.Contact, name, tester, storetest.Time)
 		if err != nil {
 			t.Fatal(err)
 		}
-		s.lists[name] = map[crmstore.ID]bool{}
-		var members []crmstore.ID
+		s.lists[name] = map[record.ID]bool{}
+		var members []record.ID
 		for j, id := range ids {
 			if j%(i+3) == 0 {
 				members = append(members, id)
@@ -67,10 +68,10 @@ func openStored(t *testing.T, contacts int) stored {
 			t.Fatal(err)
 		}
 	}
-	if s.vocabulary.Schema, err = s.store.Schema(ctx, crmstore.Contact); err != nil {
+	if s.vocabulary.Schema, err = s.store.Schema(ctx, record.Contact); err != nil {
 		t.Fatal(err)
 	}
-	if s.vocabulary.Lists, err = s.store.Lists(ctx, crmstore.Contact); err != nil {
+	if s.vocabulary.Lists, err = s.store.Lists(ctx, record.Contact); err != nil {
 		t.Fatal(err)
 	}
 	s.archive(t, ids)
@@ -78,18 +79,18 @@ func openStored(t *testing.T, contacts int) stored {
 }
 
 // fill writes contacts with random values.
-func (s stored) fill(t *testing.T, contacts int) []crmstore.ID {
+func (s stored) fill(t *testing.T, contacts int) []record.ID {
 	t.Helper()
-	schema, err := s.store.Schema(t.Context(), crmstore.Contact)
+	schema, err := s.store.Schema(t.Context(), record.Contact)
 	if err != nil {
 		t.Fatal(err)
 	}
 	var batch []crmstore.Upsert
-	values := rapid.Custom(func(rt *rapid.T) []crmstore.Assignment {
-		var set []crmstore.Assignment
+	values := rapid.Custom(func(rt *rapid.T) []record.Assignment {
+		var set []record.Assignment
 		for i := range schema.Properties {
 			if p := &schema.Properties[i]; p.Name != "email" && !p.ReadOnly {
-				set = append(set, crmstore.Assignment{Property: p.Number, Value: randomValue(rt, p, s.now)})
+				set = append(set, record.Assignment{Property: p.Number, Value: randomValue(rt, p, s.now)})
 			}
 		}
 		return set
@@ -97,11 +98,11 @@ func (s stored) fill(t *testing.T, contacts int) []crmstore.ID {
 	for i := range contacts {
 		batch = append(batch, crmstore.Upsert{Set: values.Example(i)})
 	}
-	results, err := s.store.Write(t.Context(), crmstore.Contact, crmstore.CreateOnly, batch, tester, storetest.Time)
+	results, err := s.store.Write(t.Context(), record.Contact, crmstore.CreateOnly, batch, tester, storetest.Time)
 	if err != nil {
 		t.Fatal(err)
 	}
-	var ids []crmstore.ID
+	var ids []record.ID
 	for _, r := range results {
 		if r.Err != nil {
 			t.Fatal(r.Err)
@@ -112,9 +113,9 @@ func (s stored) fill(t *testing.T, contacts int) []crmstore.ID {
 }
 
 // archive puts one contact in seven into the bin.
-func (s stored) archive(t *testing.T, ids []crmstore.ID) {
+func (s stored) archive(t *testing.T, ids []record.ID) {
 	t.Helper()
-	recs, err := s.store.Get(t.Context(), crmstore.Contact, ids)
+	recs, err := s.store.Get(t.Context(), record.Contact, ids)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -124,7 +125,7 @@ func (s stored) archive(t *testing.T, ids []crmstore.ID) {
 			batches = append(batches, crmstore.Archive{Partition: r.ID.Partition(16), Targets: []crmstore.Target{{ID: r.ID, Slot: r.Slot, Version: r.Version}}})
 		}
 	}
-	if _, err := s.store.Archive(t.Context(), crmstore.ArchiveOrder{Object: crmstore.Contact, Cause: tester, At: storetest.Time}, batches); err != nil {
+	if _, err := s.store.Archive(t.Context(), crmstore.ArchiveOrder{Object: record.Contact, Cause: tester, At: storetest.Time}, batches); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -151,7 +152,7 @@ func TestStore(t *testing.T) {
 		{ByColumns, []string{`unknown(contact.closedate) || contact.closedate >= today`}, nil},
 		{ByColumns, []string{`false`}, nil},
 	} {
-		trigger := &Trigger{Object: crmstore.Contact, Vocabulary: s.vocabulary}
+		trigger := &Trigger{Object: record.Contact, Vocabulary: s.vocabulary}
 		for _, source := range test.any {
 			trigger.Any = append(trigger.Any, mustCompile(t, source, s.vocabulary))
 		}
@@ -173,9 +174,9 @@ func TestStore(t *testing.T) {
 func (s stored) check(ctx context.Context, t *testing.T, m *Matcher, trigger *Trigger) {
 	t.Helper()
 	var want, got []Found
-	verdicts := map[crmstore.ID]Verdict{}
+	verdicts := map[record.ID]Verdict{}
 	keeps := make([]int64, len(trigger.Any)+len(trigger.Suppress))
-	err := s.store.ReadAll(ctx, crmstore.Contact, 0, 16, func(p int, recs []*crmstore.Record) error {
+	err := s.store.ReadAll(ctx, record.Contact, 0, 16, func(p int, recs []*record.Record) error {
 		f := Found{Partition: p}
 		for _, r := range recs {
 			verdicts[r.ID] = Verdict{}
@@ -201,14 +202,14 @@ func (s stored) check(ctx context.Context, t *testing.T, m *Matcher, trigger *Tr
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := m.Evaluate(ctx, s.store, crmstore.Contact, 0, 16, func(f Found) error { got = append(got, f); return nil }); err != nil {
+	if err := m.Evaluate(ctx, s.store, record.Contact, 0, 16, func(f Found) error { got = append(got, f); return nil }); err != nil {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("%s\nfound (-want +got):\n%s", m.Plan(), diff)
 	}
 	s.checkVerdicts(ctx, t, m, verdicts)
-	x, err := m.Explain(ctx, s.store, crmstore.Contact, 0, 16)
+	x, err := m.Explain(ctx, s.store, record.Contact, 0, 16)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -219,7 +220,7 @@ func (s stored) check(ctx context.Context, t *testing.T, m *Matcher, trigger *Tr
 	}
 }
 
-func (s stored) judge(t *testing.T, trigger *Trigger, r *crmstore.Record, keeps []int64) (v Verdict) {
+func (s stored) judge(t *testing.T, trigger *Trigger, r *record.Record, keeps []int64) (v Verdict) {
 	ref := reference{t: t, v: s.vocabulary, now: s.now, record: r, lists: map[string]bool{"keep": s.lists["keep"][r.ID], "vip": s.lists["vip"][r.ID]}, trees: s.trees}
 	for i, e := range trigger.Any {
 		if ref.answer(e.Source()) == True {
@@ -238,18 +239,18 @@ func (s stored) judge(t *testing.T, trigger *Trigger, r *crmstore.Record, keeps 
 	return v
 }
 
-func (s stored) checkVerdicts(ctx context.Context, t *testing.T, m *Matcher, verdicts map[crmstore.ID]Verdict) {
+func (s stored) checkVerdicts(ctx context.Context, t *testing.T, m *Matcher, verdicts map[record.ID]Verdict) {
 	t.Helper()
-	byPartition := map[int][]crmstore.ID{}
+	byPartition := map[int][]record.ID{}
 	for id := range verdicts {
 		byPartition[id.Partition(16)] = append(byPartition[id.Partition(16)], id)
 	}
-	var want []crmstore.PartitionIDs
+	var want []record.PartitionIDs
 	for p, ids := range byPartition {
-		want = append(want, crmstore.PartitionIDs{Partition: p, IDs: ids})
+		want = append(want, record.PartitionIDs{Partition: p, IDs: ids})
 	}
 	tested := 0
-	err := m.Test(ctx, s.store, crmstore.Contact, want, func(_ int, recs []*crmstore.Record, v []Verdict) error {
+	err := m.Test(ctx, s.store, record.Contact, want, func(_ int, recs []*record.Record, v []Verdict) error {
 		for i, r := range recs {
 			tested++
 			if v[i] != verdicts[r.ID] {
@@ -266,7 +267,7 @@ func (s stored) checkVerdicts(ctx context.Context, t *testing.T, m *Matcher, ver
 		if asked++; asked > 20 {
 			break
 		}
-		w, err := m.Why(ctx, s.store, crmstore.Contact, id)
+		w, err := m.Why(ctx, s.store, record.Contact, id)
 		if err != nil || !w.Found || w.Verdict != v {
 			t.Errorf("why %s: %+v, %v; want %+v", id, w, err, v)
 		}
@@ -279,20 +280,20 @@ func TestTestNoticesChanges(t *testing.T) {
 	ctx, s := t.Context(), storetest.Open(t)
 	v := Vocabulary{}
 	var err error
-	keep, err := s.CreateList(ctx, crmstore.Contact, "keep", tester, storetest.Time)
+	keep, err := s.CreateList(ctx, record.Contact, "keep", tester, storetest.Time)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if v.Schema, err = s.Schema(ctx, crmstore.Contact); err != nil {
+	if v.Schema, err = s.Schema(ctx, record.Contact); err != nil {
 		t.Fatal(err)
 	}
-	if v.Lists, err = s.Lists(ctx, crmstore.Contact); err != nil {
+	if v.Lists, err = s.Lists(ctx, record.Contact); err != nil {
 		t.Fatal(err)
 	}
 	city := v.Schema.Find("city")[0].Number
-	set := func(id crmstore.ID, value string) crmstore.ID {
-		written, err := s.Write(ctx, crmstore.Contact, crmstore.UpsertAny,
-			[]crmstore.Upsert{{ID: id, Set: []crmstore.Assignment{{Property: city, Value: crmstore.StringValue(value)}}}}, tester, storetest.Time)
+	set := func(id record.ID, value string) record.ID {
+		written, err := s.Write(ctx, record.Contact, crmstore.UpsertAny,
+			[]crmstore.Upsert{{ID: id, Set: []record.Assignment{{Property: city, Value: record.StringValue(value)}}}}, tester, storetest.Time)
 		if err != nil || written[0].Err != nil {
 			t.Fatal(err, written)
 		}
@@ -300,7 +301,7 @@ func TestTestNoticesChanges(t *testing.T) {
 	}
 	id := set(0, "Leiden")
 	trigger := &Trigger{
-		Object: crmstore.Contact, Vocabulary: v,
+		Object: record.Contact, Vocabulary: v,
 		Any: []*Expr{mustCompile(t, `contact.city == "Leiden"`, v)}, Suppress: []*Expr{mustCompile(t, `inList("keep")`, v)},
 	}
 	m, err := trigger.At(storetest.Time.Add(time.Hour))
@@ -309,8 +310,8 @@ func TestTestNoticesChanges(t *testing.T) {
 	}
 	ask := func(want Verdict) {
 		t.Helper()
-		err := m.Test(ctx, s, crmstore.Contact, []crmstore.PartitionIDs{{Partition: id.Partition(16), IDs: []crmstore.ID{id, id + 1}}},
-			func(_ int, recs []*crmstore.Record, got []Verdict) error {
+		err := m.Test(ctx, s, record.Contact, []record.PartitionIDs{{Partition: id.Partition(16), IDs: []record.ID{id, id + 1}}},
+			func(_ int, recs []*record.Record, got []Verdict) error {
 				if recs[1] != nil || got[1] != (Verdict{}) || got[0] != want {
 					t.Errorf("got %+v, want %+v", got, want)
 				}
@@ -324,7 +325,7 @@ func TestTestNoticesChanges(t *testing.T) {
 	set(id, "Delft")
 	ask(Verdict{})
 	set(id, "Leiden")
-	if _, _, err := s.SetMembers(ctx, keep, []crmstore.ID{id}, true, tester, storetest.Time); err != nil {
+	if _, _, err := s.SetMembers(ctx, keep, []record.ID{id}, true, tester, storetest.Time); err != nil {
 		t.Fatal(err)
 	}
 	ask(Verdict{Match: true, Suppressed: true, Trigger: 1})

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
 
 // Together is several triggers that look at the same records in one sweep: each column is read once for all of them, a
@@ -13,10 +14,10 @@ import (
 // another goroutine.
 type Together struct {
 	matchers []*Matcher
-	columns  *program         // a test for each matcher
-	blind    bool             // columns say nothing to any of them, so none are read
-	numbers  []int            // properties that expressions ask records for
-	values   []crmstore.Value // of the record in hand, by property number
+	columns  *program       // a test for each matcher
+	blind    bool           // columns say nothing to any of them, so none are read
+	numbers  []int          // properties that expressions ask records for
+	values   []record.Value // of the record in hand, by property number
 }
 
 // NewTogether puts matchers together that are about one object type. It leaves the matchers themselves alone.
@@ -42,7 +43,7 @@ func together(matchers []*Matcher) *Together {
 	}
 	slices.Sort(t.numbers)
 	t.numbers = slices.Compact(t.numbers)
-	t.values = make([]crmstore.Value, highest+1)
+	t.values = make([]record.Value, highest+1)
 	t.columns = newProgram(tests...)
 	t.columns.wantLists(lists)
 	// Who is on a list is known for a moment only, as bits of slots: it is about the records that stood there then.
@@ -57,7 +58,7 @@ func (t *Together) Clone() *Together { return NewTogether(t.matchers...) }
 // Evaluate finds what each of the triggers matches in partitions from ≤ p < to. Live records only; fn gets every
 // partition, in order, once for each matcher, also where it found nothing; the matchers are numbered as they were put
 // together. It writes nothing. When fn returns an error, Evaluate stops with that error.
-func (t *Together) Evaluate(ctx context.Context, src Source, o crmstore.ObjectType, from, to int, fn func(matcher int, found Found) error) error {
+func (t *Together) Evaluate(ctx context.Context, src Source, o record.ObjectType, from, to int, fn func(matcher int, found Found) error) error {
 	r := search{Together: t, src: src, object: o, fn: fn}
 	if t.blind {
 		for p := from; p < to; p++ {

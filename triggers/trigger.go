@@ -5,11 +5,12 @@ import (
 	"time"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
 
 // Vocabulary is what expressions may speak of.
 type Vocabulary struct {
-	Schema *crmstore.Schema         // of the workflow's object
+	Schema *record.Schema           // of the workflow's object
 	Lists  map[string]crmstore.List // static and active lists by name
 	Zone   *time.Location           // of today, date("...") and date properties; nil = UTC
 }
@@ -23,7 +24,7 @@ func (v Vocabulary) zone() *time.Location {
 
 // Trigger says which records enroll: where any of Any is true and none of Suppress is.
 type Trigger struct {
-	Object        crmstore.ObjectType
+	Object        record.ObjectType
 	Any, Suppress []*Expr
 	Vocabulary    Vocabulary // the one that the expressions were compiled with
 }
@@ -31,10 +32,10 @@ type Trigger struct {
 // Source is what a [Matcher] reads from; *crmstore.Store is one.
 type Source interface {
 	Partitions(ctx context.Context) (int, error)
-	ReadColumns(ctx context.Context, o crmstore.ObjectType, from, to int, want crmstore.Want, fn func(*crmstore.Columns) error) error
-	ReadRecords(ctx context.Context, o crmstore.ObjectType, want []crmstore.PartitionIDs, fn func(p int, recs []*crmstore.Record) error) error
-	ReadRows(ctx context.Context, o crmstore.ObjectType, picks []crmstore.Pick, numbers []int, fn func(*crmstore.Rows) error) error
-	ReadAll(ctx context.Context, o crmstore.ObjectType, from, to int, fn func(p int, recs []*crmstore.Record) error) error
+	ReadColumns(ctx context.Context, o record.ObjectType, from, to int, want crmstore.Want, fn func(*crmstore.Columns) error) error
+	ReadRecords(ctx context.Context, o record.ObjectType, want []record.PartitionIDs, fn func(p int, recs []*record.Record) error) error
+	ReadRows(ctx context.Context, o record.ObjectType, picks []crmstore.Pick, numbers []int, fn func(*crmstore.Rows) error) error
+	ReadAll(ctx context.Context, o record.ObjectType, from, to int, fn func(p int, recs []*record.Record) error) error
 }
 
 // Verdict is what a trigger says of one record; the zero Verdict is "no".
@@ -50,10 +51,10 @@ func (v Verdict) Enrolls() bool { return v.Match && !v.Suppressed }
 // Found is what [Matcher.Evaluate] found in one partition.
 type Found struct {
 	Partition  int
-	IDs        []crmstore.ID // matched and not suppressed, in slot order
-	Triggers   []uint8       // for each id, the Verdict's Trigger
-	Evaluated  int64         // live records of the partition
-	Matched    int64         // of those, an expression of Any is true; before suppression
-	Suppressed int64         // of Matched; Matched-Suppressed == len(IDs)
-	Damaged    int64         // records that may match and cannot be read; they are not among Matched
+	IDs        []record.ID // matched and not suppressed, in slot order
+	Triggers   []uint8     // for each id, the Verdict's Trigger
+	Evaluated  int64       // live records of the partition
+	Matched    int64       // of those, an expression of Any is true; before suppression
+	Suppressed int64       // of Matched; Matched-Suppressed == len(IDs)
+	Damaged    int64       // records that may match and cannot be read; they are not among Matched
 }

@@ -4,7 +4,7 @@ import (
 	"math"
 	"time"
 
-	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
 
 // env is what compiled functions see of one record at one instant. It remembers values by property
@@ -12,12 +12,12 @@ import (
 type env struct {
 	now, today float64 // milliseconds since 1970 UTC
 	zone       *time.Location
-	record     *crmstore.Record
+	record     *record.Record
 	lists      map[int][]byte // members of the record's partition, a bit per slot
 	slot       uint32
 
-	given      []crmstore.Value // not nil: the values of a record that is decoded already, by property number
-	values     []crmstore.Value
+	given      []record.Value // not nil: the values of a record that is decoded already, by property number
+	values     []record.Value
 	stamps     []uint64
 	generation uint64
 	days       [256]dayStart
@@ -38,19 +38,19 @@ func newEnv(v Vocabulary, now time.Time, highest int) *env {
 		now:    float64(now.UnixMilli()),
 		today:  float64(startOfDay(time.Date(y, m, d, 0, 0, 0, 0, time.UTC).UnixMilli(), v.zone())),
 		zone:   v.zone(),
-		values: make([]crmstore.Value, highest+1), stamps: make([]uint64, highest+1), generation: 1,
+		values: make([]record.Value, highest+1), stamps: make([]uint64, highest+1), generation: 1,
 	}
 }
 
 func (e *env) clone() *env {
 	c := *e
 	c.record, c.lists, c.given = nil, nil, nil
-	c.values, c.stamps = make([]crmstore.Value, len(e.values)), make([]uint64, len(e.stamps))
+	c.values, c.stamps = make([]record.Value, len(e.values)), make([]uint64, len(e.stamps))
 	return &c
 }
 
 // look turns to another record; nil means one without any values.
-func (e *env) look(r *crmstore.Record) {
+func (e *env) look(r *record.Record) {
 	e.record, e.given = r, nil
 	e.generation++
 	if r != nil {
@@ -59,22 +59,22 @@ func (e *env) look(r *crmstore.Record) {
 }
 
 // read turns to a record that stands in the slot and has been decoded by somebody else.
-func (e *env) read(values []crmstore.Value, slot int) {
+func (e *env) read(values []record.Value, slot int) {
 	e.given, e.slot = values, uint32(slot)
 }
 
 // pretend makes the property have a value, until the next look.
-func (e *env) pretend(p *crmstore.Property, v crmstore.Value) {
+func (e *env) pretend(p *record.Property, v record.Value) {
 	e.values[p.Number], e.stamps[p.Number] = v, e.generation
 }
 
-func (e *env) value(number int) crmstore.Value {
+func (e *env) value(number int) record.Value {
 	if e.given != nil {
 		return e.given[number]
 	}
 	if e.stamps[number] != e.generation {
 		e.stamps[number] = e.generation
-		e.values[number] = crmstore.Value{}
+		e.values[number] = record.Value{}
 		if e.record != nil {
 			e.values[number] = e.record.Value(number)
 		}

@@ -4,14 +4,14 @@ import (
 	"context"
 	"time"
 
-	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
 
 // Why is each condition's answer for one record.
 type Why struct {
-	ID          crmstore.ID          `json:"id"`
+	ID          record.ID            `json:"id"`
 	Found       bool                 `json:"found"`
-	Deletion    *crmstore.Deletion   `json:"deletion,omitempty"` // not nil: in the bin, so it does not enroll whatever the answers
+	Deletion    *record.Deletion     `json:"deletion,omitempty"` // not nil: in the bin, so it does not enroll whatever the answers
 	Verdict     Verdict              `json:"verdict"`            // the zero Verdict when not found or in the bin
 	Now         time.Time            `json:"now"`
 	Expressions []AnsweredExpression `json:"expressions"`
@@ -44,14 +44,14 @@ type Seen struct {
 }
 
 // Why gives each condition's three-valued answer for one record, with the values it saw.
-func (m *Matcher) Why(ctx context.Context, src Source, o crmstore.ObjectType, id crmstore.ID) (Why, error) {
+func (m *Matcher) Why(ctx context.Context, src Source, o record.ObjectType, id record.ID) (Why, error) {
 	w := Why{ID: id, Now: m.now, Expressions: []AnsweredExpression{}, ActiveLists: []AnsweredExpression{}}
 	partitions, err := src.Partitions(ctx)
 	if err != nil {
 		return w, err
 	}
-	want := []crmstore.PartitionIDs{{Partition: id.Partition(partitions), IDs: []crmstore.ID{id}}}
-	err = m.Test(ctx, src, o, want, func(_ int, recs []*crmstore.Record, v []Verdict) error {
+	want := []record.PartitionIDs{{Partition: id.Partition(partitions), IDs: []record.ID{id}}}
+	err = m.Test(ctx, src, o, want, func(_ int, recs []*record.Record, v []Verdict) error {
 		if recs[0] == nil {
 			return nil
 		}

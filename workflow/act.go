@@ -9,6 +9,7 @@ import (
 
 	"github.com/crm-workflow/crm-workflow/actions"
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 	"github.com/crm-workflow/crm-workflow/triggers"
 )
 
@@ -21,9 +22,9 @@ const (
 
 // part is one partition's matches on their way to an outcome.
 type part struct {
-	crmstore.Matches               // Deleted, Changed, Held and Failed count up
-	open             []crmstore.ID // no outcome yet
-	tries            map[crmstore.ID]int
+	crmstore.Matches             // Deleted, Changed, Held and Failed count up
+	open             []record.ID // no outcome yet
+	tries            map[record.ID]int
 	shown            int // matches with an outcome, as progress shows them
 }
 
@@ -163,15 +164,15 @@ func (p *actor) openParts(ctx context.Context, from, to int) ([]*part, error) {
 		return nil, err
 	}
 	var parts []*part
-	var want []crmstore.PartitionIDs
+	var want []record.PartitionIDs
 	for _, m := range saved {
 		if m.Done {
 			p.addSettled(len(m.IDs))
 			continue
 		}
 		m.Deleted, m.Changed, m.Held, m.Failed = 0, 0, 0, 0
-		parts = append(parts, &part{Matches: m, open: slices.Clone(m.IDs), tries: map[crmstore.ID]int{}})
-		want = append(want, crmstore.PartitionIDs{Partition: m.Partition, IDs: m.IDs})
+		parts = append(parts, &part{Matches: m, open: slices.Clone(m.IDs), tries: map[record.ID]int{}})
+		want = append(want, record.PartitionIDs{Partition: m.Partition, IDs: m.IDs})
 	}
 	if !p.repeats {
 		return parts, nil
@@ -182,7 +183,7 @@ func (p *actor) openParts(ctx context.Context, from, to int) ([]*part, error) {
 	}
 	for i, part := range parts {
 		part.Deleted = int64(len(mine[i]))
-		part.open = slices.DeleteFunc(part.open, func(id crmstore.ID) bool { return mine[i][id] })
+		part.open = slices.DeleteFunc(part.open, func(id record.ID) bool { return mine[i][id] })
 	}
 	return p.settle(context.WithoutCancel(ctx), parts)
 }
@@ -253,24 +254,24 @@ func (p *pass) tellProgress(total int64) {
 // round reads and tests the next batch of every partition, n records in all, and hands those that still match to the actions.
 func (p *actor) round(ctx context.Context, acting *crmstore.Store, parts []*part, n int) error {
 	byNumber := make(map[int]*part, len(parts))
-	want := make([]crmstore.PartitionIDs, 0, len(parts))
+	want := make([]record.PartitionIDs, 0, len(parts))
 	for _, part := range parts {
 		take := min(len(part.open), batchRecords, n)
 		if n -= take; take == 0 {
 			break
 		}
 		byNumber[part.Partition] = part
-		want = append(want, crmstore.PartitionIDs{Partition: part.Partition, IDs: part.open[:take:take]})
+		want = append(want, record.PartitionIDs{Partition: part.Partition, IDs: part.open[:take:take]})
 		part.open = part.open[take:]
 	}
 	var batches []actions.Batch
-	err := p.matcher.Test(ctx, acting, p.def.Object, want, func(n int, recs []*crmstore.Record, verdicts []triggers.Verdict) error {
+	err := p.matcher.Test(ctx, acting, p.def.Object, want, func(n int, recs []*record.Record, verdicts []triggers.Verdict) error {
 		if batch := byNumber[n].tested(p.id, recs, verdicts); len(batch.Records) > 0 {
 			batches = append(batches, batch)
 		}
 		return nil
 	})
-	if damaged, ok := errors.AsType[*crmstore.DamagedError](err); ok {
+	if damaged, ok := errors.AsType[*record.DamagedError](err); ok {
 		for _, id := range damaged.IDs { // they are among those that are not there
 			part := byNumber[p.partitionOf(want, id)]
 			part.Changed--
@@ -300,13 +301,13 @@ func (p *actor) round(ctx context.Context, acting *crmstore.Store, parts []*part
 }
 
 // partitionOf is where a record stands that was asked for.
-func (p *actor) partitionOf(want []crmstore.PartitionIDs, id crmstore.ID) int {
-	i := slices.IndexFunc(want, func(w crmstore.PartitionIDs) bool { return slices.Contains(w.IDs, id) })
+func (p *actor) partitionOf(want []record.PartitionIDs, id record.ID) int {
+	i := slices.IndexFunc(want, func(w record.PartitionIDs) bool { return slices.Contains(w.IDs, id) })
 	return want[i].Partition
 }
 
 // tested is the batch of those that enroll; the others have their outcome.
-func (t *part) tested(run string, recs []*crmstore.Record, verdicts []triggers.Verdict) actions.Batch {
+func (t *part) tested(run string, recs []*record.Record, verdicts []triggers.Verdict) actions.Batch {
 	batch := actions.Batch{Partition: t.Partition}
 	for i, rec := range recs {
 		switch {
@@ -324,7 +325,7 @@ func (t *part) tested(run string, recs []*crmstore.Record, verdicts []triggers.V
 }
 
 // take counts one record's outcome, or puts it back to be tested again.
-func (t *part) take(id crmstore.ID, outcome actions.Outcome) {
+func (t *part) take(id record.ID, outcome actions.Outcome) {
 	switch outcome {
 	case actions.Done, actions.Repeated:
 		t.Deleted++
@@ -347,7 +348,7 @@ func (p *actor) do(ctx context.Context, acting *crmstore.Store, batches []action
 	run := p.saved()
 	call := actions.Call{
 		Object: p.def.Object, At: p.store.Now(), Fence: p.rangeFence, Batches: batches,
-		Cause: crmstore.Cause{Workflow: run.Workflow, Revision: run.Revision, Run: run.ID},
+		Cause: record.Cause{Workflow: run.Workflow, Revision: run.Revision, Run: run.ID},
 	}
 	if p.byHand {
 		call.Cause.Reason = reasonByHand(run)

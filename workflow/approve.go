@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 	"github.com/crm-workflow/crm-workflow/workflow/diag"
 )
 
@@ -55,11 +56,11 @@ func (r *Runner) Approve(ctx context.Context, id string, a Approval) (crmstore.R
 			}
 		}
 		run, err = r.say(ctx, run, left, current, a.At)
-		if !errors.Is(err, crmstore.ErrConflict) || errors.As(err, new(*lostError)) {
+		if !errors.Is(err, record.ErrConflict) || errors.As(err, new(*lostError)) {
 			return run, err
 		}
 	}
-	return crmstore.Run{}, fmt.Errorf("approve run %s: %w", id, crmstore.ErrConflict)
+	return crmstore.Run{}, fmt.Errorf("approve run %s: %w", id, record.ErrConflict)
 }
 
 // say adds the user's approval to a held run, and lets the run go on when that is the last that it needs. With one too few the run comes
@@ -80,7 +81,7 @@ func (r *Runner) say(ctx context.Context, run crmstore.Run, left int64, current 
 	run.SeenRevision = current
 	run.Approvals = slices.Concat(before, []crmstore.Approval{{By: r.Store.User(), At: at, Count: left, Revision: current, Fence: run.Fence}})
 	if len(run.Approvals) < rules.Needed {
-		note := crmstore.Event{Op: opApprove, At: at, Detail: fmt.Sprintf("%d of %d approvals", len(run.Approvals), rules.Needed)}
+		note := record.Event{Op: opApprove, At: at, Detail: fmt.Sprintf("%d of %d approvals", len(run.Approvals), rules.Needed)}
 		saved, err := r.Store.SaveRun(ctx, run, note)
 		if err == nil {
 			r.event(ctx, saved, slog.LevelInfo, "run approved by one of two", slog.String("by", r.Store.User()), slog.Time("at", at))
@@ -113,7 +114,7 @@ func (r *Runner) waiting(ctx context.Context, id string) (run crmstore.Run, left
 	}
 	if run.Stage == stageEvaluate {
 		run, err = r.take(ctx, run, func(run *crmstore.Run) { run.Ask = true })
-		if errors.Is(err, crmstore.ErrConflict) {
+		if errors.Is(err, record.ErrConflict) {
 			return run, 0, 0, r.tooLate(ctx, id)
 		}
 		if err != nil {
@@ -185,7 +186,7 @@ func (r *Runner) goOn(ctx context.Context, run crmstore.Run, lifts bool, at time
 		if run.Stage == stageGuard {
 			run.Stage = stageAct
 		}
-	}, crmstore.Event{Op: opApprove, At: at})
+	}, record.Event{Op: opApprove, At: at})
 	if err != nil {
 		return run, err
 	}
@@ -225,8 +226,8 @@ func (r *Runner) cancel(ctx context.Context, id, reason string, at time.Time) (c
 			}
 			run.Owner = ""
 		}
-		saved, err := r.Store.SealRun(ctx, run, crmstore.Event{Op: opCancel, At: at, Detail: cancelDetail(reason, r.Store.User())})
-		if errors.Is(err, crmstore.ErrConflict) {
+		saved, err := r.Store.SealRun(ctx, run, record.Event{Op: opCancel, At: at, Detail: cancelDetail(reason, r.Store.User())})
+		if errors.Is(err, record.ErrConflict) {
 			continue // the owner's sign of life came in between
 		}
 		if err != nil {
@@ -244,7 +245,7 @@ func (r *Runner) cancel(ctx context.Context, id, reason string, at time.Time) (c
 		r.event(ctx, saved, slog.LevelInfo, "run cancelled", slog.String("by", r.Store.User()))
 		return saved, nil
 	}
-	return crmstore.Run{}, fmt.Errorf("cancel run %s: %w", id, crmstore.ErrConflict)
+	return crmstore.Run{}, fmt.Errorf("cancel run %s: %w", id, record.ErrConflict)
 }
 
 // cancelDetail is what an audit event says of why a run was ended, beside who did it.

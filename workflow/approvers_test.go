@@ -5,10 +5,11 @@ import (
 	"testing"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
 
 // four is a world whose account wants two approvals, with a run that is held, and two users who may approve.
-func four(t *testing.T) (w *world, held crmstore.Run, eve, theo *Runner, stale []crmstore.ID) {
+func four(t *testing.T) (w *world, held crmstore.Run, eve, theo *Runner, stale []record.ID) {
 	t.Helper()
 	w = newWorld(t)
 	stale = w.leads(9)
@@ -140,12 +141,12 @@ func TestFourEyes_ByHand(t *testing.T) {
 	w.leads(60)
 	w.setting(crmstore.SettingApprovals, "2")
 	eve, theo := &Runner{Store: w.approver("eve")}, &Runner{Store: w.approver("theo")}
-	small, err := eve.PrepareDelete(t.Context(), DeleteRequest{Object: crmstore.Contact, IDs: []crmstore.ID{3, 6}, Now: testNow})
+	small, err := eve.PrepareDelete(t.Context(), DeleteRequest{Object: record.Contact, IDs: []record.ID{3, 6}, Now: testNow})
 	w.must(err)
 	small, err = eve.Confirm(t.Context(), small.ID, 2, testNow)
 	w.must(err)
 	w.wantState(small, crmstore.RunDone)
-	large, err := eve.PrepareDelete(t.Context(), DeleteRequest{Object: crmstore.Contact, Selection: crmstore.Selection{Where: staleLeads}, Now: testNow})
+	large, err := eve.PrepareDelete(t.Context(), DeleteRequest{Object: record.Contact, Selection: crmstore.Selection{Where: staleLeads}, Now: testNow})
 	w.must(err)
 	large, err = eve.Confirm(t.Context(), large.ID, 40, testNow)
 	w.must(err)

@@ -9,23 +9,24 @@ import (
 	"time"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 	"github.com/crm-workflow/crm-workflow/triggers"
 )
 
 // BinFilter says which records in the recycle bin are meant. Zero fields leave nothing out.
 type BinFilter struct {
-	Object   crmstore.ObjectType // not empty
-	Run      string              // deleted by this run
-	Workflow string              // deleted by this workflow
-	User     string              // deleted by this user
-	Since    time.Time           // deleted at this instant or later
-	Until    time.Time           // deleted before this instant
-	Where    *triggers.Matcher   // of a trigger on Object, which is true for the record as it was when it was deleted
+	Object   record.ObjectType // not empty
+	Run      string            // deleted by this run
+	Workflow string            // deleted by this workflow
+	User     string            // deleted by this user
+	Since    time.Time         // deleted at this instant or later
+	Until    time.Time         // deleted before this instant
+	Where    *triggers.Matcher // of a trigger on Object, which is true for the record as it was when it was deleted
 }
 
 // Deleted is one record in the recycle bin.
 type Deleted struct {
-	ID crmstore.ID
+	ID record.ID
 	At time.Time // when it was deleted
 }
 
@@ -55,7 +56,7 @@ func InBin(ctx context.Context, store *crmstore.Store, f BinFilter, fn func([]De
 		err = look.flush(ctx)
 	}
 	if err == nil && len(look.damaged) > 0 {
-		return &crmstore.DamagedError{Object: f.Object, IDs: look.damaged}
+		return &record.DamagedError{Object: f.Object, IDs: look.damaged}
 	}
 	if err != nil {
 		return fmt.Errorf("read the recycle bin: %w", err)
@@ -70,22 +71,22 @@ type binLook struct {
 	byCells bool // nothing is asked that the cells do not say
 	fn      func([]Deleted) error
 
-	waiting  []crmstore.PartitionIDs // in the bin, and deleted in the filter's time
-	at       [][]time.Time           // when, of each of waiting
+	waiting  []record.PartitionIDs // in the bin, and deleted in the filter's time
+	at       [][]time.Time         // when, of each of waiting
 	gathered int
-	damaged  []crmstore.ID // could not be read
+	damaged  []record.ID // could not be read
 }
 
 // gather takes up a partition's records that were deleted in the filter's time.
 func (l *binLook) gather(c *crmstore.Columns) {
-	part, times := crmstore.PartitionIDs{Partition: c.Partition}, []time.Time(nil)
+	part, times := record.PartitionIDs{Partition: c.Partition}, []time.Time(nil)
 	for i := 0; i+8 <= len(c.Archived) && i+8 <= len(c.IDs); i += 8 {
 		cell := binary.LittleEndian.Uint64(c.Archived[i:])
-		id := crmstore.IDFromBytes(c.IDs[i:])
-		if cell == 0 || cell == crmstore.FreeCell || id == 0 {
+		id := record.IDFromBytes(c.IDs[i:])
+		if cell == 0 || cell == record.FreeCell || id == 0 {
 			continue
 		}
-		at := crmstore.CellTime(cell)
+		at := record.CellTime(cell)
 		if at.Before(l.filter.Since) || !l.filter.Until.IsZero() && !at.Before(l.filter.Until) {
 			continue
 		}
@@ -102,7 +103,7 @@ func (l *binLook) flush(ctx context.Context) error {
 	var found []Deleted
 	var err error
 	next := 0
-	take := func(recs []*crmstore.Record, verdicts []triggers.Verdict) {
+	take := func(recs []*record.Record, verdicts []triggers.Verdict) {
 		for i, r := range recs {
 			if r != nil && l.means(r) && (i >= len(verdicts) || verdicts[i].Enrolls()) {
 				found = append(found, Deleted{r.ID, l.at[next][i]})
@@ -119,18 +120,18 @@ func (l *binLook) flush(ctx context.Context) error {
 			}
 		}
 	case l.filter.Where == nil:
-		err = l.store.ReadRecords(ctx, l.filter.Object, l.waiting, func(_ int, recs []*crmstore.Record) error {
+		err = l.store.ReadRecords(ctx, l.filter.Object, l.waiting, func(_ int, recs []*record.Record) error {
 			take(recs, nil)
 			return nil
 		})
 	default:
-		err = l.filter.Where.Test(ctx, l.store, l.filter.Object, l.waiting, func(_ int, recs []*crmstore.Record, v []triggers.Verdict) error {
+		err = l.filter.Where.Test(ctx, l.store, l.filter.Object, l.waiting, func(_ int, recs []*record.Record, v []triggers.Verdict) error {
 			take(recs, v)
 			return nil
 		})
 	}
 	l.waiting, l.at, l.gathered = l.waiting[:0], l.at[:0], 0
-	if damaged, ok := errors.AsType[*crmstore.DamagedError](err); ok {
+	if damaged, ok := errors.AsType[*record.DamagedError](err); ok {
 		l.damaged, err = append(l.damaged, damaged.IDs...), nil // nobody knows who deleted them
 	}
 	if err != nil || len(found) == 0 {
@@ -140,7 +141,7 @@ func (l *binLook) flush(ctx context.Context) error {
 }
 
 // means reports whether the filter's run, workflow and user are those of the record's deletion.
-func (l *binLook) means(r *crmstore.Record) bool {
+func (l *binLook) means(r *record.Record) bool {
 	d, f := r.Deletion, &l.filter
 	if d == nil {
 		return false // restored since
@@ -156,7 +157,7 @@ type RestoreReport struct {
 
 // Restore brings records back, some thousands at a time. A batch that was begun is finished when the context ends; what
 // is restored then stays so, and the same call goes on from there.
-func (r *Runner) Restore(ctx context.Context, order crmstore.RestoreOrder, ids []crmstore.ID) (RestoreReport, error) {
+func (r *Runner) Restore(ctx context.Context, order crmstore.RestoreOrder, ids []record.ID) (RestoreReport, error) {
 	var report RestoreReport
 	done := int64(0)
 	for part := range slices.Chunk(ids, binAtOnce) {
@@ -215,11 +216,11 @@ func goneOf(ctx context.Context, store *crmstore.Store, run crmstore.Run, partit
 			return 0, err
 		}
 		known += len(saved)
-		want := make([]crmstore.PartitionIDs, len(saved))
+		want := make([]record.PartitionIDs, len(saved))
 		for i, m := range saved {
-			want[i] = crmstore.PartitionIDs{Partition: m.Partition, IDs: m.IDs}
+			want[i] = record.PartitionIDs{Partition: m.Partition, IDs: m.IDs}
 		}
-		err = store.ReadRecords(ctx, run.Object, want, func(_ int, recs []*crmstore.Record) error {
+		err = store.ReadRecords(ctx, run.Object, want, func(_ int, recs []*record.Record) error {
 			for _, r := range recs {
 				if r == nil {
 					gone++
@@ -227,7 +228,7 @@ func goneOf(ctx context.Context, store *crmstore.Store, run crmstore.Run, partit
 			}
 			return nil
 		})
-		if damaged, ok := errors.AsType[*crmstore.DamagedError](err); ok {
+		if damaged, ok := errors.AsType[*record.DamagedError](err); ok {
 			gone, err = gone-int64(len(damaged.IDs)), nil
 		}
 		if err != nil {

@@ -6,15 +6,16 @@ import (
 	"time"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 	"github.com/crm-workflow/crm-workflow/triggers"
 	"github.com/crm-workflow/crm-workflow/workflow/diag"
 )
 
 // inBin is whom a filter finds, sorted.
-func (w *world) inBin(f BinFilter) []crmstore.ID {
+func (w *world) inBin(f BinFilter) []record.ID {
 	w.Helper()
-	f.Object = crmstore.Contact
-	var ids []crmstore.ID
+	f.Object = record.Contact
+	var ids []record.ID
 	w.must(InBin(w.Context(), w.store, f, func(found []Deleted) error {
 		for _, d := range found {
 			ids = append(ids, d.ID)
@@ -29,12 +30,12 @@ func (w *world) matcher(text string) *triggers.Matcher {
 	w.Helper()
 	known, err := AccountVocabulary(w.Context(), w.store)
 	w.must(err)
-	vocabulary := known(crmstore.Contact)
+	vocabulary := known(record.Contact)
 	expr, findings := triggers.Compile(diag.NewText("test", text, nil), vocabulary)
 	if expr == nil {
 		w.Fatal(findings)
 	}
-	t := triggers.Trigger{Object: crmstore.Contact, Any: []*triggers.Expr{expr}, Vocabulary: vocabulary}
+	t := triggers.Trigger{Object: record.Contact, Any: []*triggers.Expr{expr}, Vocabulary: vocabulary}
 	m, err := t.At(testNow)
 	w.must(err)
 	return m
@@ -47,25 +48,25 @@ func TestInBin_Filters(t *testing.T) {
 	w.list("half", stale[:10]...)
 	w.publish(file())
 	run := w.run(crmstore.RunDone)
-	byHand := w.confirm(w.prepare(DeleteRequest{IDs: []crmstore.ID{3, 6}}, 2))
+	byHand := w.confirm(w.prepare(DeleteRequest{IDs: []record.ID{3, 6}}, 2))
 	later := byHand.FinishedAt.AddDate(0, 0, 3).Truncate(time.Second)
-	w.must(DeleteRecord(t.Context(), w.store, crmstore.Contact, 9, crmstore.Cause{Reason: "test"}, later))
+	w.must(DeleteRecord(t.Context(), w.store, record.Contact, 9, record.Cause{Reason: "test"}, later))
 	user := w.store.User()
-	all := slices.Sorted(slices.Values(slices.Concat(stale, []crmstore.ID{3, 6, 9})))
+	all := slices.Sorted(slices.Values(slices.Concat(stale, []record.ID{3, 6, 9})))
 	for name, c := range map[string]struct {
 		filter BinFilter
-		want   []crmstore.ID
+		want   []record.ID
 	}{
 		"nothing":       {BinFilter{}, all},
 		"a run":         {BinFilter{Run: run.ID}, stale},
-		"a run by hand": {BinFilter{Run: byHand.ID}, []crmstore.ID{3, 6}},
+		"a run by hand": {BinFilter{Run: byHand.ID}, []record.ID{3, 6}},
 		"a workflow":    {BinFilter{Workflow: "stale"}, stale},
 		"another":       {BinFilter{Workflow: "stal"}, nil},
 		"a user":        {BinFilter{User: user}, all},
 		"another user":  {BinFilter{User: "nobody"}, nil},
-		"since":         {BinFilter{Since: later}, []crmstore.ID{9}},
-		"until":         {BinFilter{Until: later}, without(all, []crmstore.ID{9})},
-		"an expression": {BinFilter{Where: w.matcher(`contact.email == "c9@example.com" || contact.email == "c12@example.com"`)}, []crmstore.ID{9}},
+		"since":         {BinFilter{Since: later}, []record.ID{9}},
+		"until":         {BinFilter{Until: later}, without(all, []record.ID{9})},
+		"an expression": {BinFilter{Where: w.matcher(`contact.email == "c9@example.com" || contact.email == "c12@example.com"`)}, []record.ID{9}},
 		"a list":        {BinFilter{Where: w.matcher(`inList("half")`)}, stale[:10]},
 		"two of these":  {BinFilter{Workflow: "stale", Where: w.matcher(`contact.email == "c9@example.com"`)}, nil},
 	} {
@@ -90,9 +91,9 @@ func TestGone_CountsWhatWasPurged(t *testing.T) {
 	if n := gone(time.Time{}, time.Time{}); n != 0 {
 		t.Errorf("%d are gone while all are in the bin", n)
 	}
-	_, err := w.store.Restore(t.Context(), crmstore.RestoreOrder{Object: crmstore.Contact, At: testNow}, stale[:4])
+	_, err := w.store.Restore(t.Context(), crmstore.RestoreOrder{Object: record.Contact, At: testNow}, stale[:4])
 	w.must(err)
-	_, err = w.store.Purge(t.Context(), crmstore.PurgeOrder{Object: crmstore.Contact, At: run.FinishedAt.Add(crmstore.Retention)})
+	_, err = w.store.Purge(t.Context(), crmstore.PurgeOrder{Object: record.Contact, At: run.FinishedAt.Add(crmstore.Retention)})
 	w.must(err)
 	if n, want := gone(time.Time{}, time.Time{}), int64(len(stale)-4); n != want {
 		t.Errorf("%d are gone, want %d", n, want)

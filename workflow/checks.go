@@ -8,6 +8,7 @@ import (
 
 	"github.com/crm-workflow/crm-workflow/actions"
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 	"github.com/crm-workflow/crm-workflow/crmstore/spelling"
 	"github.com/crm-workflow/crm-workflow/crmstore/unseen"
 	"github.com/crm-workflow/crm-workflow/triggers/schedule"
@@ -155,13 +156,13 @@ func (l *loader) checkLimits() {
 }
 
 // checkObject takes over the object type; "" when it is missing or wrong.
-func (l *loader) checkObject() crmstore.ObjectType {
-	l.def.Object = crmstore.ObjectType(l.values["object"].text.Value)
+func (l *loader) checkObject() record.ObjectType {
+	l.def.Object = record.ObjectType(l.values["object"].text.Value)
 	return l.def.Object
 }
 
 // checkActions takes over the actions.
-func (l *loader) checkActions(object crmstore.ObjectType) {
+func (l *loader) checkActions(object record.ObjectType) {
 	v, ok := l.values["actions"]
 	if ok && v.empty {
 		l.missing(v.key, "actions", key{})
@@ -186,8 +187,8 @@ func (l *loader) checkActions(object crmstore.ObjectType) {
 
 // actionHelp guesses which action was meant. Deleting another object is not a misspelt delete_contact.
 func actionHelp(name string) string {
-	for _, o := range crmstore.StandardObjects() {
-		if o != crmstore.Contact && slices.ContainsFunc([]string{string(o), o.Plural()}, func(s string) bool { return strings.Contains(strings.ToLower(name), s) }) {
+	for _, o := range record.StandardObjects() {
+		if o != record.Contact && slices.ContainsFunc([]string{string(o), o.Plural()}, func(s string) bool { return strings.Contains(strings.ToLower(name), s) }) {
 			return "only contacts can be deleted by a workflow, with delete_contact"
 		}
 	}

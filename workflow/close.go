@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 	"github.com/crm-workflow/crm-workflow/workflow/diag"
 )
 
@@ -20,7 +21,7 @@ func (e *lostError) Error() string {
 }
 
 // Unwrap makes it an ErrFenced.
-func (e *lostError) Unwrap() error { return crmstore.ErrFenced }
+func (e *lostError) Unwrap() error { return record.ErrFenced }
 
 // limitError holds a run that is over a limit.
 type limitError struct {
@@ -72,7 +73,7 @@ func (p *pass) end(ctx context.Context, err error) (crmstore.Run, error) {
 	case errors.As(err, &refused):
 		p.metrics().refused(p.workflow, refused.Reason)
 		return p.finish(ctx, ending{state: crmstore.RunHeld, reason: refused.Message})
-	case errors.As(err, &lost), errors.Is(err, crmstore.ErrFenced):
+	case errors.As(err, &lost), errors.Is(err, record.ErrFenced):
 		return p.leave(ctx)
 	default:
 		return p.finish(ctx, ending{state: crmstore.RunFailed, reason: err.Error(), cause: fmt.Errorf("run %s: %w", p.id, err)})
@@ -173,7 +174,7 @@ func (p *pass) leave(ctx context.Context) (crmstore.Run, error) {
 			return run, &lostError{now: run}
 		}
 		if p.spreads() { // others may have a batch on its way, until the run is sealed
-			if run, err = p.store.SealRun(ctx, run); errors.Is(err, crmstore.ErrConflict) {
+			if run, err = p.store.SealRun(ctx, run); errors.Is(err, record.ErrConflict) {
 				continue
 			}
 			if err != nil {
@@ -186,7 +187,7 @@ func (p *pass) leave(ctx context.Context) (crmstore.Run, error) {
 		}
 		run.Owner = ""
 		saved, err := p.store.SaveRun(ctx, run)
-		if errors.Is(err, crmstore.ErrConflict) {
+		if errors.Is(err, record.ErrConflict) {
 			continue
 		}
 		if err != nil {
@@ -202,7 +203,7 @@ func (p *pass) leave(ctx context.Context) (crmstore.Run, error) {
 		p.report(ctx, saved, nil)
 		return saved, nil
 	}
-	return p.saved(), fmt.Errorf("save run %s: %w", p.id, crmstore.ErrConflict)
+	return p.saved(), fmt.Errorf("save run %s: %w", p.id, record.ErrConflict)
 }
 
 // approvalWords says in a held run's reason who must approve it, where that is not anyone. What it says is only told: the rules are read anew by an approval.
@@ -324,10 +325,10 @@ func deletedIn(ctx context.Context, store *crmstore.Store, run crmstore.Run, par
 	if err != nil {
 		return 0, err
 	}
-	var open []crmstore.PartitionIDs
+	var open []record.PartitionIDs
 	for _, m := range parts {
 		if slices.Contains(partitions, m.Partition) {
-			open = append(open, crmstore.PartitionIDs{Partition: m.Partition, IDs: m.IDs})
+			open = append(open, record.PartitionIDs{Partition: m.Partition, IDs: m.IDs})
 		}
 	}
 	mine, err := completed(ctx, store, run, open)
@@ -338,7 +339,7 @@ func deletedIn(ctx context.Context, store *crmstore.Store, run crmstore.Run, par
 }
 
 // completed is, for each of the given partitions, which of the records this run deleted, wherever they are now.
-func completed(ctx context.Context, store *crmstore.Store, run crmstore.Run, parts []crmstore.PartitionIDs) ([]map[crmstore.ID]bool, error) {
+func completed(ctx context.Context, store *crmstore.Store, run crmstore.Run, parts []record.PartitionIDs) ([]map[record.ID]bool, error) {
 	if len(parts) == 0 {
 		return nil, nil
 	}
@@ -346,11 +347,11 @@ func completed(ctx context.Context, store *crmstore.Store, run crmstore.Run, par
 	if err != nil {
 		return nil, err
 	}
-	mine := make([]map[crmstore.ID]bool, len(parts))
+	mine := make([]map[record.ID]bool, len(parts))
 	for i, part := range parts {
-		mine[i] = map[crmstore.ID]bool{}
+		mine[i] = map[record.ID]bool{}
 		for j, id := range part.IDs {
-			if e := enrolled[i][j]; e.State == crmstore.Completed && e.Run == run.ID {
+			if e := enrolled[i][j]; e.State == record.Completed && e.Run == run.ID {
 				mine[i][id] = true
 			}
 		}

@@ -6,7 +6,7 @@ import (
 	"strings"
 
 	"github.com/crm-workflow/crm-workflow/actions"
-	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 	"github.com/crm-workflow/crm-workflow/triggers"
 	"github.com/crm-workflow/crm-workflow/triggers/schedule"
 	"github.com/crm-workflow/crm-workflow/workflow/diag"
@@ -17,7 +17,7 @@ type Definition struct {
 	Name        string // unique in the account; a-z, 0-9 and -
 	Title       string // one line for people; the name when the file has none
 	Description string
-	Object      crmstore.ObjectType
+	Object      record.ObjectType
 	Trigger     triggers.Trigger
 	Reenroll    bool               // enroll a record again that was enrolled before
 	Existing    bool               // records that match already at publish time enroll too
@@ -61,13 +61,13 @@ type Step struct {
 
 // Vocabulary gives what an account's expressions may speak of, for an object type. A vocabulary
 // without a schema means that the account does not have the type.
-type Vocabulary func(o crmstore.ObjectType) triggers.Vocabulary
+type Vocabulary func(o record.ObjectType) triggers.Vocabulary
 
 // canonical is what a definition means, without the way it is written. The field names are stored in
 // nothing: only two of these made by the same program are ever compared.
 type canonical struct {
 	Name, Title, Description string
-	Object                   crmstore.ObjectType
+	Object                   record.ObjectType
 	Triggers, Suppress       []string
 	Reenroll, Existing       bool
 	Schedule                 string

@@ -12,15 +12,16 @@ import (
 
 	"github.com/crm-workflow/crm-workflow/actions"
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 	"github.com/crm-workflow/crm-workflow/triggers"
 	"github.com/crm-workflow/crm-workflow/workflow/diag"
 )
 
 // DeleteRequest asks for a deletion of many records by hand: those that Selection says or, where it says nothing, IDs.
 type DeleteRequest struct {
-	Object    crmstore.ObjectType
+	Object    record.ObjectType
 	Selection crmstore.Selection
-	IDs       []crmstore.ID
+	IDs       []record.ID
 	Skip      bool      // leave out IDs that are unknown or in the recycle bin already, instead of refusing all
 	Now       time.Time // the instant at which the expression is true
 	Why       string    // for the record and the audit log; may be empty
@@ -72,14 +73,14 @@ func (r *Runner) createDelete(ctx context.Context, q DeleteRequest) (crmstore.Ru
 	for n := 1; ; n++ {
 		run.ID = deletePrefix + q.Now.UTC().Format(time.RFC3339) + "." + strconv.Itoa(n)
 		created, err := r.Store.CreateRun(ctx, run)
-		if !errors.Is(err, crmstore.ErrExists) {
+		if !errors.Is(err, record.ErrExists) {
 			return created, err
 		}
 	}
 }
 
 // saveIDs makes ids the run's matches; from then on the run can be resumed.
-func (p *pass) saveIDs(ctx context.Context, ids []crmstore.ID) error {
+func (p *pass) saveIDs(ctx context.Context, ids []record.ID) error {
 	partitions, err := p.store.Partitions(ctx)
 	if err != nil {
 		return err
@@ -139,7 +140,7 @@ func checkEverything(run crmstore.Run) error {
 
 // CheckEverything is a *RefusedError when a selection finds all live records of the type, whatever its expression looks like,
 // and it does not say that all are meant. Ids name each record, and are what they are.
-func CheckEverything(s crmstore.Selection, found, live int64, o crmstore.ObjectType) error {
+func CheckEverything(s crmstore.Selection, found, live int64, o record.ObjectType) error {
 	if s.Everything || s == (crmstore.Selection{}) || found == 0 || found < live {
 		return nil
 	}
@@ -269,6 +270,6 @@ func reasonByHand(run crmstore.Run) string {
 }
 
 // countedRecords is a number of records of a type: "1 contact", "11,908 contacts".
-func countedRecords(n int64, o crmstore.ObjectType) string {
+func countedRecords(n int64, o record.ObjectType) string {
 	return diag.Counted(n, string(o), o.Plural())
 }

@@ -10,16 +10,17 @@ import (
 	"time"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
 
 // UndeletableError refuses a deletion because of ids that cannot be deleted. Nothing was deleted.
 type UndeletableError struct {
-	Object    crmstore.ObjectType
-	Asked     int                                 // how many ids were given
-	Unknown   []crmstore.ID                       // no such record, sorted
-	Deleted   []crmstore.ID                       // in the recycle bin already, sorted
-	Held      []crmstore.Hold                     // on legal hold, by id
-	Elsewhere map[crmstore.ID]crmstore.ObjectType // of Unknown, those that are ids of another object type
+	Object    record.ObjectType
+	Asked     int                             // how many ids were given
+	Unknown   []record.ID                     // no such record, sorted
+	Deleted   []record.ID                     // in the recycle bin already, sorted
+	Held      []crmstore.Hold                 // on legal hold, by id
+	Elsewhere map[record.ID]record.ObjectType // of Unknown, those that are ids of another object type
 }
 
 // shownUndeletable bounds how many ids of each kind an error names.
@@ -28,7 +29,7 @@ const shownUndeletable = 10
 // Error names the ids and what is wrong with each; of many the first few.
 func (e *UndeletableError) Error() string {
 	var parts []string
-	say := func(ids []crmstore.ID, word func(crmstore.ID) string) {
+	say := func(ids []record.ID, word func(record.ID) string) {
 		for _, id := range ids[:min(len(ids), shownUndeletable)] {
 			parts = append(parts, word(id))
 		}
@@ -36,14 +37,14 @@ func (e *UndeletableError) Error() string {
 			parts = append(parts, fmt.Sprintf("and %d more", more))
 		}
 	}
-	say(e.Unknown, func(id crmstore.ID) string {
+	say(e.Unknown, func(id record.ID) string {
 		text := fmt.Sprintf("there is no %s %s", e.Object, id)
 		if other, ok := e.Elsewhere[id]; ok {
 			text += fmt.Sprintf(", but there is a %s %s", other, id)
 		}
 		return text
 	})
-	say(e.Deleted, func(id crmstore.ID) string { return fmt.Sprintf("%s %s is in the recycle bin already", e.Object, id) })
+	say(e.Deleted, func(id record.ID) string { return fmt.Sprintf("%s %s is in the recycle bin already", e.Object, id) })
 	if len(e.Held) > 0 {
 		parts = append(parts, (&crmstore.HeldError{Object: e.Object, Holds: e.Held}).Error())
 	}
@@ -55,11 +56,11 @@ const idsAtOnce = 4096
 
 // Deletable is the ids, sorted and each once, if all of them are live records of the object type, else an
 // *UndeletableError. With skip, those that are unknown or deleted already are left out instead.
-func Deletable(ctx context.Context, store *crmstore.Store, o crmstore.ObjectType, ids []crmstore.ID, skip bool) ([]crmstore.ID, error) {
+func Deletable(ctx context.Context, store *crmstore.Store, o record.ObjectType, ids []record.ID, skip bool) ([]record.ID, error) {
 	ids = slices.Clone(ids)
 	slices.Sort(ids)
 	ids = slices.Compact(ids)
-	live := make([]crmstore.ID, 0, len(ids))
+	live := make([]record.ID, 0, len(ids))
 	bad := UndeletableError{Object: o, Asked: len(ids)}
 	for part := range slices.Chunk(ids, idsAtOnce) {
 		recs, err := store.Get(ctx, o, part)
@@ -87,7 +88,7 @@ func Deletable(ctx context.Context, store *crmstore.Store, o crmstore.ObjectType
 		}
 		bad.Held = append(bad.Held, held...)
 	}
-	live = slices.DeleteFunc(live, func(id crmstore.ID) bool {
+	live = slices.DeleteFunc(live, func(id record.ID) bool {
 		return slices.ContainsFunc(bad.Held, func(h crmstore.Hold) bool { return h.ID == id })
 	})
 	if skip || len(bad.Unknown)+len(bad.Deleted)+len(bad.Held) == 0 {
@@ -101,8 +102,8 @@ func Deletable(ctx context.Context, store *crmstore.Store, o crmstore.ObjectType
 }
 
 // elsewhere finds ids among the records of the other object types.
-func elsewhere(ctx context.Context, store *crmstore.Store, o crmstore.ObjectType, ids []crmstore.ID) (map[crmstore.ID]crmstore.ObjectType, error) {
-	found := map[crmstore.ID]crmstore.ObjectType{}
+func elsewhere(ctx context.Context, store *crmstore.Store, o record.ObjectType, ids []record.ID) (map[record.ID]record.ObjectType, error) {
+	found := map[record.ID]record.ObjectType{}
 	objects, err := store.ObjectTypes(ctx)
 	if err != nil {
 		return nil, err
@@ -127,8 +128,8 @@ func elsewhere(ctx context.Context, store *crmstore.Store, o crmstore.ObjectType
 // DeleteRecord soft-deletes one live record, without a run: `restore` brings it back. Errors: *UndeletableError, a
 // *RefusedError when the account's ceiling leaves no room and the user is no super admin, crmstore.ErrConflict when others keep
 // changing it.
-func DeleteRecord(ctx context.Context, store *crmstore.Store, o crmstore.ObjectType, id crmstore.ID, c crmstore.Cause, at time.Time) error {
-	if _, err := Deletable(ctx, store, o, []crmstore.ID{id}, false); err != nil {
+func DeleteRecord(ctx context.Context, store *crmstore.Store, o record.ObjectType, id record.ID, c record.Cause, at time.Time) error {
+	if _, err := Deletable(ctx, store, o, []record.ID{id}, false); err != nil {
 		return err
 	}
 	done, err := setOneAside(ctx, store, o, id, at)
@@ -144,7 +145,7 @@ func DeleteRecord(ctx context.Context, store *crmstore.Store, o crmstore.ObjectT
 
 // setOneAside sets the deletion of one record by hand aside, so that many of them do not pass the account's ceiling. It returns how
 // the deletion is counted once it is done. A super admin's is counted only.
-func setOneAside(ctx context.Context, store *crmstore.Store, o crmstore.ObjectType, id crmstore.ID, at time.Time) (crmstore.Settlement, error) {
+func setOneAside(ctx context.Context, store *crmstore.Store, o record.ObjectType, id record.ID, at time.Time) (crmstore.Settlement, error) {
 	fail := func(err error) (crmstore.Settlement, error) {
 		return crmstore.Settlement{}, fmt.Errorf("delete %s %s: %w", o, id, err)
 	}
@@ -180,17 +181,17 @@ func setOneAside(ctx context.Context, store *crmstore.Store, o crmstore.ObjectTy
 }
 
 // deleteRecord is DeleteRecord once there is room.
-func deleteRecord(ctx context.Context, store *crmstore.Store, o crmstore.ObjectType, id crmstore.ID, c crmstore.Cause, at time.Time) error {
+func deleteRecord(ctx context.Context, store *crmstore.Store, o record.ObjectType, id record.ID, c record.Cause, at time.Time) error {
 	partitions, err := store.Partitions(ctx)
 	if err != nil {
 		return fmt.Errorf("delete %s %s: %w", o, id, err)
 	}
 	order := crmstore.ArchiveOrder{Object: o, Cause: c, At: at}
 	for range maxTries {
-		if _, err := Deletable(ctx, store, o, []crmstore.ID{id}, false); err != nil {
+		if _, err := Deletable(ctx, store, o, []record.ID{id}, false); err != nil {
 			return err
 		}
-		recs, err := store.Get(ctx, o, []crmstore.ID{id})
+		recs, err := store.Get(ctx, o, []record.ID{id})
 		if err != nil {
 			return fmt.Errorf("delete %s %s: %w", o, id, err)
 		}
@@ -206,5 +207,5 @@ func deleteRecord(ctx context.Context, store *crmstore.Store, o crmstore.ObjectT
 			return nil
 		}
 	}
-	return fmt.Errorf("delete %s %s: %w", o, id, crmstore.ErrConflict)
+	return fmt.Errorf("delete %s %s: %w", o, id, record.ErrConflict)
 }

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 	"github.com/crm-workflow/crm-workflow/crmstore/storetest"
 )
 
@@ -17,7 +18,7 @@ const staleLeads = `contact.lifecyclestage == "lead" && daysSince(contact.notes_
 // prepare prepares a deletion and wants it held with a number of records.
 func (w *world) prepare(q DeleteRequest, want int) crmstore.Run {
 	w.Helper()
-	q.Object, q.Now = crmstore.Contact, testNow
+	q.Object, q.Now = record.Contact, testNow
 	run, err := w.runner.PrepareDelete(context.Background(), q)
 	w.must(err)
 	w.wantState(run, crmstore.RunHeld)
@@ -44,11 +45,11 @@ func (w *world) refused(err error, reason string) {
 	}
 }
 
-func (w *world) list(name string, ids ...crmstore.ID) crmstore.List {
+func (w *world) list(name string, ids ...record.ID) crmstore.List {
 	w.Helper()
-	list, err := w.store.CreateList(context.Background(), crmstore.Contact, name, crmstore.Cause{Actor: "test"}, testPublish)
+	list, err := w.store.CreateList(context.Background(), record.Contact, name, record.Cause{Actor: "test"}, testPublish)
 	w.must(err)
-	_, missing, err := w.store.SetMembers(context.Background(), list, ids, true, crmstore.Cause{Actor: "test"}, testPublish)
+	_, missing, err := w.store.SetMembers(context.Background(), list, ids, true, record.Cause{Actor: "test"}, testPublish)
 	w.must(err)
 	if len(missing) > 0 {
 		w.Fatalf("list %s: there is no contact %v", name, missing)
@@ -69,7 +70,7 @@ func TestDelete_EverySelection(t *testing.T) {
 			w := newWorld(t)
 			stale := w.leads(300)
 			w.list(`old "leads"`, stale...)
-			w.list("everybody", slices.Concat(stale, []crmstore.ID{3, 6, 9})...)
+			w.list("everybody", slices.Concat(stale, []record.ID{3, 6, 9})...)
 			q := DeleteRequest{Selection: selection, Why: "trigger of a test"}
 			if selection == (crmstore.Selection{}) {
 				q.IDs = slices.Concat(stale, stale[:7])
@@ -97,7 +98,7 @@ func TestDelete_TheSetChangesBeforeTheNumberIsTyped(t *testing.T) {
 	run := w.prepare(DeleteRequest{Selection: crmstore.Selection{Where: staleLeads}}, len(stale))
 	w.write(w.lead(1000, 900))                                           // a new one that matches: it was not shown
 	w.write(crmstore.Upsert{ID: stale[0], Set: w.lead(stale[0], 3).Set}) // no longer matches
-	w.must(DeleteRecord(t.Context(), w.store, crmstore.Contact, stale[1], crmstore.Cause{Actor: "bob"}, testNow))
+	w.must(DeleteRecord(t.Context(), w.store, record.Contact, stale[1], record.Cause{Actor: "bob"}, testNow))
 	run = w.confirm(run)
 	w.wantDeleted(run, stale[2:])
 	if run.Changed != 2 || run.Failed != 0 {
@@ -124,7 +125,7 @@ func TestDelete_WrongNumber(t *testing.T) {
 	}
 	partitions, err := w.store.Partitions(t.Context())
 	w.must(err)
-	left, err := w.store.Matches(t.Context(), crmstore.Contact, run.ID, 0, partitions)
+	left, err := w.store.Matches(t.Context(), record.Contact, run.ID, 0, partitions)
 	w.must(err)
 	if len(left) > 0 {
 		t.Errorf("a deletion that was never confirmed keeps matches in %d partitions", len(left))
@@ -155,7 +156,7 @@ func TestDelete_GoesOnAfterACrash(t *testing.T) {
 	if len(half) == 0 || len(half) == len(stale) {
 		t.Fatalf("%d of %d are deleted, want some", len(half), len(stale))
 	}
-	results, err := w.store.Restore(t.Context(), crmstore.RestoreOrder{Object: crmstore.Contact, At: testNow, Cause: crmstore.Cause{Actor: "bob"}}, half[:1])
+	results, err := w.store.Restore(t.Context(), crmstore.RestoreOrder{Object: record.Contact, At: testNow, Cause: record.Cause{Actor: "bob"}}, half[:1])
 	w.must(err)
 	if results[0].Outcome != crmstore.Restored {
 		t.Fatalf("restore: %v", results)
@@ -183,13 +184,13 @@ func TestDelete_ListGone(t *testing.T) {
 	stale := w.leads(30)
 	w.list("old", stale...)
 	_, err := w.runner.PrepareDelete(t.Context(), DeleteRequest{
-		Object: crmstore.Contact, Selection: crmstore.Selection{List: "odl"}, Now: testNow,
+		Object: record.Contact, Selection: crmstore.Selection{List: "odl"}, Now: testNow,
 	})
 	w.refused(err, RefusedList)
 	run := w.prepare(DeleteRequest{Selection: crmstore.Selection{List: "old"}}, len(stale))
-	lists, err := w.store.Lists(t.Context(), crmstore.Contact)
+	lists, err := w.store.Lists(t.Context(), record.Contact)
 	w.must(err)
-	w.must(w.store.DeleteList(t.Context(), lists["old"], crmstore.Cause{}, testNow))
+	w.must(w.store.DeleteList(t.Context(), lists["old"], record.Cause{}, testNow))
 	_, err = w.runner.Confirm(t.Context(), run.ID, run.Matched, testNow)
 	w.refused(err, RefusedList)
 	w.list("old", stale...) // another one of that name
@@ -212,7 +213,7 @@ func TestDelete_ListGoneMeanwhile(t *testing.T) {
 	w.runner.Progress = func(stage string, done, _ int64) {
 		if stage == stageAct && done > 50 && !gone {
 			gone = true
-			w.must(w.store.DeleteList(t.Context(), list, crmstore.Cause{}, testNow))
+			w.must(w.store.DeleteList(t.Context(), list, record.Cause{}, testNow))
 		}
 	}
 	run, err := w.runner.Confirm(t.Context(), run.ID, run.Matched, testNow)
@@ -237,10 +238,10 @@ func TestDelete_IDsThatCannotBeDeleted(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.leads(10)
-	w.must(DeleteRecord(t.Context(), w.store, crmstore.Contact, 5, crmstore.Cause{Actor: "bob"}, testNow))
-	company, err := w.store.Write(t.Context(), crmstore.Company, crmstore.CreateOnly, []crmstore.Upsert{{ID: 77}}, crmstore.Cause{Actor: "test"}, testPublish)
+	w.must(DeleteRecord(t.Context(), w.store, record.Contact, 5, record.Cause{Actor: "bob"}, testNow))
+	company, err := w.store.Write(t.Context(), record.Company, crmstore.CreateOnly, []crmstore.Upsert{{ID: 77}}, record.Cause{Actor: "test"}, testPublish)
 	w.must(errors.Join(err, company[0].Err))
-	q := DeleteRequest{Object: crmstore.Contact, IDs: []crmstore.ID{1, 5, 77, 78}, Now: testNow}
+	q := DeleteRequest{Object: record.Contact, IDs: []record.ID{1, 5, 77, 78}, Now: testNow}
 	_, err = w.runner.PrepareDelete(t.Context(), q)
 	var bad *UndeletableError
 	if !errors.As(err, &bad) {
@@ -259,7 +260,7 @@ func TestDelete_IDsThatCannotBeDeleted(t *testing.T) {
 	if run.Matched != 1 {
 		t.Errorf("%d are to be deleted, want the one that can be", run.Matched)
 	}
-	err = DeleteRecord(t.Context(), w.store, crmstore.Contact, 5, crmstore.Cause{Actor: "bob"}, testNow)
+	err = DeleteRecord(t.Context(), w.store, record.Contact, 5, record.Cause{Actor: "bob"}, testNow)
 	if !errors.As(err, &bad) || !strings.Contains(err.Error(), "in the recycle bin already") {
 		t.Errorf("error %v, want that it is in the bin already", err)
 	}
@@ -270,7 +271,7 @@ func TestDelete_OfIDsStoppedBeforeTheyWereSaved(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.leads(3)
-	run, err := w.runner.createDelete(t.Context(), DeleteRequest{Object: crmstore.Contact, IDs: []crmstore.ID{1, 2}, Now: testNow})
+	run, err := w.runner.createDelete(t.Context(), DeleteRequest{Object: record.Contact, IDs: []record.ID{1, 2}, Now: testNow})
 	w.must(err)
 	run.Owner = nobody()
 	_, err = w.store.SaveRun(t.Context(), run)
@@ -310,7 +311,7 @@ func TestDelete_EverythingIsSaid(t *testing.T) {
 	} {
 		w := newWorld(t)
 		w.leads(9)
-		run, err := w.runner.PrepareDelete(t.Context(), DeleteRequest{Object: crmstore.Contact, Selection: selection, Now: testNow})
+		run, err := w.runner.PrepareDelete(t.Context(), DeleteRequest{Object: record.Contact, Selection: selection, Now: testNow})
 		w.refused(err, RefusedEverything)
 		_, err = w.runner.Resume(t.Context(), run.ID)
 		w.refused(err, RefusedEverything)

@@ -7,6 +7,7 @@ import (
 
 	"github.com/crm-workflow/crm-workflow/actions"
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 	"github.com/crm-workflow/crm-workflow/workflow/diag"
 )
 
@@ -123,7 +124,7 @@ func checkRuns(ctx context.Context, books *crmstore.Store, name string, revision
 }
 
 // checkPublisher is nil when the acting user may publish a workflow on the object, and may do what it does.
-func checkPublisher(ctx context.Context, acting *crmstore.Store, o crmstore.ObjectType) error {
+func checkPublisher(ctx context.Context, acting *crmstore.Store, o record.ObjectType) error {
 	return acting.Check(ctx, o, crmstore.CanManageWorkflows, crmstore.CanView, crmstore.CanDelete)
 }
 

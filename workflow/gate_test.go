@@ -12,6 +12,7 @@ import (
 
 	"github.com/crm-workflow/crm-workflow/actions"
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
 
 func TestCheckGate(t *testing.T) {
@@ -33,10 +34,10 @@ func TestCheckGate(t *testing.T) {
 func TestCheckActions_RefusesOtherObjects(t *testing.T) {
 	t.Parallel()
 	spec, _ := actions.Find("delete_contact")
-	if err := checkActions(&Definition{Object: crmstore.Contact, Actions: []Step{{Spec: spec}}}); err != nil {
+	if err := checkActions(&Definition{Object: record.Contact, Actions: []Step{{Spec: spec}}}); err != nil {
 		t.Errorf("contacts: %v", err)
 	}
-	err := checkActions(&Definition{Name: "w", Object: crmstore.Company, Actions: []Step{{Spec: spec}}})
+	err := checkActions(&Definition{Name: "w", Object: record.Company, Actions: []Step{{Spec: spec}}})
 	var refused *RefusedError
 	if !errors.As(err, &refused) || refused.Reason != RefusedObject {
 		t.Errorf("companies: %v, want a refusal for the object", err)
@@ -60,7 +61,7 @@ func TestLimits_OverLimit(t *testing.T) {
 		{Limits{1000, 100, 0}, 1000, 1000, ""},
 		{Limits{1000, 100, 0}, 1, 0, "1 contacts match, more than all of 0 live contacts, more than max_percent 100 %"},
 	} {
-		if got := tt.limits.OverLimit(crmstore.Contact, tt.count, tt.live); got != tt.want {
+		if got := tt.limits.OverLimit(record.Contact, tt.count, tt.live); got != tt.want {
 			t.Errorf("%+v, %d of %d: %q, want %q", tt.limits, tt.count, tt.live, got, tt.want)
 		}
 	}
@@ -68,7 +69,7 @@ func TestLimits_OverLimit(t *testing.T) {
 
 func TestWithout(t *testing.T) {
 	t.Parallel()
-	type ids = []crmstore.ID
+	type ids = []record.ID
 	for _, tt := range []struct{ a, b, want ids }{
 		{nil, ids{1}, nil},
 		{ids{1, 2}, nil, ids{1, 2}},

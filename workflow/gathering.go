@@ -6,6 +6,7 @@ import (
 	"sync"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
 
 // errAlone says that an evaluation together came to nothing, for no fault of this run: it evaluates alone.
@@ -125,7 +126,7 @@ func (m *member) announce(present *member) {
 // evaluate evaluates everybody who came, those who may see the same records together.
 func (g *gathering) evaluate() {
 	type kind struct {
-		object crmstore.ObjectType
+		object record.ObjectType
 		user   string
 	}
 	groups := map[kind][]*member{}

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
 
 // publishSome publishes workflows that are due at testNow, for stale leads whose first name is the workflow's.
@@ -55,7 +56,7 @@ func TestScheduler_OneBadOfSeveral(t *testing.T) {
 	stale := w.leads(30)
 	w.publishSome("good", "fine", "held")
 	_, err := w.store.CreateRun(t.Context(), crmstore.Run{
-		ID: "held@x.1", Workflow: "held", Object: crmstore.Contact, Revision: 1, Now: testNow, State: crmstore.RunHeld, Stage: stageEvaluate, Fence: 1,
+		ID: "held@x.1", Workflow: "held", Object: record.Contact, Revision: 1, Now: testNow, State: crmstore.RunHeld, Stage: stageEvaluate, Fence: 1,
 	})
 	w.must(err)
 	k := w.ticking()

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
 
 const (
@@ -91,7 +92,7 @@ func (h *Health) count(ctx context.Context) {
 }
 
 // countAll looks for lost records of an object type, and is a *TroubleError when there are any, or any other lasting trouble.
-func (h *Health) countAll(ctx context.Context, o crmstore.ObjectType) error {
+func (h *Health) countAll(ctx context.Context, o record.ObjectType) error {
 	if h == nil {
 		return nil
 	}
@@ -134,7 +135,7 @@ func (h *Health) askForUser(ctx context.Context, found []crmstore.Trouble) ([]cr
 	}
 	is, err := h.Store.As(h.Acting).May(ctx, "")
 	switch {
-	case errors.Is(err, crmstore.ErrNoAccount), errors.Is(err, crmstore.ErrNotInSync):
+	case errors.Is(err, record.ErrNoAccount), errors.Is(err, record.ErrNotInSync):
 		return found, nil
 	case err != nil || is:
 		return found, err

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
 
 // A process whose acting user is taken off the account deletes no more after its batch in hand, starts nothing, says so in its
@@ -17,7 +18,7 @@ func TestHealth_ActingUserIsRemoved(t *testing.T) {
 	w.publish(file())
 	ctx := t.Context()
 	add := func() {
-		_, err := w.store.AddUser(ctx, "robot", "", false, crmstore.Cause{}, testNow)
+		_, err := w.store.AddUser(ctx, "robot", "", false, record.Cause{}, testNow)
 		w.must(err)
 	}
 	trouble := w.metrics.troubles.WithLabelValues(TroubleNotAUser)
@@ -27,7 +28,7 @@ func TestHealth_ActingUserIsRemoved(t *testing.T) {
 	w.must(h.Ask(ctx))
 	w.wantCount("troubles", trouble, 0)
 	run, err := w.during(func() {
-		w.must(w.store.RemoveUser(ctx, "robot", crmstore.Cause{}, testNow))
+		w.must(w.store.RemoveUser(ctx, "robot", record.Cause{}, testNow))
 		if h.Ask(ctx) == nil { // as Run does each second
 			t.Error("the acting user is gone, and nothing is wrong")
 		}

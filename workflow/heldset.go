@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 	"github.com/crm-workflow/crm-workflow/triggers"
 )
 
@@ -15,13 +16,13 @@ import (
 type HeldSet struct {
 	Run        crmstore.Run
 	Definition *Definition       // of the run's own revision, or of what a deletion by hand was asked for
-	Records    []crmstore.ID     // whom it has not dealt with, sorted; an approval acts on these and on nobody else
-	Changed    []crmstore.ID     // of these, those that no longer match: they stay; sorted
-	OnHold     []crmstore.ID     // of Records, those on legal hold: they stay, whatever else they are; sorted
-	Gone       []crmstore.ID     // of these, those that are no longer live; sorted
+	Records    []record.ID       // whom it has not dealt with, sorted; an approval acts on these and on nobody else
+	Changed    []record.ID       // of these, those that no longer match: they stay; sorted
+	OnHold     []record.ID       // of Records, those on legal hold: they stay, whatever else they are; sorted
+	Gone       []record.ID       // of these, those that are no longer live; sorted
 	Current    crmstore.Workflow // the workflow as it is now; zero for a deletion by hand
 	Superseded bool              // Current has another revision than the run
-	NotCurrent []crmstore.ID     // of Records, those that the current revision would not enroll at the run's instant; nil unless Superseded
+	NotCurrent []record.ID       // of Records, those that the current revision would not enroll at the run's instant; nil unless Superseded
 	Broken     string            // why the current revision cannot be compared; "" = it was
 }
 
@@ -55,7 +56,7 @@ func MakeHeldSet(ctx context.Context, store *crmstore.Store, id string) (*HeldSe
 	if h.Definition, err = load(ctx, store.AsSystem(), run); err != nil {
 		return nil, err
 	}
-	err = h.test(ctx, store, h.Definition, run.Now, parts, func(id crmstore.ID, live, enrolls bool) {
+	err = h.test(ctx, store, h.Definition, run.Now, parts, func(id record.ID, live, enrolls bool) {
 		switch {
 		case !live:
 			h.Gone = append(h.Gone, id)
@@ -75,7 +76,7 @@ func MakeHeldSet(ctx context.Context, store *crmstore.Store, id string) (*HeldSe
 }
 
 // compare finds out whom the workflow's current revision would not enroll, when it is another one than the run's.
-func (h *HeldSet) compare(ctx context.Context, store *crmstore.Store, parts []crmstore.PartitionIDs) error {
+func (h *HeldSet) compare(ctx context.Context, store *crmstore.Store, parts []record.PartitionIDs) error {
 	var err error
 	if h.Current, err = store.Workflow(ctx, h.Run.Workflow); err != nil {
 		return err
@@ -91,7 +92,7 @@ func (h *HeldSet) compare(ctx context.Context, store *crmstore.Store, parts []cr
 	if err != nil {
 		return err
 	}
-	err = h.test(ctx, store, current, h.Run.Now, parts, func(id crmstore.ID, _, enrolls bool) {
+	err = h.test(ctx, store, current, h.Run.Now, parts, func(id record.ID, _, enrolls bool) {
 		if !enrolls {
 			h.NotCurrent = append(h.NotCurrent, id)
 		}
@@ -104,7 +105,7 @@ func (h *HeldSet) compare(ctx context.Context, store *crmstore.Store, parts []cr
 const heldAtOnce = 5000
 
 // test tells of each record whether it is live, and whether the definition enrolls it at an instant.
-func (h *HeldSet) test(ctx context.Context, store *crmstore.Store, d *Definition, now time.Time, parts []crmstore.PartitionIDs, tell func(id crmstore.ID, live, enrolls bool)) error {
+func (h *HeldSet) test(ctx context.Context, store *crmstore.Store, d *Definition, now time.Time, parts []record.PartitionIDs, tell func(id record.ID, live, enrolls bool)) error {
 	matcher, err := d.Trigger.At(now)
 	if err != nil {
 		return err
@@ -118,7 +119,7 @@ func (h *HeldSet) test(ctx context.Context, store *crmstore.Store, d *Definition
 		batch := parts[:n]
 		parts = parts[n:]
 		next := 0
-		err := matcher.Test(ctx, store, d.Object, batch, func(_ int, recs []*crmstore.Record, verdicts []triggers.Verdict) error {
+		err := matcher.Test(ctx, store, d.Object, batch, func(_ int, recs []*record.Record, verdicts []triggers.Verdict) error {
 			for j, id := range batch[next].IDs {
 				live := recs[j] != nil && recs[j].Deletion == nil
 				tell(id, live, live && verdicts[j].Enrolls())
@@ -134,7 +135,7 @@ func (h *HeldSet) test(ctx context.Context, store *crmstore.Store, d *Definition
 }
 
 // openMatchesOf are the run's matches that have no outcome yet.
-func openMatchesOf(ctx context.Context, store *crmstore.Store, run crmstore.Run) ([]crmstore.PartitionIDs, error) {
+func openMatchesOf(ctx context.Context, store *crmstore.Store, run crmstore.Run) ([]record.PartitionIDs, error) {
 	if run.Stage == stageEvaluate {
 		return nil, nil // what is saved so far is not all, and is found anew
 	}
@@ -146,10 +147,10 @@ func openMatchesOf(ctx context.Context, store *crmstore.Store, run crmstore.Run)
 	if err != nil {
 		return nil, err
 	}
-	var open []crmstore.PartitionIDs
+	var open []record.PartitionIDs
 	for _, m := range matches {
 		if !m.Done && len(m.IDs) > 0 {
-			open = append(open, crmstore.PartitionIDs{Partition: m.Partition, IDs: m.IDs})
+			open = append(open, record.PartitionIDs{Partition: m.Partition, IDs: m.IDs})
 		}
 	}
 	deleted, err := completed(ctx, store.AsSystem(), run, open)
@@ -157,7 +158,7 @@ func openMatchesOf(ctx context.Context, store *crmstore.Store, run crmstore.Run)
 		return nil, err
 	}
 	for i := range open {
-		open[i].IDs = slices.DeleteFunc(open[i].IDs, func(id crmstore.ID) bool { return deleted[i][id] })
+		open[i].IDs = slices.DeleteFunc(open[i].IDs, func(id record.ID) bool { return deleted[i][id] })
 	}
-	return slices.DeleteFunc(open, func(p crmstore.PartitionIDs) bool { return len(p.IDs) == 0 }), nil
+	return slices.DeleteFunc(open, func(p record.PartitionIDs) bool { return len(p.IDs) == 0 }), nil
 }

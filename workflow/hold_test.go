@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
 
 // Contacts that are put on legal hold after they were evaluated stay, and are counted as held, not as changed: by the run that
@@ -15,7 +16,7 @@ func TestRun_HoldMeanwhile(t *testing.T) {
 	w.publish(file())
 	ctx := t.Context()
 	run, err := w.during(func() {
-		_, err := w.store.SetHold(ctx, crmstore.Contact, stale, true, crmstore.Cause{Reason: "case 7"}, testNow)
+		_, err := w.store.SetHold(ctx, record.Contact, stale, true, record.Cause{Reason: "case 7"}, testNow)
 		w.must(err)
 		w.switchTo(false)
 	})

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
 
 const (
@@ -93,12 +94,12 @@ func (h *Housekeeper) tellHeld(ctx context.Context, c crmstore.Clock) error {
 }
 
 // Held is how many records of each object type would be purged if all of the store's time were counted, and are not.
-func Held(ctx context.Context, store *crmstore.Store, c crmstore.Clock) (map[crmstore.ObjectType]int64, error) {
+func Held(ctx context.Context, store *crmstore.Store, c crmstore.Clock) (map[record.ObjectType]int64, error) {
 	objects, err := store.ObjectTypes(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("count what is not purged yet: %w", err)
 	}
-	held := make(map[crmstore.ObjectType]int64, len(objects))
+	held := make(map[record.ObjectType]int64, len(objects))
 	for _, o := range objects {
 		if held[o] = 0; c.Uncounted > 0 {
 			if held[o], err = store.CountExpired(ctx, o, c.Counted(), c.Time); err != nil {
@@ -145,9 +146,9 @@ func (h *Housekeeper) finishErasures(ctx context.Context) error {
 	return err
 }
 
-func (h *Housekeeper) purge(ctx context.Context, o crmstore.ObjectType, now time.Time) error {
+func (h *Housekeeper) purge(ctx context.Context, o record.ObjectType, now time.Time) error {
 	report, err := h.Store.AsSystem().Purge(ctx, crmstore.PurgeOrder{
-		Object: o, At: now, Limit: purgeAtMost, Cause: crmstore.Cause{Reason: fmt.Sprintf("%d days in the recycle bin", crmstore.BinDays)},
+		Object: o, At: now, Limit: purgeAtMost, Cause: record.Cause{Reason: fmt.Sprintf("%d days in the recycle bin", crmstore.BinDays)},
 	})
 	h.Metrics.purged(o, report.Purged)
 	if report.Purged > 0 {
@@ -158,7 +159,7 @@ func (h *Housekeeper) purge(ctx context.Context, o crmstore.ObjectType, now time
 }
 
 // compact has each object type's columns take as much memory as they need, once a day.
-func (h *Housekeeper) compact(ctx context.Context, objects []crmstore.ObjectType, now time.Time) error {
+func (h *Housekeeper) compact(ctx context.Context, objects []record.ObjectType, now time.Time) error {
 	if !h.compacted.IsZero() && now.Sub(h.compacted) < compactEvery {
 		return nil
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 	"github.com/crm-workflow/crm-workflow/crmstore/storetest"
 )
 
@@ -21,8 +22,8 @@ func TestHousekeeper_PurgesAndUndoTells(t *testing.T) {
 	w.leads(6) // 1, 2, 4, 5 are stale
 	w.publish(file())
 	run := w.run(crmstore.RunDone)
-	restored := []crmstore.ID{2, 5}
-	_, err := w.store.Restore(t.Context(), crmstore.RestoreOrder{Object: crmstore.Contact, At: testNow}, restored)
+	restored := []record.ID{2, 5}
+	_, err := w.store.Restore(t.Context(), crmstore.RestoreOrder{Object: record.Contact, At: testNow}, restored)
 	w.must(err)
 
 	h := &Housekeeper{Store: w.store, Metrics: w.metrics}
@@ -56,12 +57,12 @@ func TestHousekeeper_Compacts(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = store.Close() })
-	_, err = store.CreateAccount(t.Context(), crmstore.Professional, 1, crmstore.Cause{}, testPublish)
+	_, err = store.CreateAccount(t.Context(), crmstore.Professional, 1, record.Cause{}, testPublish)
 	if err != nil {
 		t.Fatal(err)
 	}
 	w := worldOn(t, store)
-	made := crmstore.ID(0)
+	made := record.ID(0)
 	grow := func(batches int) int64 {
 		for range batches {
 			var batch []crmstore.Upsert
@@ -96,10 +97,10 @@ func TestHousekeeper_Run(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.leads(3)
-	recs, err := w.store.Get(t.Context(), crmstore.Contact, []crmstore.ID{1})
+	recs, err := w.store.Get(t.Context(), record.Contact, []record.ID{1})
 	w.must(err)
-	_, err = w.store.Archive(t.Context(), crmstore.ArchiveOrder{Object: crmstore.Contact, At: time.Now().Add(-crmstore.Retention)},
-		[]crmstore.Archive{{Partition: crmstore.ID(1).Partition(16), Targets: []crmstore.Target{{ID: 1, Version: recs[0].Version}}}})
+	_, err = w.store.Archive(t.Context(), crmstore.ArchiveOrder{Object: record.Contact, At: time.Now().Add(-crmstore.Retention)},
+		[]crmstore.Archive{{Partition: record.ID(1).Partition(16), Targets: []crmstore.Target{{ID: 1, Version: recs[0].Version}}}})
 	w.must(err)
 	ctx, stop := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
@@ -121,7 +122,7 @@ func TestHousekeeper_Run(t *testing.T) {
 
 func (w *world) counts() crmstore.Counts {
 	w.Helper()
-	n, err := w.store.Count(w.Context(), crmstore.Contact)
+	n, err := w.store.Count(w.Context(), record.Contact)
 	w.must(err)
 	return n
 }
@@ -130,10 +131,10 @@ func (w *world) counts() crmstore.Counts {
 func TestHousekeeper_TrimsOnceAnHour(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	_, err := w.store.SetSetting(w.Context(), crmstore.SettingAuditDays, "30", crmstore.Cause{}, testNow)
+	_, err := w.store.SetSetting(w.Context(), crmstore.SettingAuditDays, "30", record.Cause{}, testNow)
 	w.must(err)
 	events := func() (n int) {
-		w.must(w.store.Audit(w.Context(), crmstore.AuditFilter{}, func(crmstore.Event) error { n++; return nil }))
+		w.must(w.store.Audit(w.Context(), crmstore.AuditFilter{}, func(record.Event) error { n++; return nil }))
 		return n
 	}
 	h := &Housekeeper{Store: w.store, Metrics: w.metrics}

@@ -6,6 +6,7 @@ import (
 
 	"github.com/crm-workflow/crm-workflow/actions"
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
 
 // kind is what may stand behind a key of a workflow file.
@@ -50,8 +51,8 @@ const (
 
 // fileKeys is the table of the whole file.
 func fileKeys() []key {
-	objects := make([]string, 0, len(crmstore.StandardObjects()))
-	for _, o := range crmstore.StandardObjects() {
+	objects := make([]string, 0, len(record.StandardObjects()))
+	for _, o := range record.StandardObjects() {
 		objects = append(objects, string(o))
 	}
 	return []key{

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 	"github.com/crm-workflow/crm-workflow/workflow/diag"
 )
 
@@ -24,7 +25,7 @@ const mostNamed = 5
 // allowance is what bounds the deletions of one workflow in 24 hours: its file, its account, and what was deleted already.
 type allowance struct {
 	workflow string
-	object   crmstore.ObjectType
+	object   record.ObjectType
 	limits   Limits
 	account  crmstore.DeletionLimits
 	live     int64 // records that the run evaluated, all of which were live
@@ -291,7 +292,7 @@ func (p *pass) reserve(ctx context.Context, approved bool) error {
 			return &limitError{reason: e.held(), metric: e.metric}
 		}
 	}
-	return fmt.Errorf("set the deletions of run %s aside: %w", p.id, crmstore.ErrConflict)
+	return fmt.Errorf("set the deletions of run %s aside: %w", p.id, record.ErrConflict)
 }
 
 // liftsCeiling reports whether an approval by the runner's user passes the account's ceiling: a super admin's does.
@@ -362,12 +363,12 @@ func settleSealed(ctx context.Context, store *crmstore.Store, run crmstore.Run) 
 
 // settleEnded counts what runs did that have something set aside and stopped: their carrier died before it could do that. It
 // reports whether there were any.
-func (r *Runner) settleEnded(ctx context.Context, o crmstore.ObjectType, open []crmstore.Aside, at time.Time) (bool, error) {
+func (r *Runner) settleEnded(ctx context.Context, o record.ObjectType, open []crmstore.Aside, at time.Time) (bool, error) {
 	settled := false
 	for _, aside := range open {
 		run, err := r.books().Run(ctx, aside.Run)
 		switch {
-		case errors.Is(err, crmstore.ErrNotFound): // nobody knows what it did: it counts as if it had done it all
+		case errors.Is(err, record.ErrNotFound): // nobody knows what it did: it counts as if it had done it all
 			run = crmstore.Run{ID: aside.Run, Object: o, Workflow: aside.Workflow, State: crmstore.RunCancelled}
 			run.Deleted = aside.Records
 		case err != nil:

@@ -10,12 +10,13 @@ import (
 	"time"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
 
 // setting gives one of the account's settings a value; "" = its default.
 func (w *world) setting(key, value string) {
 	w.Helper()
-	_, err := w.store.SetSetting(context.Background(), key, value, crmstore.Cause{Actor: "test"}, testPublish)
+	_, err := w.store.SetSetting(context.Background(), key, value, record.Cause{Actor: "test"}, testPublish)
 	w.must(err)
 }
 
@@ -31,14 +32,14 @@ func named(name string, from, to int, limits string) string {
 // deletedSoFar is how many contacts are in the bin.
 func (w *world) deletedSoFar() int64 {
 	w.Helper()
-	counts, err := w.store.Count(context.Background(), crmstore.Contact)
+	counts, err := w.store.Count(context.Background(), record.Contact)
 	w.must(err)
 	return counts.Archived
 }
 
 func (w *world) lately() crmstore.Lately {
 	w.Helper()
-	got, err := w.store.DeletedLately(context.Background(), crmstore.Contact, w.store.Now())
+	got, err := w.store.DeletedLately(context.Background(), record.Contact, w.store.Now())
 	w.must(err)
 	return got
 }
@@ -146,7 +147,7 @@ func TestCeiling_IsPassedByASuperAdminAlone(t *testing.T) {
 	run, err := w.runner.Run(t.Context(), RunRequest{Name: "first", Now: testNow})
 	w.must(err)
 	w.wantState(run, crmstore.RunDone)
-	w.must(DeleteRecord(t.Context(), w.store, crmstore.Contact, 300, crmstore.Cause{}, w.store.Now()))
+	w.must(DeleteRecord(t.Context(), w.store, record.Contact, 300, record.Cause{}, w.store.Now()))
 	w.publish(named("stale", 101, 121, "{max_deletions: 1000, max_percent: 50}"))
 	held := w.run(crmstore.RunHeld)
 	want := "20 with 41 deleted in the last 24 hours (first 40, by hand 1) are 61, more than the account's deletions_per_day 50; there is room from "
@@ -186,7 +187,7 @@ func TestCeiling_HoldsDeletionsByHand(t *testing.T) {
 	var all sync.WaitGroup
 	for i := range errs {
 		all.Go(func() {
-			errs[i] = DeleteRecord(t.Context(), theo.Store, crmstore.Contact, crmstore.ID(i+1), crmstore.Cause{}, w.store.Now())
+			errs[i] = DeleteRecord(t.Context(), theo.Store, record.Contact, record.ID(i+1), record.Cause{}, w.store.Now())
 		})
 	}
 	all.Wait()
@@ -204,13 +205,13 @@ func TestCeiling_HoldsDeletionsByHand(t *testing.T) {
 	if got := w.lately(); got.All.Deleted != 7 || got.All.Aside != 0 {
 		t.Errorf("counted: %+v", got.All)
 	}
-	run := w.prepare(DeleteRequest{IDs: []crmstore.ID{41, 42, 43}}, 3)
+	run := w.prepare(DeleteRequest{IDs: []record.ID{41, 42, 43}}, 3)
 	_, err := theo.Confirm(t.Context(), run.ID, 3, testNow)
 	w.refused(err, RefusedCeiling)
 	if n := w.deletedSoFar(); n != 7 {
 		t.Errorf("%d are deleted, want 7", n)
 	}
-	w.must(DeleteRecord(t.Context(), w.store, crmstore.Contact, 50, crmstore.Cause{}, w.store.Now()))
+	w.must(DeleteRecord(t.Context(), w.store, record.Contact, 50, record.Cause{}, w.store.Now()))
 	if done := w.confirm(run); done.Deleted != 3 || !done.Lifted {
 		t.Errorf("confirmed by a super admin: %+v", done)
 	}
@@ -225,7 +226,7 @@ func TestLimits_WhatIsNotDeletedIsGivenBack(t *testing.T) {
 	w := newWorld(t)
 	var batch []crmstore.Upsert
 	for id := range crowd {
-		batch = append(batch, w.lead(crmstore.ID(id+1), 400))
+		batch = append(batch, w.lead(record.ID(id+1), 400))
 	}
 	w.write(batch...)
 	w.publish(file())
@@ -237,7 +238,7 @@ func TestLimits_WhatIsNotDeletedIsGivenBack(t *testing.T) {
 	}
 	// Its carrier sets the rest aside again and dies; the run is stopped by another process, which dies before it counts.
 	_, err = w.store.Reserve(t.Context(), crmstore.Reservation{
-		Object: crmstore.Contact, Run: run.ID, Workflow: "stale", Records: crowd, Most: -1, MostAll: -1,
+		Object: record.Contact, Run: run.ID, Workflow: "stale", Records: crowd, Most: -1, MostAll: -1,
 	}, w.store.Now())
 	w.must(err)
 	w.setting(crmstore.SettingPerDay, fmt.Sprint(run.Deleted+1))
@@ -265,7 +266,7 @@ func TestLimits_AScheduledRunWaitsForRoom(t *testing.T) {
 	w.leads(300)
 	w.publish(named("stale", 1, 7, "{max_deletions: 10}"))
 	nearlyADay := w.store.Now().Add(-23 * time.Hour)
-	w.must(w.store.Settle(t.Context(), crmstore.Settlement{Object: crmstore.Contact, Workflow: "stale", Deleted: 8}, nearlyADay))
+	w.must(w.store.Settle(t.Context(), crmstore.Settlement{Object: record.Contact, Workflow: "stale", Deleted: 8}, nearlyADay))
 	run, err := w.runner.Run(t.Context(), RunRequest{Name: "stale", Now: testNow, Scheduled: true})
 	var waits *roomError
 	if !errors.As(err, &waits) || run.State != crmstore.RunRunning || run.Owner != "" || w.deletedSoFar() != 0 {
@@ -318,14 +319,14 @@ func BenchmarkLimits(b *testing.B) {
 	const contacts = 10_000
 	var batch []crmstore.Upsert
 	for id := range contacts {
-		batch = append(batch, w.lead(crmstore.ID(id+1), 400))
+		batch = append(batch, w.lead(record.ID(id+1), 400))
 	}
 	w.write(batch...)
 	w.setting(crmstore.SettingRepeated, "1000000")
 	at := w.store.Now()
 	for m := range 24 * 60 {
 		w.must(w.store.Settle(b.Context(), crmstore.Settlement{
-			Object: crmstore.Contact, Workflow: "stale", Deleted: 1,
+			Object: record.Contact, Workflow: "stale", Deleted: 1,
 		}, at.Add(-time.Duration(m)*time.Minute)))
 	}
 	w.publish(file("enroll:\n  reenroll: true\n  triggers:\n    - contact.lifecyclestage == \"lead\" && daysSince(contact.notes_last_updated) > 365",
@@ -345,7 +346,7 @@ func BenchmarkLimits(b *testing.B) {
 		}
 	})
 	b.Run("limits", func(b *testing.B) {
-		r := crmstore.Reservation{Object: crmstore.Contact, Run: "stale@1", Workflow: "stale", Records: 1, Most: 1 << 40, MostAll: 1 << 40}
+		r := crmstore.Reservation{Object: record.Contact, Run: "stale@1", Workflow: "stale", Records: 1, Most: 1 << 40, MostAll: 1 << 40}
 		for b.Loop() { // as a run asks: in its guard and in the end
 			if _, err := w.store.DeletionLimits(b.Context()); err != nil {
 				b.Fatal(err)
@@ -353,7 +354,7 @@ func BenchmarkLimits(b *testing.B) {
 			if room, err := w.store.Reserve(b.Context(), r, at); err != nil || !room.Granted {
 				b.Fatal(room, err)
 			}
-			w.must(w.store.Settle(b.Context(), crmstore.Settlement{Object: crmstore.Contact, Run: r.Run, Workflow: "stale", Deleted: 1, Final: true}, at))
+			w.must(w.store.Settle(b.Context(), crmstore.Settlement{Object: record.Contact, Run: r.Run, Workflow: "stale", Deleted: 1, Final: true}, at))
 		}
 	})
 }

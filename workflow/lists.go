@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 	"github.com/crm-workflow/crm-workflow/triggers"
 	"github.com/crm-workflow/crm-workflow/workflow/diag"
 )
@@ -144,7 +145,7 @@ func asks(t *triggers.Trigger, l crmstore.List) bool {
 
 // DeleteList deletes a list; its records stay. It is a *RefusedError that names them when published workflows or active
 // lists ask the list, unless force is set: then their next run fails, and says why. Also crmstore.ErrNotFound.
-func DeleteList(ctx context.Context, store *crmstore.Store, l crmstore.List, force bool, c crmstore.Cause, at time.Time) error {
+func DeleteList(ctx context.Context, store *crmstore.Store, l crmstore.List, force bool, c record.Cause, at time.Time) error {
 	if err := store.Check(ctx, l.Object, crmstore.CanEdit); err != nil {
 		return err
 	}

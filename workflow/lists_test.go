@@ -12,14 +12,15 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
 
-var lister = crmstore.Cause{Actor: "test"}
+var lister = record.Cause{Actor: "test"}
 
 // active makes an active list.
 func (w *world) active(name, where string) crmstore.List {
 	w.Helper()
-	l, err := w.store.AddList(w.Context(), crmstore.ListOrder{Object: crmstore.Contact, Name: name, Where: where, Cause: lister, At: testPublish})
+	l, err := w.store.AddList(w.Context(), crmstore.ListOrder{Object: record.Contact, Name: name, Where: where, Cause: lister, At: testPublish})
 	w.must(err)
 	return l
 }
@@ -127,7 +128,7 @@ func TestRun_ListDeletedWhileItRuns(t *testing.T) {
 				if stage == stageEvaluate && len(deleted) > 0 || len(deleted) >= len(stale)-50 {
 					t.Errorf("%d of %d are deleted", len(deleted), len(stale)-50)
 				}
-				if wrong := slices.DeleteFunc(deleted, func(id crmstore.ID) bool { return !slices.Contains(stale[:50], id) }); len(wrong) > 0 {
+				if wrong := slices.DeleteFunc(deleted, func(id record.ID) bool { return !slices.Contains(stale[:50], id) }); len(wrong) > 0 {
 					t.Errorf("%d are deleted that were on the list", len(wrong))
 				}
 			})
@@ -162,7 +163,7 @@ func TestDelete_ListInTheExpressionDeleted(t *testing.T) {
 			keep := w.list("keep", stale[:50]...)
 			w.unlistAt(stageEvaluate, keep, again)
 			run, err := w.runner.PrepareDelete(t.Context(), DeleteRequest{
-				Object: crmstore.Contact, Selection: crmstore.Selection{Where: staleLeads + ` && !inList("keep")`}, Now: testNow,
+				Object: record.Contact, Selection: crmstore.Selection{Where: staleLeads + ` && !inList("keep")`}, Now: testNow,
 			})
 			w.refused(err, RefusedList)
 			w.wantState(run, crmstore.RunFailed)
@@ -192,7 +193,7 @@ func TestDeleteList_NamesWhoAsksIt(t *testing.T) {
 	}
 	w.must(DeleteList(t.Context(), w.store, other, false, lister, testNow))
 	w.must(DeleteList(t.Context(), w.store, keep, true, lister, testNow))
-	lists, err := w.store.Lists(t.Context(), crmstore.Contact)
+	lists, err := w.store.Lists(t.Context(), record.Contact)
 	w.must(err)
 	var names []string
 	for name := range lists {
@@ -205,7 +206,7 @@ func TestDeleteList_NamesWhoAsksIt(t *testing.T) {
 }
 
 // sizes is how many are on each list, as "name size".
-func (w *world) sizes(o crmstore.ObjectType) []string {
+func (w *world) sizes(o record.ObjectType) []string {
 	w.Helper()
 	known, err := AccountVocabulary(w.Context(), w.store)
 	w.must(err)
@@ -224,9 +225,9 @@ func (w *world) sizes(o crmstore.ObjectType) []string {
 func TestLists_KeptThroughDeleteAndRestore(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	for _, o := range crmstore.StandardObjects() {
+	for _, o := range record.StandardObjects() {
 		var batch []crmstore.Upsert
-		for id := crmstore.ID(1); id <= 5; id++ {
+		for id := record.ID(1); id <= 5; id++ {
 			batch = append(batch, crmstore.Upsert{ID: id})
 		}
 		_, err := w.store.Write(t.Context(), o, crmstore.UpsertAny, batch, lister, testPublish)
@@ -237,7 +238,7 @@ func TestLists_KeptThroughDeleteAndRestore(t *testing.T) {
 			_, err := w.store.AddList(t.Context(), crmstore.ListOrder{Object: o, Name: name, Where: where, Cause: lister, At: testPublish})
 			w.must(err)
 		}
-		_, _, err = w.store.SetMembers(t.Context(), keep, []crmstore.ID{1, 2, 3}, true, lister, testPublish)
+		_, _, err = w.store.SetMembers(t.Context(), keep, []record.ID{1, 2, 3}, true, lister, testPublish)
 		w.must(err)
 		want := func(when string, keep, all, others int) {
 			t.Helper()
@@ -248,11 +249,11 @@ func TestLists_KeptThroughDeleteAndRestore(t *testing.T) {
 			}
 		}
 		want("before", 3, 5, 2)
-		for _, id := range []crmstore.ID{1, 5} {
+		for _, id := range []record.ID{1, 5} {
 			w.must(DeleteRecord(t.Context(), w.store, o, id, lister, testNow))
 		}
 		want("after the deletion", 2, 3, 1)
-		_, err = w.store.Restore(t.Context(), crmstore.RestoreOrder{Object: o, Cause: lister, At: testNow}, []crmstore.ID{1, 5})
+		_, err = w.store.Restore(t.Context(), crmstore.RestoreOrder{Object: o, Cause: lister, At: testNow}, []record.ID{1, 5})
 		w.must(err)
 		want("after the restore", 3, 5, 2)
 	}
@@ -264,19 +265,19 @@ func TestLists_MembershipChangedInTheBin(t *testing.T) {
 	w := newWorld(t)
 	w.leads(3)
 	keep := w.list("keep", 1)
-	for _, id := range []crmstore.ID{1, 2} {
-		w.must(DeleteRecord(t.Context(), w.store, crmstore.Contact, id, lister, testNow))
+	for _, id := range []record.ID{1, 2} {
+		w.must(DeleteRecord(t.Context(), w.store, record.Contact, id, lister, testNow))
 	}
-	_, _, err := w.store.SetMembers(t.Context(), keep, []crmstore.ID{1}, false, lister, testNow)
+	_, _, err := w.store.SetMembers(t.Context(), keep, []record.ID{1}, false, lister, testNow)
 	w.must(err)
-	_, _, err = w.store.SetMembers(t.Context(), keep, []crmstore.ID{2}, true, lister, testNow)
+	_, _, err = w.store.SetMembers(t.Context(), keep, []record.ID{2}, true, lister, testNow)
 	w.must(err)
-	if diff := cmp.Diff([]string{"keep 0"}, w.sizes(crmstore.Contact)); diff != "" {
+	if diff := cmp.Diff([]string{"keep 0"}, w.sizes(record.Contact)); diff != "" {
 		t.Errorf("in the bin (-want +got):\n%s", diff)
 	}
-	_, err = w.store.Restore(t.Context(), crmstore.RestoreOrder{Object: crmstore.Contact, Cause: lister, At: testNow}, []crmstore.ID{1, 2})
+	_, err = w.store.Restore(t.Context(), crmstore.RestoreOrder{Object: record.Contact, Cause: lister, At: testNow}, []record.ID{1, 2})
 	w.must(err)
-	if diff := cmp.Diff([]string{"keep 1"}, w.sizes(crmstore.Contact)); diff != "" {
+	if diff := cmp.Diff([]string{"keep 1"}, w.sizes(record.Contact)); diff != "" {
 		t.Errorf("restored (-want +got):\n%s", diff)
 	}
 }

@@ -5,7 +5,7 @@ import (
 
 	"gopkg.in/yaml.v3"
 
-	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 	"github.com/crm-workflow/crm-workflow/triggers"
 	"github.com/crm-workflow/crm-workflow/workflow/diag"
 )
@@ -54,7 +54,7 @@ func (l *loader) load(root *yaml.Node) {
 }
 
 // compile compiles the expressions, when it is known what they may speak of.
-func (l *loader) compile(object crmstore.ObjectType) {
+func (l *loader) compile(object record.ObjectType) {
 	if object == "" {
 		return
 	}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/crm-workflow/crm-workflow/actions"
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 	"github.com/crm-workflow/crm-workflow/triggers"
 	"github.com/crm-workflow/crm-workflow/workflow/diag"
 )
@@ -21,12 +22,12 @@ import (
 var update = flag.Bool("update", false, "write the golden files instead of comparing with them")
 
 // defaultVocabulary is what a new account with one static list knows. It has no calls.
-func defaultVocabulary(o crmstore.ObjectType) triggers.Vocabulary {
-	if o == crmstore.Call {
+func defaultVocabulary(o record.ObjectType) triggers.Vocabulary {
+	if o == record.Call {
 		return triggers.Vocabulary{}
 	}
 	return triggers.Vocabulary{
-		Schema: crmstore.NewSchema(o, 1, crmstore.DefaultProperties(o)),
+		Schema: record.NewSchema(o, 1, record.DefaultProperties(o)),
 		Lists:  map[string]crmstore.List{"keep": {Number: 1, Name: "keep"}},
 	}
 }
@@ -146,7 +147,7 @@ func mustLoad(t *testing.T, source string) *Definition {
 func TestLoad_Defaults(t *testing.T) {
 	t.Parallel()
 	d := mustLoad(t, minimal)
-	if d.Name != "a" || d.Title != "a" || d.Description != "" || d.Object != crmstore.Contact {
+	if d.Name != "a" || d.Title != "a" || d.Description != "" || d.Object != record.Contact {
 		t.Errorf("words: %q %q %q %q", d.Name, d.Title, d.Description, d.Object)
 	}
 	if d.Reenroll || !d.Existing || d.Schedule != nil || d.Missed != MissedOnce {
@@ -158,7 +159,7 @@ func TestLoad_Defaults(t *testing.T) {
 	if len(d.Actions) != 1 || d.Actions[0].Spec.Name != "delete_contact" || (d.Actions[0].Pos != diag.Pos{Line: 7, Col: 5}) {
 		t.Errorf("actions: %v", d.Actions)
 	}
-	if len(d.Trigger.Any) != 1 || len(d.Trigger.Suppress) != 0 || d.Trigger.Object != crmstore.Contact || d.Trigger.Vocabulary.Schema == nil {
+	if len(d.Trigger.Any) != 1 || len(d.Trigger.Suppress) != 0 || d.Trigger.Object != record.Contact || d.Trigger.Vocabulary.Schema == nil {
 		t.Errorf("trigger: %v", d.Trigger)
 	}
 }

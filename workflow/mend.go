@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
 
 // opMendSlot is what mending is called in the audit log.
@@ -70,9 +71,9 @@ func (l *loop) mend(ctx context.Context, now time.Time, w crmstore.Workflow, s s
 	if wrong == "" {
 		return w
 	}
-	cause := crmstore.Cause{Workflow: w.Name, Reason: wrong}
+	cause := record.Cause{Workflow: w.Name, Reason: wrong}
 	saved, err := l.r.books().SaveWorkflow(ctx, mended(s, w, now), nil, opMendSlot, cause, now)
-	if errors.Is(err, crmstore.ErrConflict) {
+	if errors.Is(err, record.ErrConflict) {
 		return w // the next tick sees what the other wrote
 	}
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 	"github.com/crm-workflow/crm-workflow/triggers/schedule"
 	"github.com/crm-workflow/crm-workflow/workflow/diag"
 )
@@ -29,7 +30,7 @@ func TestMend_SlotsInTheFuture(t *testing.T) {
 			before, err := w.store.Workflow(t.Context(), "stale")
 			w.must(err)
 			spoil(&before)
-			_, err = w.store.AsSystem().SaveWorkflow(t.Context(), before, nil, "", crmstore.Cause{}, testNow)
+			_, err = w.store.AsSystem().SaveWorkflow(t.Context(), before, nil, "", record.Cause{}, testNow)
 			w.must(err)
 			seen := testNow.Add(-time.Hour)
 			if strings.Contains(name, "five minutes") {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/crm-workflow/crm-workflow/actions"
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
 
 // Metrics is what the runner and the scheduler count. A nil *Metrics counts nothing. It is safe for concurrent use.
@@ -324,7 +325,7 @@ func (m *Metrics) failed(workflow string) {
 }
 
 // purged counts records that were removed for good.
-func (m *Metrics) purged(o crmstore.ObjectType, records int64) {
+func (m *Metrics) purged(o record.ObjectType, records int64) {
 	if m == nil {
 		return
 	}
@@ -350,7 +351,7 @@ func (m *Metrics) Mail(outcome string) {
 
 // recordsSeen is what the metrics about records show.
 type recordsSeen struct {
-	counts  map[crmstore.ObjectType]crmstore.Counts
+	counts  map[record.ObjectType]crmstore.Counts
 	oldest  time.Duration
 	waiting int64
 	denied  map[string]int64
@@ -370,7 +371,7 @@ func readRecords(ctx context.Context, store *crmstore.Store, now time.Time) (see
 	if err != nil {
 		return seen, fmt.Errorf("count records: %w", err)
 	}
-	seen.counts = make(map[crmstore.ObjectType]crmstore.Counts, len(objects))
+	seen.counts = make(map[record.ObjectType]crmstore.Counts, len(objects))
 	for _, o := range objects {
 		counts, err := store.Count(ctx, o)
 		if err != nil {
@@ -408,8 +409,8 @@ func (m *Metrics) show(seen recordsSeen, on map[string]bounds) {
 }
 
 // oldestArchived is when the record that is longest in the bin was put there; zero when none is.
-func oldestArchived(ctx context.Context, store *crmstore.Store, o crmstore.ObjectType, partitions int) (time.Time, error) {
-	oldest := crmstore.FreeCell
+func oldestArchived(ctx context.Context, store *crmstore.Store, o record.ObjectType, partitions int) (time.Time, error) {
+	oldest := record.FreeCell
 	err := store.ReadColumns(ctx, o, 0, partitions, crmstore.Want{}, func(c *crmstore.Columns) error {
 		for at := c.Archived; len(at) >= 8; at = at[8:] {
 			if cell := binary.LittleEndian.Uint64(at); cell != 0 && cell < oldest {
@@ -418,8 +419,8 @@ func oldestArchived(ctx context.Context, store *crmstore.Store, o crmstore.Objec
 		}
 		return nil
 	})
-	if err != nil || oldest == crmstore.FreeCell {
+	if err != nil || oldest == record.FreeCell {
 		return time.Time{}, err
 	}
-	return crmstore.CellTime(oldest), nil
+	return record.CellTime(oldest), nil
 }

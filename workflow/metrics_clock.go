@@ -5,7 +5,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
 
 // clockMetrics are about wrong clocks and what they did.
@@ -44,7 +44,7 @@ func (m *Metrics) clockIs(ahead time.Duration) {
 }
 
 // purgeHeld shows how many records of a type are not purged yet.
-func (m *Metrics) purgeHeld(o crmstore.ObjectType, records int64) {
+func (m *Metrics) purgeHeld(o record.ObjectType, records int64) {
 	if m != nil {
 		m.clock.held.WithLabelValues(string(o)).Set(float64(records))
 	}

@@ -6,6 +6,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
 
 // limitMetrics show how much of what may be deleted in 24 hours is used: of the account's ceiling by object type, and of each
@@ -43,22 +44,22 @@ func (m *limitMetrics) forget(workflow string) {
 
 // bounds is what bounds the deletions of a workflow by its file.
 type bounds struct {
-	object crmstore.ObjectType
+	object record.ObjectType
 	limits Limits
 }
 
 // limitsSeen is what the metrics about limits show.
 type limitsSeen struct {
 	account crmstore.DeletionLimits
-	lately  map[crmstore.ObjectType]crmstore.Lately
+	lately  map[record.ObjectType]crmstore.Lately
 }
 
 // readLimits reads what was deleted of each object type in the 24 hours before now, by the store's clock.
-func readLimits(ctx context.Context, store *crmstore.Store, objects []crmstore.ObjectType) (seen limitsSeen, err error) {
+func readLimits(ctx context.Context, store *crmstore.Store, objects []record.ObjectType) (seen limitsSeen, err error) {
 	if seen.account, err = store.DeletionLimits(ctx); err != nil {
 		return seen, err
 	}
-	seen.lately = make(map[crmstore.ObjectType]crmstore.Lately, len(objects))
+	seen.lately = make(map[record.ObjectType]crmstore.Lately, len(objects))
 	for _, o := range objects {
 		if seen.lately[o], err = store.DeletedLately(ctx, o, store.Now()); err != nil {
 			return seen, err
@@ -68,7 +69,7 @@ func readLimits(ctx context.Context, store *crmstore.Store, objects []crmstore.O
 }
 
 // show sets the metrics, for so many live records of each type and the workflows that are on.
-func (m *limitMetrics) show(seen limitsSeen, counts map[crmstore.ObjectType]crmstore.Counts, on map[string]bounds) {
+func (m *limitMetrics) show(seen limitsSeen, counts map[record.ObjectType]crmstore.Counts, on map[string]bounds) {
 	for o, lately := range seen.lately {
 		m.used.WithLabelValues(string(o)).Set(float64(lately.All.Sum()))
 		m.most.WithLabelValues(string(o)).Set(float64(seen.account.Ceiling(counts[o].Live)))

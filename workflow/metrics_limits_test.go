@@ -7,6 +7,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
 
 // The daemon shows what is used of the account's ceiling and of each workflow's own limits, undone deletions and those that are
@@ -45,7 +46,7 @@ func TestScheduler_ShowsWhatIsUsedOfTheLimits(t *testing.T) {
 	metrics(before.Add(2*recordsEvery), 8, 12, map[string][2]float64{"stale": {8, 10}, "other": {0, 50}})
 
 	room, err := w.store.Reserve(t.Context(), crmstore.Reservation{
-		Object: crmstore.Contact, Run: "other@1", Workflow: "other", Records: 3, Most: -1, MostAll: -1,
+		Object: record.Contact, Run: "other@1", Workflow: "other", Records: 3, Most: -1, MostAll: -1,
 	}, w.store.Now())
 	if err != nil || !room.Granted {
 		t.Fatal(room, err)

@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 	"github.com/crm-workflow/crm-workflow/workflow/queue"
 )
 
@@ -79,9 +80,9 @@ func TestMetrics_NamesLabelsAndLint(t *testing.T) {
 	m.Track([]crmstore.Workflow{{Name: "stale", On: true}})
 	m.interval.WithLabelValues("stale").Set(1)
 	m.records.WithLabelValues("contact", "live").Set(1)
-	m.purged(crmstore.Contact, 1)
-	m.purgeHeld(crmstore.Contact, 1)
-	m.limits.show(limitsSeen{lately: map[crmstore.ObjectType]crmstore.Lately{crmstore.Contact: {}}}, nil, map[string]bounds{"stale": {object: crmstore.Contact}})
+	m.purged(record.Contact, 1)
+	m.purgeHeld(record.Contact, 1)
+	m.limits.show(limitsSeen{lately: map[record.ObjectType]crmstore.Lately{record.Contact: {}}}, nil, map[string]bounds{"stale": {object: record.Contact}})
 	m.trimmed(crmstore.Trimmed{Events: 1})
 	m.Mail("sent")
 	m.queueIs(queue.Runs, queue.State{Pending: 1})

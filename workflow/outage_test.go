@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 	"github.com/crm-workflow/crm-workflow/crmstore/storetest"
 )
 
@@ -89,7 +90,7 @@ func worldOverCable(t *testing.T) (*world, *cable) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = store.Close() })
-	_, err = store.CreateAccount(t.Context(), crmstore.Professional, 16, crmstore.Cause{Actor: "test"}, testPublish)
+	_, err = store.CreateAccount(t.Context(), crmstore.Professional, 16, record.Cause{Actor: "test"}, testPublish)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 	"github.com/crm-workflow/crm-workflow/crmstore/storetest"
 )
 
@@ -27,7 +28,7 @@ func limited(perSecond string) string {
 
 func (w *world) setDeletions(perSecond string) {
 	w.Helper()
-	_, err := w.store.SetSetting(context.Background(), crmstore.SettingDeletions, perSecond, crmstore.Cause{Actor: "test"}, testPublish)
+	_, err := w.store.SetSetting(context.Background(), crmstore.SettingDeletions, perSecond, record.Cause{Actor: "test"}, testPublish)
 	w.must(err)
 }
 
@@ -81,7 +82,7 @@ func TestDelete_ByHandStaysBelowTheAccountsLimit(t *testing.T) {
 	w := newWorld(t)
 	stale := w.leads(150)
 	w.setDeletions("50")
-	run, err := w.runner.PrepareDelete(t.Context(), DeleteRequest{Object: crmstore.Contact, IDs: stale, Now: testNow})
+	run, err := w.runner.PrepareDelete(t.Context(), DeleteRequest{Object: record.Contact, IDs: stale, Now: testNow})
 	w.must(err)
 	began := time.Now()
 	run, err = w.runner.Confirm(t.Context(), run.ID, int64(len(stale)), testNow)

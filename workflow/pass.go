@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 	"github.com/crm-workflow/crm-workflow/triggers"
 )
 
@@ -155,7 +156,7 @@ func (p *pass) update(ctx context.Context, change func(*crmstore.Run)) error {
 			p.run = saved
 			return nil
 		}
-		if !errors.Is(err, crmstore.ErrConflict) {
+		if !errors.Is(err, record.ErrConflict) {
 			return fmt.Errorf("save run %s: %w", p.id, err)
 		}
 		now, err := p.store.Run(ctx, p.id)
@@ -177,7 +178,7 @@ func (p *pass) update(ctx context.Context, change func(*crmstore.Run)) error {
 		}
 		p.run = now
 	}
-	return fmt.Errorf("save run %s: %w", p.id, crmstore.ErrConflict)
+	return fmt.Errorf("save run %s: %w", p.id, record.ErrConflict)
 }
 
 // howFar is how far the stage is.
@@ -242,7 +243,7 @@ func (p *pass) stages(ctx context.Context) error {
 
 // final reports whether an error stays the same however often the stage is tried again.
 func final(err error) bool {
-	for _, known := range []error{crmstore.ErrFenced, crmstore.ErrNotFound, crmstore.ErrNoAccount, crmstore.ErrLayout, crmstore.ErrAccountGone, crmstore.ErrOtherAccount} {
+	for _, known := range []error{record.ErrFenced, record.ErrNotFound, record.ErrNoAccount, record.ErrLayout, record.ErrAccountGone, record.ErrOtherAccount} {
 		if errors.Is(err, known) {
 			return true
 		}

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 	"github.com/crm-workflow/crm-workflow/crmstore/storetest"
 )
 
@@ -13,9 +14,9 @@ import (
 func (w *world) publisher(name string) *crmstore.Store {
 	w.Helper()
 	ctx := context.Background()
-	_, err := w.store.AddUser(ctx, name, "", false, crmstore.Cause{}, testPublish)
+	_, err := w.store.AddUser(ctx, name, "", false, record.Cause{}, testPublish)
 	w.must(err)
-	_, err = w.store.Grant(ctx, name, publishers(), crmstore.Cause{}, testPublish)
+	_, err = w.store.Grant(ctx, name, publishers(), record.Cause{}, testPublish)
 	w.must(err)
 	return w.store.As(name)
 }
@@ -23,7 +24,7 @@ func (w *world) publisher(name string) *crmstore.Store {
 func publishers() crmstore.Grants {
 	return crmstore.Grants{
 		Permissions: []crmstore.Permission{crmstore.CanView, crmstore.CanDelete, crmstore.CanManageWorkflows},
-		Objects:     []crmstore.ObjectType{crmstore.Contact},
+		Objects:     []record.ObjectType{record.Contact},
 	}
 }
 
@@ -31,7 +32,7 @@ func publishers() crmstore.Grants {
 func (w *world) approver(name string) *crmstore.Store {
 	w.Helper()
 	store := w.publisher(name)
-	_, err := w.store.Grant(context.Background(), name, crmstore.Grants{Permissions: []crmstore.Permission{crmstore.CanBulkDelete}}, crmstore.Cause{}, testPublish)
+	_, err := w.store.Grant(context.Background(), name, crmstore.Grants{Permissions: []crmstore.Permission{crmstore.CanBulkDelete}}, record.Cause{}, testPublish)
 	w.must(err)
 	return store
 }
@@ -39,8 +40,8 @@ func (w *world) approver(name string) *crmstore.Store {
 func (w *world) revoke(name string, perm crmstore.Permission) {
 	w.Helper()
 	_, err := w.store.Revoke(context.Background(), name, crmstore.Grants{
-		Permissions: []crmstore.Permission{perm}, Objects: []crmstore.ObjectType{crmstore.Contact},
-	}, crmstore.Cause{}, testNow)
+		Permissions: []crmstore.Permission{perm}, Objects: []record.ObjectType{record.Contact},
+	}, record.Cause{}, testNow)
 	w.must(err)
 }
 
@@ -108,7 +109,7 @@ func TestPermission_LostWhileActing(t *testing.T) {
 	if _, err := w.approve(run.ID); !isPermission(err) {
 		t.Errorf("approved while eve may not delete: %v", err)
 	}
-	_, err = w.store.Grant(t.Context(), "eve", publishers(), crmstore.Cause{}, testNow)
+	_, err = w.store.Grant(t.Context(), "eve", publishers(), record.Cause{}, testNow)
 	w.must(err)
 	run, err = w.approve(run.ID)
 	w.must(err)
@@ -142,8 +143,8 @@ func TestPermission_Approving(t *testing.T) {
 			}
 			w.wantDeleted(run, nil)
 			_, err = w.store.Grant(t.Context(), "eve", crmstore.Grants{
-				Permissions: []crmstore.Permission{perm}, Objects: []crmstore.ObjectType{crmstore.Contact},
-			}, crmstore.Cause{}, testNow)
+				Permissions: []crmstore.Permission{perm}, Objects: []record.ObjectType{record.Contact},
+			}, record.Cause{}, testNow)
 			w.must(err)
 			run, err = asEve.Approve(t.Context(), run.ID, Approval{Count: 6, At: testNow})
 			w.must(err)

@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
 
 // A sign of life says how far the stage is; the end says nothing any more.
@@ -11,7 +12,7 @@ func TestRun_SignsOfLifeSayHowFarItIs(t *testing.T) {
 	t.Parallel()
 	w, stale := spreadWorld(t)
 	run, err := w.store.CreateRun(t.Context(), crmstore.Run{
-		ID: "stale@1", Workflow: "stale", Object: crmstore.Contact, Revision: 1, Now: testNow, State: crmstore.RunRunning, Stage: stageEvaluate,
+		ID: "stale@1", Workflow: "stale", Object: record.Contact, Revision: 1, Now: testNow, State: crmstore.RunRunning, Stage: stageEvaluate,
 		StartedAt: testNow, Owner: "a:1:1", Fence: 1,
 	})
 	w.must(err)

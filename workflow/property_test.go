@@ -14,6 +14,7 @@ import (
 
 	"github.com/crm-workflow/crm-workflow/actions"
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 	"github.com/crm-workflow/crm-workflow/crmstore/storetest"
 )
 
@@ -58,7 +59,7 @@ func entries(key string, list []string) string {
 func (w *world) randomContacts(t *rapid.T) {
 	stages := []string{"", "lead", "subscriber", "customer"}
 	var batch []crmstore.Upsert
-	for id := crmstore.ID(1); id <= crmstore.ID(rapid.IntRange(0, 60).Draw(t, "contacts")); id++ {
+	for id := record.ID(1); id <= record.ID(rapid.IntRange(0, 60).Draw(t, "contacts")); id++ {
 		u := crmstore.Upsert{ID: id}
 		if stage := rapid.SampledFrom(stages).Draw(t, "stage"); stage != "" {
 			u.Set = append(u.Set, w.set("lifecyclestage", stage))
@@ -75,15 +76,15 @@ func (w *world) randomContacts(t *rapid.T) {
 		batch = append(batch, u)
 	}
 	w.write(batch...)
-	keep, err := w.store.CreateList(context.Background(), crmstore.Contact, "keep", crmstore.Cause{Actor: "test"}, testPublish)
+	keep, err := w.store.CreateList(context.Background(), record.Contact, "keep", record.Cause{Actor: "test"}, testPublish)
 	w.must(err)
-	var members []crmstore.ID
+	var members []record.ID
 	for _, u := range batch {
 		if rapid.IntRange(0, 3).Draw(t, "keep") == 0 {
 			members = append(members, u.ID)
 		}
 	}
-	_, _, err = w.store.SetMembers(context.Background(), keep, members, true, crmstore.Cause{Actor: "test"}, testPublish)
+	_, _, err = w.store.SetMembers(context.Background(), keep, members, true, record.Cause{Actor: "test"}, testPublish)
 	w.must(err)
 }
 

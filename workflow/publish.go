@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 	"github.com/crm-workflow/crm-workflow/workflow/diag"
 )
 
@@ -148,7 +149,7 @@ func publishing(p Publication, d *Definition, number int, by string, at time.Tim
 // reports whether its current revision is the definition's file, published with the lists that are there now.
 func published(ctx context.Context, store *crmstore.Store, d *Definition) (crmstore.Workflow, bool, error) {
 	w, err := store.Workflow(ctx, d.Name)
-	if errors.Is(err, crmstore.ErrNotFound) {
+	if errors.Is(err, record.ErrNotFound) {
 		return crmstore.Workflow{Name: d.Name, Object: d.Object}, false, nil
 	}
 	if err != nil {
@@ -256,8 +257,8 @@ func saveWorkflow(ctx context.Context, store *crmstore.Store, o saveOrder) (crms
 	for range 20 {
 		next := w
 		o.change(&next)
-		saved, err := store.SaveWorkflow(ctx, next, o.revision, o.op, crmstore.Cause{Workflow: w.Name, Reason: o.reason}, o.at)
-		if !errors.Is(err, crmstore.ErrConflict) {
+		saved, err := store.SaveWorkflow(ctx, next, o.revision, o.op, record.Cause{Workflow: w.Name, Reason: o.reason}, o.at)
+		if !errors.Is(err, record.ErrConflict) {
 			return saved, err
 		}
 		now, readErr := store.Workflow(ctx, w.Name)
@@ -269,5 +270,5 @@ func saveWorkflow(ctx context.Context, store *crmstore.Store, o saveOrder) (crms
 		}
 		w = now
 	}
-	return w, crmstore.ErrConflict
+	return w, record.ErrConflict
 }

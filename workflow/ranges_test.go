@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 	"github.com/crm-workflow/crm-workflow/crmstore/storetest"
 )
 
@@ -84,8 +85,8 @@ func TestRun_ManyRanges(t *testing.T) {
 		t.Errorf("the run is %s and deleted %d, want %d", run.State, run.Deleted, len(stale))
 	}
 	// Somebody needs one of the addresses meanwhile, and restores another contact by hand.
-	w.write(crmstore.Upsert{ID: 5000, Set: []crmstore.Assignment{w.set("email", fmt.Sprintf("c%d@example.com", stale[0]))}})
-	_, err = w.store.Restore(t.Context(), crmstore.RestoreOrder{Object: crmstore.Contact, At: testNow}, stale[1:2])
+	w.write(crmstore.Upsert{ID: 5000, Set: []record.Assignment{w.set("email", fmt.Sprintf("c%d@example.com", stale[0]))}})
+	_, err = w.store.Restore(t.Context(), crmstore.RestoreOrder{Object: record.Contact, At: testNow}, stale[1:2])
 	w.must(err)
 
 	report, err := w.runner.Undo(t.Context(), run.ID, testNow)
@@ -101,5 +102,5 @@ func TestRun_ManyRanges(t *testing.T) {
 			t.Errorf("progress of %s does not grow to %d: %v", name, len(stale), told)
 		}
 	}
-	w.must(w.store.Doctor(t.Context(), crmstore.Contact, false, func(p crmstore.Problem) error { return fmt.Errorf("the doctor finds %+v", p) }))
+	w.must(w.store.Doctor(t.Context(), record.Contact, false, func(p crmstore.Problem) error { return fmt.Errorf("the doctor finds %+v", p) }))
 }

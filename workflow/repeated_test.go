@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
 
 // The same file under another name finds those again whom an undo brought back: more than ten of them hold the run.
@@ -55,7 +56,7 @@ func TestRepeated_SameAddress(t *testing.T) {
 		t.Helper()
 		var batch []crmstore.Upsert
 		for i := range 12 {
-			lead := w.lead(crmstore.ID(first+i), 400)
+			lead := w.lead(record.ID(first+i), 400)
 			lead.Set[1] = w.set("email", fmt.Sprintf("again%d@example.com", i))
 			batch = append(batch, lead)
 		}
@@ -87,15 +88,15 @@ func TestRepeated_IsForgotten(t *testing.T) {
 	w.leads(2) // both are stale
 	w.publish(file())
 	w.run(crmstore.RunDone)
-	w.write(crmstore.Upsert{ID: 100, Set: []crmstore.Assignment{w.set("email", "c1@example.com")}})
-	_, err := w.store.Restore(t.Context(), crmstore.RestoreOrder{Object: crmstore.Contact, At: w.store.Now()}, []crmstore.ID{2})
+	w.write(crmstore.Upsert{ID: 100, Set: []record.Assignment{w.set("email", "c1@example.com")}})
+	_, err := w.store.Restore(t.Context(), crmstore.RestoreOrder{Object: record.Contact, At: w.store.Now()}, []record.ID{2})
 	w.must(err)
 	repeated := func(at time.Time) (restored, heirs int) {
-		want := make([]crmstore.PartitionIDs, 0, 2)
-		for _, id := range []crmstore.ID{2, 100} {
-			want = append(want, crmstore.PartitionIDs{Partition: id.Partition(16), IDs: []crmstore.ID{id}})
+		want := make([]record.PartitionIDs, 0, 2)
+		for _, id := range []record.ID{2, 100} {
+			want = append(want, record.PartitionIDs{Partition: id.Partition(16), IDs: []record.ID{id}})
 		}
-		found, err := w.store.Repeated(t.Context(), crmstore.Contact, want, at)
+		found, err := w.store.Repeated(t.Context(), record.Contact, want, at)
 		w.must(err)
 		for _, part := range found {
 			for _, r := range part {
@@ -115,9 +116,9 @@ func TestRepeated_IsForgotten(t *testing.T) {
 	if restored, heirs := repeated(w.store.Now().Add(crmstore.Retention + time.Hour)); restored != 1 || heirs != 0 {
 		t.Errorf("after 90 days: %d restored and %d by address, want 1 and 0", restored, heirs)
 	}
-	w.must(DeleteRecord(t.Context(), w.store, crmstore.Contact, 2, crmstore.Cause{}, w.store.Now()))
-	w.must(DeleteRecord(t.Context(), w.store, crmstore.Contact, 100, crmstore.Cause{}, w.store.Now()))
-	_, err = w.store.Purge(t.Context(), crmstore.PurgeOrder{Object: crmstore.Contact, At: w.store.Now().Add(crmstore.Retention + time.Hour)})
+	w.must(DeleteRecord(t.Context(), w.store, record.Contact, 2, record.Cause{}, w.store.Now()))
+	w.must(DeleteRecord(t.Context(), w.store, record.Contact, 100, record.Cause{}, w.store.Now()))
+	_, err = w.store.Purge(t.Context(), crmstore.PurgeOrder{Object: record.Contact, At: w.store.Now().Add(crmstore.Retention + time.Hour)})
 	w.must(err)
 	if restored, heirs := repeated(w.store.Now()); restored != 0 || heirs != 0 {
 		t.Errorf("after a purge: %d restored and %d by address, want none", restored, heirs)

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 	"github.com/crm-workflow/crm-workflow/crmstore/storetest"
 )
 
@@ -125,7 +126,7 @@ func TestRun_SleeperIsFencedOff(t *testing.T) {
 		other.Wait()
 		w.must(resumeErr)
 		w.wantState(run, crmstore.RunDone)
-		if !errors.Is(err, crmstore.ErrFenced) {
+		if !errors.Is(err, record.ErrFenced) {
 			t.Errorf("asleep in %s: %v, want ErrFenced", stage, err)
 		}
 		w.wantDeleted(run, stale)
@@ -154,12 +155,12 @@ func TestResume_LeavesRestoredContactsAlone(t *testing.T) {
 		t.Fatal(err)
 	}
 	back := w.deletedBy(run.ID)[:5]
-	_, err = w.store.Restore(t.Context(), crmstore.RestoreOrder{Object: crmstore.Contact, At: testNow}, back)
+	_, err = w.store.Restore(t.Context(), crmstore.RestoreOrder{Object: record.Contact, At: testNow}, back)
 	w.must(err)
 	run, err = w.runner.Resume(t.Context(), run.ID)
 	w.must(err)
 	w.wantState(run, crmstore.RunDone)
-	want := slices.DeleteFunc(slices.Clone(stale), func(id crmstore.ID) bool { return slices.Contains(back, id) })
+	want := slices.DeleteFunc(slices.Clone(stale), func(id record.ID) bool { return slices.Contains(back, id) })
 	if got := w.deletedBy(run.ID); !slices.Equal(got, want) {
 		t.Errorf("%d in the bin, want %d: all but those restored", len(got), len(want))
 	}
@@ -174,7 +175,7 @@ func TestRun_AgainstAWriter(t *testing.T) {
 	w := newWorld(t)
 	stale := w.leads(crowd)
 	w.publish(file())
-	saved := map[crmstore.ID]bool{} // made fresh before the run could delete them
+	saved := map[record.ID]bool{} // made fresh before the run could delete them
 	writing, stop := context.WithCancel(t.Context())
 	var writer sync.WaitGroup
 	writer.Go(func() {
@@ -182,9 +183,9 @@ func TestRun_AgainstAWriter(t *testing.T) {
 			id := stale[(i*7919)%len(stale)]
 			u := w.lead(id, 1)
 			if i%2 == 0 {
-				u = crmstore.Upsert{ID: id, Set: []crmstore.Assignment{w.set("firstname", "Touched")}}
+				u = crmstore.Upsert{ID: id, Set: []record.Assignment{w.set("firstname", "Touched")}}
 			}
-			results, err := w.store.Write(t.Context(), crmstore.Contact, crmstore.UpdateOnly, []crmstore.Upsert{u}, crmstore.Cause{Actor: "test"}, testNow)
+			results, err := w.store.Write(t.Context(), record.Contact, crmstore.UpdateOnly, []crmstore.Upsert{u}, record.Cause{Actor: "test"}, testNow)
 			if err != nil {
 				t.Error(err)
 				return

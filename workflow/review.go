@@ -10,13 +10,14 @@ import (
 	"time"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 	"github.com/crm-workflow/crm-workflow/workflow/diag"
 )
 
 // Review is what publishing or running a definition would do. Making one writes nothing.
 type Review struct {
 	Workflow string
-	Object   crmstore.ObjectType
+	Object   record.ObjectType
 	Now      time.Time
 
 	Live            int64 // live records of the object type
@@ -31,7 +32,7 @@ type Review struct {
 	RestoredBefore  int64 // of these, how many were in the recycle bin before, and restored
 	DeletedBefore   int64 // of the others, those whose address belonged to a contact that was deleted
 
-	Contacts    []crmstore.ID   // whom a run at Now would delete, sorted; WouldDelete of them
+	Contacts    []record.ID     // whom a run at Now would delete, sorted; WouldDelete of them
 	OverLimit   string          // why the run would be held by its file's limits or as a repetition; "" = it would not
 	OverCeiling string          // why it would be held by the account's ceiling, so that only a super admin could approve it; "" = it would not
 	RoomFrom    time.Time       // when there is room for it in both, if nothing else is deleted until then; zero when that is not known
@@ -41,8 +42,8 @@ type Review struct {
 	Published  crmstore.Workflow // zero when there is none of this name
 	Unfinished crmstore.Run      // its run that is not over, under way or held; zero when there is none
 	Same       bool              // the file is the current revision, byte for byte, and asks the same lists
-	Newly      []crmstore.ID     // match now and did not match by the published revision, sorted
-	NoLonger   []crmstore.ID     // matched by the published revision and do not now, sorted
+	Newly      []record.ID       // match now and did not match by the published revision, sorted
+	NoLonger   []record.ID       // matched by the published revision and do not now, sorted
 
 	Lists []ListSize // the lists that the triggers and suppressions ask, also through active ones, by name
 
@@ -108,7 +109,7 @@ func (r *Review) limit(ctx context.Context, store *crmstore.Store, d *Definition
 // findPublished reads the published workflow of the same name, and its definition when that differs from d.
 func (r *Review) findPublished(ctx context.Context, store *crmstore.Store, d *Definition) (*Definition, error) {
 	w, err := store.Workflow(ctx, d.Name)
-	if errors.Is(err, crmstore.ErrNotFound) {
+	if errors.Is(err, record.ErrNotFound) {
 		return nil, nil
 	}
 	if err != nil {
@@ -135,9 +136,9 @@ func (r *Review) findPublished(ctx context.Context, store *crmstore.Store, d *De
 }
 
 // evaluate fills in the counts and Contacts and returns all matches, enrolled before or not, sorted.
-func (r *Review) evaluate(ctx context.Context, store *crmstore.Store, d *Definition) ([]crmstore.ID, error) {
+func (r *Review) evaluate(ctx context.Context, store *crmstore.Store, d *Definition) ([]record.ID, error) {
 	var totals crmstore.Totals
-	var matched []crmstore.ID
+	var matched []record.ID
 	err := sweep{store: store, def: d, now: r.Now}.run(ctx, func(_ context.Context, found swept) error {
 		add(&totals, found.totals)
 		matched = appendIDs(matched, found.matched)
@@ -154,8 +155,8 @@ func (r *Review) evaluate(ctx context.Context, store *crmstore.Store, d *Definit
 }
 
 // compare fills in who newly matches and who no longer does.
-func (r *Review) compare(ctx context.Context, store *crmstore.Store, current *Definition, matched []crmstore.ID) error {
-	var before []crmstore.ID
+func (r *Review) compare(ctx context.Context, store *crmstore.Store, current *Definition, matched []record.ID) error {
+	var before []record.ID
 	err := sweep{store: store, def: current, now: r.Now}.run(ctx, func(_ context.Context, found swept) error {
 		before = appendIDs(before, found.matched)
 		return nil
@@ -165,7 +166,7 @@ func (r *Review) compare(ctx context.Context, store *crmstore.Store, current *De
 	return err
 }
 
-func appendIDs(to []crmstore.ID, parts []crmstore.PartitionIDs) []crmstore.ID {
+func appendIDs(to []record.ID, parts []record.PartitionIDs) []record.ID {
 	for _, p := range parts {
 		to = append(to, p.IDs...)
 	}
@@ -173,8 +174,8 @@ func appendIDs(to []crmstore.ID, parts []crmstore.PartitionIDs) []crmstore.ID {
 }
 
 // without is what a holds and b does not; both are sorted.
-func without(a, b []crmstore.ID) []crmstore.ID {
-	var out []crmstore.ID
+func without(a, b []record.ID) []record.ID {
+	var out []record.ID
 	for _, id := range a {
 		for len(b) > 0 && b[0] < id {
 			b = b[1:]

@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
 
 // errRolledBack says that the store lost what it had said was saved: the power went off, or a replica took over that did not have
@@ -69,7 +70,7 @@ func (p *pass) catchUp(ctx context.Context) error {
 // refusedMatches is why matches of an evaluation could not be saved. Numbers above the run's own, though the run is still this
 // pass's, are those of an earlier run of its name that the store has lost, but not all that it did.
 func (p *pass) refusedMatches(ctx context.Context, err error) error {
-	if !errors.Is(err, crmstore.ErrFenced) {
+	if !errors.Is(err, record.ErrFenced) {
 		return err
 	}
 	if err := p.owned(ctx); err != nil {
@@ -109,7 +110,7 @@ func (p *pass) addDeleted(ctx context.Context, found *swept) error {
 		n := int64(len(part.IDs))
 		found.totals.Evaluated += n
 		found.totals.Matched += n
-		at, there := slices.BinarySearchFunc(found.enroll, part.Partition, func(e crmstore.PartitionIDs, p int) int { return e.Partition - p })
+		at, there := slices.BinarySearchFunc(found.enroll, part.Partition, func(e record.PartitionIDs, p int) int { return e.Partition - p })
 		if there {
 			found.enroll[at].IDs = append(found.enroll[at].IDs, part.IDs...)
 			continue
@@ -126,9 +127,9 @@ func (p *actor) reopenLost(ctx context.Context, from, to int) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	var done []crmstore.PartitionIDs
+	var done []record.PartitionIDs
 	for _, m := range parts {
-		done = append(done, crmstore.PartitionIDs{Partition: m.Partition, IDs: m.IDs})
+		done = append(done, record.PartitionIDs{Partition: m.Partition, IDs: m.IDs})
 	}
 	deleted, err := completed(ctx, p.store, p.saved(), done)
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 	"github.com/crm-workflow/crm-workflow/crmstore/storetest"
 )
 
@@ -70,14 +71,14 @@ func goBack(t *testing.T, spreadFrom int64, keep, rewind int) bool {
 }
 
 // worldToLose is a world in the store of a server, with leads to delete in several ranges.
-func worldToLose(t *testing.T, server *storetest.Rewindable) (w *world, stale []crmstore.ID) {
+func worldToLose(t *testing.T, server *storetest.Rewindable) (w *world, stale []record.ID) {
 	t.Helper()
 	store, err := crmstore.Open(t.Context(), crmstore.Config{URL: server.URL, User: storetest.User})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = store.Close() })
-	if _, err := store.CreateAccount(t.Context(), crmstore.Professional, 4*rangePartitions, crmstore.Cause{}, testPublish); err != nil {
+	if _, err := store.CreateAccount(t.Context(), crmstore.Professional, 4*rangePartitions, record.Cause{}, testPublish); err != nil {
 		t.Fatal(err)
 	}
 	w = worldOn(t, store)

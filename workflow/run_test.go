@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 	"github.com/crm-workflow/crm-workflow/crmstore/storetest"
 )
 
@@ -70,13 +71,13 @@ func TestUndo_SaysWhatItCouldNotRestore(t *testing.T) {
 	w.leads(6) // 1, 2, 4, 5 are stale
 	w.publish(file())
 	run := w.run(crmstore.RunDone)
-	w.write(crmstore.Upsert{ID: 100, Set: []crmstore.Assignment{w.set("email", "c1@example.com")}})
-	_, err := w.store.Restore(t.Context(), crmstore.RestoreOrder{Object: crmstore.Contact, At: testNow}, []crmstore.ID{2, 4})
+	w.write(crmstore.Upsert{ID: 100, Set: []record.Assignment{w.set("email", "c1@example.com")}})
+	_, err := w.store.Restore(t.Context(), crmstore.RestoreOrder{Object: record.Contact, At: testNow}, []record.ID{2, 4})
 	w.must(err)
-	recs, err := w.store.Get(t.Context(), crmstore.Contact, []crmstore.ID{4})
+	recs, err := w.store.Get(t.Context(), record.Contact, []record.ID{4})
 	w.must(err)
-	_, err = w.store.Archive(t.Context(), crmstore.ArchiveOrder{Object: crmstore.Contact, At: testNow, Cause: crmstore.Cause{Actor: "bob"}},
-		[]crmstore.Archive{{Partition: crmstore.ID(4).Partition(16), Targets: []crmstore.Target{{ID: 4, Slot: recs[0].Slot, Version: recs[0].Version}}}})
+	_, err = w.store.Archive(t.Context(), crmstore.ArchiveOrder{Object: record.Contact, At: testNow, Cause: record.Cause{Actor: "bob"}},
+		[]crmstore.Archive{{Partition: record.ID(4).Partition(16), Targets: []crmstore.Target{{ID: 4, Slot: recs[0].Slot, Version: recs[0].Version}}}})
 	w.must(err)
 
 	report, err := w.runner.Undo(t.Context(), run.ID, testNow)
@@ -102,7 +103,7 @@ func TestReviewAndDryRun_WriteNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = store.Close() })
-	_, err = store.CreateAccount(t.Context(), crmstore.Professional, 16, crmstore.Cause{Actor: "test"}, testPublish)
+	_, err = store.CreateAccount(t.Context(), crmstore.Professional, 16, record.Cause{Actor: "test"}, testPublish)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -124,7 +125,7 @@ func TestReviewAndDryRun_WriteNothing(t *testing.T) {
 	if diff := cmp.Diff(stale, review.Contacts); diff != "" {
 		t.Errorf("contacts (-want +got):\n%s", diff)
 	}
-	if diff := cmp.Diff([]crmstore.ID{1}, review.Newly); diff != "" || len(review.NoLonger) != 0 {
+	if diff := cmp.Diff([]record.ID{1}, review.Newly); diff != "" || len(review.NoLonger) != 0 {
 		t.Errorf("no longer %v; newly (-want +got):\n%s", review.NoLonger, diff)
 	}
 	want := []time.Time{testNow.AddDate(0, 0, 1), testNow.AddDate(0, 0, 2), testNow.AddDate(0, 0, 3)}
@@ -269,7 +270,7 @@ func TestRun_StopsBeforeItsNextBatchAndGoesOn(t *testing.T) {
 }
 
 func (w *world) tier(tier crmstore.Tier) {
-	_, err := w.store.SetTier(context.Background(), tier, crmstore.Cause{Actor: "ann"}, testNow)
+	_, err := w.store.SetTier(context.Background(), tier, record.Cause{Actor: "ann"}, testNow)
 	w.must(err)
 }
 
@@ -311,17 +312,17 @@ func TestRun_ContactsThatChangeWhileItRuns(t *testing.T) {
 		if stage == stageEvaluate && done == total {
 			once.Do(func() {
 				w.write(w.lead(1, 2)) // no longer matches
-				w.write(crmstore.Upsert{ID: 2, Set: []crmstore.Assignment{w.set("firstname", "Still stale")}})
-				recs, err := w.store.Get(t.Context(), crmstore.Contact, []crmstore.ID{4})
+				w.write(crmstore.Upsert{ID: 2, Set: []record.Assignment{w.set("firstname", "Still stale")}})
+				recs, err := w.store.Get(t.Context(), record.Contact, []record.ID{4})
 				w.must(err)
-				_, err = w.store.Archive(t.Context(), crmstore.ArchiveOrder{Object: crmstore.Contact, At: testNow, Cause: crmstore.Cause{Actor: "bob"}},
-					[]crmstore.Archive{{Partition: crmstore.ID(4).Partition(16), Targets: []crmstore.Target{{ID: 4, Version: recs[0].Version}}}})
+				_, err = w.store.Archive(t.Context(), crmstore.ArchiveOrder{Object: record.Contact, At: testNow, Cause: record.Cause{Actor: "bob"}},
+					[]crmstore.Archive{{Partition: record.ID(4).Partition(16), Targets: []crmstore.Target{{ID: 4, Version: recs[0].Version}}}})
 				w.must(err)
 			})
 		}
 	}
 	run := w.run(crmstore.RunDone)
-	want := slices.DeleteFunc(slices.Clone(stale), func(id crmstore.ID) bool { return id == 1 || id == 4 })
+	want := slices.DeleteFunc(slices.Clone(stale), func(id record.ID) bool { return id == 1 || id == 4 })
 	w.wantDeleted(run, want)
 	if run.Deleted != 18 || run.Changed != 2 || run.Failed != 0 {
 		t.Errorf("deleted %d, changed %d, failed %d; want 18, 2, 0", run.Deleted, run.Changed, run.Failed)
@@ -345,11 +346,11 @@ func TestRun_ExistingFalse(t *testing.T) {
 	w.write(w.lead(100, 400))
 	review, err = MakeReview(t.Context(), w.store, w.load(source), testNow)
 	w.must(err)
-	if d := cmp.Diff([]crmstore.ID{100}, review.Contacts); d != "" {
+	if d := cmp.Diff([]record.ID{100}, review.Contacts); d != "" {
 		t.Errorf("after publishing, review (-want +got):\n%s", d)
 	}
 	run := w.run(crmstore.RunDone)
-	w.wantDeleted(run, []crmstore.ID{100})
+	w.wantDeleted(run, []record.ID{100})
 	// Off for a while, then on again: who matches when it is switched on is existing too.
 	w.switchTo(false)
 	w.write(w.lead(101, 400))
@@ -362,11 +363,11 @@ func TestRun_ExistingFalse(t *testing.T) {
 func TestRun_RemovedPropertyFailsLoudlyAndCanBeResumed(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	_, err := w.store.AddProperties(t.Context(), crmstore.Contact, []crmstore.Property{{Name: "score", Label: "Score", Type: crmstore.Number}}, crmstore.Cause{Actor: "ann"}, testPublish)
+	_, err := w.store.AddProperties(t.Context(), record.Contact, []record.Property{{Name: "score", Label: "Score", Type: record.Number}}, record.Cause{Actor: "ann"}, testPublish)
 	w.must(err)
 	w.leads(9)
 	w.publish(file("enroll:\n  triggers:\n    - unknown(contact.score)"))
-	_, err = w.store.RemoveProperty(t.Context(), crmstore.Contact, "score", crmstore.Cause{Actor: "ann"}, testPublish)
+	_, err = w.store.RemoveProperty(t.Context(), record.Contact, "score", record.Cause{Actor: "ann"}, testPublish)
 	w.must(err)
 	run, err := w.runner.Run(t.Context(), w.request())
 	var findings *FindingsError
@@ -379,7 +380,7 @@ func TestRun_RemovedPropertyFailsLoudlyAndCanBeResumed(t *testing.T) {
 	if _, _, err := LoadPublished(t.Context(), w.store, "stale"); !errors.As(err, &findings) {
 		t.Errorf("LoadPublished: %v, want findings", err)
 	}
-	_, err = w.store.AddProperties(t.Context(), crmstore.Contact, []crmstore.Property{{Name: "score", Label: "Score", Type: crmstore.Number}}, crmstore.Cause{Actor: "ann"}, testPublish)
+	_, err = w.store.AddProperties(t.Context(), record.Contact, []record.Property{{Name: "score", Label: "Score", Type: record.Number}}, record.Cause{Actor: "ann"}, testPublish)
 	w.must(err)
 	run, err = w.runner.Resume(t.Context(), run.ID)
 	w.must(err)
@@ -394,14 +395,14 @@ func TestRun_Refusals(t *testing.T) {
 	w := newWorld(t)
 	w.leads(3)
 	var refused *RefusedError
-	if _, err := w.runner.Run(t.Context(), w.request()); !errors.Is(err, crmstore.ErrNotFound) {
+	if _, err := w.runner.Run(t.Context(), w.request()); !errors.Is(err, record.ErrNotFound) {
 		t.Errorf("a workflow that is not there: %v", err)
 	}
 	w.tier(crmstore.Free)
 	if _, err := Publish(t.Context(), w.store, w.load(file()), testPublish); !errors.As(err, &refused) || refused.Reason != RefusedTier {
 		t.Errorf("publish on the free tier: %v, want a refusal", err)
 	}
-	if _, err := w.store.Workflow(t.Context(), "stale"); !errors.Is(err, crmstore.ErrNotFound) {
+	if _, err := w.store.Workflow(t.Context(), "stale"); !errors.Is(err, record.ErrNotFound) {
 		t.Errorf("a refused publish left a workflow: %v", err)
 	}
 	w.tier(crmstore.Enterprise)
@@ -471,7 +472,7 @@ func TestPublish_TwoAtOnce(t *testing.T) {
 		for _, err := range errs {
 			if err != nil {
 				failed++
-				if !errors.Is(err, crmstore.ErrConflict) {
+				if !errors.Is(err, record.ErrConflict) {
 					t.Errorf("round %d: %v, want a conflict", round, err)
 				}
 			}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
 
 // Runner carries runs through. It is safe for concurrent use; one process needs one.
@@ -81,7 +82,7 @@ func (r *Runner) Run(ctx context.Context, q RunRequest) (crmstore.Run, error) {
 			return crmstore.Run{}, r.refuseRun(ctx, q, err)
 		}
 		run, err := r.create(ctx, w, q)
-		var active *crmstore.ActiveRunError
+		var active *record.ActiveRunError
 		switch {
 		case err == nil:
 			if err := r.note(ctx, q, run.ID); err != nil {
@@ -95,7 +96,7 @@ func (r *Runner) Run(ctx context.Context, q RunRequest) (crmstore.Run, error) {
 			p := r.newPass(run)
 			p.member = q.member
 			return p.carry(ctx)
-		case errors.Is(err, crmstore.ErrExists) && q.Scheduled:
+		case errors.Is(err, record.ErrExists) && q.Scheduled:
 			return r.slotTaken(ctx, q)
 		case errors.As(err, &active):
 			if err := q.member.leave(ctx); err != nil { // that run has a stage of its own, and may take long
@@ -147,7 +148,7 @@ func (r *Runner) create(ctx context.Context, w crmstore.Workflow, q RunRequest) 
 	for n := 1; ; n++ {
 		run.ID = q.Name + "@" + q.Now.UTC().Format(time.RFC3339) + "." + strconv.Itoa(n)
 		created, err := r.Store.CreateRun(ctx, run)
-		if !errors.Is(err, crmstore.ErrExists) {
+		if !errors.Is(err, record.ErrExists) {
 			return created, err
 		}
 	}
@@ -216,17 +217,17 @@ func (r *Runner) note(ctx context.Context, q RunRequest, run string) error {
 		if run != "" {
 			w.LastRun = run
 		}
-		_, err = r.books().SaveWorkflow(ctx, w, nil, "", crmstore.Cause{}, r.Store.Now())
+		_, err = r.books().SaveWorkflow(ctx, w, nil, "", record.Cause{}, r.Store.Now())
 		if err == nil && newer && q.missed > 0 {
 			r.Metrics.missed(q.Name, q.missed)
 			r.log().LogAttrs(ctx, slog.LevelWarn, "slots missed", slog.String(keyWorkflow, q.Name),
 				slog.Int(keyMissed, q.missed), slog.Time(keySlot, q.Now))
 		}
-		if !errors.Is(err, crmstore.ErrConflict) {
+		if !errors.Is(err, record.ErrConflict) {
 			return err
 		}
 	}
-	return fmt.Errorf("note run of workflow %s: %w", q.Name, crmstore.ErrConflict)
+	return fmt.Errorf("note run of workflow %s: %w", q.Name, record.ErrConflict)
 }
 
 // Resume goes on with a run that failed or that nobody carries any more, from where it stopped. A run that was approved needs
@@ -273,7 +274,7 @@ func (r *Runner) resume(ctx context.Context, run crmstore.Run) (crmstore.Run, er
 			run.ApprovedBy = r.Store.User() // who lets it go on
 		}
 	})
-	if errors.Is(err, crmstore.ErrConflict) {
+	if errors.Is(err, record.ErrConflict) {
 		return run, r.tooLate(ctx, run.ID)
 	}
 	if err != nil {
@@ -292,12 +293,12 @@ func (r *Runner) resume(ctx context.Context, run crmstore.Run) (crmstore.Run, er
 
 // take makes this process the run's owner, with a higher fencing number. crmstore.ErrConflict when somebody else took or
 // changed the run since it was read.
-func (r *Runner) take(ctx context.Context, run crmstore.Run, change func(*crmstore.Run), notes ...crmstore.Event) (crmstore.Run, error) {
+func (r *Runner) take(ctx context.Context, run crmstore.Run, change func(*crmstore.Run), notes ...record.Event) (crmstore.Run, error) {
 	run.State, run.Reason = crmstore.RunRunning, ""
 	run.Owner, run.Beat, run.FinishedAt = r.owner(), r.Store.Now(), time.Time{}
 	change(&run)
 	taken, err := r.Store.TakeRun(ctx, run, notes...)
-	var active *crmstore.ActiveRunError
+	var active *record.ActiveRunError
 	switch {
 	case errors.As(err, &active):
 		return run, &RefusedError{
@@ -350,7 +351,7 @@ func (r *Runner) DryRun(ctx context.Context, d *Definition, now time.Time) (crms
 // which takes little longer than one of them. Runner.Progress is told of the first definition alone.
 func (r *Runner) DryRuns(ctx context.Context, defs []*Definition, now time.Time) ([]crmstore.Run, error) {
 	runs := make([]crmstore.Run, len(defs))
-	groups := map[crmstore.ObjectType][]*look{}
+	groups := map[record.ObjectType][]*look{}
 	for i, d := range defs {
 		runs[i] = crmstore.Run{Workflow: d.Name, Object: d.Object, Now: now.UTC(), State: RunDryRun, Stage: stageEvaluate}
 		l := &look{def: d, now: now, found: func(_ context.Context, found swept) error {

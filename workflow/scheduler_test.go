@@ -14,6 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 	"github.com/crm-workflow/crm-workflow/crmstore/storetest"
 )
 
@@ -126,14 +127,14 @@ func TestScheduler_OneFailingWorkflowDoesNotStopOthers(t *testing.T) {
 	w := newWorld(t)
 	var lines bytes.Buffer
 	w.runner.Log = slog.New(slog.NewTextHandler(&lines, nil))
-	_, err := w.store.AddProperties(t.Context(), crmstore.Contact, []crmstore.Property{{Name: "score", Label: "Score", Type: crmstore.Number}}, crmstore.Cause{Actor: "ann"}, testPublish)
+	_, err := w.store.AddProperties(t.Context(), record.Contact, []record.Property{{Name: "score", Label: "Score", Type: record.Number}}, record.Cause{Actor: "ann"}, testPublish)
 	w.must(err)
 	w.leads(9)
 	w.publish(file("workflow: broken", "enroll:\n  triggers:\n    - contact.score > 3"))
 	w.publish(file())
 	k := w.ticking()
 	k.at(testNow.Add(-time.Minute))
-	_, err = w.store.RemoveProperty(t.Context(), crmstore.Contact, "score", crmstore.Cause{Actor: "ann"}, testPublish)
+	_, err = w.store.RemoveProperty(t.Context(), record.Contact, "score", record.Cause{Actor: "ann"}, testPublish)
 	w.must(err)
 	k.at(testNow)
 	k.wantRuns("broken@2026-11-24T03:00:00Z failed", "stale@2026-11-24T03:00:00Z done")

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
 
 // runMatches names the run's matches with the pass's fence.
@@ -28,11 +29,11 @@ func stopRuns(ctx context.Context, store *crmstore.Store, w crmstore.Workflow, a
 		if err != nil || run.ID == "" {
 			return err
 		}
-		if err := hold(ctx, store, run, refusedOff(w).Message, at); !errors.Is(err, crmstore.ErrConflict) {
+		if err := hold(ctx, store, run, refusedOff(w).Message, at); !errors.Is(err, record.ErrConflict) {
 			return err // or else the owner's sign of life came in between
 		}
 	}
-	return fmt.Errorf("hold the run that is under way: %w", crmstore.ErrConflict)
+	return fmt.Errorf("hold the run that is under way: %w", record.ErrConflict)
 }
 
 // unfinished is the workflow's run that is not over; the zero Run when there is none.
@@ -79,7 +80,7 @@ func recount(ctx context.Context, store *crmstore.Store, run crmstore.Run) (crms
 	}
 	run.Totals = totals
 	saved, err := store.SaveRun(ctx, run)
-	if errors.Is(err, crmstore.ErrConflict) { // somebody took it meanwhile, and counts in the end
+	if errors.Is(err, record.ErrConflict) { // somebody took it meanwhile, and counts in the end
 		return run, nil
 	}
 	return saved, err

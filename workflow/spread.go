@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
 
 const (
@@ -199,7 +200,7 @@ func (s *spread) takeable(r crmstore.Range, now time.Time) bool {
 // take takes a range as it was seen and carries it out. It is false when somebody else was faster.
 func (s *spread) take(ctx context.Context, seen crmstore.Range, partitions int) (bool, error) {
 	taken, err := s.store.TakeRange(ctx, s.saved(), seen, s.r.owner(), s.store.Now())
-	if errors.Is(err, crmstore.ErrConflict) {
+	if errors.Is(err, record.ErrConflict) {
 		return false, nil
 	}
 	if err != nil {
@@ -216,7 +217,7 @@ func (s *spread) take(ctx context.Context, seen crmstore.Range, partitions int) 
 	if s.has(taken, err == nil); err != nil {
 		s.tell(-int(a.settled.Load()))
 	}
-	if errors.Is(err, errRangeLost) || errors.Is(err, crmstore.ErrFenced) {
+	if errors.Is(err, errRangeLost) || errors.Is(err, record.ErrFenced) {
 		err = s.owned(ctx) // when it is, somebody else has just this range
 	}
 	return true, err
@@ -258,7 +259,7 @@ func (s *spread) work(ctx context.Context, a *actor, r crmstore.Range, partition
 	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), endTime)
 	defer cancel()
 	keepErr := s.store.KeepRange(end, s.saved(), r)
-	if err != nil || errors.Is(keepErr, crmstore.ErrConflict) { // whoever has it now finds that it is done
+	if err != nil || errors.Is(keepErr, record.ErrConflict) { // whoever has it now finds that it is done
 		return err
 	}
 	return keepErr
@@ -275,7 +276,7 @@ func (s *spread) beatRange(ctx context.Context, stop context.CancelCauseFunc, a 
 		case <-ticker.C:
 		}
 		r.Settled, r.Beat = a.settled.Load(), s.store.Now()
-		if errors.Is(s.store.KeepRange(ctx, s.saved(), r), crmstore.ErrConflict) {
+		if errors.Is(s.store.KeepRange(ctx, s.saved(), r), record.ErrConflict) {
 			stop(errRangeLost)
 			return
 		}
@@ -294,7 +295,7 @@ func (s *spread) reopen(ctx context.Context, open []int) error {
 			continue
 		}
 		taken, err := s.store.TakeRange(ctx, s.saved(), r, "", s.store.Now())
-		if errors.Is(err, crmstore.ErrConflict) {
+		if errors.Is(err, record.ErrConflict) {
 			continue
 		}
 		if err != nil {
@@ -310,7 +311,7 @@ func (s *spread) reopen(ctx context.Context, open []int) error {
 // the context ends it finishes the batch in hand and hands the range back.
 func (r *Runner) Help(ctx context.Context, id string) error {
 	run, err := r.Store.Run(ctx, id)
-	if errors.Is(err, crmstore.ErrNotFound) {
+	if errors.Is(err, record.ErrNotFound) {
 		return nil
 	}
 	if err != nil {

@@ -9,15 +9,16 @@ import (
 	"testing"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 	"github.com/crm-workflow/crm-workflow/crmstore/storetest"
 )
 
 // spreadWorld is an account of four ranges with stale leads in it, whose runs are laid out however small they are.
-func spreadWorld(t *testing.T) (w *world, stale []crmstore.ID) {
+func spreadWorld(t *testing.T) (w *world, stale []record.ID) {
 	t.Helper()
 	w = worldOn(t, storetest.OpenWith(t, storetest.Options{Partitions: 4 * rangePartitions}))
 	var batch []crmstore.Upsert
-	for id := crmstore.ID(1); len(batch) < crowd; id++ {
+	for id := record.ID(1); len(batch) < crowd; id++ {
 		if id.Partition(4*rangePartitions)%rangePartitions >= 4 {
 			continue // few partitions in each range, so that they have several batches each
 		}
@@ -74,7 +75,7 @@ func (w *world) rangesDone(run string) (done int) {
 }
 
 // wantSpread checks that a run ended as if one process had carried it out.
-func (w *world) wantSpread(run crmstore.Run, err error, stale []crmstore.ID) {
+func (w *world) wantSpread(run crmstore.Run, err error, stale []record.ID) {
 	w.Helper()
 	w.must(err)
 	w.wantState(run, crmstore.RunDone)
@@ -338,12 +339,12 @@ func TestSpread_StoreForgetsWhatWasDone(t *testing.T) {
 			once.Do(func() {
 				runs, err := w.store.ActiveRuns(t.Context())
 				w.must(err)
-				m, err := w.store.Matches(t.Context(), crmstore.Contact, runs[0].ID, 40, 42)
+				m, err := w.store.Matches(t.Context(), record.Contact, runs[0].ID, 40, 42)
 				w.must(err)
 				for i := range m {
 					m[i].Done, m[i].Deleted = false, 0
 				}
-				w.must(w.store.SaveMatches(t.Context(), crmstore.RunMatches{Object: crmstore.Contact, Run: runs[0].ID}, m))
+				w.must(w.store.SaveMatches(t.Context(), crmstore.RunMatches{Object: record.Contact, Run: runs[0].ID}, m))
 			})
 		}
 		run, err := w.runner.Run(t.Context(), w.request())

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 	"github.com/crm-workflow/crm-workflow/workflow/diag"
 )
 
@@ -39,7 +40,7 @@ func supersede(ctx context.Context, store *crmstore.Store, w crmstore.Workflow, 
 			reason := fmt.Sprintf("ended by %s, who published revision %s", store.User(), diag.Thousands(int64(w.Revision)))
 			_, err = r.cancel(ctx, run.ID, reason, at)
 		}
-		if errors.Is(err, crmstore.ErrConflict) {
+		if errors.Is(err, record.ErrConflict) {
 			continue // a sign of life came in between, or an approval
 		}
 		if err != nil {
@@ -57,7 +58,7 @@ func supersede(ctx context.Context, store *crmstore.Store, w crmstore.Workflow, 
 		past.Left = unsettled(past.Run.Totals)
 		return past, nil
 	}
-	return Superseded{}, fmt.Errorf("stop the run of the revision before: %w", crmstore.ErrConflict)
+	return Superseded{}, fmt.Errorf("stop the run of the revision before: %w", record.ErrConflict)
 }
 
 // unsettled is how many matches have no outcome.

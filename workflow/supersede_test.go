@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
 
 // narrow is the file of the tests with a condition more.
@@ -40,7 +41,7 @@ func TestPublish_HeldRunOfTheRevisionBefore(t *testing.T) {
 			w.refused(err, RefusedState)
 			w.wantDeleted(run, nil)
 			ended := 0
-			w.must(w.store.Audit(t.Context(), crmstore.AuditFilter{Run: held.ID}, func(e crmstore.Event) error {
+			w.must(w.store.Audit(t.Context(), crmstore.AuditFilter{Run: held.ID}, func(e record.Event) error {
 				if e.Op == opCancel && strings.Contains(e.Detail, "revision 2") {
 					ended++
 				}
@@ -141,7 +142,7 @@ func TestResume_OfARevisionBefore(t *testing.T) {
 			w.must(err)
 			rev := crmstore.Revision{Number: 2, Source: w.load(narrow()).Source, At: testNow}
 			before.Revision = 2
-			_, err = w.store.SaveWorkflow(t.Context(), before, &rev, opPublish, crmstore.Cause{}, testNow) // by a process that died before it stopped the run
+			_, err = w.store.SaveWorkflow(t.Context(), before, &rev, opPublish, record.Cause{}, testNow) // by a process that died before it stopped the run
 			w.must(err)
 			if state == crmstore.RunFailed {
 				run.State = state

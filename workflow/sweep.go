@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 	"github.com/crm-workflow/crm-workflow/triggers"
 )
 
@@ -30,9 +31,9 @@ type sweep struct {
 // swept is what a sweep found in a range of partitions.
 type swept struct {
 	from, to int
-	totals   crmstore.Totals         // Evaluated, Matched, Suppressed, AlreadyEnrolled
-	matched  []crmstore.PartitionIDs // matches after suppression, enrolled before or not
-	enroll   []crmstore.PartitionIDs // of these, the ones that enroll now
+	totals   crmstore.Totals       // Evaluated, Matched, Suppressed, AlreadyEnrolled
+	matched  []record.PartitionIDs // matches after suppression, enrolled before or not
+	enroll   []record.PartitionIDs // of these, the ones that enroll now
 }
 
 // run calls fn for every range of partitions, one call at a time, in any order, after save, if there is one.
@@ -149,7 +150,7 @@ func sweepRange(ctx context.Context, store *crmstore.Store, t *triggers.Together
 		s.totals.Suppressed += f.Suppressed
 		s.totals.Damaged += f.Damaged
 		if len(f.IDs) > 0 {
-			s.matched = append(s.matched, crmstore.PartitionIDs{Partition: f.Partition, IDs: f.IDs})
+			s.matched = append(s.matched, record.PartitionIDs{Partition: f.Partition, IDs: f.IDs})
 		}
 		return nil
 	})
@@ -178,9 +179,9 @@ func sweepRange(ctx context.Context, store *crmstore.Store, t *triggers.Together
 }
 
 // leaveOut splits matches into those that enroll and those that are enrolled already, or on legal hold.
-func (s *swept) leaveOut(def *Definition, enrolled [][]crmstore.Enrollment, held [][]crmstore.Hold) {
+func (s *swept) leaveOut(def *Definition, enrolled [][]record.Enrollment, held [][]crmstore.Hold) {
 	for i, part := range s.matched {
-		ids := make([]crmstore.ID, 0, len(part.IDs))
+		ids := make([]record.ID, 0, len(part.IDs))
 		for j, id := range part.IDs {
 			if stays(def, enrolled[i][j]) {
 				s.totals.AlreadyEnrolled++
@@ -193,13 +194,13 @@ func (s *swept) leaveOut(def *Definition, enrolled [][]crmstore.Enrollment, held
 			ids = append(ids, id)
 		}
 		if len(ids) > 0 {
-			s.enroll = append(s.enroll, crmstore.PartitionIDs{Partition: part.Partition, IDs: ids})
+			s.enroll = append(s.enroll, record.PartitionIDs{Partition: part.Partition, IDs: ids})
 		}
 	}
 }
 
 // countRepeated counts which of those that enroll were restored before, and which of the others have a deleted contact's address.
-func (s *swept) countRepeated(ctx context.Context, store *crmstore.Store, o crmstore.ObjectType) error {
+func (s *swept) countRepeated(ctx context.Context, store *crmstore.Store, o record.ObjectType) error {
 	all, err := store.Repeated(ctx, o, s.enroll, store.Now())
 	for _, part := range all {
 		for _, r := range part {
@@ -215,11 +216,11 @@ func (s *swept) countRepeated(ctx context.Context, store *crmstore.Store, o crms
 }
 
 // stays reports whether a record with that enrollment does not enroll again.
-func stays(def *Definition, e crmstore.Enrollment) bool {
+func stays(def *Definition, e record.Enrollment) bool {
 	switch e.State {
-	case crmstore.NotEnrolled:
+	case record.NotEnrolled:
 		return false
-	case crmstore.Completed:
+	case record.Completed:
 		return !def.Reenroll
 	default:
 		return true

@@ -14,6 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 	"github.com/crm-workflow/crm-workflow/workflow/queue"
 )
 
@@ -90,7 +91,7 @@ func TestQueue_EachSlotRunsOnce(t *testing.T) {
 	if len(runs) != len(names) {
 		t.Errorf("%d runs, want %d", len(runs), len(names))
 	}
-	counts, err := w.store.Count(t.Context(), crmstore.Contact)
+	counts, err := w.store.Count(t.Context(), record.Contact)
 	w.must(err)
 	if counts.Archived != int64(len(stale)) {
 		t.Errorf("%d deleted, want %d", counts.Archived, len(stale))
@@ -123,7 +124,7 @@ func TestQueue_StopsAndHandsBack(t *testing.T) {
 	t.Parallel()
 	w, stale := spreadWorld(t)
 	deleting := func() bool {
-		counts, err := w.store.Count(t.Context(), crmstore.Contact)
+		counts, err := w.store.Count(t.Context(), record.Contact)
 		w.must(err)
 		return counts.Archived > 0
 	}

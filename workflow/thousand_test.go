@@ -12,6 +12,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 	"github.com/crm-workflow/crm-workflow/crmstore/storetest"
 	"github.com/crm-workflow/crm-workflow/workflow/queue"
 )
@@ -31,7 +32,7 @@ func TestThousandRuns_LeaveNothingBehind(t *testing.T) { //nolint:paralleltest /
 		t.Fatal(err)
 	}
 	defer store.Close()
-	if _, err := store.CreateAccount(t.Context(), crmstore.Professional, 3*rangePartitions, crmstore.Cause{}, testPublish); err != nil {
+	if _, err := store.CreateAccount(t.Context(), crmstore.Professional, 3*rangePartitions, record.Cause{}, testPublish); err != nil {
 		t.Fatal(err)
 	}
 	w := worldOn(t, store)
@@ -49,7 +50,7 @@ func TestThousandRuns_LeaveNothingBehind(t *testing.T) { //nolint:paralleltest /
 	var connections int64
 	var memory uint64
 	for i := range thousand {
-		lead := w.lead(crmstore.ID(i+1), 400)
+		lead := w.lead(record.ID(i+1), 400)
 		lead.Set = slices.Delete(lead.Set, 1, 2) // claims to addresses stay, and are no business of runs
 		w.write(lead)
 		run, err := w.runner.Run(t.Context(), RunRequest{Name: "stale", Now: testNow.Add(time.Duration(i) * time.Second)})

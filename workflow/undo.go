@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 	"github.com/crm-workflow/crm-workflow/workflow/diag"
 )
 
@@ -23,9 +24,9 @@ type UndoReport struct {
 
 // Unrestored is one contact that the run deleted and the undo did not restore.
 type Unrestored struct {
-	ID     crmstore.ID `json:"id"`
-	Reason string      `json:"reason"`           // one of the Undo constants
-	Holder crmstore.ID `json:"holder,omitempty"` // with UndoEmailTaken: who holds the address
+	ID     record.ID `json:"id"`
+	Reason string    `json:"reason"`           // one of the Undo constants
+	Holder record.ID `json:"holder,omitempty"` // with UndoEmailTaken: who holds the address
 }
 
 // Why an undo does not restore a contact.
@@ -62,7 +63,7 @@ func (r *Runner) Undo(ctx context.Context, id string, at time.Time) (UndoReport,
 	}
 	order := crmstore.RestoreOrder{
 		Object: run.Object, At: at, OnlyRun: id,
-		Cause: crmstore.Cause{Workflow: run.Workflow, Revision: run.Revision, Run: id, Reason: "undo"},
+		Cause: record.Cause{Workflow: run.Workflow, Revision: run.Revision, Run: id, Reason: "undo"},
 	}
 	err = r.undoAll(ctx, &report, order, partitions)
 	if err != nil && errors.Is(err, ctx.Err()) {
@@ -71,7 +72,7 @@ func (r *Runner) Undo(ctx context.Context, id string, at time.Time) (UndoReport,
 	if err != nil {
 		return report, fmt.Errorf("undo run %s: %w", id, err)
 	}
-	note := crmstore.Event{Op: opUndo, At: at, Detail: fmt.Sprintf("%d restored", report.Restored)}
+	note := record.Event{Op: opUndo, At: at, Detail: fmt.Sprintf("%d restored", report.Restored)}
 	if report.Run, err = r.saveUndone(ctx, report, note); err != nil {
 		return report, fmt.Errorf("undo run %s: %w", id, err)
 	}
@@ -154,15 +155,15 @@ func (r *Runner) undoRange(
 	if err != nil {
 		return nil, 0, 0, err
 	}
-	var parts []crmstore.PartitionIDs
+	var parts []record.PartitionIDs
 	for _, m := range saved {
-		parts = append(parts, crmstore.PartitionIDs{Partition: m.Partition, IDs: m.IDs})
+		parts = append(parts, record.PartitionIDs{Partition: m.Partition, IDs: m.IDs})
 	}
 	mine, err := completed(ctx, r.books(), run, parts)
 	if err != nil {
 		return nil, 0, 0, err
 	}
-	var ids []crmstore.ID
+	var ids []record.ID
 	for i, part := range parts {
 		for _, id := range part.IDs {
 			if mine[i][id] {
@@ -193,19 +194,19 @@ func (r *Runner) undoRange(
 // purgedSince are the records of one partition that the run deleted and that are gone for good: a purge takes a record's
 // enrollment with it, so that fewer are the run's by now than it had counted.
 func (r *Runner) purgedSince(
-	ctx context.Context, o crmstore.ObjectType, m crmstore.Matches, mine map[crmstore.ID]bool,
+	ctx context.Context, o record.ObjectType, m crmstore.Matches, mine map[record.ID]bool,
 ) ([]crmstore.RestoreResult, error) {
 	lost := int(m.Deleted) - len(mine)
 	if lost <= 0 {
 		return nil, nil
 	}
-	others := slices.DeleteFunc(slices.Clone(m.IDs), func(id crmstore.ID) bool { return mine[id] })
+	others := slices.DeleteFunc(slices.Clone(m.IDs), func(id record.ID) bool { return mine[id] })
 	there, err := r.books().Get(ctx, o, others)
-	damaged, _ := errors.AsType[*crmstore.DamagedError](err)
+	damaged, _ := errors.AsType[*record.DamagedError](err)
 	if err != nil && damaged == nil {
 		return nil, err
 	}
-	exists := make(map[crmstore.ID]bool, len(there))
+	exists := make(map[record.ID]bool, len(there))
 	for _, rec := range there {
 		exists[rec.ID] = true
 	}
@@ -243,7 +244,7 @@ func unrestored(res crmstore.RestoreResult) Unrestored {
 }
 
 // saveUndone notes how many of the run's contacts are live again.
-func (r *Runner) saveUndone(ctx context.Context, report UndoReport, note crmstore.Event) (crmstore.Run, error) {
+func (r *Runner) saveUndone(ctx context.Context, report UndoReport, note record.Event) (crmstore.Run, error) {
 	undone := int(report.Restored)
 	for _, u := range report.NotRestored {
 		if u.Reason == UndoLive {

@@ -5,13 +5,14 @@ import (
 	"fmt"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 	"github.com/crm-workflow/crm-workflow/triggers"
 )
 
 // AccountVocabulary reads what the account's expressions may speak of: schemas and lists of every
 // object type, as they are now.
 func AccountVocabulary(ctx context.Context, store *crmstore.Store) (Vocabulary, error) {
-	known := map[crmstore.ObjectType]triggers.Vocabulary{}
+	known := map[record.ObjectType]triggers.Vocabulary{}
 	objects, err := store.ObjectTypes(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("read the object types: %w", err)
@@ -27,5 +28,5 @@ func AccountVocabulary(ctx context.Context, store *crmstore.Store) (Vocabulary, 
 		}
 		known[o] = triggers.Vocabulary{Schema: schema, Lists: lists}
 	}
-	return func(o crmstore.ObjectType) triggers.Vocabulary { return known[o] }, nil
+	return func(o record.ObjectType) triggers.Vocabulary { return known[o] }, nil
 }

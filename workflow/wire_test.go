@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 	"github.com/crm-workflow/crm-workflow/crmstore/storetest"
 )
 
@@ -25,7 +26,7 @@ func TestEvaluation_MovesColumnsAlone(t *testing.T) {
 	}
 	t.Cleanup(func() { _ = store.Close() })
 	const partitions = 128
-	if _, err := store.CreateAccount(t.Context(), crmstore.Professional, partitions, crmstore.Cause{Actor: "test"}, testPublish); err != nil {
+	if _, err := store.CreateAccount(t.Context(), crmstore.Professional, partitions, record.Cause{Actor: "test"}, testPublish); err != nil {
 		t.Fatal(err)
 	}
 	w := worldOn(t, store)
@@ -81,8 +82,8 @@ func (w *world) fillWire() {
 				seen = stale
 			}
 			street := fmt.Sprintf("Some street with a longer name %d, second floor, at the back of the yard", from+i)
-			contacts[i] = crmstore.Upsert{ID: crmstore.ID(from + i), Set: []crmstore.Assignment{
-				lead, seen, {Property: address, Value: crmstore.StringValue(street)},
+			contacts[i] = crmstore.Upsert{ID: record.ID(from + i), Set: []record.Assignment{
+				lead, seen, {Property: address, Value: record.StringValue(street)},
 			}}
 		}
 		w.write(contacts...)

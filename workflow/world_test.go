@@ -15,6 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 	"github.com/crm-workflow/crm-workflow/crmstore/storetest"
 )
 
@@ -28,7 +29,7 @@ var (
 type world struct {
 	testing.TB
 	store   *crmstore.Store
-	schema  *crmstore.Schema
+	schema  *record.Schema
 	runner  *Runner
 	metrics *Metrics
 }
@@ -40,12 +41,12 @@ func newWorld(tb testing.TB) *world {
 
 func worldOn(tb testing.TB, store *crmstore.Store) *world {
 	tb.Helper()
-	schema, err := store.Schema(tb.Context(), crmstore.Contact)
+	schema, err := store.Schema(tb.Context(), record.Contact)
 	if err != nil {
 		tb.Fatal(err)
 	}
 	// Tests delete most of their contacts, over and over; those of the ceiling set one.
-	if _, err := store.SetSetting(tb.Context(), crmstore.SettingPerDay, "1000000", crmstore.Cause{Actor: "test"}, testPublish); err != nil {
+	if _, err := store.SetSetting(tb.Context(), crmstore.SettingPerDay, "1000000", record.Cause{Actor: "test"}, testPublish); err != nil {
 		tb.Fatal(err)
 	}
 	m := NewMetrics(prometheus.NewRegistry())
@@ -60,33 +61,33 @@ func (w *world) must(err error) {
 }
 
 // set is one assignment by the property's name.
-func (w *world) set(name, value string) crmstore.Assignment {
+func (w *world) set(name, value string) record.Assignment {
 	w.Helper()
 	found := w.schema.Find(name)
 	if len(found) != 1 {
 		w.Fatalf("property %q: %d found", name, len(found))
 	}
 	p := found[0]
-	var v crmstore.Value
+	var v record.Value
 	switch p.Type {
-	case crmstore.DateTime:
+	case record.DateTime:
 		at, err := time.Parse(time.RFC3339, value)
 		w.must(err)
-		v = crmstore.DateTimeValue(at)
-	case crmstore.Enumeration:
-		v = crmstore.EnumValue(value)
+		v = record.DateTimeValue(at)
+	case record.Enumeration:
+		v = record.EnumValue(value)
 	default:
-		v = crmstore.StringValue(value)
+		v = record.StringValue(value)
 	}
-	return crmstore.Assignment{Property: p.Number, Value: v}
+	return record.Assignment{Property: p.Number, Value: v}
 }
 
 // lately is a last activity that is less than a year ago on whatever day the tests run: some slots are of the day's clock.
 const lately = -20 * 365
 
 // lead is a contact whose last activity was that many days before testNow.
-func (w *world) lead(id crmstore.ID, daysAgo int) crmstore.Upsert {
-	return crmstore.Upsert{ID: id, Set: []crmstore.Assignment{
+func (w *world) lead(id record.ID, daysAgo int) crmstore.Upsert {
+	return crmstore.Upsert{ID: id, Set: []record.Assignment{
 		w.set("lifecyclestage", "lead"),
 		w.set("email", fmt.Sprintf("c%d@example.com", id)),
 		w.set("notes_last_updated", testNow.AddDate(0, 0, -daysAgo).Format(time.RFC3339)),
@@ -95,7 +96,7 @@ func (w *world) lead(id crmstore.ID, daysAgo int) crmstore.Upsert {
 
 func (w *world) write(batch ...crmstore.Upsert) {
 	w.Helper()
-	results, err := w.store.Write(context.Background(), crmstore.Contact, crmstore.UpsertAny, batch, crmstore.Cause{Actor: "test"}, testPublish)
+	results, err := w.store.Write(context.Background(), record.Contact, crmstore.UpsertAny, batch, record.Cause{Actor: "test"}, testPublish)
 	w.must(err)
 	for _, r := range results {
 		w.must(r.Err)
@@ -103,11 +104,11 @@ func (w *world) write(batch ...crmstore.Upsert) {
 }
 
 // leads writes n contacts, of which every third (3, 6, …) was active lately; it returns the ids of the stale ones.
-func (w *world) leads(n int) []crmstore.ID {
+func (w *world) leads(n int) []record.ID {
 	w.Helper()
 	var batch []crmstore.Upsert
-	var stale []crmstore.ID
-	for id := crmstore.ID(1); id <= crmstore.ID(n); id++ {
+	var stale []record.ID
+	for id := record.ID(1); id <= record.ID(n); id++ {
 		days := 400
 		if id%3 == 0 {
 			days = lately
@@ -200,18 +201,18 @@ type dumped struct {
 	Run    string // "" = live
 }
 
-func (w *world) dump() map[crmstore.ID]dumped {
+func (w *world) dump() map[record.ID]dumped {
 	w.Helper()
-	all := map[crmstore.ID]dumped{}
+	all := map[record.ID]dumped{}
 	n, err := w.store.Partitions(context.Background())
 	w.must(err)
-	w.must(w.store.ReadAll(context.Background(), crmstore.Contact, 0, n, func(_ int, recs []*crmstore.Record) error {
+	w.must(w.store.ReadAll(context.Background(), record.Contact, 0, n, func(_ int, recs []*record.Record) error {
 		for _, r := range recs {
 			if r == nil {
 				continue
 			}
 			var d dumped
-			r.Values(func(p *crmstore.Property, v crmstore.Value) { d.Values += p.Name + "=" + v.String() + "\n" })
+			r.Values(func(p *record.Property, v record.Value) { d.Values += p.Name + "=" + v.String() + "\n" })
 			if r.Deletion != nil {
 				d.Run = r.Deletion.Run
 			}
@@ -223,9 +224,9 @@ func (w *world) dump() map[crmstore.ID]dumped {
 }
 
 // deletedBy is whom a run deleted and who is still in the bin because of it, sorted.
-func (w *world) deletedBy(run string) []crmstore.ID {
+func (w *world) deletedBy(run string) []record.ID {
 	w.Helper()
-	var ids []crmstore.ID
+	var ids []record.ID
 	for id, d := range w.dump() {
 		if d.Run == run {
 			ids = append(ids, id)
@@ -235,14 +236,14 @@ func (w *world) deletedBy(run string) []crmstore.ID {
 	return ids
 }
 
-func (w *world) wantDeleted(run crmstore.Run, want []crmstore.ID) {
+func (w *world) wantDeleted(run crmstore.Run, want []record.ID) {
 	w.Helper()
 	got := w.deletedBy(run.ID)
 	if extra, missing := without(got, want), without(want, got); len(extra)+len(missing) > 0 {
 		w.Errorf("run %s deleted %d contacts, want %d; too many: %.10v, too few: %.10v", run.ID, len(got), len(want), extra, missing)
 	}
-	events := map[crmstore.ID]int{}
-	w.must(w.store.Audit(context.Background(), crmstore.AuditFilter{Object: crmstore.Contact, Run: run.ID}, func(e crmstore.Event) error {
+	events := map[record.ID]int{}
+	w.must(w.store.Audit(context.Background(), crmstore.AuditFilter{Object: record.Contact, Run: run.ID}, func(e record.Event) error {
 		if e.Op == "delete" {
 			for _, id := range e.IDs {
 				events[id]++
@@ -270,7 +271,7 @@ func (w *world) wantDeleted(run crmstore.Run, want []crmstore.ID) {
 
 func (w *world) wantClean() {
 	w.Helper()
-	w.must(w.store.Doctor(context.Background(), crmstore.Contact, false, func(p crmstore.Problem) error {
+	w.must(w.store.Doctor(context.Background(), record.Contact, false, func(p crmstore.Problem) error {
 		w.Errorf("doctor: %+v", p)
 		return nil
 	}))

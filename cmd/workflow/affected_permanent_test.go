@@ -7,6 +7,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 	"github.com/crm-workflow/crm-workflow/crmstore/storetest"
 	"github.com/crm-workflow/crm-workflow/workflow"
 )
@@ -27,9 +28,9 @@ func permanentChecks() map[string]func(*affected) {
 }
 
 // erase deletes a contact permanently.
-func (a *affected) erase(r crmstore.Ref) crmstore.EraseResult {
+func (a *affected) erase(r record.Ref) crmstore.EraseResult {
 	a.Helper()
-	report, err := a.store.Erase(a.Context(), crmstore.EraseOrder{At: a.now.Add(time.Hour)}, []crmstore.ID{r.ID})
+	report, err := a.store.Erase(a.Context(), crmstore.EraseOrder{At: a.now.Add(time.Hour)}, []record.ID{r.ID})
 	a.must(err)
 	if len(report.Results) != 1 || report.Results[0].Outcome != crmstore.Erased {
 		a.Fatalf("permanent deletion of %s: %+v", r, report.Results)
@@ -39,12 +40,12 @@ func (a *affected) erase(r crmstore.Ref) crmstore.EraseResult {
 
 func (a *affected) permanentProperties() {
 	a.erase(a.it)
-	recs, err := a.store.Get(a.Context(), a.it.Object, []crmstore.ID{a.it.ID})
+	recs, err := a.store.Get(a.Context(), a.it.Object, []record.ID{a.it.ID})
 	a.must(err)
 	if len(recs) > 0 {
 		a.Errorf("the record is still there")
 	}
-	graves, err := a.store.Tombstones(a.Context(), crmstore.Contact, []crmstore.ID{a.it.ID})
+	graves, err := a.store.Tombstones(a.Context(), record.Contact, []record.ID{a.it.ID})
 	a.must(err)
 	if len(graves) != 1 || graves[0].Actor != storetest.User || !graves[0].At.Equal(a.now.Add(time.Hour)) {
 		a.Errorf("tombstones: %+v", graves)
@@ -55,53 +56,53 @@ func (a *affected) permanentProperties() {
 }
 
 func (a *affected) permanentAddress() {
-	contact := a.create(crmstore.Ref{Object: crmstore.Contact, ID: 800}, map[string]string{"email": "ada@example.com"})
+	contact := a.create(record.Ref{Object: record.Contact, ID: 800}, map[string]string{"email": "ada@example.com"})
 	if !a.erase(contact).Blocked {
 		a.Error("the address is not blocked")
 	}
-	schema, err := a.store.Schema(a.Context(), crmstore.Contact)
+	schema, err := a.store.Schema(a.Context(), record.Contact)
 	a.must(err)
-	again := crmstore.Upsert{ID: 801, Set: []crmstore.Assignment{{Property: schema.Find("email")[0].Number, Value: crmstore.StringValue("ADA@example.com")}}}
-	results, err := a.store.Write(a.Context(), crmstore.Contact, crmstore.CreateOnly, []crmstore.Upsert{again}, crmstore.Cause{}, a.now)
+	again := crmstore.Upsert{ID: 801, Set: []record.Assignment{{Property: schema.Find("email")[0].Number, Value: record.StringValue("ADA@example.com")}}}
+	results, err := a.store.Write(a.Context(), record.Contact, crmstore.CreateOnly, []crmstore.Upsert{again}, record.Cause{}, a.now)
 	a.must(err)
-	if blocked := (*crmstore.BlockedError)(nil); !errors.As(results[0].Err, &blocked) {
+	if blocked := (*record.BlockedError)(nil); !errors.As(results[0].Err, &blocked) {
 		a.Errorf("a new contact with the address: %v", results[0].Err)
 	}
 }
 
 func (a *affected) permanentCalls() {
-	call := a.create(crmstore.Ref{Object: crmstore.Call, ID: 600}, map[string]string{"hs_call_title": "Hello"})
+	call := a.create(record.Ref{Object: record.Call, ID: 600}, map[string]string{"hs_call_title": "Hello"})
 	a.associate(call)
 	a.erase(a.it)
 	if got := a.neighbours(call); len(got) > 0 {
 		a.Errorf("the call shows %v", got)
 	}
-	if n, err := a.store.Count(a.Context(), crmstore.Call); err != nil || n.Live != 1 {
+	if n, err := a.store.Count(a.Context(), record.Call); err != nil || n.Live != 1 {
 		a.Errorf("%d calls are live; %v", n.Live, err)
 	}
 }
 
 func (a *affected) permanentAssociations() {
-	company := a.create(crmstore.Ref{Object: crmstore.Company, ID: 500}, nil)
+	company := a.create(record.Ref{Object: record.Company, ID: 500}, nil)
 	a.associate(company)
 	a.erase(a.it)
 	if got := a.neighbours(company); len(got) > 0 {
 		a.Errorf("the company shows %v", got)
 	}
-	a.must(a.store.Doctor(a.Context(), crmstore.Company, false, func(p crmstore.Problem) error {
+	a.must(a.store.Doctor(a.Context(), record.Company, false, func(p crmstore.Problem) error {
 		a.Errorf("doctor: %+v", p)
 		return nil
 	}))
 }
 
 func (a *affected) permanentStaticLists() {
-	list, err := a.store.CreateList(a.Context(), a.it.Object, "keep", crmstore.Cause{}, a.now)
+	list, err := a.store.CreateList(a.Context(), a.it.Object, "keep", record.Cause{}, a.now)
 	a.must(err)
-	_, _, err = a.store.SetMembers(a.Context(), list, []crmstore.ID{a.it.ID}, true, crmstore.Cause{}, a.now)
+	_, _, err = a.store.SetMembers(a.Context(), list, []record.ID{a.it.ID}, true, record.Cause{}, a.now)
 	a.must(err)
 	a.erase(a.it)
-	for id := crmstore.ID(1); id <= 100; id++ { // some take the free place
-		a.create(crmstore.Ref{Object: crmstore.Contact, ID: id}, nil)
+	for id := record.ID(1); id <= 100; id++ { // some take the free place
+		a.create(record.Ref{Object: record.Contact, ID: id}, nil)
 	}
 	if n := a.members(list); n != 0 {
 		a.Errorf("%d are on the list", n)
@@ -124,17 +125,17 @@ func (a *affected) permanentEnrollments() {
 	a.must(err)
 	partitions, err := a.store.Partitions(a.Context())
 	a.must(err)
-	ask := []crmstore.PartitionIDs{{Partition: a.it.ID.Partition(partitions), IDs: []crmstore.ID{a.it.ID}}}
-	state := func() crmstore.EnrollmentState {
-		found, err := a.store.Enrollments(a.Context(), crmstore.Contact, "ones", ask)
+	ask := []record.PartitionIDs{{Partition: a.it.ID.Partition(partitions), IDs: []record.ID{a.it.ID}}}
+	state := func() record.EnrollmentState {
+		found, err := a.store.Enrollments(a.Context(), record.Contact, "ones", ask)
 		a.must(err)
 		return found[0][0].State
 	}
-	if got := state(); got != crmstore.Completed {
+	if got := state(); got != record.Completed {
 		a.Fatalf("after the run its enrollment is %q", got)
 	}
 	a.erase(a.it)
-	if got := state(); got != crmstore.NotEnrolled {
+	if got := state(); got != record.NotEnrolled {
 		a.Errorf("its enrollment is %q", got)
 	}
 }
@@ -152,7 +153,7 @@ func (a *affected) permanentAuditLog() {
 	a.delete(a.it)
 	a.erase(a.it)
 	var ops []string
-	err := a.store.Audit(a.Context(), crmstore.AuditFilter{Object: a.it.Object, Record: a.it.ID}, func(e crmstore.Event) error {
+	err := a.store.Audit(a.Context(), crmstore.AuditFilter{Object: a.it.Object, Record: a.it.ID}, func(e record.Event) error {
 		ops = append(ops, e.Op)
 		return nil
 	})

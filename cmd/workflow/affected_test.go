@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 	"github.com/crm-workflow/crm-workflow/crmstore/storetest"
 	"github.com/crm-workflow/crm-workflow/workflow"
 )
@@ -96,27 +97,27 @@ func affectedChecks() map[string]func(*affected) {
 type affected struct {
 	*testing.T
 	store *crmstore.Store
-	it    crmstore.Ref
+	it    record.Ref
 	title string // the property that names it
 	now   time.Time
 }
 
 // customObject is the object type of the account's own.
-const customObject crmstore.ObjectType = "car"
+const customObject record.ObjectType = "car"
 
 func newAffected(t *testing.T, object string) *affected {
-	a := &affected{T: t, store: storetest.Open(t), it: crmstore.Ref{Object: crmstore.ObjectType(object), ID: 4711}, now: storetest.Time.Add(time.Hour)}
-	_, err := a.store.AddObject(t.Context(), crmstore.Object{Name: customObject}, []crmstore.Property{{Name: "plate", Type: crmstore.String}}, crmstore.Cause{}, a.now)
+	a := &affected{T: t, store: storetest.Open(t), it: record.Ref{Object: record.ObjectType(object), ID: 4711}, now: storetest.Time.Add(time.Hour)}
+	_, err := a.store.AddObject(t.Context(), crmstore.Object{Name: customObject}, []record.Property{{Name: "plate", Type: record.String}}, record.Cause{}, a.now)
 	a.must(err)
 	switch object {
 	case "custom":
 		a.it.Object = customObject
 	case "permanent":
-		a.it.Object = crmstore.Contact
+		a.it.Object = record.Contact
 	}
-	a.title = map[crmstore.ObjectType]string{
-		crmstore.Contact: "firstname", crmstore.Company: "name", crmstore.Deal: "dealname", crmstore.Ticket: "subject",
-		crmstore.Call: "hs_call_title", customObject: "plate",
+	a.title = map[record.ObjectType]string{
+		record.Contact: "firstname", record.Company: "name", record.Deal: "dealname", record.Ticket: "subject",
+		record.Call: "hs_call_title", customObject: "plate",
 	}[a.it.Object]
 	a.create(a.it, map[string]string{a.title: "The one"})
 	return a
@@ -129,35 +130,35 @@ func (a *affected) must(err error) {
 	}
 }
 
-func (a *affected) create(r crmstore.Ref, values map[string]string) crmstore.Ref {
+func (a *affected) create(r record.Ref, values map[string]string) record.Ref {
 	a.Helper()
 	schema, err := a.store.Schema(a.Context(), r.Object)
 	a.must(err)
 	u := crmstore.Upsert{ID: r.ID}
 	for name, value := range values {
-		u.Set = append(u.Set, crmstore.Assignment{Property: schema.Find(name)[0].Number, Value: crmstore.StringValue(value)})
+		u.Set = append(u.Set, record.Assignment{Property: schema.Find(name)[0].Number, Value: record.StringValue(value)})
 	}
-	results, err := a.store.Write(a.Context(), r.Object, crmstore.CreateOnly, []crmstore.Upsert{u}, crmstore.Cause{}, a.now)
+	results, err := a.store.Write(a.Context(), r.Object, crmstore.CreateOnly, []crmstore.Upsert{u}, record.Cause{}, a.now)
 	a.must(err)
 	a.must(results[0].Err)
 	return r
 }
 
-func (a *affected) delete(r crmstore.Ref) {
+func (a *affected) delete(r record.Ref) {
 	a.Helper()
-	a.must(workflow.DeleteRecord(a.Context(), a.store, r.Object, r.ID, crmstore.Cause{Reason: "delete"}, a.now))
+	a.must(workflow.DeleteRecord(a.Context(), a.store, r.Object, r.ID, record.Cause{Reason: "delete"}, a.now))
 }
 
-func (a *affected) restore(r crmstore.Ref) {
+func (a *affected) restore(r record.Ref) {
 	a.Helper()
 	if got := a.restored(r); got.Outcome != crmstore.Restored {
 		a.Fatalf("restore of %s: outcome %d", r, got.Outcome)
 	}
 }
 
-func (a *affected) restored(r crmstore.Ref) crmstore.RestoreResult {
+func (a *affected) restored(r record.Ref) crmstore.RestoreResult {
 	a.Helper()
-	results, err := a.store.Restore(a.Context(), crmstore.RestoreOrder{Object: r.Object, At: a.now}, []crmstore.ID{r.ID})
+	results, err := a.store.Restore(a.Context(), crmstore.RestoreOrder{Object: r.Object, At: a.now}, []record.ID{r.ID})
 	a.must(err)
 	return results[0]
 }
@@ -167,9 +168,9 @@ func want[T any](a *affected, what string, ask func() T, live, deleted T) {
 	a.Helper()
 	for _, step := range []struct {
 		when string
-		do   func(crmstore.Ref)
+		do   func(record.Ref)
 		want T
-	}{{"before", func(crmstore.Ref) {}, live}, {"in the bin", a.delete, deleted}, {"restored", a.restore, live}} {
+	}{{"before", func(record.Ref) {}, live}, {"in the bin", a.delete, deleted}, {"restored", a.restore, live}} {
 		step.do(a.it)
 		if d := cmp.Diff(step.want, ask()); d != "" {
 			a.Errorf("%s, %s (-want +got):\n%s", what, step.when, d)
@@ -177,15 +178,15 @@ func want[T any](a *affected, what string, ask func() T, live, deleted T) {
 	}
 }
 
-func (a *affected) record() (*crmstore.Record, map[string]string) {
+func (a *affected) record() (*record.Record, map[string]string) {
 	a.Helper()
-	recs, err := a.store.Get(a.Context(), a.it.Object, []crmstore.ID{a.it.ID})
+	recs, err := a.store.Get(a.Context(), a.it.Object, []record.ID{a.it.ID})
 	a.must(err)
 	if len(recs) != 1 {
 		a.Fatalf("%s is not there", a.it)
 	}
 	values := map[string]string{}
-	recs[0].Values(func(p *crmstore.Property, v crmstore.Value) { values[p.Name] = v.String() })
+	recs[0].Values(func(p *record.Property, v record.Value) { values[p.Name] = v.String() })
 	return recs[0], values
 }
 
@@ -211,7 +212,7 @@ func (a *affected) auditLog() {
 	a.delete(a.it)
 	a.restore(a.it)
 	var ops []string
-	err := a.store.Audit(a.Context(), crmstore.AuditFilter{Object: a.it.Object, Record: a.it.ID}, func(e crmstore.Event) error {
+	err := a.store.Audit(a.Context(), crmstore.AuditFilter{Object: a.it.Object, Record: a.it.ID}, func(e record.Event) error {
 		ops = append(ops, e.Op)
 		if e.Actor != storetest.User {
 			a.Errorf("event %s names %q", e.Op, e.Actor)
@@ -226,16 +227,16 @@ func (a *affected) auditLog() {
 }
 
 // neighbours are what a record is associated with, as that record shows it.
-func (a *affected) neighbours(r crmstore.Ref) []crmstore.Ref {
+func (a *affected) neighbours(r record.Ref) []record.Ref {
 	a.Helper()
-	found, err := a.store.Associations(a.Context(), r.Object, []crmstore.ID{r.ID})
+	found, err := a.store.Associations(a.Context(), r.Object, []record.ID{r.ID})
 	a.must(err)
-	return slices.Clip(append([]crmstore.Ref{}, found[0]...))
+	return slices.Clip(append([]record.Ref{}, found[0]...))
 }
 
-func (a *affected) associate(r crmstore.Ref) {
+func (a *affected) associate(r record.Ref) {
 	a.Helper()
-	results, err := a.store.Associate(a.Context(), []crmstore.Pair{{A: a.it, B: r}}, true, crmstore.Cause{}, a.now)
+	results, err := a.store.Associate(a.Context(), []crmstore.Pair{{A: a.it, B: r}}, true, record.Cause{}, a.now)
 	a.must(err)
 	if results[0].Outcome != crmstore.PairChanged {
 		a.Fatalf("%s and %s: %s", a.it, r, results[0].Reason())
@@ -243,28 +244,28 @@ func (a *affected) associate(r crmstore.Ref) {
 }
 
 func (a *affected) associations() {
-	company := a.create(crmstore.Ref{Object: crmstore.Company, ID: 500}, nil)
-	contact := a.create(crmstore.Ref{Object: crmstore.Contact, ID: 700}, nil)
+	company := a.create(record.Ref{Object: record.Company, ID: 500}, nil)
+	contact := a.create(record.Ref{Object: record.Contact, ID: 700}, nil)
 	a.associate(company)
 	a.associate(contact)
-	one, none := []crmstore.Ref{a.it}, []crmstore.Ref{}
-	want(a, "seen from the company", func() []crmstore.Ref { return a.neighbours(company) }, one, none)
-	want(a, "seen from the contact", func() []crmstore.Ref { return a.neighbours(contact) }, one, none)
-	want(a, "seen from the record", func() []crmstore.Ref { return a.neighbours(a.it) }, []crmstore.Ref{company, contact}, none)
+	one, none := []record.Ref{a.it}, []record.Ref{}
+	want(a, "seen from the company", func() []record.Ref { return a.neighbours(company) }, one, none)
+	want(a, "seen from the contact", func() []record.Ref { return a.neighbours(contact) }, one, none)
+	want(a, "seen from the record", func() []record.Ref { return a.neighbours(a.it) }, []record.Ref{company, contact}, none)
 	a.delete(company)
-	want(a, "with a company in the bin", func() []crmstore.Ref { return a.neighbours(a.it) }, []crmstore.Ref{contact}, none)
+	want(a, "with a company in the bin", func() []record.Ref { return a.neighbours(a.it) }, []record.Ref{contact}, none)
 	a.restore(company)
-	if d := cmp.Diff([]crmstore.Ref{company, contact}, a.neighbours(a.it)); d != "" {
+	if d := cmp.Diff([]record.Ref{company, contact}, a.neighbours(a.it)); d != "" {
 		a.Errorf("after the company came back (-want +got):\n%s", d)
 	}
 }
 
 func (a *affected) calls() {
-	call := a.create(crmstore.Ref{Object: crmstore.Call, ID: 600}, map[string]string{"hs_call_title": "Hello"})
+	call := a.create(record.Ref{Object: record.Call, ID: 600}, map[string]string{"hs_call_title": "Hello"})
 	a.associate(call)
-	want(a, "seen from the call", func() []crmstore.Ref { return a.neighbours(call) }, []crmstore.Ref{a.it}, []crmstore.Ref{})
+	want(a, "seen from the call", func() []record.Ref { return a.neighbours(call) }, []record.Ref{a.it}, []record.Ref{})
 	live := func() int64 {
-		n, err := a.store.Count(a.Context(), crmstore.Call)
+		n, err := a.store.Count(a.Context(), record.Call)
 		a.must(err)
 		return n.Live
 	}
@@ -285,9 +286,9 @@ func (a *affected) members(l crmstore.List) int64 {
 }
 
 func (a *affected) staticLists() {
-	list, err := a.store.CreateList(a.Context(), a.it.Object, "keep", crmstore.Cause{}, a.now)
+	list, err := a.store.CreateList(a.Context(), a.it.Object, "keep", record.Cause{}, a.now)
 	a.must(err)
-	_, _, err = a.store.SetMembers(a.Context(), list, []crmstore.ID{a.it.ID}, true, crmstore.Cause{}, a.now)
+	_, _, err = a.store.SetMembers(a.Context(), list, []record.ID{a.it.ID}, true, record.Cause{}, a.now)
 	a.must(err)
 	want(a, "members", func() int64 { return a.members(list) }, 1, 0)
 }
@@ -301,9 +302,9 @@ func (a *affected) activeLists() {
 
 func (a *affected) address() {
 	const email = "ada@example.com"
-	contact := a.create(crmstore.Ref{Object: crmstore.Contact, ID: 800}, map[string]string{"email": email})
+	contact := a.create(record.Ref{Object: record.Contact, ID: 800}, map[string]string{"email": email})
 	a.delete(contact)
-	other := a.create(crmstore.Ref{Object: crmstore.Contact, ID: 801}, map[string]string{"email": email})
+	other := a.create(record.Ref{Object: record.Contact, ID: 801}, map[string]string{"email": email})
 	if got := a.restored(contact); got.Outcome != crmstore.EmailTaken || got.Holder != other.ID {
 		a.Errorf("restore beside the new holder: %+v", got)
 	}

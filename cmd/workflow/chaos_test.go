@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 	"github.com/crm-workflow/crm-workflow/crmstore/storetest"
 )
 
@@ -46,9 +47,9 @@ type chaos struct {
 	healing sync.WaitGroup // of what lasts longer than its round
 	mu      sync.Mutex     // guards frozen
 
-	next  crmstore.ID
-	want  map[crmstore.ID]bool // to be deleted
-	slots int                  // that have to run
+	next  record.ID
+	want  map[record.ID]bool // to be deleted
+	slots int                // that have to run
 	did   map[string]int
 	lost  int64 // deletions that the servers had said were done
 }
@@ -124,14 +125,14 @@ func newChaos(t *testing.T, random *rand.Rand, start func(*rand.Rand) site) *cha
 	t.Helper()
 	c := &chaos{
 		t: t, random: random, dir: t.TempDir(), site: start(random),
-		next: 1, want: map[crmstore.ID]bool{}, did: map[string]int{}, frozen: map[*exec.Cmd]bool{},
+		next: 1, want: map[record.ID]bool{}, did: map[string]int{}, frozen: map[*exec.Cmd]bool{},
 	}
 	var err error
 	if c.store, err = crmstore.Open(t.Context(), crmstore.Config{URL: c.site.url(), User: storetest.User}); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = c.store.Close() }) // it was only used to look
-	if _, err := c.store.CreateAccount(t.Context(), crmstore.Professional, killPartitions, crmstore.Cause{}, storetest.Time); err != nil {
+	if _, err := c.store.CreateAccount(t.Context(), crmstore.Professional, killPartitions, record.Cause{}, storetest.Time); err != nil {
 		t.Fatal(err)
 	}
 	raiseCeiling(t, c.store)
@@ -160,7 +161,7 @@ func (c *chaos) startDaemon() {
 // fill writes contacts of a group, of which the first leads are to go.
 func (c *chaos) fill(group string, contacts, leads int) {
 	c.t.Helper()
-	schema, err := c.store.Schema(c.t.Context(), crmstore.Contact)
+	schema, err := c.store.Schema(c.t.Context(), record.Contact)
 	if err != nil {
 		c.t.Fatal(err)
 	}
@@ -173,12 +174,12 @@ func (c *chaos) fill(group string, contacts, leads int) {
 				leads--
 				is, c.want[c.next] = "lead", true
 			}
-			batch = append(batch, crmstore.Upsert{ID: c.next, Set: []crmstore.Assignment{
-				{Property: name, Value: crmstore.StringValue(group)}, {Property: stage, Value: crmstore.EnumValue(is)},
+			batch = append(batch, crmstore.Upsert{ID: c.next, Set: []record.Assignment{
+				{Property: name, Value: record.StringValue(group)}, {Property: stage, Value: record.EnumValue(is)},
 			}})
 			c.next++
 		}
-		if _, err := c.store.Write(c.t.Context(), crmstore.Contact, crmstore.CreateOnly, batch, crmstore.Cause{}, storetest.Time); err != nil {
+		if _, err := c.store.Write(c.t.Context(), record.Contact, crmstore.CreateOnly, batch, record.Cause{}, storetest.Time); err != nil {
 			c.t.Fatalf("%s: %v", group, err)
 		}
 	}
@@ -254,7 +255,7 @@ func (p program) deletedSoon() int64 {
 		p.t.Fatal(err)
 	}
 	defer store.Close()
-	n, err := store.Count(p.t.Context(), crmstore.Contact)
+	n, err := store.Count(p.t.Context(), record.Contact)
 	if err != nil {
 		p.t.Fatal(err)
 	}
@@ -294,8 +295,8 @@ func (c *chaos) settle() {
 func (c *chaos) check() {
 	c.t.Helper()
 	checkLiveness(c.t, c.store, c.want)
-	events := map[crmstore.ID]int{}
-	err := c.store.Audit(c.t.Context(), crmstore.AuditFilter{Object: crmstore.Contact}, func(e crmstore.Event) error {
+	events := map[record.ID]int{}
+	err := c.store.Audit(c.t.Context(), crmstore.AuditFilter{Object: record.Contact}, func(e record.Event) error {
 		for _, id := range e.IDs {
 			if e.Op == "delete" {
 				events[id]++

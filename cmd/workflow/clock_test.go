@@ -16,6 +16,7 @@ import (
 
 	"github.com/crm-workflow/crm-workflow/cmd/workflow/internal/cli"
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 	"github.com/crm-workflow/crm-workflow/crmstore/storetest"
 	"github.com/crm-workflow/crm-workflow/workflow"
 )
@@ -73,7 +74,7 @@ func newClockedAt(t *testing.T, url string) *clocked {
 		t.Fatal(err)
 	}
 	c.must(0, "records", "import", file)
-	if err := workflow.DeleteRecord(t.Context(), store, crmstore.Contact, 1, crmstore.Cause{}, time.Now().Add(-85*day)); err != nil {
+	if err := workflow.DeleteRecord(t.Context(), store, record.Contact, 1, record.Cause{}, time.Now().Add(-85*day)); err != nil {
 		t.Fatal(err)
 	}
 	definition := filepath.Join(t.TempDir(), "stale.yaml")
@@ -108,13 +109,13 @@ func (c *clocked) must(code int, args ...string) string {
 // kept is what a right clock keeps: who is there, who is in the bin, and the events of the audit log but the clock's own.
 func (c *clocked) kept() []string {
 	c.t.Helper()
-	counts, err := c.store.Count(c.t.Context(), crmstore.Contact)
+	counts, err := c.store.Count(c.t.Context(), record.Contact)
 	if err != nil {
 		c.t.Fatal(err)
 	}
 	kept := []string{fmt.Sprintf("%d live, %d in the bin", counts.Live, counts.Archived)}
 	events := map[string]int{}
-	err = c.store.Audit(c.t.Context(), crmstore.AuditFilter{}, func(e crmstore.Event) error {
+	err = c.store.Audit(c.t.Context(), crmstore.AuditFilter{}, func(e record.Event) error {
 		events[e.Op]++
 		return nil
 	})
@@ -412,7 +413,7 @@ func TestClocks_SlotInTheFuture(t *testing.T) {
 		t.Fatal(err)
 	}
 	workflow.LastSlot = time.Now().AddDate(10, 0, 0)
-	if _, err := w.store.AsSystem().SaveWorkflow(t.Context(), workflow, nil, "", crmstore.Cause{}, time.Now()); err != nil {
+	if _, err := w.store.AsSystem().SaveWorkflow(t.Context(), workflow, nil, "", record.Cause{}, time.Now()); err != nil {
 		t.Fatal(err)
 	}
 	if out := w.must(0, "list"); !strings.Contains(out, "when a daemon has mended it") {

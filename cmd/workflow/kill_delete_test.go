@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 	"github.com/crm-workflow/crm-workflow/crmstore/storetest"
 )
 
@@ -40,7 +41,7 @@ func killDeleteRound(t *testing.T, random *rand.Rand) (kills, acting int) {
 	members := slices.Sorted(maps.Keys(want))
 	list := listOf(t, store, members)
 	p := program{t: t, store: store, mayBeRefused: true}
-	var restored []crmstore.ID
+	var restored []record.ID
 	for before := int64(0); ; kills++ {
 		args := nextDelete(t, store, len(want))
 		if args == nil {
@@ -105,31 +106,31 @@ func onlyDeletion(t *testing.T, store *crmstore.Store) crmstore.Run {
 	return runs[0]
 }
 
-func listOf(t *testing.T, store *crmstore.Store, members []crmstore.ID) crmstore.List {
+func listOf(t *testing.T, store *crmstore.Store, members []record.ID) crmstore.List {
 	t.Helper()
-	list, err := store.CreateList(t.Context(), crmstore.Contact, "old", crmstore.Cause{}, storetest.Time)
+	list, err := store.CreateList(t.Context(), record.Contact, "old", record.Cause{}, storetest.Time)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := store.SetMembers(t.Context(), list, members, true, crmstore.Cause{}, storetest.Time); err != nil {
+	if _, _, err := store.SetMembers(t.Context(), list, members, true, record.Cause{}, storetest.Time); err != nil {
 		t.Fatal(err)
 	}
 	return list
 }
 
 // disturb puts contacts on the list that were not on it, and restores some that are deleted; it returns the latter.
-func disturb(t *testing.T, store *crmstore.Store, list crmstore.List, members []crmstore.ID) []crmstore.ID {
+func disturb(t *testing.T, store *crmstore.Store, list crmstore.List, members []record.ID) []record.ID {
 	t.Helper()
-	var others, deleted []crmstore.ID
-	for id := crmstore.ID(1); id <= killContacts && len(others) < 500; id++ {
+	var others, deleted []record.ID
+	for id := record.ID(1); id <= killContacts && len(others) < 500; id++ {
 		if _, is := slices.BinarySearch(members, id); !is {
 			others = append(others, id)
 		}
 	}
-	if _, _, err := store.SetMembers(t.Context(), list, others, true, crmstore.Cause{}, storetest.Time); err != nil {
+	if _, _, err := store.SetMembers(t.Context(), list, others, true, record.Cause{}, storetest.Time); err != nil {
 		t.Fatal(err)
 	}
-	recs, err := store.Get(t.Context(), crmstore.Contact, members)
+	recs, err := store.Get(t.Context(), record.Contact, members)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -138,17 +139,17 @@ func disturb(t *testing.T, store *crmstore.Store, list crmstore.List, members []
 			deleted = append(deleted, r.ID)
 		}
 	}
-	if _, err := store.Restore(t.Context(), crmstore.RestoreOrder{Object: crmstore.Contact, At: storetest.Time}, deleted); err != nil {
+	if _, err := store.Restore(t.Context(), crmstore.RestoreOrder{Object: record.Contact, At: storetest.Time}, deleted); err != nil {
 		t.Fatal(err)
 	}
 	return deleted
 }
 
 // checkLiveness wants exactly the given contacts deleted.
-func checkLiveness(t *testing.T, store *crmstore.Store, want map[crmstore.ID]bool) {
+func checkLiveness(t *testing.T, store *crmstore.Store, want map[record.ID]bool) {
 	t.Helper()
 	wrong := 0
-	err := store.ReadAll(t.Context(), crmstore.Contact, 0, killPartitions, func(_ int, recs []*crmstore.Record) error {
+	err := store.ReadAll(t.Context(), record.Contact, 0, killPartitions, func(_ int, recs []*record.Record) error {
 		for _, r := range recs {
 			if r != nil && (r.Deletion != nil) != want[r.ID] {
 				wrong++

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 	"github.com/crm-workflow/crm-workflow/crmstore/storetest"
 )
 
@@ -85,7 +86,7 @@ func killRound(t *testing.T, random *rand.Rand) (kills, acting int) {
 // raiseCeiling lets workflows delete more than a fifth of an account in a day.
 func raiseCeiling(t *testing.T, store *crmstore.Store) {
 	t.Helper()
-	if _, err := store.SetSetting(t.Context(), crmstore.SettingPerDay, "1000000000", crmstore.Cause{Actor: "test"}, storetest.Time); err != nil {
+	if _, err := store.SetSetting(t.Context(), crmstore.SettingPerDay, "1000000000", record.Cause{Actor: "test"}, storetest.Time); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -93,49 +94,49 @@ func raiseCeiling(t *testing.T, store *crmstore.Store) {
 // wantCounted checks that the limits on 24 hours count exactly what was deleted, and that no run has anything set aside any more.
 func wantCounted(t *testing.T, store *crmstore.Store, deleted int) {
 	t.Helper()
-	got, err := store.DeletedLately(t.Context(), crmstore.Contact, time.Now())
+	got, err := store.DeletedLately(t.Context(), record.Contact, time.Now())
 	if err != nil || got.All.Deleted != int64(deleted) || got.All.Aside != 0 {
 		t.Errorf("the limits count %d deletions in 24 hours, and %d about to be, %v; want %d and 0", got.All.Deleted, got.All.Aside, err, deleted)
 	}
 }
 
 // fillForKills makes the contacts and returns those that the workflow must delete.
-func fillForKills(t *testing.T, store *crmstore.Store) map[crmstore.ID]bool {
+func fillForKills(t *testing.T, store *crmstore.Store) map[record.ID]bool {
 	t.Helper()
 	raiseCeiling(t, store)
-	schema, err := store.Schema(t.Context(), crmstore.Contact)
+	schema, err := store.Schema(t.Context(), record.Contact)
 	if err != nil {
 		t.Fatal(err)
 	}
 	stage, seen := schema.Find("lifecyclestage")[0].Number, schema.Find("last_activity_date")[0].Number
 	stages := []string{"lead", "lead", "lead", "customer"}
 	old, fresh := time.Date(2024, 1, 1, 0, 0, 0, 0, time.UTC), time.Date(2026, 6, 1, 0, 0, 0, 0, time.UTC)
-	want := map[crmstore.ID]bool{}
+	want := map[record.ID]bool{}
 	batch := make([]crmstore.Upsert, killContacts)
 	for i := range batch {
 		at := old
 		if i%5 == 0 {
 			at = fresh
 		}
-		batch[i] = crmstore.Upsert{ID: crmstore.ID(i + 1), Set: []crmstore.Assignment{
-			{Property: stage, Value: crmstore.EnumValue(stages[i%4])}, {Property: seen, Value: crmstore.DateTimeValue(at)},
+		batch[i] = crmstore.Upsert{ID: record.ID(i + 1), Set: []record.Assignment{
+			{Property: stage, Value: record.EnumValue(stages[i%4])}, {Property: seen, Value: record.DateTimeValue(at)},
 		}}
 		if stages[i%4] == "lead" && i%5 != 0 {
 			want[batch[i].ID] = true
 		}
 	}
-	if _, err := store.Write(t.Context(), crmstore.Contact, crmstore.CreateOnly, batch, crmstore.Cause{Actor: "test"}, storetest.Time); err != nil {
+	if _, err := store.Write(t.Context(), record.Contact, crmstore.CreateOnly, batch, record.Cause{Actor: "test"}, storetest.Time); err != nil {
 		t.Fatal(err)
 	}
 	return want
 }
 
 // checkKilledRun compares the store, the audit log and the totals with what the run had to do.
-func checkKilledRun(t *testing.T, store *crmstore.Store, want map[crmstore.ID]bool) {
+func checkKilledRun(t *testing.T, store *crmstore.Store, want map[record.ID]bool) {
 	t.Helper()
 	checkLiveness(t, store, want)
-	events := map[crmstore.ID]int{}
-	err := store.Audit(t.Context(), crmstore.AuditFilter{Object: crmstore.Contact}, func(e crmstore.Event) error {
+	events := map[record.ID]int{}
+	err := store.Audit(t.Context(), crmstore.AuditFilter{Object: record.Contact}, func(e record.Event) error {
 		if e.Op == "delete" {
 			events[e.IDs[0]]++
 		}
@@ -249,7 +250,7 @@ func (p program) killed(now func() bool, args ...string) bool {
 
 // deleted is how many contacts are in the recycle bin.
 func (p program) deleted() int64 {
-	n, err := p.store.Count(p.t.Context(), crmstore.Contact)
+	n, err := p.store.Count(p.t.Context(), record.Contact)
 	if err != nil {
 		p.t.Fatal(err)
 	}

@@ -8,17 +8,18 @@ import (
 	"time"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 	"github.com/crm-workflow/crm-workflow/crmstore/storetest"
 )
 
 // binned makes records 1 to n and deletes them so many days ago.
-func binned(t *testing.T, store *crmstore.Store, o crmstore.ObjectType, n, daysAgo int) {
+func binned(t *testing.T, store *crmstore.Store, o record.ObjectType, n, daysAgo int) {
 	t.Helper()
 	at := time.Now().AddDate(0, 0, -daysAgo)
-	cause := crmstore.Cause{Reason: "test"}
+	cause := record.Cause{Reason: "test"}
 	var batch []crmstore.Upsert
 	targets := map[int][]crmstore.Target{}
-	for id := crmstore.ID(1); id <= crmstore.ID(n); id++ {
+	for id := record.ID(1); id <= record.ID(n); id++ {
 		batch = append(batch, crmstore.Upsert{ID: id})
 		p := id.Partition(4)
 		targets[p] = append(targets[p], crmstore.Target{ID: id, Version: 1})
@@ -40,9 +41,9 @@ func TestPurge(t *testing.T) {
 	t.Parallel()
 	store := storetest.OpenWith(t, storetest.Options{Partitions: 4})
 	p := program{t: t, store: store}
-	binned(t, store, crmstore.Contact, 3, 91)
-	binned(t, store, crmstore.Deal, 2, 91)
-	binned(t, store, crmstore.Company, 1, 89)
+	binned(t, store, record.Contact, 3, 91)
+	binned(t, store, record.Deal, 2, 91)
+	binned(t, store, record.Company, 1, 89)
 	if out := p.must("purge", "--expired", "--object", "deals"); !strings.Contains(out, "2 deals removed for good") {
 		t.Errorf("purge of deals says %q", out)
 	}
@@ -69,10 +70,10 @@ func TestPurge(t *testing.T) {
 func TestDaemonPurges(t *testing.T) {
 	t.Parallel()
 	store := storetest.OpenWith(t, storetest.Options{Partitions: 4})
-	binned(t, store, crmstore.Ticket, 5, 90)
+	binned(t, store, record.Ticket, 5, 90)
 	d := startDaemon(t, program{t: t, store: store})
 	d.eventually("/metrics", http.StatusOK, `crmstore_purged_records_total{object="ticket"} 5`)
-	if n, err := store.Count(t.Context(), crmstore.Ticket); err != nil || n != (crmstore.Counts{}) {
+	if n, err := store.Count(t.Context(), record.Ticket); err != nil || n != (crmstore.Counts{}) {
 		t.Errorf("tickets: %+v, %v; want none", n, err)
 	}
 	if err := d.cmd.Process.Signal(syscall.SIGTERM); err != nil {

@@ -15,6 +15,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
 
 // exits runs a command and wants one exit code: exits CODE COMMAND [ARG...].
@@ -48,20 +49,20 @@ func user(ts *testscript.TestScript, neg bool, args []string) {
 	})
 	ts.Check(err)
 	defer store.Close()
-	_, err = store.AddUser(ctx, args[0], "", false, crmstore.Cause{}, at)
+	_, err = store.AddUser(ctx, args[0], "", false, record.Cause{}, at)
 	ts.Check(err)
 	for _, word := range args[1:] {
 		var g crmstore.Grants
 		object, name, ofObject := strings.Cut(word, ":")
 		if ofObject {
-			g.Objects = []crmstore.ObjectType{crmstore.ObjectType(object)}
+			g.Objects = []record.ObjectType{record.ObjectType(object)}
 		} else {
 			name = object
 		}
 		p, err := crmstore.ParsePermission(name)
 		ts.Check(err)
 		g.Permissions = []crmstore.Permission{p}
-		_, err = store.Grant(ctx, args[0], g, crmstore.Cause{}, at)
+		_, err = store.Grant(ctx, args[0], g, record.Cause{}, at)
 		ts.Check(err)
 	}
 }

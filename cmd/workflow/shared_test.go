@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 	"github.com/crm-workflow/crm-workflow/crmstore/storetest"
 )
 
@@ -24,7 +25,7 @@ func TestDaemons_ShareALargeRun(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = store.Close() }) // it was only read from in the end
-	if _, err := store.CreateAccount(t.Context(), crmstore.Professional, killPartitions, crmstore.Cause{}, storetest.Time); err != nil {
+	if _, err := store.CreateAccount(t.Context(), crmstore.Professional, killPartitions, record.Cause{}, storetest.Time); err != nil {
 		t.Fatal(err)
 	}
 	want := fillForKills(t, store)
@@ -96,7 +97,7 @@ func longAgo(t *testing.T, store *crmstore.Store, name string) {
 	}
 	w.PublishedAt = time.Now().AddDate(-1, -1, 0)
 	w.SwitchedAt = w.PublishedAt
-	if _, err := store.SaveWorkflow(t.Context(), w, nil, "", crmstore.Cause{}, w.PublishedAt); err != nil {
+	if _, err := store.SaveWorkflow(t.Context(), w, nil, "", record.Cause{}, w.PublishedAt); err != nil {
 		t.Fatal(err)
 	}
 }

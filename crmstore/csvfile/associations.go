@@ -9,11 +9,12 @@ import (
 	"time"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
 
 // AssociationOptions say how associations are imported.
 type AssociationOptions struct {
-	Cause       crmstore.Cause
+	Cause       record.Cause
 	At          time.Time
 	MaxFindings int               // keep at most so many; 0 = DefaultMaxFindings; all are counted
 	Progress    func(bytes int64) // how much has been read; nil = nobody is told
@@ -21,14 +22,14 @@ type AssociationOptions struct {
 
 // AssociationReport says what an import of associations did. Lines = Associated + Unchanged + Refused.
 type AssociationReport struct {
-	From       crmstore.ObjectType `json:"from"` // of the first column of ids
-	To         crmstore.ObjectType `json:"to"`   // of the second
-	Lines      int                 `json:"lines"`
-	Blank      int                 `json:"blank"`
-	Associated int                 `json:"associated"`
-	Unchanged  int                 `json:"unchanged"` // they were associated already
-	Refused    int                 `json:"refused"`
-	LastLine   int                 `json:"last_line"`
+	From       record.ObjectType `json:"from"` // of the first column of ids
+	To         record.ObjectType `json:"to"`   // of the second
+	Lines      int               `json:"lines"`
+	Blank      int               `json:"blank"`
+	Associated int               `json:"associated"`
+	Unchanged  int               `json:"unchanged"` // they were associated already
+	Refused    int               `json:"refused"`
+	LastLine   int               `json:"last_line"`
 
 	Findings      []Finding `json:"findings"`
 	FindingsTotal int       `json:"findings_total"`
@@ -74,13 +75,13 @@ type associationImporter struct {
 type associationColumn struct {
 	place  int
 	header string
-	object crmstore.ObjectType
+	object record.ObjectType
 }
 
 // associationLine is one line of the file; an e-mail stands for an id that is yet to be found.
 type associationLine struct {
 	line   int
-	ids    [2]crmstore.ID
+	ids    [2]record.ID
 	emails [2]string
 }
 
@@ -157,7 +158,7 @@ func (im *associationImporter) readHeader(ctx context.Context, rows *rowReader) 
 
 // objectWord is what a header says besides that it is about ids: "Record ID - Contact" is about contact.
 func objectWord(header string) string {
-	word := crmstore.SnakeCase(header)
+	word := record.SnakeCase(header)
 	for _, prefix := range []string{"record_id_", "associated_", "other_"} {
 		word = strings.TrimPrefix(word, prefix)
 	}
@@ -180,14 +181,14 @@ func (im *associationImporter) take(row *row) {
 		}
 		if cell == "" {
 			empty++
-		} else if c.object == crmstore.Contact && crmstore.MeansAddress(cell) {
+		} else if c.object == record.Contact && record.MeansAddress(cell) {
 			v, p := emailValue(cell)
 			if p != nil {
 				im.refuse(Finding{Code: p.code, Line: row.line, Column: c.header, Message: p.message, Help: p.help})
 				return
 			}
 			l.emails[i] = v.Text()
-		} else if id, err := crmstore.ParseID(cell); err == nil {
+		} else if id, err := record.ParseID(cell); err == nil {
 			l.ids[i] = id
 		} else {
 			im.refuse(Finding{Code: BadID, Line: row.line, Column: c.header, Message: quote(cell) + " is not a record id", Help: "write it as a whole number from 1 up"})
@@ -230,7 +231,7 @@ func (im *associationImporter) flush(ctx context.Context) error {
 	pairs := make([]crmstore.Pair, len(lines))
 	for i, l := range lines {
 		pairs[i] = crmstore.Pair{
-			A: crmstore.Ref{Object: im.columns[0].object, ID: l.ids[0]}, B: crmstore.Ref{Object: im.columns[1].object, ID: l.ids[1]},
+			A: record.Ref{Object: im.columns[0].object, ID: l.ids[0]}, B: record.Ref{Object: im.columns[1].object, ID: l.ids[1]},
 		}
 	}
 	results, err := im.store.Associate(ctx, pairs, true, im.o.Cause, im.o.At)

@@ -7,6 +7,7 @@ import (
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
 	"github.com/crm-workflow/crm-workflow/crmstore/csvfile"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 	"github.com/crm-workflow/crm-workflow/crmstore/storetest"
 )
 
@@ -47,7 +48,7 @@ func BenchmarkExport(b *testing.B) {
 	}
 	exports := 0
 	for b.Loop() {
-		if got, err := csvfile.Export(b.Context(), s, &bytes.Buffer{}, csvfile.ExportOptions{Object: crmstore.Contact}); err != nil || got != n {
+		if got, err := csvfile.Export(b.Context(), s, &bytes.Buffer{}, csvfile.ExportOptions{Object: record.Contact}); err != nil || got != n {
 			b.Fatal(got, err)
 		}
 		exports++

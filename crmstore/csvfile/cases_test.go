@@ -8,6 +8,7 @@ import (
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
 	"github.com/crm-workflow/crm-workflow/crmstore/csvfile"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 	"github.com/crm-workflow/crm-workflow/crmstore/storetest"
 )
 
@@ -184,7 +185,7 @@ func TestImport_noPropertyForNothing(t *testing.T) {
 		if len(r.CreatedProperties) > 0 || r.Created+r.Updated > 0 {
 			t.Errorf("%s: made %v for %s", name, r.CreatedProperties, tally(r))
 		}
-		schema, err := s.Schema(t.Context(), crmstore.Contact)
+		schema, err := s.Schema(t.Context(), record.Contact)
 		if err != nil {
 			t.Fatal(err)
 		}

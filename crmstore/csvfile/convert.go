@@ -8,6 +8,7 @@ import (
 	"unsafe"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
 
 // entry is a line of the file as a change to the store.
@@ -27,7 +28,7 @@ type converter struct {
 	// With a packer, entries are packed. Without one, in a dry run, assignments of many entries share one block, so that
 	// a record costs no allocation of its own for them.
 	packer *crmstore.Packer
-	block  []crmstore.Assignment
+	block  []record.Assignment
 }
 
 // blockSize is how many assignments share one allocation.
@@ -136,7 +137,7 @@ func (c *converter) keyIn(cells []string) bool {
 	at := func(column int) string { return strings.Trim(strings.TrimSpace(cells[column]), `"`) }
 	switch {
 	case c.email >= 0 && c.email < len(cells):
-		return crmstore.MeansAddress(at(c.email))
+		return record.MeansAddress(at(c.email))
 	case c.id >= 0 && c.id < len(cells):
 		return wholeNumber(at(c.id))
 	}
@@ -160,7 +161,7 @@ func (c *converter) cells(r *row, found *findings) (entry, bool) {
 		c.block = c.block[:0]
 	}
 	if cap(c.block)-len(c.block) < len(c.columns) {
-		c.block = make([]crmstore.Assignment, 0, max(blockSize, len(c.columns)))
+		c.block = make([]record.Assignment, 0, max(blockSize, len(c.columns)))
 	}
 	start, text, ok := len(c.block), c.text(r), true
 	e := entry{line: r.line}
@@ -174,7 +175,7 @@ func (c *converter) cells(r *row, found *findings) (entry, bool) {
 		if s == "" {
 			continue
 		}
-		var v crmstore.Value
+		var v record.Value
 		var p *problem
 		switch i {
 		case c.id:
@@ -194,7 +195,7 @@ func (c *converter) cells(r *row, found *findings) (entry, bool) {
 			continue
 		}
 		if v.Known() {
-			c.block = append(c.block, crmstore.Assignment{Property: col.property.Number, Value: v})
+			c.block = append(c.block, record.Assignment{Property: col.property.Number, Value: v})
 		}
 	}
 	if !ok {
@@ -221,13 +222,13 @@ func (c *converter) text(r *row) string {
 	return unsafe.String(unsafe.SliceData(r.data), len(r.data))
 }
 
-func parseID(s string) (crmstore.ID, *problem) {
+func parseID(s string) (record.ID, *problem) {
 	if strings.TrimSpace(s) == "" {
 		return 0, nil
 	}
-	id, err := crmstore.ParseID(s)
+	id, err := record.ParseID(s)
 	if err != nil { // what a new record may bring along, the store says
-		return 0, &problem{code: BadID, message: quote(s) + " is not a record id", help: fmt.Sprintf("record ids are whole numbers from 1 to %d", uint64(crmstore.MaxID))}
+		return 0, &problem{code: BadID, message: quote(s) + " is not a record id", help: fmt.Sprintf("record ids are whole numbers from 1 to %d", uint64(record.MaxID))}
 	}
 	return id, nil
 }

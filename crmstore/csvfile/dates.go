@@ -5,7 +5,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
 
 // moment is a date as it is written: a clock face, and how far it is from UTC when that is said.
@@ -17,7 +17,7 @@ type moment struct {
 }
 
 // day is the calendar day as written.
-func (m moment) day() crmstore.Value { return crmstore.DateValue(m.face) }
+func (m moment) day() record.Value { return record.DateValue(m.face) }
 
 // instant is the moment in time, with the zone for a moment that names none.
 func (m moment) instant(zone *time.Location) time.Time {
@@ -245,7 +245,7 @@ func (c *cursor) finish(year, month, day int) (moment, *problem) {
 	if !ok || !c.end() {
 		return m, badDate(c.s, "is not a date and time", dateHelp)
 	}
-	if year < crmstore.MinYear || year > crmstore.MaxYear {
+	if year < record.MinYear || year > record.MaxYear {
 		return m, badDate(c.s, "lies outside the years 1 to 9999", "")
 	}
 	m.face = time.Date(year, time.Month(month), day, hour, minute, second, nano, time.UTC)

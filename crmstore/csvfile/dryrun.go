@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
 
 // look says what [importer.send] would do, by reading alone.
@@ -13,7 +14,7 @@ func (im *importer) look(ctx context.Context, batch []crmstore.Upsert) ([]crmsto
 	if err != nil {
 		return nil, err
 	}
-	ids := make([]crmstore.ID, 0, len(batch))
+	ids := make([]record.ID, 0, len(batch))
 	for i := range batch {
 		if id := target(&batch[i], holders[i]); id != 0 {
 			ids = append(ids, id)
@@ -23,7 +24,7 @@ func (im *importer) look(ctx context.Context, batch []crmstore.Upsert) ([]crmsto
 	if err != nil {
 		return nil, err
 	}
-	byID := make(map[crmstore.ID]*crmstore.Record, len(records))
+	byID := make(map[record.ID]*record.Record, len(records))
 	for _, r := range records {
 		byID[r.ID] = r
 	}
@@ -42,10 +43,10 @@ func (im *importer) look(ctx context.Context, batch []crmstore.Upsert) ([]crmsto
 // permanently; nil when nothing keeps it from that.
 func (im *importer) never(ctx context.Context, batch []crmstore.Upsert) ([]error, error) {
 	never := make([]error, len(batch))
-	if im.o.Object != crmstore.Contact {
+	if im.o.Object != record.Contact {
 		return never, nil
 	}
-	emails, ids := make([]string, len(batch)), make([]crmstore.ID, 0, len(batch))
+	emails, ids := make([]string, len(batch)), make([]record.ID, 0, len(batch))
 	for i := range batch {
 		emails[i] = im.emailOf(&batch[i])
 		if batch[i].ID != 0 {
@@ -60,7 +61,7 @@ func (im *importer) never(ctx context.Context, batch []crmstore.Upsert) ([]error
 	if err != nil {
 		return nil, err
 	}
-	erased := make(map[crmstore.ID]bool, len(tombs))
+	erased := make(map[record.ID]bool, len(tombs))
 	for _, t := range tombs {
 		erased[t.ID] = true
 	}
@@ -69,14 +70,14 @@ func (im *importer) never(ctx context.Context, batch []crmstore.Upsert) ([]error
 		case erased[batch[i].ID]:
 			never[i] = crmstore.ErrErased
 		case emails[i] != "" && blocks[i].Blocked:
-			never[i] = &crmstore.BlockedError{Email: emails[i]}
+			never[i] = &record.BlockedError{Email: emails[i]}
 		}
 	}
 	return never, nil
 }
 
 // target is the record that an upsert is about, 0 when it is a new one.
-func target(u *crmstore.Upsert, holder crmstore.ID) crmstore.ID {
+func target(u *crmstore.Upsert, holder record.ID) record.ID {
 	if u.ID != 0 {
 		return u.ID
 	}
@@ -84,26 +85,26 @@ func target(u *crmstore.Upsert, holder crmstore.ID) crmstore.ID {
 }
 
 // foresee says what the store would do with one change of a record, nil when there is none yet.
-func (im *importer) foresee(u *crmstore.Upsert, holder crmstore.ID, r *crmstore.Record, never error) crmstore.WriteResult {
+func (im *importer) foresee(u *crmstore.Upsert, holder record.ID, r *record.Record, never error) crmstore.WriteResult {
 	w := crmstore.WriteResult{ID: target(u, holder), Outcome: crmstore.Refused}
 	there := r != nil || im.made.has(u, im.emailOf(u))
 	switch {
 	case r != nil && r.Deletion != nil:
 		w.Err = crmstore.ErrArchived
 	case im.o.Mode == crmstore.CreateOnly && u.ID == 0 && holder != 0:
-		w.Err = &crmstore.EmailTakenError{Email: im.emailOf(u), Holder: holder}
+		w.Err = &record.EmailTakenError{Email: im.emailOf(u), Holder: holder}
 	case im.o.Mode == crmstore.CreateOnly && there:
-		w.Err = crmstore.ErrExists
+		w.Err = record.ErrExists
 	case !there && im.o.Mode == crmstore.UpdateOnly:
-		w.Err = crmstore.ErrNotFound
-	case !there && u.ID > crmstore.MaxGivenID:
+		w.Err = record.ErrNotFound
+	case !there && u.ID > record.MaxGivenID:
 		w.Err = errors.New("the id is too large for a new record")
 	case u.SameEmail && u.ID != 0 && r != nil && !im.holds(r, u):
 		w.Err = &crmstore.OtherEmailError{ID: u.ID, Has: im.addressIn(r), Wants: im.emailOf(u)}
 	case never != nil && !im.holds(r, u):
 		w.Err = never
 	case holder != 0 && holder != w.ID:
-		w.Err = &crmstore.EmailTakenError{Email: im.emailOf(u), Holder: holder}
+		w.Err = &record.EmailTakenError{Email: im.emailOf(u), Holder: holder}
 	case !there:
 		w.Outcome = crmstore.Created
 		im.made.add(u, im.emailOf(u))
@@ -126,7 +127,7 @@ func (im *importer) foresee(u *crmstore.Upsert, holder crmstore.ID, r *crmstore.
 // duplicates are allowed. The zero value is ready, and remembers nothing unless it is told to.
 type madeRecords struct {
 	remember bool
-	ids      map[crmstore.ID]bool
+	ids      map[record.ID]bool
 	emails   map[string]bool
 }
 
@@ -145,7 +146,7 @@ func (m *madeRecords) add(u *crmstore.Upsert, email string) {
 		return
 	}
 	if m.ids == nil {
-		m.ids, m.emails = map[crmstore.ID]bool{}, map[string]bool{}
+		m.ids, m.emails = map[record.ID]bool{}, map[string]bool{}
 	}
 	if u.ID != 0 {
 		m.ids[u.ID] = true
@@ -156,9 +157,9 @@ func (m *madeRecords) add(u *crmstore.Upsert, email string) {
 }
 
 // holders finds the contacts that hold the e-mail addresses of the batch, 0 where there is none.
-func (im *importer) holders(ctx context.Context, batch []crmstore.Upsert) ([]crmstore.ID, error) {
-	if im.o.Object != crmstore.Contact {
-		return make([]crmstore.ID, len(batch)), nil
+func (im *importer) holders(ctx context.Context, batch []crmstore.Upsert) ([]record.ID, error) {
+	if im.o.Object != record.Contact {
+		return make([]record.ID, len(batch)), nil
 	}
 	emails := make([]string, len(batch))
 	for i := range batch {
@@ -168,25 +169,25 @@ func (im *importer) holders(ctx context.Context, batch []crmstore.Upsert) ([]crm
 }
 
 // addressIn is the e-mail address of a contact, in its normal form; "" when it has none.
-func (im *importer) addressIn(r *crmstore.Record) string {
-	if r == nil || im.o.Object != crmstore.Contact {
+func (im *importer) addressIn(r *record.Record) string {
+	if r == nil || im.o.Object != record.Contact {
 		return ""
 	}
-	return crmstore.FoldAddress(r.Value(crmstore.PropertyEmail).Text())
+	return record.FoldAddress(r.Value(record.PropertyEmail).Text())
 }
 
 // holds reports whether the record has the e-mail address that the upsert assigns.
-func (im *importer) holds(r *crmstore.Record, u *crmstore.Upsert) bool {
-	return r != nil && crmstore.FoldAddress(r.Value(crmstore.PropertyEmail).Text()) == im.emailOf(u)
+func (im *importer) holds(r *record.Record, u *crmstore.Upsert) bool {
+	return r != nil && record.FoldAddress(r.Value(record.PropertyEmail).Text()) == im.emailOf(u)
 }
 
 // emailOf is the e-mail address that an upsert of a contact assigns, "" when it assigns none.
 func (im *importer) emailOf(u *crmstore.Upsert) string {
-	if im.o.Object != crmstore.Contact {
+	if im.o.Object != record.Contact {
 		return ""
 	}
 	for _, a := range u.Set {
-		if a.Property == crmstore.PropertyEmail {
+		if a.Property == record.PropertyEmail {
 			return a.Value.Text()
 		}
 	}

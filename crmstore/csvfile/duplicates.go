@@ -4,18 +4,18 @@ import (
 	"crypto/sha256"
 	"fmt"
 
-	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
 
 // seen remembers which line of the file had which record id and e-mail address: 16 bytes of a hash and
 // a line number for each address, an id and a line number for each id, 25 to 45 bytes apiece in a Go map.
 type seen struct {
-	ids    map[crmstore.ID]uint32
+	ids    map[record.ID]uint32
 	emails map[[16]byte]uint32
 }
 
 func newSeen() *seen {
-	return &seen{ids: make(map[crmstore.ID]uint32), emails: make(map[[16]byte]uint32)}
+	return &seen{ids: make(map[record.ID]uint32), emails: make(map[[16]byte]uint32)}
 }
 
 // add remembers an entry. When an earlier one has the same id or address it is not remembered, and the finding

@@ -11,16 +11,17 @@ import (
 	"strings"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 	"github.com/crm-workflow/crm-workflow/crmstore/spelling"
 )
 
 // ExportOptions say what an export holds. Object is needed.
 type ExportOptions struct {
-	Object     crmstore.ObjectType
-	Properties []string                    // names or labels, in this order; none = all of the schema
-	Labels     bool                        // labels in the header instead of internal names, where a label is clear
-	Archived   bool                        // the records in the bin, instead of the live ones
-	Match      func(*crmstore.Record) bool // which of them; nil = all
+	Object     record.ObjectType
+	Properties []string                  // names or labels, in this order; none = all of the schema
+	Labels     bool                      // labels in the header instead of internal names, where a label is clear
+	Archived   bool                      // the records in the bin, instead of the live ones
+	Match      func(*record.Record) bool // which of them; nil = all
 }
 
 // Export writes records as CSV (RFC 4180, UTF-8, lines ending in LF) and returns how many. The first column
@@ -48,10 +49,10 @@ func Export(ctx context.Context, store *crmstore.Store, w io.Writer, o ExportOpt
 	if err := x.header(schema, o.Labels); err != nil {
 		return fail(0, err)
 	}
-	err = store.ReadAll(ctx, o.Object, 0, partitions, func(_ int, records []*crmstore.Record) error {
+	err = store.ReadAll(ctx, o.Object, 0, partitions, func(_ int, records []*record.Record) error {
 		return x.partition(records, &o)
 	})
-	damaged, _ := errors.AsType[*crmstore.DamagedError](err) // all others were read
+	damaged, _ := errors.AsType[*record.DamagedError](err) // all others were read
 	if err == nil || damaged != nil {
 		x.csv.Flush()
 		err = x.csv.Error()
@@ -69,8 +70,8 @@ func Export(ctx context.Context, store *crmstore.Store, w io.Writer, o ExportOpt
 }
 
 // chosen finds the properties to export. The record id is always there, so naming it does nothing.
-func chosen(schema *crmstore.Schema, names []string) ([]*crmstore.Property, error) {
-	var properties []*crmstore.Property
+func chosen(schema *record.Schema, names []string) ([]*record.Property, error) {
+	var properties []*record.Property
 	for _, name := range names {
 		found := schema.Find(name)
 		switch {
@@ -102,13 +103,13 @@ func chosen(schema *crmstore.Schema, names []string) ([]*crmstore.Property, erro
 
 type exporter struct {
 	csv        *csv.Writer
-	properties []*crmstore.Property
+	properties []*record.Property
 	cells      []string
 	n          int64
-	sorted     []*crmstore.Record
+	sorted     []*record.Record
 }
 
-func (x *exporter) header(schema *crmstore.Schema, labels bool) error {
+func (x *exporter) header(schema *record.Schema, labels bool) error {
 	x.cells[0] = recordID
 	for i, p := range x.properties {
 		x.cells[1+i] = p.Name
@@ -120,19 +121,19 @@ func (x *exporter) header(schema *crmstore.Schema, labels bool) error {
 }
 
 // clearLabel reports whether an import would read the label as this property.
-func clearLabel(schema *crmstore.Schema, p *crmstore.Property) bool {
+func clearLabel(schema *record.Schema, p *record.Property) bool {
 	found := schema.Find(p.Label)
 	return len(found) == 1 && found[0] == p && !isIDHeader(p.Label, schema) && !strings.ContainsAny(p.Label, ";\t\r\n")
 }
 
-func (x *exporter) partition(records []*crmstore.Record, o *ExportOptions) error {
+func (x *exporter) partition(records []*record.Record, o *ExportOptions) error {
 	x.sorted = x.sorted[:0]
 	for _, r := range records {
 		if r != nil && (r.Deletion != nil) == o.Archived && (o.Match == nil || o.Match(r)) {
 			x.sorted = append(x.sorted, r)
 		}
 	}
-	slices.SortFunc(x.sorted, func(a, b *crmstore.Record) int {
+	slices.SortFunc(x.sorted, func(a, b *record.Record) int {
 		if a.ID < b.ID {
 			return -1
 		}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
 	"github.com/crm-workflow/crm-workflow/crmstore/csvfile"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 	"github.com/crm-workflow/crm-workflow/crmstore/storetest"
 )
 
@@ -35,14 +36,14 @@ func TestExport(t *testing.T) {
 		"with id":  {csvfile.ExportOptions{Properties: []string{"Record ID", "email"}}, "Record ID,email\n9,k@x\n10,j@x\n"},
 		"labels":   {csvfile.ExportOptions{Properties: []string{"createdate", "lifecyclestage"}, Labels: true}, "Record ID,Create Date,Lifecycle Stage\n9,2026-03-04T12:00:00Z,\n10,1997-01-01T00:00:00Z,lead\n"},
 		"archived": {csvfile.ExportOptions{Properties: []string{"email"}, Archived: true}, "Record ID,email\n8,l@x\n"},
-		"match":    {csvfile.ExportOptions{Properties: []string{"email"}, Match: func(r *crmstore.Record) bool { return r.ID > 9 }}, "Record ID,email\n10,j@x\n"},
-		"none":     {csvfile.ExportOptions{Object: crmstore.Company, Properties: []string{"domain"}}, "Record ID,domain\n"},
+		"match":    {csvfile.ExportOptions{Properties: []string{"email"}, Match: func(r *record.Record) bool { return r.ID > 9 }}, "Record ID,email\n10,j@x\n"},
+		"none":     {csvfile.ExportOptions{Object: record.Company, Properties: []string{"domain"}}, "Record ID,domain\n"},
 	} {
 		if got := export(t, s, c.o); got != c.want {
 			t.Errorf("%s: got\n%s\nwant\n%s", name, got, c.want)
 		}
 	}
-	schema, err := s.Schema(t.Context(), crmstore.Contact)
+	schema, err := s.Schema(t.Context(), record.Contact)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -52,7 +53,7 @@ func TestExport(t *testing.T) {
 	}
 	for want, names := range map[string][]string{`"emial"; did you mean email?`: {"emial"}, "email is asked for twice": {"email", "Email"}} {
 		var out strings.Builder
-		_, err := csvfile.Export(t.Context(), s, &out, csvfile.ExportOptions{Object: crmstore.Contact, Properties: names})
+		_, err := csvfile.Export(t.Context(), s, &out, csvfile.ExportOptions{Object: record.Contact, Properties: names})
 		if err == nil || !strings.Contains(err.Error(), want) || out.Len() > 0 {
 			t.Errorf("%q: error %v after %d bytes, want %s", names, err, out.Len(), want)
 		}
@@ -63,13 +64,13 @@ func TestExport(t *testing.T) {
 func TestExport_labels(t *testing.T) {
 	t.Parallel()
 	s := storetest.Open(t)
-	add := []crmstore.Property{{Name: "id", Label: "Id", Type: crmstore.String}, {Name: "twin", Label: "First Name", Type: crmstore.String}, {Name: "semi", Label: "a;b;c;d;e;f;g;h;i;j;k", Type: crmstore.String}}
-	if _, err := s.AddProperties(t.Context(), crmstore.Contact, add, someone, noon); err != nil {
+	add := []record.Property{{Name: "id", Label: "Id", Type: record.String}, {Name: "twin", Label: "First Name", Type: record.String}, {Name: "semi", Label: "a;b;c;d;e;f;g;h;i;j;k", Type: record.String}}
+	if _, err := s.AddProperties(t.Context(), record.Contact, add, someone, noon); err != nil {
 		t.Fatal(err)
 	}
 	file := "Record ID,id,firstname,twin,semi\n1,a,b,c,d\n"
 	wantTally(t, mustImport(t, s, file, options()), "1: 1 created 0 updated 0 unchanged 0 refused")
-	for _, object := range crmstore.StandardObjects() {
+	for _, object := range record.StandardObjects() {
 		out := export(t, s, csvfile.ExportOptions{Object: object, Labels: true})
 		r := mustImport(t, s, out, options(func(o *csvfile.Options) { o.Object = object }))
 		if r.FindingsTotal > 0 || r.Unchanged != r.Lines {
@@ -85,27 +86,27 @@ func wild() *rapid.Generator[string] {
 }
 
 // value draws a value of the property; now and then none.
-func value(p *crmstore.Property) *rapid.Generator[crmstore.Value] {
+func value(p *record.Property) *rapid.Generator[record.Value] {
 	first, last := time.Date(1, 1, 1, 0, 0, 0, 0, time.UTC).UnixMilli(), time.Date(9999, 12, 31, 23, 59, 59, 999_000_000, time.UTC).UnixMilli()
-	return rapid.Custom(func(t *rapid.T) crmstore.Value {
+	return rapid.Custom(func(t *rapid.T) record.Value {
 		if rapid.Bool().Draw(t, "unknown") {
-			return crmstore.Value{}
+			return record.Value{}
 		}
 		at := time.UnixMilli(rapid.Int64Range(first, last).Draw(t, "ms")).UTC()
 		switch p.Type {
-		case crmstore.Number:
-			return crmstore.NumberValue(rapid.OneOf(rapid.Float64(), rapid.Map(rapid.Int64(), func(n int64) float64 { return float64(n) })).Draw(t, "number"))
-		case crmstore.Date:
-			return crmstore.DateValue(at)
-		case crmstore.DateTime:
-			return crmstore.DateTimeValue(at)
-		case crmstore.Bool:
-			return crmstore.BoolValue(rapid.Bool().Draw(t, "bool"))
-		case crmstore.Enumeration:
-			return crmstore.EnumValue(rapid.SampledFrom(p.Options).Draw(t, "option").Value)
-		case crmstore.String:
+		case record.Number:
+			return record.NumberValue(rapid.OneOf(rapid.Float64(), rapid.Map(rapid.Int64(), func(n int64) float64 { return float64(n) })).Draw(t, "number"))
+		case record.Date:
+			return record.DateValue(at)
+		case record.DateTime:
+			return record.DateTimeValue(at)
+		case record.Bool:
+			return record.BoolValue(rapid.Bool().Draw(t, "bool"))
+		case record.Enumeration:
+			return record.EnumValue(rapid.SampledFrom(p.Options).Draw(t, "option").Value)
+		case record.String:
 		}
-		return crmstore.StringValue(wild().Draw(t, "text"))
+		return record.StringValue(wild().Draw(t, "text"))
 	})
 }
 
@@ -115,35 +116,35 @@ func TestRoundTrip(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(rt *rapid.T) {
 		from, to := storetest.OpenWith(t, storetest.Options{Partitions: 4}), storetest.OpenWith(t, storetest.Options{Partitions: 4})
-		add := []crmstore.Property{{Name: "birthday", Label: "Birthday", Type: crmstore.Date}, {Name: "id", Label: "Customer", Type: crmstore.String}}
+		add := []record.Property{{Name: "birthday", Label: "Birthday", Type: record.Date}, {Name: "id", Label: "Customer", Type: record.String}}
 		for _, s := range []*crmstore.Store{from, to} {
-			if _, err := s.AddProperties(t.Context(), crmstore.Contact, add, someone, noon); err != nil {
+			if _, err := s.AddProperties(t.Context(), record.Contact, add, someone, noon); err != nil {
 				rt.Fatal(err)
 			}
 		}
-		schema, err := from.Schema(t.Context(), crmstore.Contact)
+		schema, err := from.Schema(t.Context(), record.Contact)
 		if err != nil {
 			rt.Fatal(err)
 		}
 		var batch []crmstore.Upsert
 		for i := range rapid.IntRange(0, 5).Draw(rt, "records") {
-			u := crmstore.Upsert{ID: crmstore.ID(rapid.Uint64Range(1, 1<<40).Draw(rt, "id")*8 + uint64(i))}
+			u := crmstore.Upsert{ID: record.ID(rapid.Uint64Range(1, 1<<40).Draw(rt, "id")*8 + uint64(i))}
 			for j := range schema.Properties {
 				p := &schema.Properties[j]
 				if p.ReadOnly || p.Removed {
 					continue
 				}
 				v := value(p).Draw(rt, p.Name)
-				if p.Number == crmstore.PropertyEmail && v.Known() {
-					v = crmstore.StringValue(fmt.Sprintf("Contact%d@example.com", i))
+				if p.Number == record.PropertyEmail && v.Known() {
+					v = record.StringValue(fmt.Sprintf("Contact%d@example.com", i))
 				}
 				if v.Known() {
-					u.Set = append(u.Set, crmstore.Assignment{Property: p.Number, Value: v})
+					u.Set = append(u.Set, record.Assignment{Property: p.Number, Value: v})
 				}
 			}
 			batch = append(batch, u)
 		}
-		results, err := from.Write(t.Context(), crmstore.Contact, crmstore.UpsertAny, batch, someone, noon)
+		results, err := from.Write(t.Context(), record.Contact, crmstore.UpsertAny, batch, someone, noon)
 		if err != nil {
 			rt.Fatal(err)
 		}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
 	"github.com/crm-workflow/crm-workflow/crmstore/csvfile"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 	"github.com/crm-workflow/crm-workflow/crmstore/storetest"
 )
 
@@ -22,7 +23,7 @@ func TestImport_storeOutOfMemory(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = s.Close() })
-	if _, err := s.CreateAccount(t.Context(), crmstore.Professional, 64, crmstore.Cause{Actor: "test"}, storetest.Time); err != nil {
+	if _, err := s.CreateAccount(t.Context(), crmstore.Professional, 64, record.Cause{Actor: "test"}, storetest.Time); err != nil {
 		t.Fatal(err)
 	}
 	rdb := redis.NewClient(&redis.Options{Addr: at})
@@ -48,13 +49,13 @@ func TestImport_storeOutOfMemory(t *testing.T) {
 		t.Errorf("import into a full store: %v, want out of memory", err)
 	}
 	limit(0)
-	count, err := s.Count(t.Context(), crmstore.Contact)
+	count, err := s.Count(t.Context(), record.Contact)
 	if err != nil || count.Live == 0 || count.Live == n {
 		t.Errorf("the full store has %d live, %v; want some of %d", count.Live, err, n)
 	}
 	sound := func() {
 		t.Helper()
-		if err := s.Doctor(t.Context(), crmstore.Contact, false, func(p crmstore.Problem) error {
+		if err := s.Doctor(t.Context(), record.Contact, false, func(p crmstore.Problem) error {
 			t.Errorf("doctor: %+v", p)
 			return nil
 		}); err != nil {

@@ -7,6 +7,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 	"github.com/crm-workflow/crm-workflow/crmstore/spelling"
 	"github.com/crm-workflow/crm-workflow/crmstore/unseen"
 )
@@ -16,7 +17,7 @@ const recordID = "Record ID"
 
 // isIDHeader reports whether a header holds record ids when nobody says which column does. A property of the
 // account that has such a name wins over it, except for Record ID itself. A plain id is that of any system.
-func isIDHeader(name string, schema *crmstore.Schema) bool {
+func isIDHeader(name string, schema *record.Schema) bool {
 	if strings.EqualFold(name, recordID) || strings.EqualFold(name, recordID+" - "+string(schema.Object)) {
 		return true
 	}
@@ -43,7 +44,7 @@ type column struct {
 	header   string
 	use      Use
 	note     string
-	property *crmstore.Property // with UseProperty and UseCreated
+	property *record.Property // with UseProperty and UseCreated
 	options  optionIndex
 	create   bool // unknown, to be made into a property
 	how      reading
@@ -52,7 +53,7 @@ type column struct {
 
 // filled reports whether a cell of the column gives its property a value.
 func (c *column) filled(s string) bool {
-	return s != "" && (c.property.Type == crmstore.String || strings.TrimSpace(s) != "")
+	return s != "" && (c.property.Type == record.String || strings.TrimSpace(s) != "")
 }
 
 // report is the columns as the caller sees them.
@@ -106,7 +107,7 @@ func headerNames(r *row) ([]string, *Finding) {
 }
 
 // resolve finds out what each header means. When there are findings, nothing may be imported.
-func resolve(names []string, line int, schema *crmstore.Schema, o *Options) (layout, []Finding) {
+func resolve(names []string, line int, schema *record.Schema, o *Options) (layout, []Finding) {
 	h := &headers{line: line, schema: schema, o: o, names: names, layout: layout{columns: make([]column, len(names)), id: -1, email: -1}}
 	h.findID()
 	h.findForeign()
@@ -116,14 +117,14 @@ func resolve(names []string, line int, schema *crmstore.Schema, o *Options) (lay
 	}
 	h.checkSame()
 	h.checkKey()
-	h.sameEmail = h.id >= 0 && !o.TrustIDs && (h.email >= 0 || o.Object == crmstore.Contact && o.IDColumn == "")
+	h.sameEmail = h.id >= 0 && !o.TrustIDs && (h.email >= 0 || o.Object == record.Contact && o.IDColumn == "")
 	return h.layout, h.found
 }
 
 // headers is the header while it is being resolved.
 type headers struct {
 	line   int
-	schema *crmstore.Schema
+	schema *record.Schema
 	o      *Options
 	names  []string
 	layout
@@ -186,8 +187,8 @@ func (h *headers) findID() {
 	}
 }
 
-func (h *headers) keyProperty(p *crmstore.Property) bool {
-	return h.o.Object == crmstore.Contact && p.Number == crmstore.PropertyEmail
+func (h *headers) keyProperty(p *record.Property) bool {
+	return h.o.Object == record.Contact && p.Number == record.PropertyEmail
 }
 
 func (h *headers) checkTwice() {
@@ -234,7 +235,7 @@ func (h *headers) column(i int) {
 		c.note = found[0].Name + " is set by the store alone"
 	case len(found) == 1:
 		c.use, c.property = UseProperty, found[0]
-		if c.property.Type == crmstore.Enumeration {
+		if c.property.Type == record.Enumeration {
 			c.options = indexOptions(c.property)
 		}
 		if h.keyProperty(c.property) {
@@ -317,7 +318,7 @@ func (h *headers) checkKey() {
 		return
 	}
 	message, help := "no column holds record ids", "say which one does with --id-column; without ids, lines can only make new records, with --mode create"
-	if h.o.Object == crmstore.Contact {
+	if h.o.Object == record.Contact {
 		message, help = "no column holds record ids or e-mail addresses", "name the column Email, or say with --id-column which one holds record ids; without both, lines can only make new contacts, with --mode create"
 	}
 	h.fault(NoKeyColumn, "", message, help)

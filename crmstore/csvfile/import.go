@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
 
 // DateOrder says what 01/02/2006 means.
@@ -39,7 +40,7 @@ const DefaultMaxFindings = 100
 // Options say how a file is imported. Object and At are needed; the zero value of everything else is a
 // sensible choice. The struct is flat because each field is one flag of the command.
 type Options struct {
-	Object   crmstore.ObjectType
+	Object   record.ObjectType
 	IDColumn string // header of the record ids; "" = "Record ID" or "hs_object_id" if there; naming the e-mail column matches by e-mail alone
 
 	// TrustIDs takes the file's word for who is who: a line changes the contact that has its record id also where that one
@@ -62,7 +63,7 @@ type Options struct {
 	MaxFindings int               // findings kept in the report; 0 = DefaultMaxFindings
 	Progress    func(bytes int64) // called now and then with how many bytes of the file are dealt with; may be nil
 	Waiting     func()            // called when lines wait for addresses that another process was about to take; may be nil
-	Cause       crmstore.Cause
+	Cause       record.Cause
 	At          time.Time // the instant of the import, for createdate, lastmodifieddate and the audit log
 }
 
@@ -87,10 +88,10 @@ const (
 
 // CreatedProperty is a property that the import made, or in a dry run would make.
 type CreatedProperty struct {
-	Name   string                `json:"name"`
-	Label  string                `json:"label"`
-	Type   crmstore.PropertyType `json:"type"`
-	Values int                   `json:"values"` // cells of the column that are not empty
+	Name   string              `json:"name"`
+	Label  string              `json:"label"`
+	Type   record.PropertyType `json:"type"`
+	Values int                 `json:"values"` // cells of the column that are not empty
 }
 
 // Report says what an import did, or in a dry run would do. Unless the import was stopped,

@@ -12,17 +12,18 @@ import (
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
 	"github.com/crm-workflow/crm-workflow/crmstore/csvfile"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 	"github.com/crm-workflow/crm-workflow/crmstore/storetest"
 )
 
 var (
-	someone = crmstore.Cause{Actor: "jane", Reason: "import"}
+	someone = record.Cause{Actor: "jane", Reason: "import"}
 	noon    = time.Date(2026, 3, 4, 12, 0, 0, 0, time.UTC)
 )
 
 // options are what every import of these tests has in common.
 func options(change ...func(*csvfile.Options)) csvfile.Options {
-	o := csvfile.Options{Object: crmstore.Contact, Cause: someone, At: noon}
+	o := csvfile.Options{Object: record.Contact, Cause: someone, At: noon}
 	for _, c := range change {
 		c(&o)
 	}
@@ -58,7 +59,7 @@ func wantTally(tb testing.TB, r *csvfile.Report, want string) {
 func export(tb testing.TB, s *crmstore.Store, o csvfile.ExportOptions) string {
 	tb.Helper()
 	if o.Object == "" {
-		o.Object = crmstore.Contact
+		o.Object = record.Contact
 	}
 	var out strings.Builder
 	if _, err := csvfile.Export(tb.Context(), s, &out, o); err != nil {
@@ -70,16 +71,16 @@ func export(tb testing.TB, s *crmstore.Store, o csvfile.ExportOptions) string {
 // snapshot is all that an import could change, except the order of events.
 func snapshot(tb testing.TB, s *crmstore.Store) string {
 	tb.Helper()
-	schema, err := s.Schema(tb.Context(), crmstore.Contact)
+	schema, err := s.Schema(tb.Context(), record.Contact)
 	if err != nil {
 		tb.Fatal(err)
 	}
-	lists, err := s.Lists(tb.Context(), crmstore.Contact)
+	lists, err := s.Lists(tb.Context(), record.Contact)
 	if err != nil {
 		tb.Fatal(err)
 	}
 	events := 0
-	if err := s.Audit(tb.Context(), crmstore.AuditFilter{}, func(crmstore.Event) error { events++; return nil }); err != nil {
+	if err := s.Audit(tb.Context(), crmstore.AuditFilter{}, func(record.Event) error { events++; return nil }); err != nil {
 		tb.Fatal(err)
 	}
 	return fmt.Sprint(schema.Version, lists, events, "\n", export(tb, s, csvfile.ExportOptions{}), export(tb, s, csvfile.ExportOptions{Archived: true}))
@@ -115,7 +116,7 @@ func TestImport(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for id, want := range map[crmstore.ID]map[string]string{
+		for id, want := range map[record.ID]map[string]string{
 			7: {
 				"email": "jane@example.com", "firstname": "Jane\r\nAnn", "createdate": "1997-01-01T00:00:00Z", "lastmodifieddate": "2026-03-04T12:00:00Z",
 				"lifecyclestage": "lead", "total_revenue": "11.77",
@@ -147,14 +148,14 @@ func TestImport(t *testing.T) {
 }
 
 // values are a record's values by internal name.
-func values(tb testing.TB, s *crmstore.Store, id crmstore.ID) map[string]string {
+func values(tb testing.TB, s *crmstore.Store, id record.ID) map[string]string {
 	tb.Helper()
-	recs, err := s.Get(tb.Context(), crmstore.Contact, []crmstore.ID{id})
+	recs, err := s.Get(tb.Context(), record.Contact, []record.ID{id})
 	if err != nil || len(recs) != 1 {
 		tb.Fatalf("contact %s: %d found, %v", id, len(recs), err)
 	}
 	got := map[string]string{}
-	recs[0].Values(func(p *crmstore.Property, v crmstore.Value) { got[p.Name] = v.String() })
+	recs[0].Values(func(p *record.Property, v record.Value) { got[p.Name] = v.String() })
 	return got
 }
 
@@ -231,9 +232,9 @@ func TestImport_idsOfAnotherSystem(t *testing.T) {
 	}
 }
 
-func archive(tb testing.TB, s *crmstore.Store, id crmstore.ID) {
+func archive(tb testing.TB, s *crmstore.Store, id record.ID) {
 	tb.Helper()
-	recs, err := s.Get(tb.Context(), crmstore.Contact, []crmstore.ID{id})
+	recs, err := s.Get(tb.Context(), record.Contact, []record.ID{id})
 	if err != nil || len(recs) != 1 {
 		tb.Fatalf("contact %s: %d found, %v", id, len(recs), err)
 	}
@@ -241,7 +242,7 @@ func archive(tb testing.TB, s *crmstore.Store, id crmstore.ID) {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	order := crmstore.ArchiveOrder{Object: crmstore.Contact, Cause: someone, At: noon}
+	order := crmstore.ArchiveOrder{Object: record.Contact, Cause: someone, At: noon}
 	out, err := s.Archive(tb.Context(), order, []crmstore.Archive{{Partition: id.Partition(n), Targets: []crmstore.Target{{ID: id, Slot: recs[0].Slot, Version: recs[0].Version}}}})
 	if err != nil || out[0][0] != crmstore.Archived {
 		tb.Fatalf("archive %s: %v, %v", id, out, err)
@@ -292,7 +293,7 @@ func TestImport_companies(t *testing.T) {
 	t.Parallel()
 	s := storetest.Open(t)
 	o := options(func(o *csvfile.Options) {
-		o.Object, o.Mode, o.DryRun, o.AllowDuplicates = crmstore.Company, crmstore.CreateOnly, true, true
+		o.Object, o.Mode, o.DryRun, o.AllowDuplicates = record.Company, crmstore.CreateOnly, true, true
 	})
 	file := "Company name,Company Domain Name\nAcme,acme.example\nAcme Two,acme.example\n"
 	wantTally(t, mustImport(t, s, file, o), "2: 2 created 0 updated 0 unchanged 0 refused")
@@ -319,9 +320,9 @@ func TestImport_createProperties(t *testing.T) {
 		}
 		wantTally(t, r, "2: 2 created 0 updated 0 unchanged 0 refused")
 		want := []csvfile.CreatedProperty{
-			{Name: "number_of_orders", Label: "Number of Orders", Type: crmstore.Number, Values: 2},
-			{Name: "postal_code_2", Label: "Postal code 2", Type: crmstore.String, Values: 1},
-			{Name: "first_order", Label: "First Order", Type: crmstore.Date, Values: 2},
+			{Name: "number_of_orders", Label: "Number of Orders", Type: record.Number, Values: 2},
+			{Name: "postal_code_2", Label: "Postal code 2", Type: record.String, Values: 1},
+			{Name: "first_order", Label: "First Order", Type: record.Date, Values: 2},
 		}
 		if diff := cmp.Diff(want, r.CreatedProperties); diff != "" {
 			t.Errorf("created (-want +got):\n%s", diff)
@@ -350,7 +351,7 @@ func TestImport_list(t *testing.T) {
 	if r := mustImport(t, s, "Record ID,firstname\n2,b\n3,c\n", o); r.Listed != 1 || r.Unchanged != 1 {
 		t.Errorf("%d listed, %d unchanged; want 1 and 1", r.Listed, r.Unchanged)
 	}
-	lists, err := s.Lists(t.Context(), crmstore.Contact)
+	lists, err := s.Lists(t.Context(), record.Contact)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -363,7 +364,7 @@ func TestImport_list(t *testing.T) {
 		t.Fatal(err)
 	}
 	members := 0
-	err = s.ReadColumns(t.Context(), crmstore.Contact, 0, n, crmstore.Want{Lists: []int{l.Number}}, func(c *crmstore.Columns) error {
+	err = s.ReadColumns(t.Context(), record.Contact, 0, n, crmstore.Want{Lists: []int{l.Number}}, func(c *crmstore.Columns) error {
 		for slot := range 8 * len(c.Lists[0]) {
 			if c.Lists[0][slot/8]&(0x80>>(slot%8)) != 0 {
 				members++
@@ -381,7 +382,7 @@ func TestImport_usage(t *testing.T) {
 	s := storetest.Open(t)
 	for name, o := range map[string]csvfile.Options{
 		"no object":     {At: noon},
-		"no instant":    {Object: crmstore.Contact},
+		"no instant":    {Object: record.Contact},
 		"contradiction": options(func(o *csvfile.Options) { o.CreateProperties, o.IgnoreUnknown = true, true }),
 		"date order":    options(func(o *csvfile.Options) { o.DateOrder = "ydm" }),
 	} {
@@ -389,7 +390,7 @@ func TestImport_usage(t *testing.T) {
 			t.Errorf("%s: report %v, error %v; want an error alone", name, r, err)
 		}
 	}
-	if _, err := csvfile.Import(t.Context(), storetest.OpenEmpty(t), strings.NewReader("id\n1\n"), options()); !errors.Is(err, crmstore.ErrNoAccount) {
+	if _, err := csvfile.Import(t.Context(), storetest.OpenEmpty(t), strings.NewReader("id\n1\n"), options()); !errors.Is(err, record.ErrNoAccount) {
 		t.Errorf("without an account: %v", err)
 	}
 }

@@ -10,22 +10,23 @@ import (
 	"slices"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
 
 // importer is one import under way.
 type importer struct {
 	store  *crmstore.Store
 	o      Options
-	schema *crmstore.Schema
+	schema *record.Schema
 	list   *crmstore.List // once it is known to exist
 	report *Report
 	found  findings
 	made   madeRecords            // in a dry run
 	sent   *crmstore.PlannedWrite // the last one
 
-	columns  []*crmstore.Property // that the import made
-	unmade   []string             // names of properties that it would have made if any line had gone in
-	surveyed []facts              // by column, once the file was looked through
+	columns  []*record.Property // that the import made
+	unmade   []string           // names of properties that it would have made if any line had gone in
+	surveyed []facts            // by column, once the file was looked through
 
 	passes int   // times that the file is read
 	size   int64 // bytes of the file, when it is read twice
@@ -232,17 +233,17 @@ func (im *importer) surveyFile(ctx context.Context, file io.ReadSeeker, look loo
 }
 
 // withNew is the schema with the properties, as nobody else sees it.
-func withNew(schema *crmstore.Schema, properties []crmstore.Property) *crmstore.Schema {
-	next := crmstore.FirstProperty
+func withNew(schema *record.Schema, properties []record.Property) *record.Schema {
+	next := record.FirstProperty
 	for _, p := range schema.Properties {
 		next = max(next, p.Number+1)
 	}
-	all := append([]crmstore.Property(nil), schema.Properties...)
+	all := append([]record.Property(nil), schema.Properties...)
 	for i, p := range properties {
 		p.Number = next + i
 		all = append(all, p)
 	}
-	return crmstore.NewSchema(schema.Object, schema.Version, all)
+	return record.NewSchema(schema.Object, schema.Version, all)
 }
 
 // probed is how many lines are looked at together until one is found that goes in.
@@ -348,7 +349,7 @@ func (im *importer) send(ctx context.Context, batch []crmstore.Upsert) (finish, 
 }
 
 // enlist adds records to the static list, which is made when the first record is there to be added.
-func (im *importer) enlist(ctx context.Context, ids []crmstore.ID) error {
+func (im *importer) enlist(ctx context.Context, ids []record.ID) error {
 	if im.o.List == "" || im.o.DryRun || len(ids) == 0 {
 		return nil
 	}
@@ -380,11 +381,11 @@ func (im *importer) findList(ctx context.Context) (crmstore.List, error) {
 			return l, nil
 		}
 		l, err := im.store.CreateList(ctx, im.o.Object, im.o.List, im.o.Cause, im.o.At)
-		if err == nil || !errors.Is(err, crmstore.ErrExists) {
+		if err == nil || !errors.Is(err, record.ErrExists) {
 			return l, err
 		}
 	}
-	return crmstore.List{}, crmstore.ErrConflict
+	return crmstore.List{}, record.ErrConflict
 }
 
 // stopReader reads until ctx ends.

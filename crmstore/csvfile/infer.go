@@ -7,7 +7,7 @@ import (
 
 	"golang.org/x/text/unicode/norm"
 
-	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
 
 // longestName leaves room for a number after the name, within what the store allows.
@@ -39,7 +39,7 @@ func (g *guess) see(s string, r reading) {
 		g.fraction = len(fraction)
 	}
 	if !g.noEmail {
-		text, err := crmstore.NormalAddress(s)
+		text, err := record.NormalAddress(s)
 		g.noEmail = err != nil || text == ""
 	}
 	if !g.noBool && !strings.EqualFold(s, "true") && !strings.EqualFold(s, "false") {
@@ -69,26 +69,26 @@ func (r reading) surelyDate(s string) (clock, ok bool) {
 	}
 	m, p := parseDate(s, r.order)
 	if p == nil {
-		_, p = r.checkedDate(crmstore.DateTime, m, s)
+		_, p = r.checkedDate(record.DateTime, m, s)
 	}
 	return m.clock, p == nil
 }
 
 // typ is the type that fits every cell; text when nothing else does, or nothing is known.
-func (g *guess) typ() crmstore.PropertyType {
+func (g *guess) typ() record.PropertyType {
 	switch {
 	case g.values == 0:
-		return crmstore.String
+		return record.String
 	case !g.noBool:
-		return crmstore.Bool
+		return record.Bool
 	case !g.noNumber && !g.code && !g.version():
-		return crmstore.Number
+		return record.Number
 	case !g.noDate && g.clock:
-		return crmstore.DateTime
+		return record.DateTime
 	case !g.noDate:
-		return crmstore.Date
+		return record.Date
 	}
-	return crmstore.String
+	return record.String
 }
 
 // plainNumber reports whether s is sure to be a number. Leading zeros (postal codes), a plus sign
@@ -135,8 +135,8 @@ func surveyColumns(l *layout, rd *reader, rows func() (*row, error)) ([]facts, e
 			switch {
 			case c.create:
 				all[i].see(r.cell(text, i), c.how)
-				all[i].look(crmstore.Number, r.cell(text, i))
-				all[i].look(crmstore.DateTime, r.cell(text, i))
+				all[i].look(record.Number, r.cell(text, i))
+				all[i].look(record.DateTime, r.cell(text, i))
 			case c.property != nil:
 				all[i].look(c.property.Type, r.cell(text, i))
 			}
@@ -147,24 +147,24 @@ func surveyColumns(l *layout, rd *reader, rows func() (*row, error)) ([]facts, e
 // surveyed reports whether the file is to be looked through before anything of it is taken.
 func (l *layout) surveyed() bool {
 	return l.unknown > 0 || slices.ContainsFunc(l.columns, func(c column) bool {
-		return c.property != nil && (c.property.Type == crmstore.Number || c.property.Type == crmstore.Date || c.property.Type == crmstore.DateTime)
+		return c.property != nil && (c.property.Type == record.Number || c.property.Type == record.Date || c.property.Type == record.DateTime)
 	})
 }
 
 // newProperties are the properties to make, in order of columns, with names that nothing else has.
-func newProperties(l *layout, guesses []facts, schema *crmstore.Schema) ([]crmstore.Property, []CreatedProperty) {
+func newProperties(l *layout, guesses []facts, schema *record.Schema) ([]record.Property, []CreatedProperty) {
 	taken := make(map[string]bool, len(schema.Properties))
 	for _, name := range schema.Names() {
 		taken[name] = true
 	}
-	var made []crmstore.Property
+	var made []record.Property
 	var told []CreatedProperty
 	for i, c := range l.columns {
 		if !c.create {
 			continue
 		}
-		p := crmstore.Property{Name: newName(c.header, i, taken), Label: c.header, Type: guesses[i].typ()}
-		p.Email = p.Type == crmstore.String && guesses[i].values > 0 && !guesses[i].noEmail
+		p := record.Property{Name: newName(c.header, i, taken), Label: c.header, Type: guesses[i].typ()}
+		p.Email = p.Type == record.String && guesses[i].values > 0 && !guesses[i].noEmail
 		taken[p.Name] = true
 		made = append(made, p)
 		told = append(told, CreatedProperty{Name: p.Name, Label: p.Label, Type: p.Type, Values: guesses[i].values})
@@ -188,7 +188,7 @@ func newName(header string, column int, taken map[string]bool) string {
 // nameOf is the snake case with a-z, 0-9 and _ alone, without accents, beginning with a letter.
 func nameOf(header string) string {
 	var b strings.Builder
-	for _, r := range norm.NFD.String(crmstore.SnakeCase(header)) {
+	for _, r := range norm.NFD.String(record.SnakeCase(header)) {
 		if r >= 'a' && r <= 'z' || r >= '0' && r <= '9' || r == '_' {
 			b.WriteRune(r)
 		}

@@ -8,7 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
-	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
 
 func TestCreateProperties(t *testing.T) {
@@ -19,21 +19,21 @@ func TestCreateProperties(t *testing.T) {
 		"bad,x,x,x,x,x,x,x,x,x,x\n" + // the wrong number of cells: does not count
 		"e@f,,,,,,,,,,,,,,,,,\n"
 	want := []CreatedProperty{
-		{"number_of_orders", "Number of Orders", crmstore.Number, 2},
-		{"zip_code", "Zip-Code", crmstore.String, 2},
-		{"tel", "Tel.", crmstore.String, 2},
-		{"card", "Card", crmstore.String, 2},
-		{"first_order", "First Order", crmstore.Date, 2},
-		{"seen", "Seen", crmstore.DateTime, 2},
-		{"vip", "VIP", crmstore.Bool, 2},
-		{"nothing", "Nothing", crmstore.String, 0},
-		{"mixed", "Mixed", crmstore.String, 2},
-		{"groe", "Größe", crmstore.Number, 2},
-		{"p_2nd", "2nd", crmstore.Number, 2},
-		{"column_13", "???", crmstore.Number, 2},
-		{"new_one", "New-One", crmstore.Number, 2},
-		{"code", "Code", crmstore.String, 2},
-		{"paid", "Paid", crmstore.Number, 2},
+		{"number_of_orders", "Number of Orders", record.Number, 2},
+		{"zip_code", "Zip-Code", record.String, 2},
+		{"tel", "Tel.", record.String, 2},
+		{"card", "Card", record.String, 2},
+		{"first_order", "First Order", record.Date, 2},
+		{"seen", "Seen", record.DateTime, 2},
+		{"vip", "VIP", record.Bool, 2},
+		{"nothing", "Nothing", record.String, 0},
+		{"mixed", "Mixed", record.String, 2},
+		{"groe", "Größe", record.Number, 2},
+		{"p_2nd", "2nd", record.Number, 2},
+		{"column_13", "???", record.Number, 2},
+		{"new_one", "New-One", record.Number, 2},
+		{"code", "Code", record.String, 2},
+		{"paid", "Paid", record.Number, 2},
 	}
 	schema := testSchema()
 	for name, r := range map[string]io.Reader{
@@ -71,7 +71,7 @@ func nameIsFine(name string) bool {
 func TestCreateProperties_dateOrder(t *testing.T) {
 	t.Parallel()
 	file := "Email,Day\na@b,01/02/2006\nc@d,13/02/2006\n"
-	for order, want := range map[DateOrder]crmstore.PropertyType{NoOrder: crmstore.String, MonthDay: crmstore.String, DayMonth: crmstore.Date} {
+	for order, want := range map[DateOrder]record.PropertyType{NoOrder: record.String, MonthDay: record.String, DayMonth: record.Date} {
 		got, _, _ := readFile(t, strings.NewReader(file), testSchema(), Options{CreateProperties: true, DateOrder: order})
 		if got.Made[0].Type != want || got.Findings != nil {
 			t.Errorf("order %q: type %s, findings %v; want %s", order, got.Made[0].Type, got.Findings, want)

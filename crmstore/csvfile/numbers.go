@@ -6,7 +6,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
 
 // Decimal says which sign stands before the fraction of a number; the other one stands between thousands.
@@ -90,26 +90,26 @@ func plainSigns(s string, d Decimal) string {
 }
 
 // number reads a number as those of its column are written.
-func (r reading) number(s string) (crmstore.Value, *problem) {
+func (r reading) number(s string) (record.Value, *problem) {
 	how, as := r.decimal, shapeOf(s)
 	switch {
 	case how == NoDecimal && r.facts == nil: // a value alone
 		return numberValue(s)
 	case how == NoDecimal && as == shapeEither:
-		return crmstore.Value{}, &problem{code: BadNumber, message: quote(s) + " can be read in two ways" + r.facts.others(r.facts.eitherNumber), help: decimalHelp, once: true}
+		return record.Value{}, &problem{code: BadNumber, message: quote(s) + " can be read in two ways" + r.facts.others(r.facts.eitherNumber), help: decimalHelp, once: true}
 	case how == NoDecimal && as == shapeComma, how == DecimalComma && (as == shapeComma || as == shapeEither):
 		return numberValue(plainSigns(s, DecimalComma))
 	case how == NoDecimal && as == shapePoint, how == DecimalPoint && (as == shapePoint || as == shapeEither):
 		return numberValue(plainSigns(s, DecimalPoint))
 	case as == shapeComma || as == shapePoint:
-		return crmstore.Value{}, &problem{code: BadNumber, message: fmt.Sprintf("%s is not written with a decimal %s", quote(s), how), help: "write all numbers of the column in the same way"}
+		return record.Value{}, &problem{code: BadNumber, message: fmt.Sprintf("%s is not written with a decimal %s", quote(s), how), help: "write all numbers of the column in the same way"}
 	}
 	return numberValue(s)
 }
 
-func numberValue(s string) (crmstore.Value, *problem) {
-	bad := func(help string) (crmstore.Value, *problem) {
-		return crmstore.Value{}, &problem{code: BadNumber, message: quote(s) + " is not a number", help: help}
+func numberValue(s string) (record.Value, *problem) {
+	bad := func(help string) (record.Value, *problem) {
+		return record.Value{}, &problem{code: BadNumber, message: quote(s) + " is not a number", help: help}
 	}
 	digits, whole := 0, true
 	for i := range len(s) {
@@ -128,20 +128,20 @@ func numberValue(s string) (crmstore.Value, *problem) {
 	f, err := strconv.ParseFloat(s, 64)
 	if err != nil {
 		if errors.Is(err, strconv.ErrRange) {
-			return crmstore.Value{}, &problem{code: BadNumber, message: quote(s) + " is too large for a number", help: "numbers reach to about 1.8e308"}
+			return record.Value{}, &problem{code: BadNumber, message: quote(s) + " is too large for a number", help: "numbers reach to about 1.8e308"}
 		}
 		return bad("write it like 1234.5")
 	}
 	if zeroFirst(s) {
-		return crmstore.Value{}, &problem{
+		return record.Value{}, &problem{
 			code: BadNumber, message: quote(s) + " would lose the zero that it begins with",
 			help: "keep it in a text property, since it is a code and no number; or write it without the zero",
 		}
 	}
 	if whole && digits > 15 && !exact(s, f) {
-		return crmstore.Value{}, &problem{code: BadNumber, message: quote(s) + " has more digits than a number holds", help: "keep it in a text property"}
+		return record.Value{}, &problem{code: BadNumber, message: quote(s) + " has more digits than a number holds", help: "keep it in a text property"}
 	}
-	return crmstore.NumberValue(f), nil
+	return record.NumberValue(f), nil
 }
 
 // zeroFirst reports whether digits follow a zero at the beginning, as in 02139.

@@ -4,18 +4,18 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
 
 // ParseValue reads one value as [Import] reads a cell of the property; the empty text is the unknown value. A time
 // without a zone is in the given one (nil = UTC). The error says what was found and what to write instead.
-func ParseValue(p *crmstore.Property, text string, zone *time.Location) (crmstore.Value, error) {
+func ParseValue(p *record.Property, text string, zone *time.Location) (record.Value, error) {
 	if zone == nil {
 		zone = time.UTC
 	}
-	read := func() (crmstore.Value, *problem) { return reading{zone: zone}.value(p, indexOptions(p), text) }
-	if p.Number == crmstore.PropertyEmail && p.Name == "email" { // the number belongs to something else in other object types
-		read = func() (crmstore.Value, *problem) { return emailValue(text) }
+	read := func() (record.Value, *problem) { return reading{zone: zone}.value(p, indexOptions(p), text) }
+	if p.Number == record.PropertyEmail && p.Name == "email" { // the number belongs to something else in other object types
+		read = func() (record.Value, *problem) { return emailValue(text) }
 	}
 	v, bad := read()
 	switch {

@@ -4,12 +4,12 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
 
 func TestParseValue(t *testing.T) {
 	t.Parallel()
-	schema := crmstore.NewSchema(crmstore.Contact, 0, crmstore.DefaultProperties(crmstore.Contact))
+	schema := record.NewSchema(record.Contact, 0, record.DefaultProperties(record.Contact))
 	for _, c := range []struct{ property, text, want, wrong string }{
 		{"email", " Ada@Example.com ", "ada@example.com", ""},
 		{"email", "ada", "", `email: "ada" is not an e-mail address (write one address`},
@@ -27,7 +27,7 @@ func TestParseValue(t *testing.T) {
 			t.Errorf("%s %q: got %v, want %s", c.property, c.text, err, c.wrong)
 		}
 	}
-	company := crmstore.NewSchema(crmstore.Company, 0, crmstore.DefaultProperties(crmstore.Company))
+	company := record.NewSchema(record.Company, 0, record.DefaultProperties(record.Company))
 	if v, err := ParseValue(company.Find("domain")[0], "example.com", nil); err != nil || v.Text() != "example.com" {
 		t.Errorf("a company's domain, which has the number of a contact's e-mail: %q, %v", v, err)
 	}

@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
 
 // A batch is as many records as [crmstore.Store.Write] plans at a time, since a partition's share of it is then
@@ -200,7 +201,7 @@ func (im *importer) pump(ctx context.Context, r *reader, to sink) error {
 func (im *importer) write(ctx context.Context, p prepared) error {
 	ctx = context.WithoutCancel(ctx)
 	b := p.batch
-	var members []crmstore.ID
+	var members []record.ID
 	if len(b.upserts) > 0 {
 		results, err := p.finish(ctx)
 		if err != nil {
@@ -227,8 +228,8 @@ func (im *importer) write(ctx context.Context, p prepared) error {
 }
 
 // count takes the results into the report and returns the records that are in the store now.
-func (im *importer) count(b *batch, results []crmstore.WriteResult) []crmstore.ID {
-	members := make([]crmstore.ID, 0, len(results))
+func (im *importer) count(b *batch, results []crmstore.WriteResult) []record.ID {
+	members := make([]record.ID, 0, len(results))
 	for i, w := range results {
 		switch w.Outcome {
 		case crmstore.Created:
@@ -271,8 +272,8 @@ func otherContact(e *crmstore.OtherEmailError) string {
 
 // largeIDHelp says how a record moves to this account whose id the account that it comes from has given.
 func (im *importer) largeIDHelp() string {
-	help := fmt.Sprintf("new records bring along ids from 1 to %d", uint64(crmstore.MaxGivenID))
-	if im.o.Object == crmstore.Contact {
+	help := fmt.Sprintf("new records bring along ids from 1 to %d", uint64(record.MaxGivenID))
+	if im.o.Object == record.Contact {
 		return help + "; to have this account give all of them new ids: --id-column email"
 	}
 	return help + "; to have this account give new ids, take the column of ids out and say --mode create"
@@ -284,8 +285,8 @@ func (im *importer) refusal(line int, u *crmstore.Upsert, w crmstore.WriteResult
 	if id := max(u.ID, w.ID); id != 0 {
 		who += " " + id.String()
 	}
-	var taken *crmstore.EmailTakenError
-	var blocked *crmstore.BlockedError
+	var taken *record.EmailTakenError
+	var blocked *record.BlockedError
 	var other *crmstore.OtherEmailError
 	switch {
 	case errors.As(w.Err, &other):
@@ -302,11 +303,11 @@ func (im *importer) refusal(line int, u *crmstore.Upsert, w crmstore.WriteResult
 		return Finding{Code: InBin, Line: line, Message: who + " is in the bin", Help: "restore it first"}
 	case errors.Is(w.Err, crmstore.ErrErased):
 		return Finding{Code: Erased, Line: line, Message: who + " was deleted permanently", Help: "its id is never used again; leave the id out to make a new record"}
-	case errors.Is(w.Err, crmstore.ErrNotFound):
+	case errors.Is(w.Err, record.ErrNotFound):
 		return Finding{Code: NotThere, Line: line, Message: "there is no such " + who, Help: "only records that exist are changed in this mode"}
-	case errors.Is(w.Err, crmstore.ErrExists):
+	case errors.Is(w.Err, record.ErrExists):
 		return Finding{Code: ThereAlready, Line: line, Message: who + " exists already", Help: "only new records are made in this mode"}
-	case w.Err != nil && u.ID > crmstore.MaxGivenID:
+	case w.Err != nil && u.ID > record.MaxGivenID:
 		return Finding{
 			Code: BadID, Line: line, Message: quote(u.ID.String()) + " is not a record id that a new record can have",
 			Help: im.largeIDHelp(),

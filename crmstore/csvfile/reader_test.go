@@ -12,22 +12,23 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
 
 // testSchema has the usual contact properties and a few that make trouble.
-func testSchema() *crmstore.Schema {
-	p := crmstore.DefaultProperties(crmstore.Contact)
-	for i, extra := range []crmstore.Property{
-		{Name: "birthday", Label: "Birthday", Type: crmstore.Date},
-		{Name: "note_a", Label: "Note", Type: crmstore.String},
-		{Name: "note_b", Label: "Note", Type: crmstore.String},
-		{Name: "foo_bar", Label: "Something else", Type: crmstore.String},
-		{Name: "gone", Label: "Gone", Type: crmstore.String, Removed: true},
+func testSchema() *record.Schema {
+	p := record.DefaultProperties(record.Contact)
+	for i, extra := range []record.Property{
+		{Name: "birthday", Label: "Birthday", Type: record.Date},
+		{Name: "note_a", Label: "Note", Type: record.String},
+		{Name: "note_b", Label: "Note", Type: record.String},
+		{Name: "foo_bar", Label: "Something else", Type: record.String},
+		{Name: "gone", Label: "Gone", Type: record.String, Removed: true},
 	} {
 		extra.Number = 900 + i
 		p = append(p, extra)
 	}
-	return crmstore.NewSchema(crmstore.Contact, 1, p)
+	return record.NewSchema(record.Contact, 1, p)
 }
 
 // outcome is what the reading half makes of a file.
@@ -39,9 +40,9 @@ type outcome struct {
 }
 
 // readFile does everything but write: it reads the file as [Import] does, in a dry run that looks nothing up.
-func readFile(tb testing.TB, r io.Reader, schema *crmstore.Schema, o Options) (outcome, *importer, []*batch) {
+func readFile(tb testing.TB, r io.Reader, schema *record.Schema, o Options) (outcome, *importer, []*batch) {
 	tb.Helper()
-	o.Object, o.At, o.DryRun = crmstore.Contact, time.Unix(0, 0), true
+	o.Object, o.At, o.DryRun = record.Contact, time.Unix(0, 0), true
 	if err := o.check(); err != nil {
 		tb.Fatal(err)
 	}
@@ -261,7 +262,7 @@ func FuzzReader(f *testing.F) {
 				if b.upserts[i].ID == 0 && im.emailOf(&b.upserts[i]) == "" && o.Mode != crmstore.CreateOnly {
 					t.Errorf("line %d goes in without saying which record it is", b.lines[i])
 				}
-				if _, err := crmstore.NewRecord(im.schema, 1, b.upserts[i].Set); err != nil {
+				if _, err := record.NewRecord(im.schema, 1, b.upserts[i].Set); err != nil {
 					t.Errorf("line %d: %v", b.lines[i], err)
 				}
 			}
@@ -287,7 +288,7 @@ func BenchmarkReader(b *testing.B) {
 	}
 	b.SetBytes(int64(file.Len()))
 	for b.Loop() {
-		im := &importer{o: Options{Object: crmstore.Contact, At: time.Unix(0, 0)}, schema: testSchema(), report: &Report{}}
+		im := &importer{o: Options{Object: record.Contact, At: time.Unix(0, 0)}, schema: testSchema(), report: &Report{}}
 		if err := im.o.check(); err != nil {
 			b.Fatal(err)
 		}

@@ -8,8 +8,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/crm-workflow/crm-workflow/crmstore"
 	"github.com/crm-workflow/crm-workflow/crmstore/csvfile"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 	"github.com/crm-workflow/crm-workflow/crmstore/storetest"
 )
 
@@ -53,7 +53,7 @@ func TestImport_stopped(t *testing.T) {
 			if r.Lines != c.lines || r.Created != r.Lines || r.LastLine != r.Lines+1 || !strings.Contains(err.Error(), fmt.Sprintf("after line %d", r.LastLine)) {
 				t.Errorf("stopped with %s, last line %d, error %v; want %d lines", tally(r), r.LastLine, err, c.lines)
 			}
-			count, err := s.Count(t.Context(), crmstore.Contact)
+			count, err := s.Count(t.Context(), record.Contact)
 			if err != nil || count.Live != int64(r.Created) || r.Listed != r.Created {
 				t.Errorf("the store has %d live, %d listed, %v; the report says %d", count.Live, r.Listed, err, r.Created)
 			}

@@ -9,7 +9,7 @@ import (
 
 	"golang.org/x/text/unicode/norm"
 
-	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
 
 // facts are what the cells of one column show when they are looked at together, before any of them is taken.
@@ -33,13 +33,13 @@ func (f *facts) others(n int) string {
 }
 
 // look takes a cell of a property into account.
-func (f *facts) look(t crmstore.PropertyType, s string) {
+func (f *facts) look(t record.PropertyType, s string) {
 	s = strings.TrimSpace(s)
 	switch {
 	case s == "":
-	case t == crmstore.Number:
+	case t == record.Number:
 		f.lookNumber(s)
-	case t == crmstore.Date || t == crmstore.DateTime:
+	case t == record.Date || t == record.DateTime:
 		f.lookDate(t, s)
 	}
 }
@@ -55,7 +55,7 @@ func (f *facts) lookNumber(s string) {
 	}
 }
 
-func (f *facts) lookDate(t crmstore.PropertyType, s string) {
+func (f *facts) lookDate(t record.PropertyType, s string) {
 	if standIn(t, s) || standsIn(t, s) {
 		f.standIns++
 		return
@@ -134,7 +134,7 @@ func (f *facts) settle(r reading) reading {
 
 // standIn reports whether a date is one that systems write where they have none. In a property of days, such as a
 // birthday, the days on which calendars of computers begin are days like others.
-func standIn(t crmstore.PropertyType, s string) bool {
+func standIn(t record.PropertyType, s string) bool {
 	day, clock, _ := strings.Cut(strings.Replace(s, "T", " ", 1), " ")
 	if strings.Trim(clock, "0:.Z+ ") != "" && !strings.HasPrefix(day, "9999-12-31") && !strings.HasPrefix(day, "0001-") && !strings.HasPrefix(day, "0000-") {
 		return false
@@ -143,13 +143,13 @@ func standIn(t crmstore.PropertyType, s string) bool {
 	case "0000-00-00", "0000-01-01", "0001-01-01", "1601-01-01", "1753-01-01", "1899-12-30", "1899-12-31", "1900-01-00", "9999-12-31", "00-00-0000", "01-01-0001":
 		return true
 	case "1900-01-01", "1970-01-01", "01-01-1970", "01-01-1900", "0":
-		return t == crmstore.DateTime
+		return t == record.DateTime
 	}
 	return false
 }
 
 // standsIn is standIn by what the text means, for texts that are not plainly of our century.
-func standsIn(t crmstore.PropertyType, s string) bool {
+func standsIn(t record.PropertyType, s string) bool {
 	if strings.Contains(s, "20") {
 		return false
 	}
@@ -162,8 +162,8 @@ const anyZone = 14 * time.Hour
 
 // standsIn reports whether the moment is one that systems write where they have none, however it is written: the day on which
 // a calendar of computers begins or ends. Nothing that a contact did with a time of day lies before 1900.
-func (m moment) standsIn(t crmstore.PropertyType, zone *time.Location) bool {
-	if t == crmstore.Date {
+func (m moment) standsIn(t record.PropertyType, zone *time.Location) bool {
+	if t == record.Date {
 		switch m.face.Format(time.DateOnly) {
 		case "0001-01-01", "1601-01-01", "1753-01-01", "1899-12-30", "1899-12-31", "9999-12-31":
 			return true
@@ -188,13 +188,13 @@ func aCode(header string) bool {
 		return true
 	}
 	spaced := regexp.MustCompile(`([a-z0-9])([A-Z])`).ReplaceAllString(header, "$1 $2")
-	return slices.ContainsFunc(strings.Split(crmstore.SnakeCase(spaced), "_"), codeWords.MatchString)
+	return slices.ContainsFunc(strings.Split(record.SnakeCase(spaced), "_"), codeWords.MatchString)
 }
 
 // squash is a header without what people write differently: case, blanks, underscores, hyphens and accents.
 func squash(name string) string {
 	var b strings.Builder
-	for _, r := range norm.NFKD.String(strings.ReplaceAll(crmstore.SnakeCase(name), "_", "")) {
+	for _, r := range norm.NFKD.String(strings.ReplaceAll(record.SnakeCase(name), "_", "")) {
 		if r >= 'a' && r <= 'z' || r >= '0' && r <= '9' || r > 0x36f {
 			b.WriteRune(r)
 		}
@@ -204,12 +204,12 @@ func squash(name string) string {
 
 // findAlike is the property whose name, or else whose label, differs from the header in nothing but case, blanks,
 // underscores and hyphens; several when several do.
-func findAlike(schema *crmstore.Schema, header string) []*crmstore.Property {
+func findAlike(schema *record.Schema, header string) []*record.Property {
 	if found := schema.Find(header); len(found) > 0 {
 		return found
 	}
 	want := squash(header)
-	var byName, byLabel []*crmstore.Property
+	var byName, byLabel []*record.Property
 	for i := range schema.Properties {
 		p := &schema.Properties[i]
 		switch {

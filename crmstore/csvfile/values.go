@@ -8,7 +8,7 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 	"github.com/crm-workflow/crm-workflow/crmstore/spelling"
 )
 
@@ -25,43 +25,43 @@ type reading struct {
 }
 
 // value reads a cell of a property; the unknown value means that the cell says nothing.
-func (r reading) value(p *crmstore.Property, options optionIndex, s string) (crmstore.Value, *problem) {
-	if p.Type == crmstore.String {
+func (r reading) value(p *record.Property, options optionIndex, s string) (record.Value, *problem) {
+	if p.Type == record.String {
 		return textValue(s)
 	}
 	s = strings.TrimSpace(s)
 	if s == "" {
-		return crmstore.Value{}, nil
+		return record.Value{}, nil
 	}
 	switch p.Type {
-	case crmstore.Number:
+	case record.Number:
 		return r.number(s)
-	case crmstore.Date, crmstore.DateTime:
+	case record.Date, record.DateTime:
 		return r.dateValue(p.Type, s)
-	case crmstore.Bool:
+	case record.Bool:
 		return boolValue(s)
-	case crmstore.Enumeration:
+	case record.Enumeration:
 		return options.value(s)
 	default:
 		return textValue(s)
 	}
 }
 
-func textValue(s string) (crmstore.Value, *problem) {
+func textValue(s string) (record.Value, *problem) {
 	if len(s) > maxText {
 		if n := utf8.RuneCountInString(s); n > maxText {
-			return crmstore.Value{}, &problem{code: TextTooLong, message: fmt.Sprintf("the text has %d characters", n), help: fmt.Sprintf("at most %d fit", maxText)}
+			return record.Value{}, &problem{code: TextTooLong, message: fmt.Sprintf("the text has %d characters", n), help: fmt.Sprintf("at most %d fit", maxText)}
 		}
 	}
-	return crmstore.StringValue(s), nil
+	return record.StringValue(s), nil
 }
 
 // emailValue reads an e-mail address in any spelling that has a normal form. What an address may be is said widely on
 // purpose: it catches cells that are no address at all, and leaves the rest to the mail servers of this world.
-func emailValue(s string) (crmstore.Value, *problem) {
-	text, err := crmstore.NormalAddress(s)
+func emailValue(s string) (record.Value, *problem) {
+	text, err := record.NormalAddress(s)
 	if err != nil {
-		return crmstore.Value{}, &problem{code: BadEmail, message: quote(s) + " is " + err.Error(), help: "write one address, like jane@example.com"}
+		return record.Value{}, &problem{code: BadEmail, message: quote(s) + " is " + err.Error(), help: "write one address, like jane@example.com"}
 	}
 	return textValue(text)
 }
@@ -79,7 +79,7 @@ func exact(s string, f float64) bool {
 	return want == "" && f == 0
 }
 
-func (r reading) dateValue(t crmstore.PropertyType, s string) (crmstore.Value, *problem) {
+func (r reading) dateValue(t record.PropertyType, s string) (record.Value, *problem) {
 	asks := r.facts != nil && r.standIns != KeepStandIns
 	if asks && standIn(t, s) {
 		return r.standInDate(s)
@@ -89,7 +89,7 @@ func (r reading) dateValue(t crmstore.PropertyType, s string) (crmstore.Value, *
 		p.message += r.facts.others(r.facts.eitherDates())
 	}
 	if p != nil {
-		return crmstore.Value{}, p
+		return record.Value{}, p
 	}
 	if asks && m.standsIn(t, r.zone) {
 		return r.standInDate(s)
@@ -98,39 +98,39 @@ func (r reading) dateValue(t crmstore.PropertyType, s string) (crmstore.Value, *
 }
 
 // standInDate is what becomes of a date that stands for none: nothing, or a question.
-func (r reading) standInDate(s string) (crmstore.Value, *problem) {
+func (r reading) standInDate(s string) (record.Value, *problem) {
 	if r.standIns == EmptyStandIns {
-		return crmstore.Value{}, nil
+		return record.Value{}, nil
 	}
-	return crmstore.Value{}, &problem{
+	return record.Value{}, &problem{
 		code: StandInDate, message: quote(s) + " stands for no date in many systems" + r.facts.others(r.facts.standIns),
 		help: "take such cells as empty with --stand-in-dates empty, or keep them as dates with --stand-in-dates keep", once: true,
 	}
 }
 
 // checkedDate is the moment as a value, unless it falls outside the years that a date may have.
-func (r reading) checkedDate(t crmstore.PropertyType, m moment, s string) (crmstore.Value, *problem) {
+func (r reading) checkedDate(t record.PropertyType, m moment, s string) (record.Value, *problem) {
 	at := m.face
-	if t == crmstore.DateTime {
+	if t == record.DateTime {
 		at = m.instant(r.zone).UTC()
 	}
 	switch y := at.Year(); {
-	case y < crmstore.MinYear || y > crmstore.MaxYear:
-		return crmstore.Value{}, badDate(s, "lies outside the years 1 to 9999", "")
-	case t == crmstore.DateTime:
-		return crmstore.DateTimeValue(at), nil
+	case y < record.MinYear || y > record.MaxYear:
+		return record.Value{}, badDate(s, "lies outside the years 1 to 9999", "")
+	case t == record.DateTime:
+		return record.DateTimeValue(at), nil
 	}
 	return m.day(), nil
 }
 
-func boolValue(s string) (crmstore.Value, *problem) {
+func boolValue(s string) (record.Value, *problem) {
 	switch {
 	case s == "1" || strings.EqualFold(s, "true") || strings.EqualFold(s, "yes"):
-		return crmstore.BoolValue(true), nil
+		return record.BoolValue(true), nil
 	case s == "0" || strings.EqualFold(s, "false") || strings.EqualFold(s, "no"):
-		return crmstore.BoolValue(false), nil
+		return record.BoolValue(false), nil
 	}
-	return crmstore.Value{}, &problem{code: BadBool, message: quote(s) + " is neither yes nor no", help: "write true or false, yes or no, 1 or 0"}
+	return record.Value{}, &problem{code: BadBool, message: quote(s) + " is neither yes nor no", help: "write true or false, yes or no, 1 or 0"}
 }
 
 // optionIndex finds an option of one enumeration by what a cell says.
@@ -140,7 +140,7 @@ type optionIndex struct {
 	labels []string
 }
 
-func indexOptions(p *crmstore.Property) optionIndex {
+func indexOptions(p *record.Property) optionIndex {
 	x := optionIndex{values: make(map[string]string, 3*len(p.Options))}
 	labels := make(map[string]string, len(p.Options))
 	for _, o := range p.Options {
@@ -166,20 +166,20 @@ func indexOptions(p *crmstore.Property) optionIndex {
 	return x
 }
 
-func (x optionIndex) value(s string) (crmstore.Value, *problem) {
+func (x optionIndex) value(s string) (record.Value, *problem) {
 	v, ok := x.values[s]
 	if !ok {
 		v, ok = x.values[strings.ToLower(s)]
 	}
 	switch {
 	case ok && v != "":
-		return crmstore.EnumValue(v), nil
+		return record.EnumValue(v), nil
 	case ok:
-		return crmstore.Value{}, &problem{code: BadOption, message: quote(s) + " is the label of several options", help: x.help(s)}
+		return record.Value{}, &problem{code: BadOption, message: quote(s) + " is the label of several options", help: x.help(s)}
 	case strings.Contains(s, ";"):
-		return crmstore.Value{}, &problem{code: BadOption, message: quote(s) + " holds several options, and the property holds one", help: x.help(s)}
+		return record.Value{}, &problem{code: BadOption, message: quote(s) + " holds several options, and the property holds one", help: x.help(s)}
 	}
-	return crmstore.Value{}, &problem{code: BadOption, message: quote(s) + " is not an option", help: x.help(s)}
+	return record.Value{}, &problem{code: BadOption, message: quote(s) + " is not an option", help: x.help(s)}
 }
 
 // offered is how many options a help text lists.

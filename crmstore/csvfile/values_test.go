@@ -5,7 +5,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
 
 func TestDates(t *testing.T) {
@@ -122,10 +122,10 @@ func TestDates(t *testing.T) {
 			zone = time.UTC
 		}
 		for _, want := range []struct {
-			typ  crmstore.PropertyType
+			typ  record.PropertyType
 			text string
-		}{{crmstore.DateTime, c.want}, {crmstore.Date, c.day}} {
-			p := &crmstore.Property{Type: want.typ}
+		}{{record.DateTime, c.want}, {record.Date, c.day}} {
+			p := &record.Property{Type: want.typ}
 			v, bad := reading{order: c.order, zone: zone}.value(p, optionIndex{}, c.in)
 			if (bad != nil) != (want.text == "") || v.String() != want.text {
 				t.Errorf("%s %q (order %q, zone %s) = %q, %+v; want %q", want.typ, c.in, c.order, zone, v, bad, want.text)
@@ -143,9 +143,9 @@ func TestNumbers(t *testing.T) {
 		"0": 0, "-0": 0, "1": 1, "+1": 1, "-1.5": -1.5, ".5": .5, "5.": 5, " 12 ": 12, "1e3": 1000, "1.5E-3": 0.0015,
 		"9007199254740992": 9007199254740992, "100000000000000000000": 1e20, "36028797018963968": 1 << 55, "36028797018963970": 1 << 55, "0.12345678901234567890": 0.12345678901234567890,
 	}
-	p := &crmstore.Property{Type: crmstore.Number}
+	p := &record.Property{Type: record.Number}
 	for in, want := range good {
-		if v, bad := (reading{}).value(p, optionIndex{}, in); bad != nil || v != crmstore.NumberValue(want) {
+		if v, bad := (reading{}).value(p, optionIndex{}, in); bad != nil || v != record.NumberValue(want) {
 			t.Errorf("number %q = %v, %+v; want %v", in, v, bad, want)
 		}
 	}
@@ -165,7 +165,7 @@ func TestNumbers(t *testing.T) {
 
 func TestBools(t *testing.T) {
 	t.Parallel()
-	p := &crmstore.Property{Type: crmstore.Bool}
+	p := &record.Property{Type: record.Bool}
 	for in, want := range map[string]string{
 		"true": "true", "TRUE": "true", "Yes": "true", "1": "true", " no ": "false", "False": "false", "0": "false",
 		"": "", "  ": "", "y": "bad", "2": "bad", "on": "bad",
@@ -179,7 +179,7 @@ func TestBools(t *testing.T) {
 
 func TestOptions(t *testing.T) {
 	t.Parallel()
-	p := &crmstore.Property{Type: crmstore.Enumeration, Options: []crmstore.Option{
+	p := &record.Property{Type: record.Enumeration, Options: []record.Option{
 		{Number: 1, Value: "lead", Label: "Lead"},
 		{Number: 2, Value: "customer", Label: "Paying Customer"},
 		{Number: 3, Value: "Lead Two", Label: "customer"},
@@ -194,7 +194,7 @@ func TestOptions(t *testing.T) {
 		"lead": "lead", "LEAD": "lead", " Lead ": "lead", "paying customer": "customer", "customer": "customer", "lead two": "Lead Two",
 		"a": "a", "A": "A", "upper": "A", "b": "b", "nameless": "nameless",
 	} {
-		if v, bad := (reading{}).value(p, x, in); bad != nil || v != crmstore.EnumValue(want) {
+		if v, bad := (reading{}).value(p, x, in); bad != nil || v != record.EnumValue(want) {
 			t.Errorf("option %q = %v, %+v; want %s", in, v, bad, want)
 		}
 	}
@@ -214,7 +214,7 @@ func TestOptions(t *testing.T) {
 
 func TestTexts(t *testing.T) {
 	t.Parallel()
-	p := &crmstore.Property{Type: crmstore.String}
+	p := &record.Property{Type: record.String}
 	for _, in := range []string{" a ", "=1+1", "line\r\nbreak", "  ", "é", strings.Repeat("é", maxText)} {
 		if v, bad := (reading{}).value(p, optionIndex{}, in); bad != nil || v.Text() != in {
 			t.Errorf("text %s is not kept exactly: %+v", quote(in), bad)

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
 
 // The server of this test process. Main sets it before any test runs and nothing changes it afterwards.
@@ -141,7 +142,7 @@ func OpenWith(t testing.TB, o Options) *crmstore.Store {
 		address = URL(t)
 	}
 	s := open(t, address, NewAccountName(t))
-	if _, err := s.CreateAccount(t.Context(), o.Tier, o.Partitions, crmstore.Cause{}, Time); err != nil {
+	if _, err := s.CreateAccount(t.Context(), o.Tier, o.Partitions, record.Cause{}, Time); err != nil {
 		t.Fatal("storetest: ", err)
 	}
 	return s

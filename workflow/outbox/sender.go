@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
 
 // How attempts follow each other.
@@ -77,7 +78,7 @@ func (s *Sender) Round(ctx context.Context) error {
 	}
 	for ctx.Err() == nil {
 		m, err := s.Store.TakeMail(ctx, s.Store.Now(), s.lease())
-		if errors.Is(err, crmstore.ErrNotFound) {
+		if errors.Is(err, record.ErrNotFound) {
 			return nil
 		}
 		if err != nil {
@@ -132,10 +133,10 @@ func (s *Sender) attempt(ctx context.Context, server Server, m *crmstore.Mail) (
 	if r.final {
 		next = time.Time{}
 	}
-	record, cancel := recording(ctx)
+	rec, cancel := recording(ctx)
 	defer cancel()
-	refused, err := s.Store.MailRefused(record, *m, r.text, at, next)
-	if errors.Is(err, crmstore.ErrConflict) {
+	refused, err := s.Store.MailRefused(rec, *m, r.text, at, next)
+	if errors.Is(err, record.ErrConflict) {
 		return r, nil // whoever holds it by now says what becomes of it
 	}
 	if err != nil {

@@ -19,6 +19,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 	"github.com/crm-workflow/crm-workflow/crmstore/storetest"
 	"github.com/crm-workflow/crm-workflow/workflow/outbox"
 )
@@ -114,7 +115,7 @@ func TestSender_Accepted(t *testing.T) {
 	if err := d.Round(t.Context()); err != nil {
 		t.Error(err)
 	}
-	if _, err := d.Send(t.Context(), m.ID); !errors.Is(err, crmstore.ErrExists) {
+	if _, err := d.Send(t.Context(), m.ID); !errors.Is(err, record.ErrExists) {
 		t.Errorf("sending it by hand: %v", err)
 	}
 	if n := len(p.mails()); n != 1 {
@@ -362,7 +363,7 @@ func TestSender_DeadSenderIsReplaced(t *testing.T) {
 		t.Errorf("mails: %q", got)
 	}
 	// It was not dead after all, and reports late.
-	if _, err := d.Store.MailRefused(t.Context(), taken, "late", time.Now(), time.Now()); !errors.Is(err, crmstore.ErrConflict) {
+	if _, err := d.Store.MailRefused(t.Context(), taken, "late", time.Now(), time.Now()); !errors.Is(err, record.ErrConflict) {
 		t.Errorf("a late report: %v", err)
 	}
 	d.expect(crmstore.MailSent, outbox.OutcomeSent)

@@ -11,7 +11,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
 
 // Crowd is any number of contacts. The zero Seed is a seed like any other.
@@ -23,8 +23,8 @@ type Crowd struct {
 
 // Person is one contact: Values in the order of [Names]; an unknown one is the zero Value.
 type Person struct {
-	ID     crmstore.ID
-	Values []crmstore.Value
+	ID     record.ID
+	Values []record.Value
 }
 
 // maker is the state in which one contact is made.
@@ -39,7 +39,7 @@ type maker struct {
 // property is one property and how its value is made up.
 type property struct {
 	name string
-	make func(m *maker) crmstore.Value
+	make func(m *maker) record.Value
 }
 
 // ActivityMean is the mean time since the last activity of the contacts that have one; it is distributed
@@ -76,11 +76,11 @@ func (c Crowd) Make(from, to int) []Person {
 	for i := from; i < to; i++ {
 		m := maker{Rand: rand.New(rand.NewPCG(c.Seed, uint64(i))), crowd: c, number: i}
 		m.first, m.last = pick(&m, firstNames), pick(&m, lastNames)
-		values := make([]crmstore.Value, len(list))
+		values := make([]record.Value, len(list))
 		for j := range list {
 			values[j] = list[j].make(&m)
 		}
-		made = append(made, Person{ID: crmstore.ID(i + 1), Values: values})
+		made = append(made, Person{ID: record.ID(i + 1), Values: values})
 	}
 	return made
 }
@@ -94,33 +94,33 @@ func pick(m *maker, list []string) string {
 func (m *maker) chance(share float64) bool { return m.Float64() < share }
 
 // ago is an instant before now, exponentially distributed.
-func (m *maker) ago(mean time.Duration) crmstore.Value {
-	return crmstore.DateTimeValue(m.crowd.Now.Add(-time.Duration(m.ExpFloat64() * float64(mean))))
+func (m *maker) ago(mean time.Duration) record.Value {
+	return record.DateTimeValue(m.crowd.Now.Add(-time.Duration(m.ExpFloat64() * float64(mean))))
 }
 
 // sometimes makes the value for a share of the contacts; it is unknown for the others.
-func sometimes(share float64, known func(m *maker) crmstore.Value) func(m *maker) crmstore.Value {
-	return func(m *maker) crmstore.Value {
+func sometimes(share float64, known func(m *maker) record.Value) func(m *maker) record.Value {
+	return func(m *maker) record.Value {
 		if !m.chance(share) {
-			return crmstore.Value{}
+			return record.Value{}
 		}
 		return known(m)
 	}
 }
 
 // instant is a date for a share of the contacts.
-func instant(share float64, mean time.Duration) func(m *maker) crmstore.Value {
-	return sometimes(share, func(m *maker) crmstore.Value { return m.ago(mean) })
+func instant(share float64, mean time.Duration) func(m *maker) record.Value {
+	return sometimes(share, func(m *maker) record.Value { return m.ago(mean) })
 }
 
 // count is a whole number with the given mean for a share of the contacts.
-func count(share, mean float64) func(m *maker) crmstore.Value {
-	return sometimes(share, func(m *maker) crmstore.Value { return crmstore.NumberValue(math.Floor(m.ExpFloat64() * mean)) })
+func count(share, mean float64) func(m *maker) record.Value {
+	return sometimes(share, func(m *maker) record.Value { return record.NumberValue(math.Floor(m.ExpFloat64() * mean)) })
 }
 
 // word is one of a list for a share of the contacts.
-func word(share float64, list []string) func(m *maker) crmstore.Value {
-	return sometimes(share, func(m *maker) crmstore.Value { return crmstore.StringValue(pick(m, list)) })
+func word(share float64, list []string) func(m *maker) record.Value {
+	return sometimes(share, func(m *maker) record.Value { return record.StringValue(pick(m, list)) })
 }
 
 func (m *maker) digits(format string) string {
@@ -132,32 +132,32 @@ func (m *maker) digits(format string) string {
 	}, format)
 }
 
-func email(m *maker) crmstore.Value {
-	return crmstore.StringValue(fmt.Sprintf("%s.%s.%d@%s", strings.ToLower(m.first), strings.ToLower(m.last), m.number, pick(m, domains)))
+func email(m *maker) record.Value {
+	return record.StringValue(fmt.Sprintf("%s.%s.%d@%s", strings.ToLower(m.first), strings.ToLower(m.last), m.number, pick(m, domains)))
 }
 
-func address(m *maker) crmstore.Value {
+func address(m *maker) record.Value {
 	street := fmt.Sprintf("%d %s %s", 1+m.IntN(999), pick(m, lastNames), pick(m, streets))
 	if m.crowd.Long {
 		for want := 80 + m.IntN(120); len(street) < want; {
 			street += ", " + pick(m, lastNames) + " " + pick(m, streets)
 		}
 	}
-	return crmstore.StringValue(street)
+	return record.StringValue(street)
 }
 
-func stage(m *maker) crmstore.Value {
+func stage(m *maker) record.Value {
 	f := m.Float64()
 	switch {
 	case f < 0.30:
-		return crmstore.EnumValue("subscriber")
+		return record.EnumValue("subscriber")
 	case f < earlyShare:
-		return crmstore.EnumValue("lead")
+		return record.EnumValue("lead")
 	case f < 0.70:
-		return crmstore.EnumValue("marketingqualifiedlead")
+		return record.EnumValue("marketingqualifiedlead")
 	case f < 0.80:
-		return crmstore.EnumValue("opportunity")
+		return record.EnumValue("opportunity")
 	default:
-		return crmstore.EnumValue("customer")
+		return record.EnumValue("customer")
 	}
 }

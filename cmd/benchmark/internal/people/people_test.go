@@ -6,7 +6,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
 
 var crowd = Crowd{Seed: 7, Now: time.Date(2026, 6, 15, 12, 0, 0, 0, time.UTC)}
@@ -15,7 +15,7 @@ func TestMake_IsTheSameInAnyOrder(t *testing.T) {
 	t.Parallel()
 	all := crowd.Make(0, 100)
 	part := crowd.Make(60, 100)
-	same := cmp.Comparer(func(a, b crmstore.Value) bool { return a == b })
+	same := cmp.Comparer(func(a, b record.Value) bool { return a == b })
 	if diff := cmp.Diff(all[60:], part, same); diff != "" {
 		t.Errorf("contacts 60 to 99 made alone differ (-all +alone):\n%s", diff)
 	}
@@ -31,13 +31,13 @@ func TestMake_FitsTheDefaultSchema(t *testing.T) {
 	if len(names) != 25 {
 		t.Errorf("a contact has %d properties, want 25", len(names))
 	}
-	schema := crmstore.NewSchema(crmstore.Contact, 1, crmstore.DefaultProperties(crmstore.Contact))
+	schema := record.NewSchema(record.Contact, 1, record.DefaultProperties(record.Contact))
 	for _, p := range crowd.Make(0, 500) {
-		var set []crmstore.Assignment
+		var set []record.Assignment
 		for i, v := range p.Values {
-			set = append(set, crmstore.Assignment{Property: schema.Find(names[i])[0].Number, Value: v})
+			set = append(set, record.Assignment{Property: schema.Find(names[i])[0].Number, Value: v})
 		}
-		if _, err := crmstore.NewRecord(schema, p.ID, set); err != nil {
+		if _, err := record.NewRecord(schema, p.ID, set); err != nil {
 			t.Fatalf("contact %d: %v", p.ID, err)
 		}
 	}

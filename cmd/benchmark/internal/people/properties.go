@@ -3,7 +3,7 @@ package people
 import (
 	"time"
 
-	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
 
 const day = 24 * time.Hour
@@ -11,11 +11,11 @@ const day = 24 * time.Hour
 // properties is what each contact has: 10 texts that are only read, 4 that are compared as a whole, and 11 dates,
 // numbers, options and yes or no.
 func properties() []property {
-	text := func(fn func(m *maker) string) func(m *maker) crmstore.Value {
-		return func(m *maker) crmstore.Value { return crmstore.StringValue(fn(m)) }
+	text := func(fn func(m *maker) string) func(m *maker) record.Value {
+		return func(m *maker) record.Value { return record.StringValue(fn(m)) }
 	}
 	return []property{
-		{"createdate", func(m *maker) crmstore.Value { return m.ago(600 * day) }},
+		{"createdate", func(m *maker) record.Value { return m.ago(600 * day) }},
 		{"email", email},
 		{"firstname", text(func(m *maker) string { return m.first })},
 		{"lastname", text(func(m *maker) string { return m.last })},
@@ -30,13 +30,13 @@ func properties() []property {
 		{"zip", sometimes(0.8, text(func(m *maker) string { return m.digits("#####") }))},
 		{"country", word(0.95, countries)},
 		{"lifecyclestage", stage},
-		{"hs_lead_status", sometimes(0.4, func(m *maker) crmstore.Value { return crmstore.EnumValue(pick(m, leadStatuses)) })},
+		{"hs_lead_status", sometimes(0.4, func(m *maker) record.Value { return record.EnumValue(pick(m, leadStatuses)) })},
 		{"hubspot_owner_id", sometimes(0.5, text(func(m *maker) string { return m.digits("7000##") }))},
 		{"notes_last_updated", instant(activeShare, ActivityMean)},
 		{"num_contacted_notes", count(0.7, 4)},
 		{"num_associated_deals", count(0.3, 2)},
 		{"total_revenue", count(0.2, 900)},
-		{"hs_email_optout", sometimes(0.9, func(m *maker) crmstore.Value { return crmstore.BoolValue(m.chance(0.12)) })},
+		{"hs_email_optout", sometimes(0.9, func(m *maker) record.Value { return record.BoolValue(m.chance(0.12)) })},
 		{"hs_email_open", count(0.8, 6)},
 		{"hs_email_last_open_date", instant(0.6, 150*day)},
 		{"hs_analytics_num_page_views", count(0.9, 9)},

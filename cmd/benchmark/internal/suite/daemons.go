@@ -15,6 +15,7 @@ import (
 	"github.com/crm-workflow/crm-workflow/cmd/benchmark/internal/table"
 	"github.com/crm-workflow/crm-workflow/cmd/benchmark/internal/wire"
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 	"github.com/crm-workflow/crm-workflow/workflow"
 )
 
@@ -250,7 +251,7 @@ func (s *sharing) makeDue(ctx context.Context) error {
 	}
 	w.PublishedAt = time.Now().AddDate(-1, -1, 0)
 	w.SwitchedAt = w.PublishedAt
-	_, err = s.store.SaveWorkflow(ctx, w, nil, "", crmstore.Cause{}, w.PublishedAt)
+	_, err = s.store.SaveWorkflow(ctx, w, nil, "", record.Cause{}, w.PublishedAt)
 	return err
 }
 

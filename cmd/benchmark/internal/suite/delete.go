@@ -7,6 +7,7 @@ import (
 	"github.com/crm-workflow/crm-workflow/cmd/benchmark/internal/table"
 	"github.com/crm-workflow/crm-workflow/cmd/benchmark/internal/wire"
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 	"github.com/crm-workflow/crm-workflow/workflow"
 )
 
@@ -109,8 +110,8 @@ func (d *deleting) prepare(ctx context.Context) error {
 		return err
 	}
 	d.order = crmstore.ArchiveOrder{
-		Object: crmstore.Contact, At: d.crowd.Now, Enroll: "bench", Fence: 1,
-		Cause: crmstore.Cause{Actor: "workflow", Workflow: "bench", Revision: 1, Run: "bench@2026-06-15T12:00:00Z.0"},
+		Object: record.Contact, At: d.crowd.Now, Enroll: "bench", Fence: 1,
+		Cause: record.Cause{Actor: "workflow", Workflow: "bench", Revision: 1, Run: "bench@2026-06-15T12:00:00Z.0"},
 	}
 	if err := d.everybodyOnAList(ctx); err != nil {
 		return err
@@ -137,13 +138,13 @@ func (d *deleting) saveMatches(ctx context.Context) error {
 		}
 		list = append(list, matches)
 	}
-	return d.store.SaveMatches(ctx, crmstore.RunMatches{Object: crmstore.Contact, Run: d.order.Cause.Run, Fence: d.order.Fence}, list)
+	return d.store.SaveMatches(ctx, crmstore.RunMatches{Object: record.Contact, Run: d.order.Cause.Run, Fence: d.order.Fence}, list)
 }
 
 // readBatches makes everybody, as they are now, what is to be deleted.
 func (d *deleting) readBatches(ctx context.Context, partitions int) error {
 	d.batches = d.batches[:0]
-	return d.store.ReadAll(ctx, crmstore.Contact, 0, partitions, func(p int, recs []*crmstore.Record) error {
+	return d.store.ReadAll(ctx, record.Contact, 0, partitions, func(p int, recs []*record.Record) error {
 		batch := crmstore.Archive{Partition: p}
 		for _, r := range recs {
 			batch.Targets = append(batch.Targets, crmstore.Target{ID: r.ID, Slot: r.Slot, Version: r.Version, Reason: "trigger 1"})
@@ -196,7 +197,7 @@ func (d *deleting) rewound(do act) act {
 
 // gone checks that so many contacts are in the bin.
 func (d *deleting) gone(ctx context.Context, want int) error {
-	counts, err := d.store.Count(ctx, crmstore.Contact)
+	counts, err := d.store.Count(ctx, record.Contact)
 	if err == nil && counts.Archived != int64(want) {
 		err = fmt.Errorf("%d contacts are in the bin, want %d", counts.Archived, want)
 	}
@@ -221,7 +222,7 @@ func (d *deleting) purged(ctx context.Context) (table.Sample, error) {
 	}
 	var report crmstore.PurgeReport
 	sample, err := timed(d.contacts, func() (err error) {
-		report, err = d.store.Purge(ctx, crmstore.PurgeOrder{Object: crmstore.Contact, Cause: cause(), At: d.crowd.Now.Add(crmstore.Retention)})
+		report, err = d.store.Purge(ctx, crmstore.PurgeOrder{Object: record.Contact, Cause: cause(), At: d.crowd.Now.Add(crmstore.Retention)})
 		return err
 	})
 	if err == nil && report.Purged != int64(d.contacts) {

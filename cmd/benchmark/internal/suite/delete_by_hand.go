@@ -6,6 +6,7 @@ import (
 
 	"github.com/crm-workflow/crm-workflow/cmd/benchmark/internal/table"
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 	"github.com/crm-workflow/crm-workflow/workflow"
 )
 
@@ -14,11 +15,11 @@ const listName = "everybody"
 
 // everybodyOnAList makes the list from which byHand deletes.
 func (d *deleting) everybodyOnAList(ctx context.Context) error {
-	list, err := d.store.CreateList(ctx, crmstore.Contact, listName, cause(), d.crowd.Now)
+	list, err := d.store.CreateList(ctx, record.Contact, listName, cause(), d.crowd.Now)
 	if err != nil {
 		return err
 	}
-	var ids []crmstore.ID
+	var ids []record.ID
 	for _, b := range d.batches {
 		for _, t := range b.Targets {
 			ids = append(ids, t.ID)
@@ -33,7 +34,7 @@ func (d *deleting) byHand(ctx context.Context) (table.Sample, error) {
 	runner := &workflow.Runner{Store: d.store}
 	sample, err := timed(d.contacts, func() (err error) {
 		d.run, err = runner.PrepareDelete(ctx, workflow.DeleteRequest{
-			Object: crmstore.Contact, Selection: crmstore.Selection{List: listName, Everything: true}, Now: d.crowd.Now,
+			Object: record.Contact, Selection: crmstore.Selection{List: listName, Everything: true}, Now: d.crowd.Now,
 		})
 		if err == nil {
 			d.run, err = runner.Confirm(ctx, d.run.ID, int64(d.contacts), d.crowd.Now)

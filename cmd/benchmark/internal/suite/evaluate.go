@@ -10,6 +10,7 @@ import (
 	"github.com/crm-workflow/crm-workflow/cmd/benchmark/internal/table"
 	"github.com/crm-workflow/crm-workflow/cmd/benchmark/internal/wire"
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 	"github.com/crm-workflow/crm-workflow/workflow"
 )
 
@@ -159,7 +160,7 @@ func (b *bench) limit(ctx context.Context, columns []string) (lanes [][]wire.Bat
 	if err != nil {
 		return nil, "", err
 	}
-	schema, err := b.store.Schema(ctx, crmstore.Contact)
+	schema, err := b.store.Schema(ctx, record.Contact)
 	if err != nil {
 		return nil, "", err
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/crm-workflow/crm-workflow/cmd/benchmark/internal/people"
 	"github.com/crm-workflow/crm-workflow/cmd/benchmark/internal/table"
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
 
 // fillBatch is how many contacts are made up and written at a time.
@@ -50,7 +51,7 @@ func write(ctx context.Context, store *crmstore.Store, crowd people.Crowd, conta
 	for from := 0; from < contacts; from += fillBatch {
 		batch := upserts(crowd.Make(from, min(from+fillBatch, contacts)), numbers)
 		began := time.Now()
-		results, err := store.Write(ctx, crmstore.Contact, crmstore.UpsertAny, batch, cause(), crowd.Now)
+		results, err := store.Write(ctx, record.Contact, crmstore.UpsertAny, batch, cause(), crowd.Now)
 		took += time.Since(began)
 		if err != nil {
 			return none, err
@@ -64,11 +65,11 @@ func write(ctx context.Context, store *crmstore.Store, crowd people.Crowd, conta
 	return table.Sample{Amount: took.Seconds(), Units: float64(contacts)}, nil
 }
 
-func cause() crmstore.Cause { return crmstore.Cause{Actor: "benchmark", Reason: "fill"} }
+func cause() record.Cause { return record.Cause{Actor: "benchmark", Reason: "fill"} }
 
 // numbers are the property numbers of the contacts' values.
 func numbers(ctx context.Context, store *crmstore.Store) ([]int, error) {
-	schema, err := store.Schema(ctx, crmstore.Contact)
+	schema, err := store.Schema(ctx, record.Contact)
 	if err != nil {
 		return nil, err
 	}
@@ -89,7 +90,7 @@ func upserts(crowd []people.Person, numbers []int) []crmstore.Upsert {
 		batch[i].ID = p.ID
 		for j, v := range p.Values {
 			if v.Known() {
-				batch[i].Set = append(batch[i].Set, crmstore.Assignment{Property: numbers[j], Value: v})
+				batch[i].Set = append(batch[i].Set, record.Assignment{Property: numbers[j], Value: v})
 			}
 		}
 	}
@@ -118,16 +119,16 @@ func (b *bench) fillHashes(ctx context.Context, s *server, crowd people.Crowd, c
 }
 
 // sqlTypes are the types of PostgreSQL's columns.
-func sqlTypes() map[crmstore.PropertyType]string {
-	return map[crmstore.PropertyType]string{
-		crmstore.String: "text", crmstore.Enumeration: "text", crmstore.Number: "double precision",
-		crmstore.Date: "date", crmstore.DateTime: "timestamptz", crmstore.Bool: "boolean",
+func sqlTypes() map[record.PropertyType]string {
+	return map[record.PropertyType]string{
+		record.String: "text", record.Enumeration: "text", record.Number: "double precision",
+		record.Date: "date", record.DateTime: "timestamptz", record.Bool: "boolean",
 	}
 }
 
 // fillPostgres makes the table contacts with the best index for each predicate that is measured.
 func (b *bench) fillPostgres(ctx context.Context) error {
-	schema, err := b.store.Schema(ctx, crmstore.Contact)
+	schema, err := b.store.Schema(ctx, record.Contact)
 	if err != nil {
 		return err
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/crm-workflow/crm-workflow/cmd/benchmark/internal/table"
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
 
 // mostImported is how many contacts are imported, at most.
@@ -67,7 +68,7 @@ func (m *imports) program(ctx context.Context) (table.Sample, error) {
 	if err != nil {
 		return table.Sample{}, err
 	}
-	counts, err := store.Count(ctx, crmstore.Contact)
+	counts, err := store.Count(ctx, record.Contact)
 	if err == nil && counts.Live != int64(m.contacts) {
 		err = fmt.Errorf("%d contacts were imported, want %d", counts.Live, m.contacts)
 	}
@@ -109,17 +110,17 @@ func (b *bench) writeFile(path string, contacts int) error {
 
 // changeAll sets one number of every contact.
 func (b *bench) changeAll(ctx context.Context, store *crmstore.Store, contacts int, value float64) (table.Sample, error) {
-	schema, err := store.Schema(ctx, crmstore.Contact)
+	schema, err := store.Schema(ctx, record.Contact)
 	if err != nil {
 		return table.Sample{}, err
 	}
-	set := []crmstore.Assignment{{Property: schema.Find("num_notes")[0].Number, Value: crmstore.NumberValue(value)}}
+	set := []record.Assignment{{Property: schema.Find("num_notes")[0].Number, Value: record.NumberValue(value)}}
 	batch := make([]crmstore.Upsert, contacts)
 	for i := range batch {
-		batch[i] = crmstore.Upsert{ID: crmstore.ID(i + 1), Set: set}
+		batch[i] = crmstore.Upsert{ID: record.ID(i + 1), Set: set}
 	}
 	return timed(contacts, func() error {
-		_, err := store.Write(ctx, crmstore.Contact, crmstore.UpdateOnly, batch, cause(), b.crowd.Now)
+		_, err := store.Write(ctx, record.Contact, crmstore.UpdateOnly, batch, cause(), b.crowd.Now)
 		return err
 	})
 }

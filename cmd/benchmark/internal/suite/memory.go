@@ -8,7 +8,7 @@ import (
 
 	"github.com/crm-workflow/crm-workflow/cmd/benchmark/internal/people"
 	"github.com/crm-workflow/crm-workflow/cmd/benchmark/internal/table"
-	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
 
 // memories measures what a contact takes in Redis, by kind of key, against one hash for each contact; also when one
@@ -67,7 +67,7 @@ func (b *bench) compact(ctx context.Context) (took table.Sample, freed float64, 
 	if err != nil {
 		return took, 0, err
 	}
-	if took, err = timed(b.Contacts, func() error { return b.store.Compact(ctx, crmstore.Contact) }); err != nil {
+	if took, err = timed(b.Contacts, func() error { return b.store.Compact(ctx, record.Contact) }); err != nil {
 		return took, 0, err
 	}
 	after, err := b.large.direct.UsedMemory(ctx)

@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 	"github.com/crm-workflow/crm-workflow/crmstore/spelling"
 )
 
@@ -39,7 +40,7 @@ func (s *session) accountCreate() *cobra.Command {
 				return err
 			}
 			a, err := store.CreateAccount(cmd.Context(), level, partitions, s.cause("account create"), s.now())
-			if errors.Is(err, crmstore.ErrExists) {
+			if errors.Is(err, record.ErrExists) {
 				return refusedf("see it: workflow account show"+s.repeatFlags(), "%v", err)
 			}
 			if err != nil {
@@ -75,10 +76,10 @@ func (s *session) accountShow() *cobra.Command {
 // accountDocument is the account with its counts.
 type accountDocument struct {
 	crmstore.Account
-	Store     string                                  `json:"store"`
-	Workflows bool                                    `json:"workflows_allowed"`
-	Records   map[crmstore.ObjectType]crmstore.Counts `json:"records"`
-	Settings  []crmstore.Setting                      `json:"settings"`
+	Store     string                                `json:"store"`
+	Workflows bool                                  `json:"workflows_allowed"`
+	Records   map[record.ObjectType]crmstore.Counts `json:"records"`
+	Settings  []crmstore.Setting                    `json:"settings"`
 }
 
 func (s *session) showAccount(ctx context.Context, store *crmstore.Store) error {
@@ -88,7 +89,7 @@ func (s *session) showAccount(ctx context.Context, store *crmstore.Store) error 
 	}
 	doc := accountDocument{
 		Account: a, Store: store.Describe(), Workflows: runsWorkflows(a.Tier),
-		Records: map[crmstore.ObjectType]crmstore.Counts{},
+		Records: map[record.ObjectType]crmstore.Counts{},
 	}
 	objects, err := store.Objects(ctx)
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 	"github.com/crm-workflow/crm-workflow/workflow"
 )
 
@@ -88,7 +89,7 @@ func (d *lossDocument) table(o *output) {
 // the same records.
 func (s *session) findLoss(ctx context.Context, store *crmstore.Store) (*lossDocument, error) {
 	doc := &lossDocument{Problems: []crmstore.Problem{}}
-	missing := map[crmstore.ObjectType]crmstore.Problem{}
+	missing := map[record.ObjectType]crmstore.Problem{}
 	err := examineLoss(ctx, store, "", func(p crmstore.Problem) {
 		if p.Code == crmstore.TroubleMissing {
 			missing[p.Object] = p
@@ -168,7 +169,7 @@ func (s *session) acceptLoss(ctx context.Context, store *crmstore.Store) error {
 }
 
 // examineLoss says what was lost that no partition knows of: doctor can mend nothing of that.
-func examineLoss(ctx context.Context, store *crmstore.Store, only crmstore.ObjectType, report func(crmstore.Problem)) error {
+func examineLoss(ctx context.Context, store *crmstore.Store, only record.ObjectType, report func(crmstore.Problem)) error {
 	lost, err := store.Lost(ctx)
 	if err != nil {
 		return err

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 	"github.com/crm-workflow/crm-workflow/workflow"
 )
 
@@ -149,16 +150,16 @@ func (s *session) showBeforeAsking(ctx context.Context, store *crmstore.Store, h
 // heldDocument is whom a held run would delete.
 type heldDocument struct {
 	workflow.Report
-	Object          crmstore.ObjectType `json:"object"`
+	Object          record.ObjectType   `json:"object"`
 	Selection       *crmstore.Selection `json:"selection,omitempty"`
 	Left            int64               `json:"left"`             // whom it would delete
-	Contacts        []crmstore.ID       `json:"contacts"`         // their ids
-	NoLongerMatch   []crmstore.ID       `json:"no_longer_match"`  // of these, who changed since and stays
-	NoLongerLive    []crmstore.ID       `json:"no_longer_live"`   // of these, who is deleted already
-	OnLegalHold     []crmstore.ID       `json:"on_legal_hold"`    // of contacts, those that stay because of it
+	Contacts        []record.ID         `json:"contacts"`         // their ids
+	NoLongerMatch   []record.ID         `json:"no_longer_match"`  // of these, who changed since and stays
+	NoLongerLive    []record.ID         `json:"no_longer_live"`   // of these, who is deleted already
+	OnLegalHold     []record.ID         `json:"on_legal_hold"`    // of contacts, those that stay because of it
 	CurrentRevision int                 `json:"current_revision"` // of the workflow; 0 for a deletion by hand
 	Superseded      bool                `json:"superseded"`       // that is another one than the run's
-	NotCurrent      []crmstore.ID       `json:"not_current"`      // of contacts, those that the current revision would not delete
+	NotCurrent      []record.ID         `json:"not_current"`      // of contacts, those that the current revision would not delete
 	Approvals       int                 `json:"approvals_needed"`
 	ApprovalBy      string              `json:"approval_by"`
 	Waits           string              `json:"waits_for,omitempty"` // who approved it as it is, and who else must
@@ -280,7 +281,7 @@ func writeHeld(ctx context.Context, w io.Writer, store *crmstore.Store, h *workf
 		if err != nil {
 			return err
 		}
-		known := map[crmstore.ID]sampleEntry{}
+		known := map[record.ID]sampleEntry{}
 		for _, e := range entries {
 			known[e.ID] = e
 		}
@@ -295,7 +296,7 @@ func writeHeld(ctx context.Context, w io.Writer, store *crmstore.Store, h *workf
 }
 
 // heldRow is a held record's line: who it is, by which trigger it enrolls, and what would become of it.
-func heldRow(h *workflow.HeldSet, id crmstore.ID, e sampleEntry) []string {
+func heldRow(h *workflow.HeldSet, id record.ID, e sampleEntry) []string {
 	becomes, trigger := "would be deleted", ""
 	switch {
 	case has(h.OnHold, id):
@@ -321,7 +322,7 @@ func heldRow(h *workflow.HeldSet, id crmstore.ID, e sampleEntry) []string {
 }
 
 // has reports whether sorted ids hold one.
-func has(ids []crmstore.ID, id crmstore.ID) bool {
+func has(ids []record.ID, id record.ID) bool {
 	_, found := slices.BinarySearch(ids, id)
 	return found
 }

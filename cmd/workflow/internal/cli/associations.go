@@ -9,6 +9,7 @@ import (
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
 	"github.com/crm-workflow/crm-workflow/crmstore/csvfile"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
 
 func (s *session) associationsCommand() *cobra.Command {
@@ -21,26 +22,26 @@ func (s *session) associationsCommand() *cobra.Command {
 const recordWords = "A record is written TYPE:ID, such as company:12; an e-mail address means the contact that has it."
 
 // ref reads what a person calls a record of any object type: TYPE:ID, or a contact's e-mail address.
-func (s *session) ref(ctx context.Context, store *crmstore.Store, word string) (crmstore.Ref, error) {
+func (s *session) ref(ctx context.Context, store *crmstore.Store, word string) (record.Ref, error) {
 	object, id, typed := strings.Cut(word, ":")
 	if !typed && strings.Contains(word, "@") {
-		object, id = string(crmstore.Contact), word
+		object, id = string(record.Contact), word
 	} else if !typed {
-		return crmstore.Ref{}, usagef("write it as TYPE:ID, such as contact:4711", "%q does not say of which type the record is", word)
+		return record.Ref{}, usagef("write it as TYPE:ID, such as contact:4711", "%q does not say of which type the record is", word)
 	}
 	o, err := s.object(ctx, word, object)
 	if err != nil {
-		return crmstore.Ref{}, err
+		return record.Ref{}, err
 	}
-	r := crmstore.Ref{Object: o}
-	if r.ID, err = recordID(ctx, store, o, id); errors.Is(err, crmstore.ErrNotFound) {
+	r := record.Ref{Object: o}
+	if r.ID, err = recordID(ctx, store, o, id); errors.Is(err, record.ErrNotFound) {
 		return r, &problem{code: exitRefused, reason: "not-found", message: "no contact has the e-mail address " + id}
 	}
 	return r, err
 }
 
-func (s *session) refs(ctx context.Context, store *crmstore.Store, words []string) ([]crmstore.Ref, error) {
-	refs := make([]crmstore.Ref, len(words))
+func (s *session) refs(ctx context.Context, store *crmstore.Store, words []string) ([]record.Ref, error) {
+	refs := make([]record.Ref, len(words))
 	for i, w := range words {
 		var err error
 		if refs[i], err = s.ref(ctx, store, w); err != nil {
@@ -52,14 +53,14 @@ func (s *session) refs(ctx context.Context, store *crmstore.Store, words []strin
 
 // associatedDocument is what a change of associations did.
 type associatedDocument struct {
-	Record    crmstore.Ref      `json:"record"`
+	Record    record.Ref        `json:"record"`
 	Changed   int               `json:"changed"`
 	Unchanged int               `json:"unchanged"`
 	Refused   []refusedDocument `json:"refused"`
 }
 
 type refusedDocument struct {
-	crmstore.Ref
+	record.Ref
 	Reason string `json:"reason"`
 }
 
@@ -116,15 +117,15 @@ func (s *session) associationsChange(verb, short string, add bool) *cobra.Comman
 
 // associationsDocument is the records that belong to one.
 type associationsDocument struct {
-	Record       crmstore.Ref                          `json:"record"`
-	Associations map[crmstore.ObjectType][]crmstore.ID `json:"associations"`
+	Record       record.Ref                        `json:"record"`
+	Associations map[record.ObjectType][]record.ID `json:"associations"`
 
-	refs []crmstore.Ref
+	refs []record.Ref
 }
 
 // newAssociations sorts the others by their object type.
-func newAssociations(refs []crmstore.Ref) map[crmstore.ObjectType][]crmstore.ID {
-	byType := map[crmstore.ObjectType][]crmstore.ID{}
+func newAssociations(refs []record.Ref) map[record.ObjectType][]record.ID {
+	byType := map[record.ObjectType][]record.ID{}
 	for _, r := range refs {
 		byType[r.Object] = append(byType[r.Object], r.ID)
 	}
@@ -150,7 +151,7 @@ func (s *session) associationsList() *cobra.Command {
 			}
 			docs, missing := []associationsDocument{}, 0
 			for _, r := range refs {
-				recs, err := store.Get(ctx, r.Object, []crmstore.ID{r.ID})
+				recs, err := store.Get(ctx, r.Object, []record.ID{r.ID})
 				if err != nil {
 					return err
 				}
@@ -159,7 +160,7 @@ func (s *session) associationsList() *cobra.Command {
 					s.err.printf("workflow: no %s\n", r)
 					continue
 				}
-				found, err := store.Associations(ctx, r.Object, []crmstore.ID{r.ID})
+				found, err := store.Associations(ctx, r.Object, []record.ID{r.ID})
 				if err != nil {
 					return err
 				}
@@ -188,7 +189,7 @@ func showAssociations(o *output, docs []associationsDocument) {
 }
 
 // associationFacts is a line for each object type: its plural, and the ids.
-func associationFacts(refs []crmstore.Ref) (pairs [][2]string) {
+func associationFacts(refs []record.Ref) (pairs [][2]string) {
 	for i, r := range refs {
 		if i == 0 || refs[i-1].Object != r.Object {
 			pairs = append(pairs, [2]string{r.Object.Plural(), r.ID.String()})

@@ -11,13 +11,14 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
 
 // auditFlags is what an audit question is made of, as it was typed.
 type auditFlags struct {
 	crmstore.AuditFilter
 	record, since, until string
-	object               func(context.Context) (crmstore.ObjectType, error)
+	object               func(context.Context) (record.ObjectType, error)
 }
 
 func (s *session) auditCommand() *cobra.Command {
@@ -95,7 +96,7 @@ func (s *session) auditFilter(ctx context.Context, f *auditFlags) (*crmstore.Sto
 		return store, err
 	}
 	if f.Object == "" {
-		f.Object = crmstore.Contact
+		f.Object = record.Contact
 	}
 	f.Record, err = recordID(ctx, store, f.Object, f.record)
 	return store, err
@@ -111,10 +112,10 @@ func (s *session) auditCSV(ctx context.Context, store *crmstore.Store, f crmstor
 	if err != nil {
 		return err
 	}
-	err = store.Audit(ctx, f, func(e crmstore.Event) error {
+	err = store.Audit(ctx, f, func(e record.Event) error {
 		changes := e.Changes
 		if len(changes) == 0 {
-			changes = []crmstore.Change{{}}
+			changes = []record.Change{{}}
 		}
 		ids := make([]string, len(e.IDs))
 		for i, id := range e.IDs {
@@ -159,7 +160,7 @@ func showEvents(o *output, page crmstore.AuditPage) {
 	}
 }
 
-func eventRecords(e crmstore.Event) string {
+func eventRecords(e record.Event) string {
 	switch {
 	case len(e.IDs) == 1:
 		return string(e.Object) + " " + e.IDs[0].String()
@@ -169,13 +170,13 @@ func eventRecords(e crmstore.Event) string {
 	return e.Workflow
 }
 
-func eventReason(e crmstore.Event) string {
+func eventReason(e record.Event) string {
 	var parts []string
 	if e.Workflow != "" && e.Revision > 0 {
 		parts = append(parts, e.Workflow+" revision "+count(e.Revision))
 	}
 	if len(e.Others) == 1 {
-		parts = append(parts, "with "+crmstore.Ref{Object: e.With, ID: e.Others[0]}.String())
+		parts = append(parts, "with "+record.Ref{Object: e.With, ID: e.Others[0]}.String())
 	} else if len(e.Others) > 1 {
 		parts = append(parts, "with "+records(len(e.Others), e.With))
 	}

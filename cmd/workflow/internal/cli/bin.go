@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 	"github.com/crm-workflow/crm-workflow/workflow"
 )
 
@@ -21,7 +22,7 @@ const binDays = crmstore.BinDays
 
 // binFlags say which records in the recycle bin a verb is about.
 type binFlags struct {
-	object              func(context.Context) (crmstore.ObjectType, error)
+	object              func(context.Context) (record.ObjectType, error)
 	run, workflow, user string
 	since, until        string
 	where               string
@@ -118,13 +119,13 @@ func (s *session) binCommand() *cobra.Command {
 // binLook is what a verb found in the bin: the newest of it, and how much there is.
 type binLook struct {
 	store  *crmstore.Store
-	object crmstore.ObjectType
-	schema *crmstore.Schema
+	object record.ObjectType
+	schema *record.Schema
 	now    time.Time
 	total  int64
 	newest []workflow.Deleted // the newest first, at most as many as were asked for
 
-	damaged map[crmstore.ID]bool // could not be read
+	damaged map[record.ID]bool // could not be read
 }
 
 // lookInBin keeps 16 bytes or so in memory for each record that it keeps.
@@ -133,7 +134,7 @@ func (s *session) lookInBin(ctx context.Context, store *crmstore.Store, filter w
 	if err != nil {
 		return nil, err
 	}
-	look := &binLook{store: store, object: filter.Object, schema: schema, now: s.now(), damaged: map[crmstore.ID]bool{}}
+	look := &binLook{store: store, object: filter.Object, schema: schema, now: s.now(), damaged: map[record.ID]bool{}}
 	trim := func() {
 		slices.SortFunc(look.newest, func(a, b workflow.Deleted) int { return cmp.Or(b.At.Compare(a.At), cmp.Compare(a.ID, b.ID)) })
 		look.newest = look.newest[:min(len(look.newest), limit)]
@@ -152,7 +153,7 @@ func (s *session) lookInBin(ctx context.Context, store *crmstore.Store, filter w
 
 // leaveOut remembers records that could not be read. Any other error it returns.
 func (l *binLook) leaveOut(err error) error {
-	damaged, ok := errors.AsType[*crmstore.DamagedError](err)
+	damaged, ok := errors.AsType[*record.DamagedError](err)
 	if !ok {
 		return err
 	}
@@ -164,18 +165,18 @@ func (l *binLook) leaveOut(err error) error {
 
 // binEntry is one record in the bin.
 type binEntry struct {
-	ID       crmstore.ID `json:"id"`
-	Email    string      `json:"email,omitempty"`
-	Name     string      `json:"name,omitempty"`
-	At       time.Time   `json:"deleted_at"`
-	PurgeAt  time.Time   `json:"purge_at"`
-	DaysLeft int         `json:"days_left"`
-	crmstore.Cause
+	ID       record.ID `json:"id"`
+	Email    string    `json:"email,omitempty"`
+	Name     string    `json:"name,omitempty"`
+	At       time.Time `json:"deleted_at"`
+	PurgeAt  time.Time `json:"purge_at"`
+	DaysLeft int       `json:"days_left"`
+	record.Cause
 }
 
 // entries reads some of the found records; those that were restored or purged a moment ago are left out.
 func (l *binLook) entries(ctx context.Context, found []workflow.Deleted) ([]binEntry, error) {
-	ids := make([]crmstore.ID, len(found))
+	ids := make([]record.ID, len(found))
 	for i, d := range found {
 		ids[i] = d.ID
 	}
@@ -197,7 +198,7 @@ func (l *binLook) entries(ctx context.Context, found []workflow.Deleted) ([]binE
 }
 
 // textOf is a property's value as text, "" when the record or the schema has none.
-func textOf(r *crmstore.Record, schema *crmstore.Schema, name string) string {
+func textOf(r *record.Record, schema *record.Schema, name string) string {
 	found := schema.Find(name)
 	if len(found) != 1 {
 		return ""
@@ -207,10 +208,10 @@ func textOf(r *crmstore.Record, schema *crmstore.Schema, name string) string {
 
 // binDocument is the newest part of the recycle bin.
 type binDocument struct {
-	Object  crmstore.ObjectType `json:"object"`
-	Total   int64               `json:"total"`             // all that the question fits
-	Damaged int64               `json:"damaged,omitempty"` // of those that were looked at, how many could not be read
-	Records []binEntry          `json:"records"`
+	Object  record.ObjectType `json:"object"`
+	Total   int64             `json:"total"`             // all that the question fits
+	Damaged int64             `json:"damaged,omitempty"` // of those that were looked at, how many could not be read
+	Records []binEntry        `json:"records"`
 }
 
 func (s *session) emitBin(ctx context.Context, look *binLook, f *binFlags) error {

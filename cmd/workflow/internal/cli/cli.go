@@ -20,6 +20,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
 
 // Command is one call of the program with everything it may touch from outside.
@@ -148,8 +149,8 @@ func (s *session) user() string {
 }
 
 // cause is the cause of a change that a person makes by hand.
-func (s *session) cause(reason string) crmstore.Cause {
-	return crmstore.Cause{Actor: s.user(), Reason: reason}
+func (s *session) cause(reason string) record.Cause {
+	return record.Cause{Actor: s.user(), Reason: reason}
 }
 
 // storeURL is --store, then WORKFLOW_STORE; "" is the embedded store's default directory.

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
 
 func (s *session) completionCommand() *cobra.Command {
@@ -95,7 +96,7 @@ func (s *session) completeRuns(states ...crmstore.RunState) completer {
 }
 
 // completeLists offers the lists of the object type that the call names.
-func (s *session) completeLists(object func(context.Context) (crmstore.ObjectType, error)) completer {
+func (s *session) completeLists(object func(context.Context) (record.ObjectType, error)) completer {
 	return func(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
 		var names []string
 		s.complete(cmd, func(ctx context.Context, store *crmstore.Store) error {

@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
 
 // answer is the next line that a person types.
@@ -52,14 +53,14 @@ func (s *session) typedCount(question string) (int64, error) {
 
 // naming is how a verb names records: an object type, arguments, and perhaps a file of ids.
 type naming struct {
-	object crmstore.ObjectType
+	object record.ObjectType
 	words  []string // ids, and for contacts e-mail addresses
 	file   string   // the same, one a line; "" = none, - = stdin
 	skip   bool     // addresses that no live contact has are left out, instead of refused
 }
 
 // named are the ids of the records, some perhaps twice. An id need not be that of a record.
-func (s *session) named(ctx context.Context, store *crmstore.Store, n naming) ([]crmstore.ID, error) {
+func (s *session) named(ctx context.Context, store *crmstore.Store, n naming) ([]record.ID, error) {
 	ids, addresses, err := argumentIDs(n.object, n.words)
 	if err != nil {
 		return nil, err
@@ -76,14 +77,14 @@ func (s *session) named(ctx context.Context, store *crmstore.Store, n naming) ([
 }
 
 // argumentIDs are the ids and the addresses among arguments.
-func argumentIDs(o crmstore.ObjectType, words []string) (ids []crmstore.ID, addresses []string, err error) {
+func argumentIDs(o record.ObjectType, words []string) (ids []record.ID, addresses []string, err error) {
 	return parseIDs(o, "", strings.NewReader(strings.Join(words, "\n")))
 }
 
 // unique is the ids in their order, each once.
-func unique(ids []crmstore.ID) []crmstore.ID {
-	seen := make(map[crmstore.ID]bool, len(ids))
-	return slices.DeleteFunc(ids, func(id crmstore.ID) bool {
+func unique(ids []record.ID) []record.ID {
+	seen := make(map[record.ID]bool, len(ids))
+	return slices.DeleteFunc(ids, func(id record.ID) bool {
 		again := seen[id]
 		seen[id] = true
 		return again
@@ -92,8 +93,8 @@ func unique(ids []crmstore.ID) []crmstore.ID {
 
 // findAddresses are the contacts with the addresses. Addresses that no live contact has are a refusal, unless they are
 // to be skipped.
-func findAddresses(ctx context.Context, store *crmstore.Store, addresses []string, skip bool) ([]crmstore.ID, error) {
-	var ids []crmstore.ID
+func findAddresses(ctx context.Context, store *crmstore.Store, addresses []string, skip bool) ([]record.ID, error) {
+	var ids []record.ID
 	var unknown []string
 	for part := range slices.Chunk(addresses, addressesAtOnce) {
 		found, err := store.FindByEmails(ctx, part)
@@ -128,7 +129,7 @@ const (
 
 // readIDs reads a file of ids, one a line; of contacts also e-mail addresses. "-" is stdin. Empty lines, and a first
 // line that is the heading of an export, do not count.
-func (s *session) readIDs(ctx context.Context, o crmstore.ObjectType, file string) (ids []crmstore.ID, addresses []string, err error) {
+func (s *session) readIDs(ctx context.Context, o record.ObjectType, file string) (ids []record.ID, addresses []string, err error) {
 	if file == "-" {
 		return parseIDs(o, "stdin", patient(ctx, s.in))
 	}
@@ -144,21 +145,21 @@ func (s *session) readIDs(ctx context.Context, o crmstore.ObjectType, file strin
 }
 
 // parseIDs reads ids and addresses, one a line. name is the file's, for errors; "" for arguments.
-func parseIDs(o crmstore.ObjectType, name string, in io.Reader) (ids []crmstore.ID, addresses []string, err error) {
+func parseIDs(o record.ObjectType, name string, in io.Reader) (ids []record.ID, addresses []string, err error) {
 	lines := bufio.NewScanner(in)
 	for number := 1; lines.Scan(); number++ {
 		word := strings.Trim(strings.TrimSpace(strings.TrimPrefix(lines.Text(), "\ufeff")), `"`)
 		switch {
 		case word == "", name != "" && number == 1 && strings.EqualFold(word, "record id"):
-		case o == crmstore.Contact && crmstore.MeansAddress(word):
-			if _, err := crmstore.NormalAddress(word); err != nil && name == "" {
+		case o == record.Contact && record.MeansAddress(word):
+			if _, err := record.NormalAddress(word); err != nil && name == "" {
 				return nil, nil, usagef(addressHelp, "%q is %v", word, err)
 			} else if err != nil {
 				return nil, nil, usagef(addressHelp, "%s:%d: %q is %v", name, number, word, err)
 			}
 			addresses = append(addresses, word)
 		default:
-			id, err := crmstore.ParseID(word)
+			id, err := record.ParseID(word)
 			if err != nil && name == "" {
 				return nil, nil, usagef("", "%v", err)
 			}

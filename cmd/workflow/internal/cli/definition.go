@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 	"github.com/crm-workflow/crm-workflow/crmstore/spelling"
 	"github.com/crm-workflow/crm-workflow/triggers"
 	"github.com/crm-workflow/crm-workflow/workflow"
@@ -106,7 +107,7 @@ func (s *session) loadTarget(ctx context.Context, store *crmstore.Store, target 
 		return s.loadFile(ctx, store, target)
 	}
 	d, _, err := workflow.LoadPublished(ctx, store, target)
-	if errors.Is(err, crmstore.ErrNotFound) {
+	if errors.Is(err, record.ErrNotFound) {
 		return nil, s.unknownWorkflow(ctx, store, target)
 	}
 	return d, err
@@ -168,11 +169,11 @@ func countFindings(l diag.List) string {
 }
 
 // defaultVocabulary is what expressions may speak of in a new account; lists are not known there.
-func defaultVocabulary(o crmstore.ObjectType) triggers.Vocabulary {
-	if !slices.Contains(crmstore.StandardObjects(), o) {
+func defaultVocabulary(o record.ObjectType) triggers.Vocabulary {
+	if !slices.Contains(record.StandardObjects(), o) {
 		return triggers.Vocabulary{}
 	}
-	return triggers.Vocabulary{Schema: crmstore.NewSchema(o, 0, crmstore.DefaultProperties(o))}
+	return triggers.Vocabulary{Schema: record.NewSchema(o, 0, record.DefaultProperties(o))}
 }
 
 // completeTarget completes NAME|FILE.

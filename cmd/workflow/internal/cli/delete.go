@@ -8,13 +8,14 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 	"github.com/crm-workflow/crm-workflow/workflow"
 	"github.com/crm-workflow/crm-workflow/workflow/diag"
 )
 
 // deleteFlags are what a deletion by hand is asked with.
 type deleteFlags struct {
-	object  func(context.Context) (crmstore.ObjectType, error)
+	object  func(context.Context) (record.ObjectType, error)
 	ids     string // file of ids, - for stdin
 	where   string
 	list    string
@@ -164,7 +165,7 @@ func (s *session) deleteSearch(ctx context.Context, store *crmstore.Store, f *de
 		return s.deleteMany(ctx, store, f, q, -1)
 	}
 	n := int64(0) // without those on legal hold, which are left alone
-	err = sel.each(ctx, func(ids []crmstore.ID) error {
+	err = sel.each(ctx, func(ids []record.ID) error {
 		held, err := store.HoldsOf(ctx, q.Object, ids)
 		n += int64(len(ids) - len(held))
 		return err
@@ -183,7 +184,7 @@ func (s *session) deleteSearch(ctx context.Context, store *crmstore.Store, f *de
 }
 
 // nameHeld says which of the records are left alone because they are on legal hold.
-func (s *session) nameHeld(ctx context.Context, store *crmstore.Store, o crmstore.ObjectType, ids []crmstore.ID) error {
+func (s *session) nameHeld(ctx context.Context, store *crmstore.Store, o record.ObjectType, ids []record.ID) error {
 	held, err := store.HoldsOf(ctx, o, ids)
 	for i, h := range held {
 		if i == shownAddresses {
@@ -196,7 +197,7 @@ func (s *session) nameHeld(ctx context.Context, store *crmstore.Store, o crmstor
 }
 
 // needsCount says that the number of records must be given, where nobody can be asked for it.
-func needsCount(verb string, n int64, o crmstore.ObjectType) error {
+func needsCount(verb string, n int64, o record.ObjectType) error {
 	return &problem{
 		code: exitUsage, reason: workflow.RefusedCount,
 		message: fmt.Sprintf("this would %s %s, and there is no terminal to ask for that number at; nothing was changed", verb, records(n, o)),
@@ -206,9 +207,9 @@ func needsCount(verb string, n int64, o crmstore.ObjectType) error {
 
 // deletedDocument is one deletion without a run.
 type deletedDocument struct {
-	Object  crmstore.ObjectType `json:"object"`
-	ID      crmstore.ID         `json:"id"`
-	Deleted int                 `json:"deleted"`
+	Object  record.ObjectType `json:"object"`
+	ID      record.ID         `json:"id"`
+	Deleted int               `json:"deleted"`
 }
 
 func (s *session) deleteOne(ctx context.Context, store *crmstore.Store, f *deleteFlags, q workflow.DeleteRequest) error {
@@ -238,13 +239,13 @@ func (s *session) deleteOne(ctx context.Context, store *crmstore.Store, f *delet
 }
 
 // called is a record in words: contact 4711 (Ada Lovelace, ada@example.com).
-func (s *session) called(ctx context.Context, store *crmstore.Store, o crmstore.ObjectType, id crmstore.ID) string {
+func (s *session) called(ctx context.Context, store *crmstore.Store, o record.ObjectType, id record.ID) string {
 	text := fmt.Sprintf("%s %s", o, id)
 	schema, err := store.Schema(ctx, o)
 	if err != nil {
 		return text
 	}
-	recs, err := store.Get(ctx, o, []crmstore.ID{id})
+	recs, err := store.Get(ctx, o, []record.ID{id})
 	if err != nil || len(recs) == 0 {
 		return text
 	}
@@ -259,7 +260,7 @@ func (s *session) called(ctx context.Context, store *crmstore.Store, o crmstore.
 }
 
 // wrongCount refuses a deletion or a restore because of the number that was typed.
-func wrongCount(typed, found int64, o crmstore.ObjectType) error {
+func wrongCount(typed, found int64, o record.ObjectType) error {
 	return &problem{
 		code: exitRefused, reason: workflow.RefusedCount,
 		message: fmt.Sprintf("the count typed is %s, but these are %s; nothing was changed", diag.Thousands(typed), records(found, o)),
@@ -334,7 +335,7 @@ func (s *session) showFew(ctx context.Context, store *crmstore.Store, run crmsto
 	if err != nil {
 		return err
 	}
-	var ids []crmstore.ID
+	var ids []record.ID
 	for p := 0; p < partitions && len(ids) < fewShown; p += 64 {
 		matches, err := store.Matches(ctx, run.Object, run.ID, p, min(p+64, partitions))
 		if err != nil {

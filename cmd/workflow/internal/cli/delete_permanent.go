@@ -6,16 +6,17 @@ import (
 	"strings"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 	"github.com/crm-workflow/crm-workflow/workflow"
 )
 
 // checkPermanent is a usage error unless --permanent is asked for contacts that are named. There is no way back, so
 // that no search and no --yes goes with it.
-func (f *deleteFlags) checkPermanent(o crmstore.ObjectType) error {
+func (f *deleteFlags) checkPermanent(o record.ObjectType) error {
 	switch {
 	case !f.permanent:
 		return nil
-	case o != crmstore.Contact:
+	case o != record.Contact:
 		return usagef("leave --permanent out: it can be restored for 90 days, and is purged after that", "only contacts are deleted permanently, not %s", o.Plural())
 	case f.where != "" || f.list != "":
 		return usagef("name the contacts by their ids or e-mail addresses", "--permanent does not go with --where or --list")
@@ -27,7 +28,7 @@ func (f *deleteFlags) checkPermanent(o crmstore.ObjectType) error {
 
 // deletePermanently has the number of contacts typed, also for one, and deletes them without a way back.
 func (s *session) deletePermanently(ctx context.Context, store *crmstore.Store, f *deleteFlags, words []string) error {
-	ids, err := s.named(ctx, store, naming{crmstore.Contact, words, f.ids, f.skip})
+	ids, err := s.named(ctx, store, naming{record.Contact, words, f.ids, f.skip})
 	if err != nil {
 		return err
 	}
@@ -43,22 +44,22 @@ func (s *session) deletePermanently(ctx context.Context, store *crmstore.Store, 
 	}
 	typed := f.confirm.n
 	if !f.confirm.given && !s.command.StdinTerminal {
-		return needsCount("permanently delete", found, crmstore.Contact)
+		return needsCount("permanently delete", found, record.Contact)
 	}
 	if !f.confirm.given {
 		for _, id := range ids[:min(len(ids), fewShown)] {
-			s.err.printf("  %s\n", s.called(ctx, store, crmstore.Contact, id))
+			s.err.printf("  %s\n", s.called(ctx, store, record.Contact, id))
 		}
 		if rest := len(ids) - fewShown; rest > 0 {
 			s.err.printf("  and %s more\n", count(rest))
 		}
-		question := fmt.Sprintf("There is no way back. To delete %s permanently, type their number: ", records(found, crmstore.Contact))
+		question := fmt.Sprintf("There is no way back. To delete %s permanently, type their number: ", records(found, record.Contact))
 		if typed, err = s.typedCount(question); err != nil {
 			return err
 		}
 	}
 	if typed != found {
-		return wrongCount(typed, found, crmstore.Contact)
+		return wrongCount(typed, found, record.Contact)
 	}
 	bar := s.progress()
 	order := crmstore.EraseOrder{
@@ -79,24 +80,24 @@ func (s *session) checkLargeErasure(ctx context.Context, store *crmstore.Store, 
 	if err != nil || rules.Needed < 2 {
 		return err
 	}
-	counts, err := store.Count(ctx, crmstore.Contact)
+	counts, err := store.Count(ctx, record.Contact)
 	if err != nil || !workflow.LargeByHand(found, counts.Live+counts.Archived) {
 		return err
 	}
 	return &problem{
 		code: exitRefused, reason: workflow.RefusedApprover,
-		message: fmt.Sprintf("this would permanently delete %s, and this account wants 2 users to approve large deletions; nothing was changed", records(found, crmstore.Contact)),
+		message: fmt.Sprintf("this would permanently delete %s, and this account wants 2 users to approve large deletions; nothing was changed", records(found, record.Contact)),
 		help:    "delete them to the recycle bin, which two users can approve, and permanently fewer at a time",
 	}
 }
 
 // erasable is the ids if all of them are contacts', live or in the bin; else a refusal that names the others, unless
 // these are to be skipped.
-func (s *session) erasable(ctx context.Context, store *crmstore.Store, ids []crmstore.ID, skip bool) ([]crmstore.ID, error) {
-	var there, missing []crmstore.ID
+func (s *session) erasable(ctx context.Context, store *crmstore.Store, ids []record.ID, skip bool) ([]record.ID, error) {
+	var there, missing []record.ID
 	for from := 0; from < len(ids); from += csvBatch {
 		part := ids[from:min(from+csvBatch, len(ids))]
-		recs, err := store.Get(ctx, crmstore.Contact, part)
+		recs, err := store.Get(ctx, record.Contact, part)
 		if err != nil {
 			return nil, err
 		}
@@ -114,11 +115,11 @@ func (s *session) erasable(ctx context.Context, store *crmstore.Store, ids []crm
 		return there, nil
 	}
 	named := missing[:min(len(missing), shownAddresses)]
-	graves, err := store.Tombstones(ctx, crmstore.Contact, named)
+	graves, err := store.Tombstones(ctx, record.Contact, named)
 	if err != nil {
 		return nil, err
 	}
-	before := map[crmstore.ID]crmstore.Tombstone{}
+	before := map[record.ID]crmstore.Tombstone{}
 	for _, g := range graves {
 		before[g.ID] = g
 	}
@@ -155,7 +156,7 @@ func (s *session) emitErased(report crmstore.EraseReport, told *confirmation) er
 		}
 	}
 	s.emit(doc, func(o *output) {
-		o.printf("%s deleted permanently, as %s\n", records(doc.Deleted, crmstore.Contact), report.Run)
+		o.printf("%s deleted permanently, as %s\n", records(doc.Deleted, record.Contact), report.Run)
 		for _, r := range report.Results {
 			switch {
 			case r.Outcome == crmstore.NothingThere, r.Outcome == crmstore.ErasedBefore:

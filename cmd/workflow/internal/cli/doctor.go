@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
 
 func (s *session) doctorCommand() *cobra.Command {
@@ -40,7 +41,7 @@ func (s *session) doctorCommand() *cobra.Command {
 		}
 		order.Cause, order.At = s.cause("doctor"), s.now()
 		if back != "" {
-			return s.putBack(ctx, store, cmp.Or(only, crmstore.Contact), back, order)
+			return s.putBack(ctx, store, cmp.Or(only, record.Contact), back, order)
 		}
 		objects, err := store.ObjectTypes(ctx)
 		if err != nil {
@@ -72,8 +73,8 @@ func (s *session) doctorCommand() *cobra.Command {
 }
 
 // putBack puts one record out of quarantine.
-func (s *session) putBack(ctx context.Context, store *crmstore.Store, o crmstore.ObjectType, text string, order crmstore.DoctorOrder) error {
-	id, err := crmstore.ParseID(text)
+func (s *session) putBack(ctx context.Context, store *crmstore.Store, o record.ObjectType, text string, order crmstore.DoctorOrder) error {
+	id, err := record.ParseID(text)
 	if err != nil || order.Repair || order.Quarantine {
 		return usagef("", "--put-back wants the id of a record and no other order, got %q", text)
 	}

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 	"github.com/crm-workflow/crm-workflow/workflow"
 	"github.com/crm-workflow/crm-workflow/workflow/diag"
 )
@@ -52,9 +53,9 @@ func said(code int) error { return &problem{code: code, said: true} }
 // explain turns any error into a problem. It is the only place that knows which error means which exit code.
 func (s *session) explain(ctx context.Context, err error) *problem {
 	var p *problem
-	var taken *crmstore.EmailTakenError
-	var blocked *crmstore.BlockedError
-	var active *crmstore.ActiveRunError
+	var taken *record.EmailTakenError
+	var blocked *record.BlockedError
+	var active *record.ActiveRunError
 	var denied *crmstore.PermissionError
 	var refused *workflow.RefusedError
 	var stale *workflow.FindingsError
@@ -90,21 +91,21 @@ func (s *session) explain(ctx context.Context, err error) *problem {
 		return &problem{code: exitFailed, reason: "clock-" + clock.Clock.State, message: clock.Error(), help: clock.Help()}
 	case errors.Is(err, crmstore.ErrAddress):
 		return &problem{code: exitUsage, reason: "store-address", message: err.Error()}
-	case errors.Is(err, crmstore.ErrNoAccount):
+	case errors.Is(err, record.ErrNoAccount):
 		return &problem{
 			code: exitFailed, reason: "no-account", message: err.Error(),
 			help: "create it: workflow account create" + s.repeatFlags(),
 		}
 	case errors.As(err, &taken):
 		return &problem{code: exitRefused, reason: "email-taken", message: err.Error(), help: "see it: workflow records get " + taken.Holder.String()}
-	case errors.Is(err, crmstore.ErrDamaged):
+	case errors.Is(err, record.ErrDamaged):
 		return &problem{code: exitRefused, reason: "damaged", message: err.Error()}
 	case errors.As(err, &blocked):
 		return &problem{
 			code: exitRefused, reason: "email-blocked", message: err.Error(),
 			help: "somebody may take the block away: workflow blocklist remove " + blocked.Email,
 		}
-	case errors.Is(err, crmstore.ErrNoAddress):
+	case errors.Is(err, record.ErrNoAddress):
 		return &problem{code: exitUsage, message: err.Error()}
 	case errors.As(err, &active):
 		return &problem{code: exitRefused, reason: "active-run", message: err.Error(), help: "see it: workflow runs " + active.Run}
@@ -115,23 +116,23 @@ func (s *session) explain(ctx context.Context, err error) *problem {
 // byName explains the errors of the store that are told apart by name; any other one is a failure.
 func byName(err error) *problem {
 	switch {
-	case errors.Is(err, crmstore.ErrAccountGone), errors.Is(err, crmstore.ErrOtherAccount):
+	case errors.Is(err, record.ErrAccountGone), errors.Is(err, record.ErrOtherAccount):
 		return &problem{
 			code: exitFailed, reason: crmstore.TroubleAccountGone, message: err.Error(),
 			help: "find out what emptied the store, and bring a backup back",
 		}
-	case errors.Is(err, crmstore.ErrNotInSync):
+	case errors.Is(err, record.ErrNotInSync):
 		return &problem{
 			code: exitFailed, reason: crmstore.TroubleNotInSync, message: err.Error(),
 			help: "open the primary, or use redis+sentinel://",
 		}
 	case errors.Is(err, crmstore.ErrArchived):
 		return &problem{code: exitRefused, reason: "archived", message: err.Error()}
-	case errors.Is(err, crmstore.ErrNotFound):
+	case errors.Is(err, record.ErrNotFound):
 		return &problem{code: exitRefused, reason: "not-found", message: err.Error()}
-	case errors.Is(err, crmstore.ErrExists):
+	case errors.Is(err, record.ErrExists):
 		return &problem{code: exitRefused, reason: "exists", message: err.Error()}
-	case errors.Is(err, crmstore.ErrConflict):
+	case errors.Is(err, record.ErrConflict):
 		return &problem{
 			code: exitRefused, reason: "conflict", message: err.Error(),
 			help: "somebody else changed it in the meantime; look again and repeat the command",

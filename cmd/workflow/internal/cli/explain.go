@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 	"github.com/crm-workflow/crm-workflow/crmstore/spelling"
 	"github.com/crm-workflow/crm-workflow/triggers"
 	"github.com/crm-workflow/crm-workflow/workflow"
@@ -53,9 +54,9 @@ func (s *session) explainCommand() *cobra.Command {
 }
 
 type explainDocument struct {
-	Workflow string              `json:"workflow"`
-	Object   crmstore.ObjectType `json:"object"`
-	Now      string              `json:"now"`
+	Workflow string            `json:"workflow"`
+	Object   record.ObjectType `json:"object"`
+	Now      string            `json:"now"`
 	triggers.Explanation
 }
 

@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
 
 func (s *session) legalHoldCommand() *cobra.Command {
@@ -19,9 +20,9 @@ func (s *session) legalHoldCommand() *cobra.Command {
 
 // holdsDocument is which records are on legal hold.
 type holdsDocument struct {
-	Object  crmstore.ObjectType `json:"object"`
-	Changed int                 `json:"changed"`
-	Holds   []crmstore.Hold     `json:"holds"`
+	Object  record.ObjectType `json:"object"`
+	Changed int               `json:"changed"`
+	Holds   []crmstore.Hold   `json:"holds"`
 }
 
 func (s *session) legalHoldChange(verb, short string, hold bool) *cobra.Command {
@@ -53,7 +54,7 @@ func (s *session) legalHoldChange(verb, short string, hold bool) *cobra.Command 
 	return cmd
 }
 
-func (s *session) changeHolds(ctx context.Context, object func(context.Context) (crmstore.ObjectType, error), words []string, file, reason string, hold bool) error {
+func (s *session) changeHolds(ctx context.Context, object func(context.Context) (record.ObjectType, error), words []string, file, reason string, hold bool) error {
 	o, err := object(ctx)
 	if err != nil {
 		return err

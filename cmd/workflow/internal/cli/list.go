@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 	"github.com/crm-workflow/crm-workflow/workflow"
 	"github.com/crm-workflow/crm-workflow/workflow/terminal"
 )
@@ -72,7 +73,7 @@ func newWorkflowDocument(ctx context.Context, store *crmstore.Store, w crmstore.
 		return doc, nil
 	}
 	run, err := store.Run(ctx, w.LastRun)
-	if errors.Is(err, crmstore.ErrNotFound) {
+	if errors.Is(err, record.ErrNotFound) {
 		return doc, nil
 	}
 	if err != nil {
@@ -179,7 +180,7 @@ type showDocument struct {
 
 func (s *session) show(ctx context.Context, store *crmstore.Store, name string, number int) error {
 	w, err := store.Workflow(ctx, name)
-	if errors.Is(err, crmstore.ErrNotFound) {
+	if errors.Is(err, record.ErrNotFound) {
 		return s.unknownWorkflow(ctx, store, name)
 	}
 	if err != nil {
@@ -189,7 +190,7 @@ func (s *session) show(ctx context.Context, store *crmstore.Store, name string, 
 		number = w.Revision
 	}
 	rev, err := store.Revision(ctx, name, number)
-	if errors.Is(err, crmstore.ErrNotFound) {
+	if errors.Is(err, record.ErrNotFound) {
 		return &problem{
 			code: exitRefused, reason: "not-found", message: name + " has no " + revisionText(number),
 			help: "the current one is " + revisionText(w.Revision),

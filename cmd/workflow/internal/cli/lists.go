@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 	"github.com/crm-workflow/crm-workflow/crmstore/spelling"
 	"github.com/crm-workflow/crm-workflow/triggers"
 	"github.com/crm-workflow/crm-workflow/workflow"
@@ -29,12 +30,12 @@ func (s *session) listsCommand() *cobra.Command {
 
 // listEntry is one list with its size.
 type listEntry struct {
-	Name    string              `json:"name"`
-	Object  crmstore.ObjectType `json:"object"`
-	Kind    string              `json:"kind"` // static, active
-	Where   string              `json:"where,omitempty"`
-	Members int64               `json:"members"`           // live records on it, now
-	Trouble string              `json:"trouble,omitempty"` // why nobody can say who is on it
+	Name    string            `json:"name"`
+	Object  record.ObjectType `json:"object"`
+	Kind    string            `json:"kind"` // static, active
+	Where   string            `json:"where,omitempty"`
+	Members int64             `json:"members"`           // live records on it, now
+	Trouble string            `json:"trouble,omitempty"` // why nobody can say who is on it
 }
 
 func newListEntry(l workflow.ListSize) listEntry {
@@ -64,7 +65,7 @@ func (s *session) listsList() *cobra.Command {
 		Use: "list [--object TYPE]", Short: "the lists, and how many live records are on each", Example: "  workflow lists list", Args: noArgs,
 	}
 	nowFlag(cmd, &now)
-	cmd.RunE = s.onObject(cmd, func(ctx context.Context, store *crmstore.Store, o crmstore.ObjectType, _ []string) error {
+	cmd.RunE = s.onObject(cmd, func(ctx context.Context, store *crmstore.Store, o record.ObjectType, _ []string) error {
 		at, err := s.instant(now)
 		if err != nil {
 			return err
@@ -92,7 +93,7 @@ func (s *session) listsList() *cobra.Command {
 	return cmd
 }
 
-func showLists(out *output, o crmstore.ObjectType, entries []listEntry) {
+func showLists(out *output, o record.ObjectType, entries []listEntry) {
 	if len(entries) == 0 {
 		out.printf("no lists of %s; make one with: workflow lists create NAME\n", o.Plural())
 		return
@@ -109,7 +110,7 @@ func showLists(out *output, o crmstore.ObjectType, entries []listEntry) {
 }
 
 // listVocabulary is what expressions about the object type may speak of.
-func listVocabulary(ctx context.Context, store *crmstore.Store, o crmstore.ObjectType) (triggers.Vocabulary, error) {
+func listVocabulary(ctx context.Context, store *crmstore.Store, o record.ObjectType) (triggers.Vocabulary, error) {
 	known, err := workflow.AccountVocabulary(ctx, store)
 	if err != nil {
 		return triggers.Vocabulary{}, err
@@ -129,7 +130,7 @@ func (s *session) listsCreate() *cobra.Command {
 	}
 	cmd.Flags().StringVar(&where, "where", "", "who is on the list: an expression, as in a workflow's triggers")
 	nowFlag(cmd, &now)
-	cmd.RunE = s.onObject(cmd, func(ctx context.Context, store *crmstore.Store, o crmstore.ObjectType, words []string) error {
+	cmd.RunE = s.onObject(cmd, func(ctx context.Context, store *crmstore.Store, o record.ObjectType, words []string) error {
 		at, err := s.instant(now)
 		if err != nil {
 			return err
@@ -156,7 +157,7 @@ func (s *session) createActive(ctx context.Context, store *crmstore.Store, order
 		return err
 	}
 	if _, there := v.Lists[order.Name]; there {
-		return s.listExists(ctx, store, order, crmstore.ErrExists)
+		return s.listExists(ctx, store, order, record.ErrExists)
 	}
 	// With the list itself among the lists, an expression that asks it is told apart from one that asks an unknown list.
 	v.Lists = maps.Clone(v.Lists)
@@ -190,7 +191,7 @@ func (s *session) createActive(ctx context.Context, store *crmstore.Store, order
 
 // listExists says of which kind the list is that stands in the way.
 func (s *session) listExists(ctx context.Context, store *crmstore.Store, order crmstore.ListOrder, err error) error {
-	if !errors.Is(err, crmstore.ErrExists) {
+	if !errors.Is(err, record.ErrExists) {
 		return err
 	}
 	lists, readErr := store.Lists(ctx, order.Object)
@@ -208,7 +209,7 @@ func (s *session) listExists(ctx context.Context, store *crmstore.Store, order c
 }
 
 // findList finds a list by name.
-func findList(ctx context.Context, store *crmstore.Store, o crmstore.ObjectType, name string) (crmstore.List, error) {
+func findList(ctx context.Context, store *crmstore.Store, o record.ObjectType, name string) (crmstore.List, error) {
 	lists, err := store.Lists(ctx, o)
 	if err != nil {
 		return crmstore.List{}, err

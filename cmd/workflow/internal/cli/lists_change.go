@@ -7,11 +7,12 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
 
 // changeFlags say which records a static list gains or loses.
 type changeFlags struct {
-	object func(context.Context) (crmstore.ObjectType, error)
+	object func(context.Context) (record.ObjectType, error)
 	ids    string
 	where  string
 	now    string
@@ -60,7 +61,7 @@ type listChange struct {
 
 	list    crmstore.List
 	changed int
-	missing []crmstore.ID
+	missing []record.ID
 }
 
 func (s *session) changeList(ctx context.Context, f *changeFlags, c listChange) error {
@@ -93,7 +94,7 @@ func (s *session) changeList(ctx context.Context, f *changeFlags, c listChange) 
 		}
 		err = s.changeWhere(ctx, sel, &c)
 	} else {
-		var ids []crmstore.ID
+		var ids []record.ID
 		if ids, err = s.named(ctx, store, naming{o, c.words, f.ids, f.skip}); err != nil {
 			return err
 		}
@@ -110,8 +111,8 @@ const membersAtOnce = 50_000
 
 // changeWhere changes the membership of all that the selection finds.
 func (s *session) changeWhere(ctx context.Context, sel *selection, c *listChange) error {
-	var ids []crmstore.ID
-	err := sel.each(ctx, func(found []crmstore.ID) error {
+	var ids []record.ID
+	err := sel.each(ctx, func(found []record.ID) error {
 		if ids = append(ids, found...); len(ids) < membersAtOnce {
 			return nil
 		}
@@ -125,14 +126,14 @@ func (s *session) changeWhere(ctx context.Context, sel *selection, c *listChange
 	return s.setMembers(ctx, sel.store, c, ids)
 }
 
-func (s *session) setMembers(ctx context.Context, store *crmstore.Store, c *listChange, ids []crmstore.ID) error {
+func (s *session) setMembers(ctx context.Context, store *crmstore.Store, c *listChange, ids []record.ID) error {
 	changed, missing, err := store.SetMembers(ctx, c.list, ids, c.member, s.cause("lists "+c.verb), s.now())
 	c.changed += changed
 	c.missing = append(c.missing, missing...)
 	return err
 }
 
-func (s *session) emitChange(o crmstore.ObjectType, c listChange, skip bool) error {
+func (s *session) emitChange(o record.ObjectType, c listChange, skip bool) error {
 	s.emit(map[string]any{"list": c.list.Name, "changed": c.changed, "missing": orEmpty(c.missing)}, func(out *output) {
 		out.printf("list %s: %s %s\n", c.list.Name, records(c.changed, o), map[bool]string{true: "added", false: "taken off"}[c.member])
 		for i, id := range c.missing {
@@ -157,7 +158,7 @@ func notStatic(l crmstore.List) error {
 }
 
 // staticOrNew refuses a name under which records cannot be put on a static list.
-func staticOrNew(ctx context.Context, store *crmstore.Store, o crmstore.ObjectType, name string) error {
+func staticOrNew(ctx context.Context, store *crmstore.Store, o record.ObjectType, name string) error {
 	if name == "" {
 		return nil
 	}

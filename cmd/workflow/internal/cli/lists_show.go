@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 	"github.com/crm-workflow/crm-workflow/triggers"
 	"github.com/crm-workflow/crm-workflow/workflow"
 	"github.com/crm-workflow/crm-workflow/workflow/diag"
@@ -16,7 +17,7 @@ import (
 
 // showFlags say how much of a list is shown.
 type showFlags struct {
-	object     func(context.Context) (crmstore.ObjectType, error)
+	object     func(context.Context) (record.ObjectType, error)
 	limit      int
 	properties []string
 	now        string
@@ -122,7 +123,7 @@ func (sel *selection) first(ctx context.Context, limit int) ([]recordDocument, e
 	return docs, err
 }
 
-func (doc *listDocumentShown) show(o *output, properties []*crmstore.Property) {
+func (doc *listDocumentShown) show(o *output, properties []*record.Property) {
 	o.printf("%s %s of %s\n", o.paint(bold, doc.Name), doc.Kind+" list", doc.Object.Plural())
 	o.facts(
 		[2]string{"on it now", doc.size()},

@@ -8,20 +8,21 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 	"github.com/crm-workflow/crm-workflow/crmstore/spelling"
 )
 
 // objectFlag adds --object and returns how to read it once flags are parsed.
-func (s *session) objectFlag(cmd *cobra.Command) func(context.Context) (crmstore.ObjectType, error) {
-	return s.objectFlagOr(cmd, crmstore.Contact, "contact, company, deal, ticket, call, or one of the account's own")
+func (s *session) objectFlag(cmd *cobra.Command) func(context.Context) (record.ObjectType, error) {
+	return s.objectFlagOr(cmd, record.Contact, "contact, company, deal, ticket, call, or one of the account's own")
 }
 
 // objectFlagOr is objectFlag with another default; "" means none, and then reading it gives "".
-func (s *session) objectFlagOr(cmd *cobra.Command, usual crmstore.ObjectType, help string) func(context.Context) (crmstore.ObjectType, error) {
+func (s *session) objectFlagOr(cmd *cobra.Command, usual record.ObjectType, help string) func(context.Context) (record.ObjectType, error) {
 	var name string
 	cmd.Flags().StringVar(&name, "object", string(usual), help)
 	_ = cmd.RegisterFlagCompletionFunc("object", s.completeObjects())
-	return func(ctx context.Context) (crmstore.ObjectType, error) {
+	return func(ctx context.Context) (record.ObjectType, error) {
 		if name == "" && usual == "" {
 			return "", nil
 		}
@@ -31,8 +32,8 @@ func (s *session) objectFlagOr(cmd *cobra.Command, usual crmstore.ObjectType, he
 
 // object is the object type that a person means by a word. Only a word that is not one of the standard types' opens
 // the store. what says where the word stands.
-func (s *session) object(ctx context.Context, what, word string) (crmstore.ObjectType, error) {
-	if o, err := crmstore.ParseObjectType(word); err == nil {
+func (s *session) object(ctx context.Context, what, word string) (record.ObjectType, error) {
+	if o, err := record.ParseObjectType(word); err == nil {
 		return o, nil
 	}
 	if strings.TrimSpace(word) == "" {
@@ -68,8 +69,8 @@ func (s *session) completeObjects() completer {
 			}
 			return err
 		})
-		for _, o := range crmstore.StandardObjects() {
-			if len(words) < len(crmstore.StandardObjects()) {
+		for _, o := range record.StandardObjects() {
+			if len(words) < len(record.StandardObjects()) {
 				words = append(words, string(o))
 			}
 		}
@@ -79,7 +80,7 @@ func (s *session) completeObjects() completer {
 
 // onObject gives a verb its --object, and is the verb's RunE: it reads the flag, opens the store, and goes on.
 func (s *session) onObject(
-	cmd *cobra.Command, do func(ctx context.Context, store *crmstore.Store, o crmstore.ObjectType, words []string) error,
+	cmd *cobra.Command, do func(ctx context.Context, store *crmstore.Store, o record.ObjectType, words []string) error,
 ) func(*cobra.Command, []string) error {
 	object := s.objectFlag(cmd)
 	return func(cmd *cobra.Command, words []string) error {
@@ -96,7 +97,7 @@ func (s *session) onObject(
 }
 
 // property finds the one property that a person named in a flag or an argument.
-func property(schema *crmstore.Schema, name string) (*crmstore.Property, error) {
+func property(schema *record.Schema, name string) (*record.Property, error) {
 	found := schema.Find(name)
 	switch len(found) {
 	case 1:
@@ -120,14 +121,14 @@ func property(schema *crmstore.Schema, name string) (*crmstore.Property, error) 
 const addressHelp = "write one address, like jane@example.com"
 
 // recordID reads what a person calls a record: its id or, for a contact, its e-mail address.
-func recordID(ctx context.Context, store *crmstore.Store, o crmstore.ObjectType, word string) (crmstore.ID, error) {
-	if o == crmstore.Contact && crmstore.MeansAddress(word) {
-		if _, err := crmstore.NormalAddress(word); err != nil {
+func recordID(ctx context.Context, store *crmstore.Store, o record.ObjectType, word string) (record.ID, error) {
+	if o == record.Contact && record.MeansAddress(word) {
+		if _, err := record.NormalAddress(word); err != nil {
 			return 0, usagef(addressHelp, "%q is %v", word, err)
 		}
 		return store.FindByEmail(ctx, word)
 	}
-	id, err := crmstore.ParseID(word)
+	id, err := record.ParseID(word)
 	if err != nil {
 		return 0, usagef("", "%v", err)
 	}

@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
 
 func (s *session) objectsCommand() *cobra.Command {
@@ -97,10 +98,10 @@ func (s *session) objectsAdd() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			add.Name = crmstore.ObjectType(words[0])
+			add.Name = record.ObjectType(words[0])
 			if err := add.Check(); err != nil {
 				help := ""
-				if snake := crmstore.SnakeCase(words[0]); snake != words[0] {
+				if snake := record.SnakeCase(words[0]); snake != words[0] {
 					help = "did you mean " + snake + "?"
 				}
 				return usagef(help, "%v", err)
@@ -126,25 +127,25 @@ func (s *session) objectsAdd() *cobra.Command {
 }
 
 // newProperties reads NAME:TYPE.
-func newProperties(words []string) ([]crmstore.Property, error) {
-	list := make([]crmstore.Property, 0, len(words))
+func newProperties(words []string) ([]record.Property, error) {
+	list := make([]record.Property, 0, len(words))
 	for _, w := range words {
 		name, kind, ok := strings.Cut(w, ":")
 		if !ok {
 			return nil, usagef("write it as NAME:TYPE, such as serial:string", "--property %q names no type", w)
 		}
-		if kind == string(crmstore.Enumeration) {
+		if kind == string(record.Enumeration) {
 			return nil, usagef("add it afterwards, with its options: workflow properties add "+name+" --object NAME --type enumeration --option VALUE",
 				"--property %q: an enumeration needs options", w)
 		}
 		if !slices.Contains(propertyTypes, kind) {
 			return nil, usagef("one of: "+strings.Join(propertyTypes, ", "), "--property %q: type %q is not known", w, kind)
 		}
-		p, err := newProperty(crmstore.Property{Name: name}, kind, nil)
+		p, err := newProperty(record.Property{Name: name}, kind, nil)
 		if err != nil {
 			return nil, err
 		}
-		if slices.ContainsFunc(list, func(q crmstore.Property) bool { return q.Name == name }) {
+		if slices.ContainsFunc(list, func(q record.Property) bool { return q.Name == name }) {
 			return nil, usagef("leave one out", "--property %s is given twice", name)
 		}
 		list = append(list, p)

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 	"github.com/crm-workflow/crm-workflow/workflow/outbox"
 )
 
@@ -127,7 +128,7 @@ func (s *session) sendMails(ctx context.Context, store *crmstore.Store, ids []st
 		if errors.As(err, &settings) {
 			return refusedf("the mail waits until then", "%v", err)
 		}
-		if err != nil && !errors.Is(err, crmstore.ErrExists) { // sent before is as good
+		if err != nil && !errors.Is(err, record.ErrExists) { // sent before is as good
 			return err
 		}
 		if mails = append(mails, m); m.State != crmstore.MailSent {

@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
 
 func (s *session) propertiesCommand() *cobra.Command {
@@ -21,7 +22,7 @@ func (s *session) propertiesList() *cobra.Command {
 		Use: "list [--object TYPE]", Short: "names, labels, types and options",
 		Example: "  workflow properties list --object company", Args: noArgs,
 	}
-	cmd.RunE = s.onObject(cmd, func(ctx context.Context, store *crmstore.Store, o crmstore.ObjectType, _ []string) error {
+	cmd.RunE = s.onObject(cmd, func(ctx context.Context, store *crmstore.Store, o record.ObjectType, _ []string) error {
 		schema, err := store.Schema(ctx, o)
 		if err != nil {
 			return err
@@ -32,7 +33,7 @@ func (s *session) propertiesList() *cobra.Command {
 	return cmd
 }
 
-func propertyTable(schema *crmstore.Schema) *table {
+func propertyTable(schema *record.Schema) *table {
 	tb := &table{columns: []column{
 		{head: "name"}, {head: "label", flex: true}, {head: "type"}, {head: "options and notes", flex: true},
 	}}
@@ -63,12 +64,12 @@ func propertyTable(schema *crmstore.Schema) *table {
 }
 
 var propertyTypes = []string{
-	string(crmstore.String), string(crmstore.Number), string(crmstore.Date), string(crmstore.DateTime),
-	string(crmstore.Bool), string(crmstore.Enumeration),
+	string(record.String), string(record.Number), string(record.Date), string(record.DateTime),
+	string(record.Bool), string(record.Enumeration),
 }
 
 func (s *session) propertiesAdd() *cobra.Command {
-	var add crmstore.Property
+	var add record.Property
 	var kind string
 	var options []string
 	cmd := &cobra.Command{
@@ -93,7 +94,7 @@ func (s *session) propertiesAdd() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		schema, err := store.AddProperties(cmd.Context(), o, []crmstore.Property{add}, s.cause("properties add"), s.now())
+		schema, err := store.AddProperties(cmd.Context(), o, []record.Property{add}, s.cause("properties add"), s.now())
 		if err != nil {
 			return err
 		}
@@ -112,22 +113,22 @@ func (s *session) propertiesAdd() *cobra.Command {
 	return cmd
 }
 
-func newProperty(p crmstore.Property, kind string, options []string) (crmstore.Property, error) {
-	if crmstore.SnakeCase(p.Name) != p.Name || p.Name == "" {
-		return p, usagef("did you mean "+crmstore.SnakeCase(p.Name)+"?", "property name %q: want lower-case letters, digits and _", p.Name)
+func newProperty(p record.Property, kind string, options []string) (record.Property, error) {
+	if record.SnakeCase(p.Name) != p.Name || p.Name == "" {
+		return p, usagef("did you mean "+record.SnakeCase(p.Name)+"?", "property name %q: want lower-case letters, digits and _", p.Name)
 	}
 	if !slices.Contains(propertyTypes, kind) {
 		return p, usagef("one of: "+strings.Join(propertyTypes, ", "), "--type %q is not known", kind)
 	}
-	p.Type = crmstore.PropertyType(kind)
+	p.Type = record.PropertyType(kind)
 	if p.Label == "" {
 		words := strings.ReplaceAll(p.Name, "_", " ")
 		p.Label = strings.ToUpper(words[:1]) + words[1:]
 	}
-	if (p.Type == crmstore.Enumeration) != (len(options) > 0) {
+	if (p.Type == record.Enumeration) != (len(options) > 0) {
 		return p, usagef("--type enumeration --option basic --option plus", "an enumeration, and nothing else, has options")
 	}
-	if p.Exact && p.Type != crmstore.String {
+	if p.Exact && p.Type != record.String {
 		return p, usagef("", "--exact is for texts; a %s has a column anyway", p.Type)
 	}
 	for i, o := range options {
@@ -135,7 +136,7 @@ func newProperty(p crmstore.Property, kind string, options []string) (crmstore.P
 		if !ok {
 			label = value
 		}
-		p.Options = append(p.Options, crmstore.Option{Number: i + 1, Value: value, Label: label})
+		p.Options = append(p.Options, record.Option{Number: i + 1, Value: value, Label: label})
 	}
 	return p, nil
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 	"github.com/crm-workflow/crm-workflow/workflow"
 )
 
@@ -193,7 +194,7 @@ func boolInt(b bool) int {
 
 func (s *session) switchWorkflow(ctx context.Context, store *crmstore.Store, name string, on bool) error {
 	before, err := store.Workflow(ctx, name)
-	if errors.Is(err, crmstore.ErrNotFound) {
+	if errors.Is(err, record.ErrNotFound) {
 		return s.unknownWorkflow(ctx, store, name)
 	}
 	if err != nil {

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 	"github.com/crm-workflow/crm-workflow/workflow"
 )
 
@@ -39,11 +40,11 @@ func (s *session) purgeCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			var objects []crmstore.ObjectType
+			var objects []record.ObjectType
 			if object == allObjects {
 				objects, err = store.ObjectTypes(cmd.Context())
 			} else {
-				objects = make([]crmstore.ObjectType, 1)
+				objects = make([]record.ObjectType, 1)
 				objects[0], err = s.object(cmd.Context(), "--object", object)
 			}
 			if err != nil {
@@ -61,13 +62,13 @@ func (s *session) purgeCommand() *cobra.Command {
 
 // purgeDocument is what a purge removed.
 type purgeDocument struct {
-	OnHold  int64                         `json:"on_hold"` // on legal hold, and left alone
-	Purged  int64                         `json:"purged"`
-	Held    int64                         `json:"held"` // not purged yet, since nobody saw their time pass
-	Objects map[crmstore.ObjectType]int64 `json:"objects"`
+	OnHold  int64                       `json:"on_hold"` // on legal hold, and left alone
+	Purged  int64                       `json:"purged"`
+	Held    int64                       `json:"held"` // not purged yet, since nobody saw their time pass
+	Objects map[record.ObjectType]int64 `json:"objects"`
 }
 
-func (s *session) purge(ctx context.Context, store *crmstore.Store, objects []crmstore.ObjectType, confirm int64) error {
+func (s *session) purge(ctx context.Context, store *crmstore.Store, objects []record.ObjectType, confirm int64) error {
 	c, err := store.KeepClock(ctx)
 	if err != nil {
 		return err
@@ -98,7 +99,7 @@ func (s *session) purge(ctx context.Context, store *crmstore.Store, objects []cr
 	if confirm >= 0 {
 		until, held = c.Time, 0
 	}
-	doc := purgeDocument{Objects: map[crmstore.ObjectType]int64{}}
+	doc := purgeDocument{Objects: map[record.ObjectType]int64{}}
 	bar := s.progress()
 	defer bar.end()
 	for _, o := range objects {

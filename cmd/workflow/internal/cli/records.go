@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
 
 func (s *session) recordsCommand() *cobra.Command {
@@ -46,39 +47,39 @@ func (s *session) recordsCount() *cobra.Command {
 
 // listDocument is the start of a list of records.
 type listDocument struct {
-	Object  crmstore.ObjectType `json:"object"`
-	Total   int64               `json:"total"`
-	Damaged int64               `json:"damaged,omitempty"` // could not be read, so that nobody knows whether --where is true for them
-	Records []recordDocument    `json:"records"`
+	Object  record.ObjectType `json:"object"`
+	Total   int64             `json:"total"`
+	Damaged int64             `json:"damaged,omitempty"` // could not be read, so that nobody knows whether --where is true for them
+	Records []recordDocument  `json:"records"`
 }
 
 // recordDocument is one record for programs. Numbers and yes-or-no are JSON's own; the rest is text.
 type recordDocument struct {
-	ID         crmstore.ID        `json:"id"`
-	Archived   bool               `json:"archived"`
-	Deletion   *crmstore.Deletion `json:"deletion,omitempty"`
-	Properties map[string]any     `json:"properties"` // those with a value
+	ID         record.ID        `json:"id"`
+	Archived   bool             `json:"archived"`
+	Deletion   *record.Deletion `json:"deletion,omitempty"`
+	Properties map[string]any   `json:"properties"` // those with a value
 
-	Associations map[crmstore.ObjectType][]crmstore.ID `json:"associations,omitempty"` // live ones; of get alone
+	Associations map[record.ObjectType][]record.ID `json:"associations,omitempty"` // live ones; of get alone
 
-	refs   []crmstore.Ref      // the same
-	record *crmstore.Record    // for the table
-	object crmstore.ObjectType // for the table
+	refs   []record.Ref      // the same
+	record *record.Record    // for the table
+	object record.ObjectType // for the table
 }
 
-func newRecordDocument(r *crmstore.Record) recordDocument {
+func newRecordDocument(r *record.Record) recordDocument {
 	doc := recordDocument{
 		ID: r.ID, Archived: r.Deletion != nil, Deletion: r.Deletion, Properties: map[string]any{}, record: r, object: r.Object,
 	}
-	r.Values(func(p *crmstore.Property, v crmstore.Value) { doc.Properties[p.Name] = jsonValue(v) })
+	r.Values(func(p *record.Property, v record.Value) { doc.Properties[p.Name] = jsonValue(v) })
 	return doc
 }
 
-func jsonValue(v crmstore.Value) any {
+func jsonValue(v record.Value) any {
 	switch v.Type() {
-	case crmstore.Number:
+	case record.Number:
 		return v.Float()
-	case crmstore.Bool:
+	case record.Bool:
 		return v.IsTrue()
 	}
 	return v.String()
@@ -138,8 +139,8 @@ var usualColumns = []string{
 
 const usualCount = 5
 
-func listed(schema *crmstore.Schema, names []string) ([]*crmstore.Property, error) {
-	var properties []*crmstore.Property
+func listed(schema *record.Schema, names []string) ([]*record.Property, error) {
+	var properties []*record.Property
 	for _, n := range names {
 		p, err := property(schema, n)
 		if err != nil {
@@ -155,31 +156,31 @@ func listed(schema *crmstore.Schema, names []string) ([]*crmstore.Property, erro
 			properties = append(properties, found[0])
 		}
 	}
-	if !slices.Contains(crmstore.StandardObjects(), schema.Object) {
+	if !slices.Contains(record.StandardObjects(), schema.Object) {
 		properties = slices.Concat(ownColumns(schema), properties)
 	}
 	return properties, nil
 }
 
 // ownColumns are the first few properties that an account's own object type has besides the usual ones.
-func ownColumns(schema *crmstore.Schema) (own []*crmstore.Property) {
+func ownColumns(schema *record.Schema) (own []*record.Property) {
 	for i := range schema.Properties {
 		p := &schema.Properties[i]
-		if len(own) < usualCount-1 && !p.Removed && p.Number > crmstore.PropertyModified && !slices.Contains(usualColumns, p.Name) {
+		if len(own) < usualCount-1 && !p.Removed && p.Number > record.PropertyModified && !slices.Contains(usualColumns, p.Name) {
 			own = append(own, p)
 		}
 	}
 	return own
 }
 
-func (doc *listDocument) show(o *output, properties []*crmstore.Property) {
+func (doc *listDocument) show(o *output, properties []*record.Property) {
 	if doc.Total == 0 {
 		o.printf("no %s\n", doc.Object.Plural())
 		return
 	}
 	tb := &table{columns: []column{{head: "id", right: true}}}
 	for _, p := range properties {
-		tb.columns = append(tb.columns, column{head: p.Name, right: p.Type == crmstore.Number, flex: true})
+		tb.columns = append(tb.columns, column{head: p.Name, right: p.Type == record.Number, flex: true})
 	}
 	for _, r := range doc.Records {
 		cells := []cell{txt(r.ID.String())}
@@ -200,7 +201,7 @@ func (s *session) recordsGet() *cobra.Command {
 		Example: "  workflow records get 4711\n  workflow records get ada@example.com --format json",
 		Args:    args(1, -1, "ids of records, or e-mail addresses of contacts"),
 	}
-	cmd.RunE = s.onObject(cmd, func(ctx context.Context, store *crmstore.Store, o crmstore.ObjectType, words []string) error {
+	cmd.RunE = s.onObject(cmd, func(ctx context.Context, store *crmstore.Store, o record.ObjectType, words []string) error {
 		docs, missing, err := getRecords(ctx, store, o, words)
 		if err != nil {
 			return err
@@ -225,18 +226,18 @@ func (s *session) recordsGet() *cobra.Command {
 }
 
 // getRecords reads records in the order asked; missing holds the words that mean no record.
-func getRecords(ctx context.Context, store *crmstore.Store, o crmstore.ObjectType, words []string) (docs []recordDocument, missing []string, err error) {
+func getRecords(ctx context.Context, store *crmstore.Store, o record.ObjectType, words []string) (docs []recordDocument, missing []string, err error) {
 	docs, missing = []recordDocument{}, []string{}
 	for _, w := range words {
 		id, err := recordID(ctx, store, o, w)
-		if errors.Is(err, crmstore.ErrNotFound) {
+		if errors.Is(err, record.ErrNotFound) {
 			missing = append(missing, w)
 			continue
 		}
 		if err != nil {
 			return nil, nil, err
 		}
-		recs, err := store.Get(ctx, o, []crmstore.ID{id})
+		recs, err := store.Get(ctx, o, []record.ID{id})
 		if err != nil {
 			return nil, nil, err
 		}
@@ -246,7 +247,7 @@ func getRecords(ctx context.Context, store *crmstore.Store, o crmstore.ObjectTyp
 		}
 		docs = append(docs, newRecordDocument(recs[0]))
 	}
-	ids := make([]crmstore.ID, len(docs))
+	ids := make([]record.ID, len(docs))
 	for i := range docs {
 		ids[i] = docs[i].ID
 	}
@@ -270,7 +271,7 @@ func (d *recordDocument) show(o *output) {
 		o.printf("%s %s by %s: %s\n", o.paint(yellow, "in the recycle bin since"), stamp(x.At), clean(by), clean(x.Reason))
 	}
 	var pairs [][2]string
-	d.record.Values(func(p *crmstore.Property, v crmstore.Value) { pairs = append(pairs, [2]string{p.Name, v.String()}) })
+	d.record.Values(func(p *record.Property, v record.Value) { pairs = append(pairs, [2]string{p.Name, v.String()}) })
 	o.facts(pairs...)
 	if len(d.refs) > 0 {
 		o.printf("%s\n", o.paint(dim, "associated with"))

@@ -9,8 +9,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/crm-workflow/crm-workflow/crmstore"
 	"github.com/crm-workflow/crm-workflow/crmstore/csvfile"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
 
 func (s *session) recordsExport() *cobra.Command {
@@ -57,13 +57,13 @@ func (sel *selection) narrow(ctx context.Context, o *csvfile.ExportOptions) erro
 	if sel.matcher == nil {
 		return nil
 	}
-	var ids []crmstore.ID
-	err := sel.each(ctx, func(more []crmstore.ID) error {
+	var ids []record.ID
+	err := sel.each(ctx, func(more []record.ID) error {
 		ids = append(ids, more...)
 		return nil
 	})
 	slices.Sort(ids)
-	o.Match = func(r *crmstore.Record) bool {
+	o.Match = func(r *record.Record) bool {
 		_, found := slices.BinarySearch(ids, r.ID)
 		return found
 	}
@@ -89,7 +89,7 @@ func (s *session) exportFile(ctx context.Context, sel *selection, o csvfile.Expo
 
 // apart tells damaged records, which were left out while all others were read, from an error that ended the reading.
 func apart(err error) (leftOut, other error) {
-	if errors.Is(err, crmstore.ErrDamaged) {
+	if errors.Is(err, record.ErrDamaged) {
 		return err, nil
 	}
 	return nil, err
@@ -106,7 +106,7 @@ func (s *session) exportJSON(ctx context.Context, sel *selection, o csvfile.Expo
 		keep[p.Name] = true
 	}
 	s.out.printf("{\"object\": %q, \"records\": [", o.Object)
-	err := sel.store.ReadAll(ctx, o.Object, 0, sel.partitions, func(_ int, recs []*crmstore.Record) error {
+	err := sel.store.ReadAll(ctx, o.Object, 0, sel.partitions, func(_ int, recs []*record.Record) error {
 		for _, r := range recs {
 			if r == nil || (r.Deletion != nil) != o.Archived || o.Match != nil && !o.Match(r) {
 				continue

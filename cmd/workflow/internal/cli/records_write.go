@@ -9,6 +9,7 @@ import (
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
 	"github.com/crm-workflow/crm-workflow/crmstore/csvfile"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
 
 func (s *session) recordsCreate() *cobra.Command {
@@ -18,7 +19,7 @@ func (s *session) recordsCreate() *cobra.Command {
 			"  workflow records create --object company name=Acme",
 		Args: args(1, -1, "values, such as email=ada@example.com"),
 	}
-	cmd.RunE = s.onObject(cmd, func(ctx context.Context, store *crmstore.Store, o crmstore.ObjectType, words []string) error {
+	cmd.RunE = s.onObject(cmd, func(ctx context.Context, store *crmstore.Store, o record.ObjectType, words []string) error {
 		return s.write(ctx, store, o, crmstore.CreateOnly, 0, words)
 	})
 	return cmd
@@ -30,7 +31,7 @@ func (s *session) recordsSet() *cobra.Command {
 		Example: "  workflow records set 4711 lifecyclestage=customer\n  workflow records set ada@example.com phone=",
 		Args:    args(2, -1, "an id or e-mail address, and values such as lifecyclestage=customer"),
 	}
-	cmd.RunE = s.onObject(cmd, func(ctx context.Context, store *crmstore.Store, o crmstore.ObjectType, words []string) error {
+	cmd.RunE = s.onObject(cmd, func(ctx context.Context, store *crmstore.Store, o record.ObjectType, words []string) error {
 		id, err := recordID(ctx, store, o, words[0])
 		if err != nil {
 			return err
@@ -45,7 +46,7 @@ var outcomeWords = map[crmstore.WriteOutcome]string{
 	crmstore.Created: "created", crmstore.Updated: "updated", crmstore.Unchanged: "unchanged",
 }
 
-func (s *session) write(ctx context.Context, store *crmstore.Store, o crmstore.ObjectType, mode crmstore.WriteMode, id crmstore.ID, words []string) error {
+func (s *session) write(ctx context.Context, store *crmstore.Store, o record.ObjectType, mode crmstore.WriteMode, id record.ID, words []string) error {
 	schema, err := store.Schema(ctx, o)
 	if err != nil {
 		return err
@@ -60,8 +61,8 @@ func (s *session) write(ctx context.Context, store *crmstore.Store, o crmstore.O
 	}
 	r := results[0]
 	if r.Outcome == crmstore.Refused {
-		var taken *crmstore.EmailTakenError
-		var blocked *crmstore.BlockedError
+		var taken *record.EmailTakenError
+		var blocked *record.BlockedError
 		if errors.As(r.Err, &taken) || errors.As(r.Err, &blocked) || id == 0 {
 			return r.Err
 		}
@@ -74,7 +75,7 @@ func (s *session) write(ctx context.Context, store *crmstore.Store, o crmstore.O
 
 func refusedReason(err error) string {
 	switch {
-	case errors.Is(err, crmstore.ErrNotFound):
+	case errors.Is(err, record.ErrNotFound):
 		return "not-found"
 	case errors.Is(err, crmstore.ErrArchived):
 		return "archived"
@@ -85,8 +86,8 @@ func refusedReason(err error) string {
 }
 
 // assignments reads PROPERTY=VALUE arguments.
-func assignments(schema *crmstore.Schema, words []string) ([]crmstore.Assignment, error) {
-	set := make([]crmstore.Assignment, 0, len(words))
+func assignments(schema *record.Schema, words []string) ([]record.Assignment, error) {
+	set := make([]record.Assignment, 0, len(words))
 	seen := map[int]string{}
 	for _, w := range words {
 		name, text, ok := strings.Cut(w, "=")
@@ -97,7 +98,7 @@ func assignments(schema *crmstore.Schema, words []string) ([]crmstore.Assignment
 		if err != nil {
 			return nil, err
 		}
-		if p.ReadOnly || p.Number == crmstore.PropertyCreated {
+		if p.ReadOnly || p.Number == record.PropertyCreated {
 			return nil, usagef("", "%s is set by the store and cannot be given", p.Name)
 		}
 		if before, twice := seen[p.Number]; twice {
@@ -108,7 +109,7 @@ func assignments(schema *crmstore.Schema, words []string) ([]crmstore.Assignment
 		if err != nil {
 			return nil, usagef("", "%v", err)
 		}
-		set = append(set, crmstore.Assignment{Property: p.Number, Value: v})
+		set = append(set, record.Assignment{Property: p.Number, Value: v})
 	}
 	return set, nil
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/crm-workflow/crm-workflow/actions"
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 	"github.com/crm-workflow/crm-workflow/triggers"
 	"github.com/crm-workflow/crm-workflow/workflow"
 	"github.com/crm-workflow/crm-workflow/workflow/diag"
@@ -130,7 +131,7 @@ func settingRows() [][]string {
 
 func propertyRows() [][]string {
 	var rows [][]string
-	for _, p := range crmstore.DefaultProperties(crmstore.Contact) {
+	for _, p := range record.DefaultProperties(record.Contact) {
 		rows = append(rows, []string{code(p.Name), p.Label, string(p.Type)})
 	}
 	return rows

@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 	"github.com/crm-workflow/crm-workflow/workflow"
 )
 
@@ -84,10 +85,10 @@ func (s *session) restoreIDs(ctx context.Context, f *restoreFlags, words []strin
 
 // deletedNamed are the ids in arguments and a file, each once. A record in the bin has no address of its own: a live
 // contact may hold it.
-func (s *session) deletedNamed(ctx context.Context, o crmstore.ObjectType, words []string, file string) ([]crmstore.ID, error) {
+func (s *session) deletedNamed(ctx context.Context, o record.ObjectType, words []string, file string) ([]record.ID, error) {
 	ids, addresses, err := argumentIDs(o, words)
 	if err == nil && file != "" {
-		var moreIDs []crmstore.ID
+		var moreIDs []record.ID
 		var moreAddresses []string
 		moreIDs, moreAddresses, err = s.readIDs(ctx, o, file)
 		ids, addresses = append(ids, moreIDs...), append(addresses, moreAddresses...)
@@ -112,14 +113,14 @@ func (s *session) restoreFiltered(ctx context.Context, f *restoreFlags) error {
 			return s.unknownRun(filter.Run, err)
 		}
 	}
-	var ids []crmstore.ID
+	var ids []record.ID
 	err = workflow.InBin(ctx, store, filter, func(found []workflow.Deleted) error {
 		for _, d := range found {
 			ids = append(ids, d.ID)
 		}
 		return nil
 	})
-	if damaged, ok := errors.AsType[*crmstore.DamagedError](err); ok {
+	if damaged, ok := errors.AsType[*record.DamagedError](err); ok {
 		s.noteDamaged(int64(len(damaged.IDs)), filter.Object)
 		err = nil
 	}
@@ -143,7 +144,7 @@ func (s *session) restoreFiltered(ctx context.Context, f *restoreFlags) error {
 }
 
 // confirmRestore has the number of records typed when it is over one.
-func (s *session) confirmRestore(f *restoreFlags, found int64, o crmstore.ObjectType) error {
+func (s *session) confirmRestore(f *restoreFlags, found int64, o record.ObjectType) error {
 	typed := f.confirm.n
 	switch {
 	case !f.confirm.given && found <= 1:
@@ -162,7 +163,7 @@ func (s *session) confirmRestore(f *restoreFlags, found int64, o crmstore.Object
 	return nil
 }
 
-func (s *session) restoreAll(ctx context.Context, store *crmstore.Store, order crmstore.RestoreOrder, ids []crmstore.ID, gone int64) error {
+func (s *session) restoreAll(ctx context.Context, store *crmstore.Store, order crmstore.RestoreOrder, ids []record.ID, gone int64) error {
 	r, bar := s.runner(store)
 	report, err := r.Restore(ctx, order, ids)
 	bar.end()
@@ -174,17 +175,17 @@ func (s *session) restoreAll(ctx context.Context, store *crmstore.Store, order c
 
 // restoredDocument is what became of records to restore.
 type restoredDocument struct {
-	Object      crmstore.ObjectType `json:"object"`
-	Restored    int64               `json:"restored"`
-	NotRestored int                 `json:"not_restored"`
-	Gone        int64               `json:"gone"`    // what is not there: never was, purged, or deleted permanently
-	Records     []restoredEntry     `json:"records"` // those that were not restored
+	Object      record.ObjectType `json:"object"`
+	Restored    int64             `json:"restored"`
+	NotRestored int               `json:"not_restored"`
+	Gone        int64             `json:"gone"`    // what is not there: never was, purged, or deleted permanently
+	Records     []restoredEntry   `json:"records"` // those that were not restored
 }
 
 type restoredEntry struct {
-	ID      crmstore.ID `json:"id"`
-	Outcome string      `json:"outcome"` // live, not_found, email_taken, email_blocked, other_run, damaged
-	Holder  crmstore.ID `json:"holder,omitempty"`
+	ID      record.ID `json:"id"`
+	Outcome string    `json:"outcome"` // live, not_found, email_taken, email_blocked, other_run, damaged
+	Holder  record.ID `json:"holder,omitempty"`
 }
 
 // restoreWords are the outcomes for programs and for people.
@@ -198,7 +199,7 @@ var restoreWords = map[crmstore.RestoreOutcome][2]string{
 }
 
 // emitRestored says what a restore did. gone is what the filter would have found if it had not been purged.
-func (s *session) emitRestored(o crmstore.ObjectType, report workflow.RestoreReport, gone int64) error {
+func (s *session) emitRestored(o record.ObjectType, report workflow.RestoreReport, gone int64) error {
 	doc := restoredDocument{
 		Object: o, Restored: report.Restored, NotRestored: len(report.NotRestored), Gone: gone, Records: make([]restoredEntry, 0, len(report.NotRestored)),
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 	"github.com/crm-workflow/crm-workflow/workflow"
 	"github.com/crm-workflow/crm-workflow/workflow/diag"
 	"github.com/crm-workflow/crm-workflow/workflow/terminal"
@@ -58,7 +59,7 @@ func (s *session) reviewCommand() *cobra.Command {
 // reviewDocument is a review for programs; the fields that a run has too are named as in a run.
 type reviewDocument struct {
 	Workflow        string              `json:"workflow"`
-	Object          crmstore.ObjectType `json:"object"`
+	Object          record.ObjectType   `json:"object"`
 	Now             string              `json:"now"`
 	State           crmstore.RunState   `json:"state"` // dry-run
 	Live            int64               `json:"live"`
@@ -78,7 +79,7 @@ type reviewDocument struct {
 	DeletedLately   int64               `json:"deleted_lately"` // by the workflow in 24 hours, with what its run is about to delete
 	AccountLately   int64               `json:"account_lately"` // the same, by all workflows and by hand
 	Ceiling         int64               `json:"ceiling"`        // what the account may delete in 24 hours
-	Contacts        []crmstore.ID       `json:"contacts"`
+	Contacts        []record.ID         `json:"contacts"`
 	Sample          []sampleEntry       `json:"sample"`
 	Published       *publishedDocument  `json:"published,omitempty"`
 	Approvals       int                 `json:"approvals"`                // how many users must approve it if it is held
@@ -93,11 +94,11 @@ type reviewDocument struct {
 }
 
 type publishedDocument struct {
-	Revision int           `json:"revision"`
-	On       bool          `json:"on"`
-	Same     bool          `json:"same"` // the file is that revision
-	Newly    []crmstore.ID `json:"newly"`
-	NoLonger []crmstore.ID `json:"no_longer"`
+	Revision int         `json:"revision"`
+	On       bool        `json:"on"`
+	Same     bool        `json:"same"` // the file is that revision
+	Newly    []record.ID `json:"newly"`
+	NoLonger []record.ID `json:"no_longer"`
 }
 
 func newReviewDocument(ctx context.Context, store *crmstore.Store, d *workflow.Definition, r *workflow.Review, sample int) (*reviewDocument, error) {
@@ -129,9 +130,9 @@ func newReviewDocument(ctx context.Context, store *crmstore.Store, d *workflow.D
 	return doc, err
 }
 
-func orEmpty(ids []crmstore.ID) []crmstore.ID {
+func orEmpty(ids []record.ID) []record.ID {
 	if ids == nil {
-		return []crmstore.ID{}
+		return []record.ID{}
 	}
 	return ids
 }

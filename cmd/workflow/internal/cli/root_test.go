@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 	"github.com/crm-workflow/crm-workflow/workflow"
 )
 
@@ -80,6 +81,6 @@ func TestConfirm(t *testing.T) {
 
 func exampleReview() *workflow.Review {
 	return &workflow.Review{
-		Workflow: "stale", Object: crmstore.Contact, WouldDelete: 11908, Published: crmstore.Workflow{Revision: 2},
+		Workflow: "stale", Object: record.Contact, WouldDelete: 11908, Published: crmstore.Workflow{Revision: 2},
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 	"github.com/crm-workflow/crm-workflow/workflow"
 )
 
@@ -102,7 +103,7 @@ func (s *session) dryRun(ctx context.Context, store *crmstore.Store, target stri
 func (s *session) published(ctx context.Context, store *crmstore.Store, target string) (string, error) {
 	if !isFile(target) {
 		_, err := store.Workflow(ctx, target)
-		if errors.Is(err, crmstore.ErrNotFound) {
+		if errors.Is(err, record.ErrNotFound) {
 			return "", s.unknownWorkflow(ctx, store, target)
 		}
 		return target, err
@@ -118,7 +119,7 @@ func (s *session) published(ctx context.Context, store *crmstore.Store, target s
 		}
 	}
 	w, err := store.Workflow(ctx, d.Name)
-	if errors.Is(err, crmstore.ErrNotFound) {
+	if errors.Is(err, record.ErrNotFound) {
 		return refuse("%s is not published", d.Name)
 	}
 	if err != nil {

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 	"github.com/crm-workflow/crm-workflow/workflow"
 	"github.com/crm-workflow/crm-workflow/workflow/terminal"
 )
@@ -70,7 +71,7 @@ func (s *session) runsCommand() *cobra.Command {
 type runDocument struct {
 	workflow.Report
 	Kind       crmstore.RunKind    `json:"kind,omitempty"`
-	Object     crmstore.ObjectType `json:"object"`
+	Object     record.ObjectType   `json:"object"`
 	Selection  *crmstore.Selection `json:"selection,omitempty"`
 	Why        string              `json:"why,omitempty"`
 	Scheduled  bool                `json:"scheduled"`
@@ -209,7 +210,7 @@ func runTime(run crmstore.Run) time.Duration {
 
 // unknownRun turns "not found" into words that lead on.
 func (s *session) unknownRun(id string, err error) error {
-	if !errors.Is(err, crmstore.ErrNotFound) {
+	if !errors.Is(err, record.ErrNotFound) {
 		return err
 	}
 	return &problem{

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
 
 // A person watches the list of runs; each second it is drawn anew in its place, with how far each run is.
@@ -19,11 +20,11 @@ func TestRuns_ListIsWatched(t *testing.T) {
 	}
 	defer store.Close()
 	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
-	if _, err := store.CreateAccount(t.Context(), crmstore.Professional, 1, crmstore.Cause{}, at); err != nil {
+	if _, err := store.CreateAccount(t.Context(), crmstore.Professional, 1, record.Cause{}, at); err != nil {
 		t.Fatal(err)
 	}
 	run, err := store.CreateRun(t.Context(), crmstore.Run{
-		ID: "stale@2026-01-02T03:00:00Z", Kind: crmstore.RunWorkflow, Workflow: "stale", Object: crmstore.Contact, Scheduled: true, Now: at,
+		ID: "stale@2026-01-02T03:00:00Z", Kind: crmstore.RunWorkflow, Workflow: "stale", Object: record.Contact, Scheduled: true, Now: at,
 		State: crmstore.RunRunning, Stage: "act", StartedAt: at, Beat: at, Owner: "a:1:1", StartedBy: "ann",
 	})
 	if err != nil {

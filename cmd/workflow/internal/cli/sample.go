@@ -12,21 +12,22 @@ import (
 	"unicode/utf8"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 	"github.com/crm-workflow/crm-workflow/triggers"
 	"github.com/crm-workflow/crm-workflow/workflow"
 )
 
 // sampleEntry is one contact of a review.
 type sampleEntry struct {
-	ID      crmstore.ID `json:"id"`
-	Email   string      `json:"email,omitempty"`
-	Name    string      `json:"name,omitempty"`
-	Trigger int         `json:"trigger"` // number, from 1, of the first trigger that is true
-	Why     string      `json:"why"`     // that trigger
+	ID      record.ID `json:"id"`
+	Email   string    `json:"email,omitempty"`
+	Name    string    `json:"name,omitempty"`
+	Trigger int       `json:"trigger"` // number, from 1, of the first trigger that is true
+	Why     string    `json:"why"`     // that trigger
 }
 
 // readSample reads contacts in the order of ids, and says by which trigger each enrolls at an instant.
-func readSample(ctx context.Context, store *crmstore.Store, d *workflow.Definition, now time.Time, ids []crmstore.ID) ([]sampleEntry, error) {
+func readSample(ctx context.Context, store *crmstore.Store, d *workflow.Definition, now time.Time, ids []record.ID) ([]sampleEntry, error) {
 	sample := make([]sampleEntry, 0, len(ids))
 	if len(ids) == 0 {
 		return sample, nil
@@ -40,7 +41,7 @@ func readSample(ctx context.Context, store *crmstore.Store, d *workflow.Definiti
 		return nil, err
 	}
 	schema := d.Trigger.Vocabulary.Schema
-	err = matcher.Test(ctx, store, d.Object, byPartition(ids, partitions), func(_ int, recs []*crmstore.Record, v []triggers.Verdict) error {
+	err = matcher.Test(ctx, store, d.Object, byPartition(ids, partitions), func(_ int, recs []*record.Record, v []triggers.Verdict) error {
 		for i, rec := range recs {
 			if rec == nil {
 				continue // purged since it was evaluated
@@ -59,8 +60,8 @@ func readSample(ctx context.Context, store *crmstore.Store, d *workflow.Definiti
 }
 
 // byPartition groups ids by partition, keeping their order within one.
-func byPartition(ids []crmstore.ID, partitions int) []crmstore.PartitionIDs {
-	var groups []crmstore.PartitionIDs
+func byPartition(ids []record.ID, partitions int) []record.PartitionIDs {
+	var groups []record.PartitionIDs
 	at := map[int]int{}
 	for _, id := range ids {
 		p := id.Partition(partitions)
@@ -68,16 +69,16 @@ func byPartition(ids []crmstore.ID, partitions int) []crmstore.PartitionIDs {
 		if !ok {
 			i = len(groups)
 			at[p] = i
-			groups = append(groups, crmstore.PartitionIDs{Partition: p})
+			groups = append(groups, record.PartitionIDs{Partition: p})
 		}
 		groups[i].IDs = append(groups[i].IDs, id)
 	}
-	slices.SortFunc(groups, func(a, b crmstore.PartitionIDs) int { return a.Partition - b.Partition })
+	slices.SortFunc(groups, func(a, b record.PartitionIDs) int { return a.Partition - b.Partition })
 	return groups
 }
 
 // nameOf is what a record is called: a contact's first and last name, a company's name, and so on; "" when unknown.
-func nameOf(r *crmstore.Record, schema *crmstore.Schema) string {
+func nameOf(r *record.Record, schema *record.Schema) string {
 	var parts []string
 	for _, p := range []string{"firstname", "lastname", "name", "dealname", "subject", "hs_call_title"} {
 		if v := textOf(r, schema, p); v != "" {

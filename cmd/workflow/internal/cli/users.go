@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 	"github.com/crm-workflow/crm-workflow/crmstore/spelling"
 )
 
@@ -126,7 +127,7 @@ func (s *session) usersAdd() *cobra.Command {
 				return err
 			}
 			u, err := store.AddUser(cmd.Context(), words[0], email, superAdmin, s.cause("users add"), s.now())
-			if errors.Is(err, crmstore.ErrExists) {
+			if errors.Is(err, record.ErrExists) {
 				return &problem{code: exitRefused, reason: "exists", message: err.Error(), help: "see: workflow users show " + words[0]}
 			}
 			if err != nil {
@@ -222,7 +223,7 @@ func (s *session) findUser(ctx context.Context, store *crmstore.Store, name stri
 
 // orUnknownUser says that there is no such user and who may have been meant, where err is that; else what err means.
 func (s *session) orUnknownUser(ctx context.Context, store *crmstore.Store, name string, err error) error {
-	if !errors.Is(err, crmstore.ErrNotFound) {
+	if !errors.Is(err, record.ErrNotFound) {
 		return userProblem(err)
 	}
 	var names []string

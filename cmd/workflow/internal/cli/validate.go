@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 	"github.com/crm-workflow/crm-workflow/workflow"
 	"github.com/crm-workflow/crm-workflow/workflow/diag"
 )
@@ -115,7 +116,7 @@ func (s *session) anyVocabulary(ctx context.Context) (v workflow.Vocabulary, aga
 		return nil, "", err
 	}
 	v, err = workflow.AccountVocabulary(ctx, store)
-	if errors.Is(err, crmstore.ErrNoAccount) {
+	if errors.Is(err, record.ErrNoAccount) {
 		s.err.printf("note: the store has no account %s, so that the usual properties of a new account count\n", store.AccountName())
 		return defaultVocabulary, "defaults", nil
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 	"github.com/crm-workflow/crm-workflow/triggers"
 	"github.com/crm-workflow/crm-workflow/workflow"
 	"github.com/crm-workflow/crm-workflow/workflow/diag"
@@ -16,7 +17,7 @@ import (
 
 // selectFlags are the flags with which a verb says which records it is about.
 type selectFlags struct {
-	object   func(context.Context) (crmstore.ObjectType, error)
+	object   func(context.Context) (record.ObjectType, error)
 	archived bool
 	where    string
 	now      string
@@ -33,13 +34,13 @@ func (s *session) newSelectFlags(cmd *cobra.Command) *selectFlags {
 // selection is which records a verb is about.
 type selection struct {
 	store      *crmstore.Store
-	object     crmstore.ObjectType
-	schema     *crmstore.Schema
+	object     record.ObjectType
+	schema     *record.Schema
 	partitions int
 	archived   bool
 	matcher    *triggers.Matcher // nil = all
 	damaged    int64             // how many records could not be read when the expression was asked last
-	note       func(damaged int64, o crmstore.ObjectType)
+	note       func(damaged int64, o record.ObjectType)
 }
 
 // selection checks the flags, opens the store and compiles --where.
@@ -91,7 +92,7 @@ func (s *session) compileWhere(ctx context.Context, sel *selection, text string,
 }
 
 // noteDamaged says how many records were left out since they could not be read, and what to do.
-func (s *session) noteDamaged(damaged int64, o crmstore.ObjectType) {
+func (s *session) noteDamaged(damaged int64, o record.ObjectType) {
 	if damaged > 0 {
 		s.err.printf("note: %s could not be read, and nobody knows whether this is about them; see: workflow doctor\n"+
 			"move what is damaged aside: workflow doctor --quarantine\n", records(damaged, o))
@@ -99,7 +100,7 @@ func (s *session) noteDamaged(damaged int64, o crmstore.ObjectType) {
 }
 
 // each hands the ids of all selected records to fn, partition by partition.
-func (sel *selection) each(ctx context.Context, fn func([]crmstore.ID) error) error {
+func (sel *selection) each(ctx context.Context, fn func([]record.ID) error) error {
 	if sel.matcher != nil {
 		sel.damaged = 0
 		err := sel.matcher.Evaluate(ctx, sel.store, sel.object, 0, sel.partitions, func(f triggers.Found) error {
@@ -111,16 +112,16 @@ func (sel *selection) each(ctx context.Context, fn func([]crmstore.ID) error) er
 		}
 		return err
 	}
-	var ids []crmstore.ID
+	var ids []record.ID
 	return sel.store.ReadColumns(ctx, sel.object, 0, sel.partitions, crmstore.Want{IDs: true}, func(c *crmstore.Columns) error {
 		ids = ids[:0]
 		for i := 0; i+8 <= len(c.IDs); i += 8 {
-			id := crmstore.IDFromBytes(c.IDs[i:])
+			id := record.IDFromBytes(c.IDs[i:])
 			at := uint64(0)
 			if i+8 <= len(c.Archived) {
 				at = binary.LittleEndian.Uint64(c.Archived[i:])
 			}
-			if id != 0 && at != crmstore.FreeCell && (at != 0) == sel.archived {
+			if id != 0 && at != record.FreeCell && (at != 0) == sel.archived {
 				ids = append(ids, id)
 			}
 		}
@@ -138,7 +139,7 @@ func (sel *selection) count(ctx context.Context) (int64, error) {
 		return n.Live, err
 	}
 	var n int64
-	err := sel.each(ctx, func(ids []crmstore.ID) error {
+	err := sel.each(ctx, func(ids []record.ID) error {
 		n += int64(len(ids))
 		return nil
 	})
@@ -146,12 +147,12 @@ func (sel *selection) count(ctx context.Context) (int64, error) {
 }
 
 // lowest are the selected records with the lowest ids, at most limit of them, and how many are selected in all.
-func (sel *selection) lowest(ctx context.Context, limit int) (ids []crmstore.ID, total int64, err error) {
+func (sel *selection) lowest(ctx context.Context, limit int) (ids []record.ID, total int64, err error) {
 	trim := func() {
 		slices.Sort(ids)
 		ids = ids[:min(limit, len(ids))]
 	}
-	err = sel.each(ctx, func(more []crmstore.ID) error {
+	err = sel.each(ctx, func(more []record.ID) error {
 		total += int64(len(more))
 		ids = append(ids, more...)
 		if len(ids) > 2*limit+1024 {

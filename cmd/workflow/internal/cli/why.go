@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 	"github.com/crm-workflow/crm-workflow/triggers"
 	"github.com/crm-workflow/crm-workflow/workflow/terminal"
 )
@@ -32,7 +33,7 @@ func (s *session) whyCommand() *cobra.Command {
 				return err
 			}
 			id, err := recordID(ctx, store, d.Object, args[1])
-			if errors.Is(err, crmstore.ErrNotFound) {
+			if errors.Is(err, record.ErrNotFound) {
 				return noContact(d.Object, args[1])
 			}
 			if err != nil {
@@ -69,7 +70,7 @@ func (s *session) whyCommand() *cobra.Command {
 	return cmd
 }
 
-func noContact(o crmstore.ObjectType, word string) error {
+func noContact(o record.ObjectType, word string) error {
 	return &problem{
 		code: exitRefused, reason: "not-found", message: fmt.Sprintf("there is no %s %s", o, word),
 		help: "a deleted one is found by its id: workflow bin",
@@ -77,39 +78,39 @@ func noContact(o crmstore.ObjectType, word string) error {
 }
 
 // enrollment is the record's enrollment in the workflow, if any.
-func enrollment(cmd *cobra.Command, store *crmstore.Store, o crmstore.ObjectType, name string, id crmstore.ID) (crmstore.Enrollment, error) {
+func enrollment(cmd *cobra.Command, store *crmstore.Store, o record.ObjectType, name string, id record.ID) (record.Enrollment, error) {
 	partitions, err := store.Partitions(cmd.Context())
 	if err != nil {
-		return crmstore.Enrollment{}, err
+		return record.Enrollment{}, err
 	}
-	all, err := store.Enrollments(cmd.Context(), o, name, byPartition([]crmstore.ID{id}, partitions))
+	all, err := store.Enrollments(cmd.Context(), o, name, byPartition([]record.ID{id}, partitions))
 	if err != nil || len(all) == 0 || len(all[0]) == 0 {
-		return crmstore.Enrollment{}, err
+		return record.Enrollment{}, err
 	}
 	return all[0][0], nil
 }
 
 // whyDocument is why a record would enroll or not.
 type whyDocument struct {
-	Workflow string              `json:"workflow"`
-	Object   crmstore.ObjectType `json:"object"`
+	Workflow string            `json:"workflow"`
+	Object   record.ObjectType `json:"object"`
 	triggers.Why
-	Enrolls    bool                `json:"enrolls"`
-	Because    string              `json:"because"`
-	Enrollment crmstore.Enrollment `json:"-"`
-	Hold       *crmstore.Hold      `json:"legal_hold,omitempty"`
+	Enrolls    bool              `json:"enrolls"`
+	Because    string            `json:"because"`
+	Enrollment record.Enrollment `json:"-"`
+	Hold       *crmstore.Hold    `json:"legal_hold,omitempty"`
 
 	RestoredBefore string `json:"restored_before,omitempty"` // when it was restored from the recycle bin
 	DeletedBefore  string `json:"deleted_before,omitempty"`  // when the contact was deleted whose address it has
 }
 
 // repeats finds out what a deletion of the record would repeat.
-func (doc *whyDocument) repeats(ctx context.Context, store *crmstore.Store, id crmstore.ID, at time.Time) error {
+func (doc *whyDocument) repeats(ctx context.Context, store *crmstore.Store, id record.ID, at time.Time) error {
 	partitions, err := store.Partitions(ctx)
 	if err != nil {
 		return err
 	}
-	found, err := store.Repeated(ctx, doc.Object, byPartition([]crmstore.ID{id}, partitions), at)
+	found, err := store.Repeated(ctx, doc.Object, byPartition([]record.ID{id}, partitions), at)
 	if err != nil {
 		return err
 	}
@@ -125,8 +126,8 @@ func (doc *whyDocument) repeats(ctx context.Context, store *crmstore.Store, id c
 }
 
 // holds finds out whether the record is on legal hold.
-func (doc *whyDocument) holds(ctx context.Context, store *crmstore.Store, id crmstore.ID) error {
-	held, err := store.HoldsOf(ctx, doc.Object, []crmstore.ID{id})
+func (doc *whyDocument) holds(ctx context.Context, store *crmstore.Store, id record.ID) error {
+	held, err := store.HoldsOf(ctx, doc.Object, []record.ID{id})
 	if len(held) > 0 {
 		doc.Hold = &held[0]
 	}
@@ -143,9 +144,9 @@ func (doc *whyDocument) decide(reenroll bool) {
 		doc.Because = "no trigger is true"
 	case v.Suppressed:
 		doc.Because = fmt.Sprintf("trigger %d is true, but a suppression is true too", v.Trigger)
-	case doc.Enrollment.State == crmstore.Existing:
+	case doc.Enrollment.State == record.Existing:
 		doc.Because = fmt.Sprintf("trigger %d is true, but it matched already when the workflow was published (existing: false)", v.Trigger)
-	case doc.Enrollment.State == crmstore.Completed && !reenroll:
+	case doc.Enrollment.State == record.Completed && !reenroll:
 		doc.Because = fmt.Sprintf("trigger %d is true, but it was enrolled before, in run %s, and reenroll is false", v.Trigger, doc.Enrollment.Run)
 	case doc.Hold != nil:
 		doc.Because = fmt.Sprintf("trigger %d is true, but it is on legal hold since %s, by %s: %s",

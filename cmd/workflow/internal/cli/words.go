@@ -6,7 +6,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 	"github.com/crm-workflow/crm-workflow/workflow/diag"
 )
 
@@ -19,7 +19,7 @@ func counted[N ~int | ~int64 | ~uint64](n N, one, many string) string {
 }
 
 // records is a number of records of a type: "11,908 contacts".
-func records[N ~int | ~int64 | ~uint64](n N, o crmstore.ObjectType) string {
+func records[N ~int | ~int64 | ~uint64](n N, o record.ObjectType) string {
 	return counted(n, string(o), o.Plural())
 }
 
@@ -86,7 +86,7 @@ func took(d time.Duration) string {
 func parseTime(flag, text string) (time.Time, error) {
 	for _, form := range []string{time.RFC3339Nano, time.DateOnly} {
 		if at, err := time.Parse(form, text); err == nil {
-			if at.Year() < crmstore.MinYear || at.Year() > crmstore.MaxYear {
+			if at.Year() < record.MinYear || at.Year() > record.MaxYear {
 				break
 			}
 			return at.UTC(), nil

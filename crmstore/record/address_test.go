@@ -1,10 +1,10 @@
-package crmstore_test
+package record_test
 
 import (
 	"errors"
 	"testing"
 
-	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
 
 func TestNormalAddress(t *testing.T) {
@@ -66,11 +66,11 @@ func TestNormalAddress(t *testing.T) {
 		{"root@[192.0.2.1]", "root@[192.0.2.1]"},
 		{"info@xn--i-7iq.example", "info@xn--i-7iq.example"},
 	} {
-		got, err := crmstore.NormalAddress(c.in)
+		got, err := record.NormalAddress(c.in)
 		if err != nil || got != c.want {
 			t.Errorf("NormalAddress(%q) = %q, %v; want %q", c.in, got, err, c.want)
 		}
-		if folded := crmstore.FoldAddress(c.in); folded != c.want {
+		if folded := record.FoldAddress(c.in); folded != c.want {
 			t.Errorf("FoldAddress(%q) = %q; want %q", c.in, folded, c.want)
 		}
 	}
@@ -86,7 +86,7 @@ func TestNoNormalAddress(t *testing.T) {
 		"❤@x.example", "info@i❤.example", "anna@x.example®", "anna@x.example†", "anna@x.example📧", "📧anna@x.example", "anna@x‐y.example", "anna@x.example、",
 		"\u0430nna@x.example", "anna@x.ex\u0430mple", "ann\u0251\u03b1@x.example",
 	} {
-		if got, err := crmstore.NormalAddress(in); !errors.Is(err, crmstore.ErrNoAddress) {
+		if got, err := record.NormalAddress(in); !errors.Is(err, record.ErrNoAddress) {
 			t.Errorf("NormalAddress(%q) = %q, %v; want it refused", in, got, err)
 		}
 	}
@@ -94,12 +94,12 @@ func TestNoNormalAddress(t *testing.T) {
 
 func TestAddressPart(t *testing.T) {
 	for _, s := range []string{"", "jane", "@acme.example", "jane@", "@", "bücher", "acme.", "+news@", "@[192.0", "192.0.2.1]", "o'brien"} {
-		if !crmstore.AddressPart(s) {
+		if !record.AddressPart(s) {
 			t.Errorf("no address holds %q, they say", s)
 		}
 	}
 	for _, s := range []string{" ", "@acme.example ", "@acme.example, @b.example", "jane;", "<jane", "mailto:jane", "@a@b", "jane doe", "@acme.example!", "(jane"} {
-		if crmstore.AddressPart(s) {
+		if record.AddressPart(s) {
 			t.Errorf("an address holds %q, they say", s)
 		}
 	}
@@ -118,7 +118,7 @@ func TestFoldPartOfAddress(t *testing.T) {
 		{"@", "@"},
 		{"+", "+"},
 	} {
-		if got := crmstore.FoldPart(c.in); got != c.want {
+		if got := record.FoldPart(c.in); got != c.want {
 			t.Errorf("FoldPart(%q) = %q; want %q", c.in, got, c.want)
 		}
 	}
@@ -130,22 +130,22 @@ func FuzzNormalAddress(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
-		once, err := crmstore.NormalAddress(s)
+		once, err := record.NormalAddress(s)
 		if err != nil {
 			return
 		}
-		twice, err := crmstore.NormalAddress(once)
+		twice, err := record.NormalAddress(once)
 		if err != nil || twice != once {
 			t.Errorf("the normal form of %q is %q, and that one's is %q, %v", s, once, twice, err)
 		}
 		if once == "" {
 			return
 		}
-		marked, err := crmstore.NormalAddress("\u200e <" + once + "> \u200b;")
+		marked, err := record.NormalAddress("\u200e <" + once + "> \u200b;")
 		if err != nil || marked != once {
 			t.Errorf("with marks around it %q becomes %q, %v", once, marked, err)
 		}
-		if folded := crmstore.FoldAddress(s); folded != once {
+		if folded := record.FoldAddress(s); folded != once {
 			t.Errorf("%q folds to %q; want its normal form %q", s, folded, once)
 		}
 	})

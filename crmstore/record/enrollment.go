@@ -1,4 +1,4 @@
-package crmstore
+package record
 
 import (
 	"encoding/binary"
@@ -22,16 +22,16 @@ type Enrollment struct {
 	Run      string
 }
 
-// encode is the enrollment as it is stored: state, revision (4 bytes, little-endian), run.
-func (e *Enrollment) encode() string {
+// Encode is the enrollment as it is stored: state, revision (4 bytes, little-endian), run.
+func (e *Enrollment) Encode() string {
 	b := binary.LittleEndian.AppendUint32([]byte{byte(e.State)}, uint32(e.Revision))
 	return string(append(b, e.Run...))
 }
 
-// parseEnrollment reads what [Enrollment.encode] wrote. The zero Enrollment comes with an error.
-func parseEnrollment(s string) (Enrollment, error) {
+// ParseEnrollment reads what [Enrollment.encode] wrote. The zero Enrollment comes with an error.
+func ParseEnrollment(s string) (Enrollment, error) {
 	if len(s) < 5 || EnrollmentState(s[0]) != Completed && EnrollmentState(s[0]) != Existing {
 		return Enrollment{}, fmt.Errorf("an enrollment of %d bytes is damaged", len(s))
 	}
-	return Enrollment{State: EnrollmentState(s[0]), Revision: int(binary.LittleEndian.Uint32(view(s[1:]))), Run: s[5:]}, nil
+	return Enrollment{State: EnrollmentState(s[0]), Revision: int(binary.LittleEndian.Uint32(BytesOf(s[1:]))), Run: s[5:]}, nil
 }

@@ -1,4 +1,4 @@
-package crmstore
+package record
 
 import (
 	"strings"
@@ -8,19 +8,19 @@ import (
 func TestNamesAreSeen(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{"ke\u200bep", "\u3164", "keep\u00a0it", "a\u202eb", "a\ufe0fb", "a\u00adb"} {
-		if err := seenName("list name", name); err == nil || !strings.Contains(err.Error(), "U+") {
+		if err := CheckSeen("list name", name); err == nil || !strings.Contains(err.Error(), "U+") {
 			t.Errorf("%q: %v; want an error that names the character", name, err)
 		}
 		property := Property{Name: "a", Label: name, Type: String}
-		if checkNewProperty(&property) == nil {
+		if CheckNewProperty(&property) == nil {
 			t.Errorf("%q is taken for a label", name)
 		}
 		property = Property{Name: "a", Type: Enumeration, Options: []Option{{Value: "x" + name}}}
-		if checkNewProperty(&property) == nil {
+		if CheckNewProperty(&property) == nil {
 			t.Errorf("%q is taken for an option", name)
 		}
 	}
-	if err := seenName("list name", "Kunden, wichtig & 名前"); err != nil {
+	if err := CheckSeen("list name", "Kunden, wichtig & 名前"); err != nil {
 		t.Error(err)
 	}
 }

@@ -1,4 +1,4 @@
-package crmstore
+package record
 
 import (
 	"cmp"
@@ -18,25 +18,25 @@ type Record struct {
 }
 
 // NewRecord makes a record that stands in no store, for judging values that are not stored (yet). Read-only
-// properties may be set; otherwise the error is the one that [Store.Write] would refuse the assignments with.
+// properties may be set; otherwise the error is the one that [crmstore.Store.Write] would refuse the assignments with.
 func NewRecord(s *Schema, id ID, set []Assignment) (*Record, error) {
-	var changes []change
+	var changes []FieldChange
 	for _, a := range set {
 		p := s.Number(a.Property)
 		if p == nil {
 			return nil, fmt.Errorf("%s has no property number %d", s.Object, a.Property)
 		}
-		changes = append(changes, change{p, a.Value})
+		changes = append(changes, FieldChange{p, a.Value})
 	}
-	changes, err := sortChanges(changes)
+	changes, err := SortFieldChanges(changes)
 	if err != nil {
 		return nil, err
 	}
-	return &Record{Object: s.Object, ID: id, schema: s, fields: string(mergeFields(nil, nil, changes))}, nil
+	return &Record{Object: s.Object, ID: id, schema: s, fields: string(MergeFields(nil, nil, changes))}, nil
 }
 
-// parseRecord reads a record's bytes. Damaged bytes are an error that names the record.
-func parseRecord(s *Schema, id ID, bytes string) (*Record, error) {
+// ParseRecord reads a record's bytes. Damaged bytes are an error that names the record.
+func ParseRecord(s *Schema, id ID, bytes string) (*Record, error) {
 	r := &Record{Object: s.Object, ID: id, schema: s}
 	if err := r.parse(bytes); err != nil {
 		return nil, fmt.Errorf("read %s %s: %w", s.Object, id, err)
@@ -44,41 +44,41 @@ func parseRecord(s *Schema, id ID, bytes string) (*Record, error) {
 	return r, nil
 }
 
-// ofFields is a record that stands in no store yet and has no id: its properties, as they stand in a record's bytes. They must have
+// OfFields is a record that stands in no store yet and has no id: its properties, as they stand in a record's bytes. They must have
 // passed checkFields. Without a schema only find works.
-func ofFields(s *Schema, fields string) Record { return Record{schema: s, fields: fields} }
+func OfFields(s *Schema, fields string) Record { return Record{schema: s, fields: fields} }
 
-// rawFields is the properties as they stand in the record's bytes, without their checksum.
-func (r *Record) rawFields() string { return r.fields }
+// RawFields is the properties as they stand in the record's bytes, without their checksum.
+func (r *Record) RawFields() string { return r.fields }
 
 func (r *Record) parse(bytes string) error {
-	h, facts, fields, bad := cut(r.ID, view(bytes))
+	h, facts, fields, bad := Cut(r.ID, BytesOf(bytes))
 	if fields == nil {
 		return bad
 	}
-	r.Slot, r.Version = h.slot, h.version
-	if h.archived != 0 {
-		d, err := parseFacts(facts)
+	r.Slot, r.Version = h.Slot, h.Version
+	if h.Archived != 0 {
+		d, err := ParseFacts(facts)
 		if err != nil {
 			return err
 		}
-		d.At = CellTime(h.archived)
+		d.At = CellTime(h.Archived)
 		r.Deletion = &d
 	}
-	from := headerSize + h.factsLen
+	from := HeaderSize + h.FactsLen
 	r.fields = bytes[from : from+len(fields)]
-	return cmp.Or(checkFields(fields), bad)
+	return cmp.Or(CheckFields(fields), bad)
 }
 
-// cut cuts a record's bytes into its header, the facts of its deletion, and its properties without their checksum. No properties
+// Cut cuts a record's bytes into its header, the facts of its deletion, and its properties without their checksum. No properties
 // (nil) come with bytes that are too short; properties and an error, when only the checksum is another one.
-func cut(id ID, b []byte) (h header, facts, fields []byte, err error) {
-	if h, err = parseHeader(b); err != nil {
+func Cut(id ID, b []byte) (h Header, facts, fields []byte, err error) {
+	if h, err = ParseHeader(b); err != nil {
 		return h, nil, nil, err
 	}
-	from := headerSize + h.factsLen
-	fields, err = unseal(id, b[from:])
-	return h, b[headerSize:from], fields, err
+	from := HeaderSize + h.FactsLen
+	fields, err = Unseal(id, b[from:])
+	return h, b[HeaderSize:from], fields, err
 }
 
 // Value is a property's value by number; unknown when the record has none or the schema no such property.
@@ -90,21 +90,21 @@ func (r *Record) Value(number int) Value {
 	if p == nil || p.Removed {
 		return Value{}
 	}
-	v, _ := r.find(p, 0)
+	v, _ := r.Find(p, 0)
 	return v
 }
 
-// find looks for a property from byte at on, and says where the search ended.
-func (r *Record) find(p *Property, at int) (Value, int) {
-	b := view(r.fields)
+// Find looks for a property from byte at on, and says where the search ended.
+func (r *Record) Find(p *Property, at int) (Value, int) {
+	b := BytesOf(r.fields)
 	for at < len(b) {
-		f, n := nextField(b[at:])
-		if n == 0 || f.number > p.Number {
+		f, n := NextField(b[at:])
+		if n == 0 || f.Number > p.Number {
 			break
 		}
 		at += n
-		if f.number == p.Number {
-			return f.value(p, r.fields[at-len(f.text):at]), at
+		if f.Number == p.Number {
+			return f.Value(p, r.fields[at-len(f.Text):at]), at
 		}
 	}
 	return Value{}, at
@@ -126,7 +126,7 @@ func (r *Record) Values(fn func(p *Property, v Value)) {
 			continue
 		}
 		var v Value
-		if v, at = r.find(p, at); v.Known() {
+		if v, at = r.Find(p, at); v.Known() {
 			fn(p, v)
 		}
 	}

@@ -1,4 +1,4 @@
-package crmstore
+package record
 
 import (
 	"fmt"
@@ -132,8 +132,8 @@ func (s *Schema) index() {
 	}
 }
 
-// named is the property of that internal name; nil when there is none.
-func (s *Schema) named(name string) *Property { return s.byName[name] }
+// Named is the property of that internal name; nil when there is none.
+func (s *Schema) Named(name string) *Property { return s.byName[name] }
 
 // Number finds a property by its number, removed ones too; nil when there is none.
 func (s *Schema) Number(n int) *Property { return s.byNumber[n] }
@@ -193,18 +193,18 @@ type Deletion struct {
 	Cause
 }
 
-// propertyName is what an internal name of a property looks like.
-var propertyName = regexp.MustCompile(`^[a-z][a-z0-9_]{0,99}$`)
+// PropertyName is what an internal name of a property looks like.
+var PropertyName = regexp.MustCompile(`^[a-z][a-z0-9_]{0,99}$`)
 
-// checkNewProperty checks a property that somebody wants to add, and fills in an empty label.
-func checkNewProperty(p *Property) error {
-	if !propertyName.MatchString(p.Name) {
+// CheckNewProperty checks a property that somebody wants to add, and fills in an empty label.
+func CheckNewProperty(p *Property) error {
+	if !PropertyName.MatchString(p.Name) {
 		return fmt.Errorf("property name %q: want a lower-case letter, then letters, digits and _, up to 100", p.Name)
 	}
 	if p.Label = strings.TrimSpace(p.Label); p.Label == "" {
 		p.Label = p.Name
 	}
-	if err := seenName("property label", p.Label); err != nil {
+	if err := CheckSeen("property label", p.Label); err != nil {
 		return err
 	}
 	switch p.Type {
@@ -216,7 +216,7 @@ func checkNewProperty(p *Property) error {
 		seen := make(map[string]bool, len(p.Options))
 		for _, o := range p.Options {
 			for _, text := range []string{o.Value, o.Label} {
-				if err := seenName("property "+p.Name+": option", text); err != nil {
+				if err := CheckSeen("property "+p.Name+": option", text); err != nil {
 					return err
 				}
 			}

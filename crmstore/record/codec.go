@@ -1,4 +1,4 @@
-package crmstore
+package record
 
 import (
 	"encoding/binary"
@@ -24,11 +24,11 @@ const (
 	slotAt     = 8
 	archivedAt = 12
 	factsLenAt = 20
-	headerSize = 22 // bytes of a header
+	HeaderSize = 22 // bytes of a header
 )
 
-// maxFacts is the most that the two bytes of the facts' length can say.
-const maxFacts = math.MaxUint16
+// MaxFacts is the most that the two bytes of the facts' length can say.
+const MaxFacts = math.MaxUint16
 
 // maxText is the longest text of a property, in bytes. HubSpot's limit is 65,536 characters.
 const maxText = 256 << 10
@@ -36,65 +36,65 @@ const maxText = 256 << 10
 // ErrDamaged says that a record's bytes are not as they were written. `workflow doctor` says more.
 var ErrDamaged = errors.New("record bytes are damaged")
 
-// view is the bytes of s without a copy; they must not be written to.
-func view(s string) []byte { return unsafe.Slice(unsafe.StringData(s), len(s)) }
+// BytesOf is the bytes of s without a copy; they must not be written to.
+func BytesOf(s string) []byte { return unsafe.Slice(unsafe.StringData(s), len(s)) }
 
-// header is what stands before a record's facts.
-type header struct {
-	version  uint64 // counts changes of the record
-	slot     uint32 // where its column cells stand
-	archived uint64 // cell; 0 = live
-	factsLen int    // of the deletion facts, in bytes
+// Header is what stands before a record's facts.
+type Header struct {
+	Version  uint64 // counts changes of the record
+	Slot     uint32 // where its column cells stand
+	Archived uint64 // cell; 0 = live
+	FactsLen int    // of the deletion facts, in bytes
 }
 
-// parseHeader reads the header of a record. ErrDamaged.
-func parseHeader(b []byte) (header, error) {
-	if len(b) < headerSize {
-		return header{}, fmt.Errorf("%w: %d bytes, want at least %d", ErrDamaged, len(b), headerSize)
+// ParseHeader reads the header of a record. ErrDamaged.
+func ParseHeader(b []byte) (Header, error) {
+	if len(b) < HeaderSize {
+		return Header{}, fmt.Errorf("%w: %d bytes, want at least %d", ErrDamaged, len(b), HeaderSize)
 	}
-	h := header{
-		version:  binary.LittleEndian.Uint64(b),
-		slot:     binary.LittleEndian.Uint32(b[slotAt:]),
-		archived: binary.LittleEndian.Uint64(b[archivedAt:]),
-		factsLen: int(binary.LittleEndian.Uint16(b[factsLenAt:])),
+	h := Header{
+		Version:  binary.LittleEndian.Uint64(b),
+		Slot:     binary.LittleEndian.Uint32(b[slotAt:]),
+		Archived: binary.LittleEndian.Uint64(b[archivedAt:]),
+		FactsLen: int(binary.LittleEndian.Uint16(b[factsLenAt:])),
 	}
-	if headerSize+h.factsLen > len(b) {
-		return header{}, fmt.Errorf("%w: %d bytes of facts in %d bytes", ErrDamaged, h.factsLen, len(b))
+	if HeaderSize+h.FactsLen > len(b) {
+		return Header{}, fmt.Errorf("%w: %d bytes of facts in %d bytes", ErrDamaged, h.FactsLen, len(b))
 	}
 	return h, nil
 }
 
-// appendHeader appends the header; the facts and the properties follow it.
-func appendHeader(b []byte, h header) []byte {
-	b = binary.LittleEndian.AppendUint64(b, h.version)
-	b = binary.LittleEndian.AppendUint32(b, h.slot)
-	b = binary.LittleEndian.AppendUint64(b, h.archived)
-	return binary.LittleEndian.AppendUint16(b, uint16(h.factsLen))
+// AppendHeader appends the header; the facts and the properties follow it.
+func AppendHeader(b []byte, h Header) []byte {
+	b = binary.LittleEndian.AppendUint64(b, h.Version)
+	b = binary.LittleEndian.AppendUint32(b, h.Slot)
+	b = binary.LittleEndian.AppendUint64(b, h.Archived)
+	return binary.LittleEndian.AppendUint16(b, uint16(h.FactsLen))
 }
 
 // field is one property as it stands in a record's bytes.
 type field struct {
-	number int
-	typ    protowire.Type
+	Number int
+	Wire   protowire.Type
 	bits   uint64 // of a varint or a fixed64
-	text   []byte // of bytes
+	Text   []byte // of bytes
 }
 
-// nextField reads the field at the start of b and says how many bytes it takes; 0 bytes: damaged. Tags, lengths and
+// NextField reads the field at the start of b and says how many bytes it takes; 0 bytes: damaged. Tags, lengths and
 // varints of one or two bytes, as nearly all are, are read here; protowire reads the others.
-func nextField(b []byte) (field, int) {
+func NextField(b []byte) (field, int) {
 	tag, size := shortVarint(b)
 	if size == 0 {
 		if tag, size = protowire.ConsumeVarint(b); size < 0 {
 			return field{}, 0
 		}
 	}
-	f := field{number: int(tag >> 3), typ: protowire.Type(tag & 7)}
+	f := field{Number: int(tag >> 3), Wire: protowire.Type(tag & 7)}
 	if tag>>3 == 0 || tag>>3 > math.MaxInt32 {
 		return field{}, 0
 	}
 	b = b[size:]
-	switch f.typ {
+	switch f.Wire {
 	case protowire.VarintType:
 		var n int
 		if f.bits, n = shortVarint(b); n == 0 {
@@ -120,7 +120,7 @@ func nextField(b []byte) (field, int) {
 			return field{}, 0
 		}
 		end := n + int(length)
-		f.text = b[n:end:end]
+		f.Text = b[n:end:end]
 		return f, size + end
 	}
 	return field{}, 0
@@ -137,15 +137,15 @@ func shortVarint(b []byte) (v uint64, size int) {
 	return 0, 0
 }
 
-// checkFields walks all fields and reports damage, so that later readers need not.
-func checkFields(b []byte) error {
+// CheckFields walks all fields and reports damage, so that later readers need not.
+func CheckFields(b []byte) error {
 	last := 0
 	for at := 0; at < len(b); {
-		f, n := nextField(b[at:])
-		if n == 0 || f.number <= last {
+		f, n := NextField(b[at:])
+		if n == 0 || f.Number <= last {
 			return fmt.Errorf("%w: at byte %d of the properties", ErrDamaged, at)
 		}
-		last = f.number
+		last = f.Number
 		at += n
 	}
 	return nil
@@ -163,10 +163,10 @@ func wireType(t PropertyType) protowire.Type {
 	}
 }
 
-// value is the field's value for a property of the schema; unknown when it does not fit the property.
+// Value is the field's value for a property of the schema; unknown when it does not fit the property.
 // text must be the same bytes as f.text: what is returned shares it.
-func (f *field) value(p *Property, text string) Value {
-	if f.typ != wireType(p.Type) {
+func (f *field) Value(p *Property, text string) Value {
+	if f.Wire != wireType(p.Type) {
 		return Value{}
 	}
 	switch p.Type {
@@ -186,9 +186,9 @@ func (f *field) value(p *Property, text string) Value {
 	return Value{}
 }
 
-// cell is the column cell of the field; 0 when the property has no column or the field does not fit it.
-func (f *field) cell(p *Property) uint64 {
-	if f.typ != wireType(p.Type) || !p.Columnar() {
+// Cell is the column cell of the field; 0 when the property has no column or the field does not fit it.
+func (f *field) Cell(p *Property) uint64 {
+	if f.Wire != wireType(p.Type) || !p.Columnar() {
 		return 0
 	}
 	switch p.Type {
@@ -201,12 +201,12 @@ func (f *field) cell(p *Property) uint64 {
 	case Enumeration:
 		return OptionCell(int(f.bits))
 	default:
-		return p.textCell(unsafe.String(unsafe.SliceData(f.text), len(f.text)))
+		return p.textCell(unsafe.String(unsafe.SliceData(f.Text), len(f.Text)))
 	}
 }
 
-// appendField appends a known value of a property; the value has been checked to fit.
-func appendField(b []byte, p *Property, v Value) []byte {
+// AppendField appends a known value of a property; the value has been checked to fit.
+func AppendField(b []byte, p *Property, v Value) []byte {
 	b = protowire.AppendTag(b, protowire.Number(p.Number), wireType(p.Type))
 	switch p.Type {
 	case String:
@@ -222,16 +222,16 @@ func appendField(b []byte, p *Property, v Value) []byte {
 	}
 }
 
-// change is one checked assignment; an unknown value clears the property.
-type change struct {
-	property *Property
-	value    Value
+// FieldChange is one checked assignment; an unknown value clears the property.
+type FieldChange struct {
+	Property *Property
+	Value    Value
 }
 
-// checkSet turns assignments into changes that are sorted by property number, one for each property: the last
+// CheckAssignments turns assignments into changes that are sorted by property number, one for each property: the last
 // assignment of a property wins. The error says which property cannot take its value, and why, without the value.
 // dst is scratch space.
-func checkSet(dst []change, s *Schema, set []Assignment) ([]change, error) {
+func CheckAssignments(dst []FieldChange, s *Schema, set []Assignment) ([]FieldChange, error) {
 	dst = dst[:0]
 	for _, a := range set {
 		p := s.Number(a.Property)
@@ -249,32 +249,32 @@ func checkSet(dst []change, s *Schema, set []Assignment) ([]change, error) {
 			}
 			v = StringValue(text)
 		}
-		dst = append(dst, change{p, v})
+		dst = append(dst, FieldChange{p, v})
 	}
-	return sortChanges(dst)
+	return SortFieldChanges(dst)
 }
 
-// sortChanges puts changes in the order of a record's fields and checks their values.
-func sortChanges(dst []change) ([]change, error) {
-	byNumber := func(a, b change) int { return a.property.Number - b.property.Number }
+// SortFieldChanges puts changes in the order of a record's fields and checks their values.
+func SortFieldChanges(dst []FieldChange) ([]FieldChange, error) {
+	byNumber := func(a, b FieldChange) int { return a.Property.Number - b.Property.Number }
 	if !slices.IsSortedFunc(dst, byNumber) {
 		slices.SortStableFunc(dst, byNumber)
 	}
 	kept := dst[:0]
 	for i, c := range dst {
-		if i+1 < len(dst) && dst[i+1].property == c.property {
+		if i+1 < len(dst) && dst[i+1].Property == c.Property {
 			continue
 		}
-		if err := checkValue(c.property, c.value); err != nil {
-			return nil, fmt.Errorf("property %s: %w", c.property.Name, err)
+		if err := CheckValue(c.Property, c.Value); err != nil {
+			return nil, fmt.Errorf("property %s: %w", c.Property.Name, err)
 		}
 		kept = append(kept, c)
 	}
 	return kept, nil
 }
 
-// checkValue says why a property cannot take a value; nil when it can.
-func checkValue(p *Property, v Value) error {
+// CheckValue says why a property cannot take a value; nil when it can.
+func CheckValue(p *Property, v Value) error {
 	if !v.Known() {
 		return nil
 	}
@@ -302,16 +302,16 @@ func checkValue(p *Property, v Value) error {
 	return nil
 }
 
-// mergeFields appends the fields of old with the changes applied. Fields that no change names are copied as they
+// MergeFields appends the fields of old with the changes applied. Fields that no change names are copied as they
 // are, those of properties that the schema does not know too. old must have passed checkFields.
-func mergeFields(b, old []byte, changes []change) []byte {
+func MergeFields(b, old []byte, changes []FieldChange) []byte {
 	for len(old) > 0 {
-		f, n := nextField(old)
-		for len(changes) > 0 && changes[0].property.Number < f.number {
+		f, n := NextField(old)
+		for len(changes) > 0 && changes[0].Property.Number < f.Number {
 			b = appendChange(b, changes[0])
 			changes = changes[1:]
 		}
-		if len(changes) > 0 && changes[0].property.Number == f.number {
+		if len(changes) > 0 && changes[0].Property.Number == f.Number {
 			b = appendChange(b, changes[0])
 			changes = changes[1:]
 		} else {
@@ -325,11 +325,11 @@ func mergeFields(b, old []byte, changes []change) []byte {
 	return b
 }
 
-func appendChange(b []byte, c change) []byte {
-	if !c.value.Known() {
+func appendChange(b []byte, c FieldChange) []byte {
+	if !c.Value.Known() {
 		return b
 	}
-	return appendField(b, c.property, c.value)
+	return AppendField(b, c.Property, c.Value)
 }
 
 // Assignment sets one property; an unknown Value clears it.

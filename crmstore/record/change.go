@@ -1,4 +1,4 @@
-package crmstore
+package record
 
 import (
 	"bytes"
@@ -24,27 +24,27 @@ const maxChangeText = 4096
 // The changes of an event are two runs of fields as a record has them (see codec.go), those before and those after,
 // with the length of the first in front. Only properties whose value changed are there.
 
-// changesOf is what is different in the wanted fields; the property named skip does not count.
-func changesOf(stored, wanted []byte, skip int) []byte {
+// ChangesOf is what is different in the wanted fields; the property named skip does not count.
+func ChangesOf(stored, wanted []byte, skip int) []byte {
 	var room [256]byte
 	before, after := room[:0:128], room[128:128]
 	for len(stored) > 0 || len(wanted) > 0 {
-		was, n := nextField(stored)
-		is, m := nextField(wanted)
+		was, n := NextField(stored)
+		is, m := NextField(wanted)
 		if n == 0 && m == 0 {
 			break // damaged, which their readers say
 		}
 		if n == 0 {
-			was.number = math.MaxInt
+			was.Number = math.MaxInt
 		}
 		if m == 0 {
-			is.number = math.MaxInt
+			is.Number = math.MaxInt
 		}
-		number := min(was.number, is.number)
-		if was.number != number {
+		number := min(was.Number, is.Number)
+		if was.Number != number {
 			n = 0
 		}
-		if is.number != number {
+		if is.Number != number {
 			m = 0
 		}
 		if number != skip && !bytes.Equal(stored[:n], wanted[:m]) {
@@ -59,46 +59,46 @@ func changesOf(stored, wanted []byte, skip int) []byte {
 
 // appendChanged appends a field, given as it stands and as it was read, and cuts a long text.
 func appendChanged(b, as []byte, f field) []byte {
-	if len(as) == 0 || f.typ != protowire.BytesType || len(f.text) <= maxChangeText {
+	if len(as) == 0 || f.Wire != protowire.BytesType || len(f.Text) <= maxChangeText {
 		return append(b, as...)
 	}
-	text := strings.ToValidUTF8(string(f.text[:maxChangeText]), "")
-	b = protowire.AppendTag(b, protowire.Number(f.number), f.typ)
-	return protowire.AppendString(b, fmt.Sprintf("%s… (%d bytes)", text, len(f.text)))
+	text := strings.ToValidUTF8(string(f.Text[:maxChangeText]), "")
+	b = protowire.AppendTag(b, protowire.Number(f.Number), f.Wire)
+	return protowire.AppendString(b, fmt.Sprintf("%s… (%d bytes)", text, len(f.Text)))
 }
 
-// errChanges says that the changes of an event are not as they were written.
-var errChanges = errors.New("the changes of an event are damaged")
+// ErrChanges says that the changes of an event are not as they were written.
+var ErrChanges = errors.New("the changes of an event are damaged")
 
-// parseChanges reads what [changesOf] wrote, in the order of property numbers. A property that is not in the
+// ParseChanges reads what [ChangesOf] wrote, in the order of property numbers. A property that is not in the
 // schema any more is called by its number.
-func parseChanges(s *Schema, text string) ([]Change, error) {
-	b := view(text)
+func ParseChanges(s *Schema, text string) ([]Change, error) {
+	b := BytesOf(text)
 	length, size := protowire.ConsumeVarint(b)
 	if size < 0 || length > uint64(len(b)-size) {
-		return nil, errChanges
+		return nil, ErrChanges
 	}
 	before, after := b[size:size+int(length)], b[size+int(length):]
-	if checkFields(before) != nil || checkFields(after) != nil {
-		return nil, errChanges
+	if CheckFields(before) != nil || CheckFields(after) != nil {
+		return nil, ErrChanges
 	}
 	var changes []Change
 	for len(before) > 0 || len(after) > 0 {
-		was, n := nextField(before)
-		is, m := nextField(after)
-		number := was.number
-		if n == 0 || m > 0 && is.number < number {
-			number = is.number
+		was, n := NextField(before)
+		is, m := NextField(after)
+		number := was.Number
+		if n == 0 || m > 0 && is.Number < number {
+			number = is.Number
 		}
 		c := Change{Property: fmt.Sprintf("property %d", number)}
 		p := s.Number(number)
 		if p != nil {
 			c.Property = p.Name
 		}
-		if n > 0 && was.number == number {
+		if n > 0 && was.Number == number {
 			c.Before, before = was.words(p), before[n:]
 		}
-		if m > 0 && is.number == number {
+		if m > 0 && is.Number == number {
 			c.After, after = is.words(p), after[m:]
 		}
 		changes = append(changes, c)
@@ -108,13 +108,13 @@ func parseChanges(s *Schema, text string) ([]Change, error) {
 
 // words is the field's value as a person reads it; p is nil when the schema does not know the property.
 func (f *field) words(p *Property) string {
-	text := string(f.text)
+	text := string(f.Text)
 	if p == nil {
-		if f.typ == protowire.BytesType {
+		if f.Wire == protowire.BytesType {
 			return text
 		}
 		return fmt.Sprint(f.bits)
 	}
-	v := f.value(p, text)
+	v := f.Value(p, text)
 	return v.String()
 }

@@ -1,4 +1,4 @@
-package crmstore
+package record
 
 import (
 	"bytes"
@@ -67,14 +67,14 @@ func TestFieldsModel(t *testing.T) {
 				set = append(set, Assignment{p.Number, v})
 				model[p.Number] = v
 			}
-			changes, err := checkSet(nil, s, set)
+			changes, err := CheckAssignments(nil, s, set)
 			if err != nil {
 				t.Fatal(err)
 			}
-			fields = mergeFields(nil, fields, changes)
+			fields = MergeFields(nil, fields, changes)
 		}
-		h := header{version: 7, slot: 5}
-		r, err := parseRecord(s, 1, string(append(appendHeader(nil, h), fields...)))
+		h := Header{Version: 7, Slot: 5}
+		r, err := ParseRecord(s, 1, string(append(AppendHeader(nil, h), fields...)))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -92,10 +92,10 @@ func TestFieldsModel(t *testing.T) {
 		}
 		cells := map[int]uint64{}
 		for rest := fields; len(rest) > 0; {
-			f, n := nextField(rest)
+			f, n := NextField(rest)
 			rest = rest[n:]
-			if p := s.Number(f.number); p != nil {
-				cells[f.number] = f.cell(p)
+			if p := s.Number(f.Number); p != nil {
+				cells[f.Number] = f.Cell(p)
 			}
 		}
 		for n, v := range model {
@@ -124,7 +124,7 @@ func TestCheckSetRefuses(t *testing.T) {
 		"text that is too big": {16, StringValue(strings.Repeat("secret", maxText/6+1))},
 		"year 10000":           {20, DateTimeValue(time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC))},
 	} {
-		_, err := checkSet(nil, s, []Assignment{{16, StringValue("fine")}, a})
+		_, err := CheckAssignments(nil, s, []Assignment{{16, StringValue("fine")}, a})
 		if err == nil {
 			t.Errorf("%s: no error", name)
 		} else if strings.Contains(err.Error(), "secret") {
@@ -136,14 +136,14 @@ func TestCheckSetRefuses(t *testing.T) {
 func TestParseRecord(t *testing.T) {
 	t.Parallel()
 	s := codecSchema()
-	facts := appendFacts(nil, time.UnixMilli(5000), Cause{Actor: "anna", Workflow: "w", Revision: 3, Run: "w@1", Reason: "trigger 1"})
-	changes, err := checkSet(nil, s, []Assignment{{16, StringValue("hello")}, {22, EnumValue("c")}})
+	facts := AppendFacts(nil, time.UnixMilli(5000), Cause{Actor: "anna", Workflow: "w", Revision: 3, Run: "w@1", Reason: "trigger 1"})
+	changes, err := CheckAssignments(nil, s, []Assignment{{16, StringValue("hello")}, {22, EnumValue("c")}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := appendHeader(nil, header{version: 1 << 40, slot: 70000, archived: TimeCell(5000), factsLen: len(facts)})
-	b = mergeFields(append(b, facts...), nil, changes)
-	r, err := parseRecord(s, 12, string(b))
+	b := AppendHeader(nil, Header{Version: 1 << 40, Slot: 70000, Archived: TimeCell(5000), FactsLen: len(facts)})
+	b = MergeFields(append(b, facts...), nil, changes)
+	r, err := ParseRecord(s, 12, string(b))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -158,7 +158,7 @@ func TestParseRecord(t *testing.T) {
 		if cut == len(b)-3 || cut == len(b)-3-8 {
 			continue // between two fields: fewer properties, but no damage
 		}
-		if _, err := parseRecord(s, 12, string(b[:cut])); err == nil {
+		if _, err := ParseRecord(s, 12, string(b[:cut])); err == nil {
 			t.Errorf("no error for %d of %d bytes", cut, len(b))
 		}
 	}
@@ -166,14 +166,14 @@ func TestParseRecord(t *testing.T) {
 
 func FuzzParseRecord(f *testing.F) {
 	s := codecSchema()
-	changes, _ := checkSet(nil, s, []Assignment{{16, StringValue("hello")}, {18, NumberValue(2)}, {20, DateTimeValue(time.Unix(9, 0))}, {21, BoolValue(true)}})
-	f.Add(string(mergeFields(appendHeader(nil, header{version: 1}), nil, changes)))
-	f.Add(string(appendFacts(appendHeader(nil, header{archived: 1, factsLen: 3}), time.Unix(1, 0), Cause{})))
+	changes, _ := CheckAssignments(nil, s, []Assignment{{16, StringValue("hello")}, {18, NumberValue(2)}, {20, DateTimeValue(time.Unix(9, 0))}, {21, BoolValue(true)}})
+	f.Add(string(MergeFields(AppendHeader(nil, Header{Version: 1}), nil, changes)))
+	f.Add(string(AppendFacts(AppendHeader(nil, Header{Archived: 1, FactsLen: 3}), time.Unix(1, 0), Cause{})))
 	numbers := []int{16, 17, 18, 19, 20, 21, 22, 23, 24, 30}
-	columns := newPicker(s, numbers)
+	columns := NewProjection(s, numbers)
 	f.Fuzz(func(t *testing.T, text string) {
-		r, err := parseRecord(s, 1, text)
-		_, _, fields, bad := cut(1, []byte(text))
+		r, err := ParseRecord(s, 1, text)
+		_, _, fields, bad := Cut(1, []byte(text))
 		if bad != nil {
 			if err == nil {
 				t.Errorf("a row is damaged, the record is not: %v", bad)
@@ -181,8 +181,8 @@ func FuzzParseRecord(f *testing.F) {
 			return
 		}
 		values := make([]Value, 31)
-		if bad := columns.decode(fields, values); (bad == nil) != (checkFields(fields) == nil) {
-			t.Errorf("decode says %v, checkFields %v", bad, checkFields(fields))
+		if bad := columns.Decode(fields, values); (bad == nil) != (CheckFields(fields) == nil) {
+			t.Errorf("decode says %v, checkFields %v", bad, CheckFields(fields))
 		}
 		if err != nil {
 			return
@@ -197,7 +197,7 @@ func FuzzParseRecord(f *testing.F) {
 				t.Errorf("property %d: Value gives %v, Values %v", p.Number, r.Value(p.Number), v)
 			}
 		})
-		if again := mergeFields(nil, []byte(r.fields), nil); string(again) != r.fields {
+		if again := MergeFields(nil, []byte(r.fields), nil); string(again) != r.fields {
 			t.Errorf("merging nothing changes %x to %x", r.fields, again)
 		}
 	})
@@ -214,17 +214,17 @@ func BenchmarkParseRecord(b *testing.B) {
 			}
 		}
 	}
-	changes, err := checkSet(nil, s, set)
+	changes, err := CheckAssignments(nil, s, set)
 	if err != nil {
 		b.Fatal(err)
 	}
-	record := append(mergeFields(appendHeader(nil, header{version: 1}), nil, changes), noSum[:]...)
-	seal(record, 1)
-	text, old := string(record), string(record[:len(record)-sumSize])
+	record := append(MergeFields(AppendHeader(nil, Header{Version: 1}), nil, changes), NoChecksum[:]...)
+	WriteChecksum(record, 1)
+	text, old := string(record), string(record[:len(record)-SumSize])
 	b.Run("parse-without-checksum", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
-			if _, err := parseRecord(s, 1, old); err != nil {
+			if _, err := ParseRecord(s, 1, old); err != nil {
 				b.Fatal(err)
 			}
 		}
@@ -232,22 +232,22 @@ func BenchmarkParseRecord(b *testing.B) {
 	b.Run("parse", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
-			if _, err := parseRecord(s, 1, text); err != nil {
+			if _, err := ParseRecord(s, 1, text); err != nil {
 				b.Fatal(err)
 			}
 		}
 	})
-	r, _ := parseRecord(s, 1, text)
+	r, _ := ParseRecord(s, 1, text)
 	b.Run("three-values-in-one-walk", func(b *testing.B) {
 		b.ReportAllocs()
 		numbers := []int{set[0].Property, set[6].Property, set[13].Property}
-		columns, values := newPicker(s, numbers), make([]Value, 1000)
+		columns, values := NewProjection(s, numbers), make([]Value, 1000)
 		for b.Loop() {
-			_, _, fields, err := cut(1, view(text))
+			_, _, fields, err := Cut(1, BytesOf(text))
 			if err != nil {
 				b.Fatal(err)
 			}
-			if err := columns.decode(fields, values); err != nil {
+			if err := columns.Decode(fields, values); err != nil {
 				b.Fatal(err)
 			}
 		}
@@ -260,11 +260,11 @@ func BenchmarkParseRecord(b *testing.B) {
 	})
 	b.Run("encode", func(b *testing.B) {
 		b.ReportAllocs()
-		var scratch []change
+		var scratch []FieldChange
 		var out []byte
 		for b.Loop() {
-			scratch, _ = checkSet(scratch, s, set)
-			out = mergeFields(out[:0], nil, scratch)
+			scratch, _ = CheckAssignments(scratch, s, set)
+			out = MergeFields(out[:0], nil, scratch)
 		}
 	})
 }

@@ -1,4 +1,4 @@
-package crmstore
+package record
 
 import (
 	"errors"
@@ -17,12 +17,12 @@ const (
 	factWorkflow = 3
 	factRevision = 4 // varint
 	factRun      = 5
-	factReason   = 6 // the field that holds the reason
+	FactReason   = 6 // the field that holds the reason
 	factFrom     = 7 // an event's and a hold's; a record in the bin does without
 )
 
-// appendFacts appends the facts of at and c to b; empty fields are left out.
-func appendFacts(b []byte, at time.Time, c Cause) []byte {
+// AppendFacts appends the facts of at and c to b; empty fields are left out.
+func AppendFacts(b []byte, at time.Time, c Cause) []byte {
 	b = protowire.AppendTag(b, factAt, protowire.VarintType)
 	b = protowire.AppendVarint(b, protowire.EncodeZigZag(at.UnixMilli()))
 	text := func(n protowire.Number, s string) {
@@ -38,36 +38,36 @@ func appendFacts(b []byte, at time.Time, c Cause) []byte {
 		b = protowire.AppendVarint(b, uint64(c.Revision))
 	}
 	text(factRun, c.Run)
-	text(factReason, c.Reason)
+	text(FactReason, c.Reason)
 	text(factFrom, c.From)
 	return b
 }
 
-// fromFact is what [appendFacts] appends for c.From alone: behind facts without it, it completes them.
-func fromFact(from string) []byte {
+// FromFact is what [AppendFacts] appends for c.From alone: behind facts without it, it completes them.
+func FromFact(from string) []byte {
 	if from == "" {
 		return nil
 	}
 	return protowire.AppendString(protowire.AppendTag(nil, factFrom, protowire.BytesType), from)
 }
 
-// errFacts says that the facts of a change are not as they were written.
-var errFacts = errors.New("facts of a change are damaged")
+// ErrFacts says that the facts of a change are not as they were written.
+var ErrFacts = errors.New("facts of a change are damaged")
 
-// parseFacts reads what [appendFacts] wrote; fields it does not know are skipped.
-func parseFacts(b []byte) (Deletion, error) {
+// ParseFacts reads what [AppendFacts] wrote; fields it does not know are skipped.
+func ParseFacts(b []byte) (Deletion, error) {
 	var d Deletion
 	for len(b) > 0 {
 		n, typ, size := protowire.ConsumeTag(b)
 		if size < 0 {
-			return Deletion{}, errFacts
+			return Deletion{}, ErrFacts
 		}
 		b = b[size:]
 		switch typ {
 		case protowire.VarintType:
 			v, size := protowire.ConsumeVarint(b)
 			if size < 0 {
-				return Deletion{}, errFacts
+				return Deletion{}, ErrFacts
 			}
 			b = b[size:]
 			switch n {
@@ -79,14 +79,14 @@ func parseFacts(b []byte) (Deletion, error) {
 		case protowire.BytesType:
 			v, size := protowire.ConsumeString(b)
 			if size < 0 {
-				return Deletion{}, errFacts
+				return Deletion{}, ErrFacts
 			}
 			b = b[size:]
 			d.setText(n, v)
 		default:
 			size := protowire.ConsumeFieldValue(n, typ, b)
 			if size < 0 {
-				return Deletion{}, errFacts
+				return Deletion{}, ErrFacts
 			}
 			b = b[size:]
 		}
@@ -102,21 +102,21 @@ func (d *Deletion) setText(n protowire.Number, v string) {
 		d.Workflow = v
 	case factRun:
 		d.Run = v
-	case factReason:
+	case FactReason:
 		d.Reason = v
 	case factFrom:
 		d.From = v
 	}
 }
 
-// eventOf reads an audit event from the fields of its stream entry (see lua/lib/log.lua). o is the object
+// ParseEvent reads an audit event from the fields of its stream entry (see lua/lib/log.lua). o is the object
 // type of the partition it stands in, "" for the account's own log.
-func eventOf(o ObjectType, fields map[string]any) (Event, error) {
+func ParseEvent(o ObjectType, fields map[string]any) (Event, error) {
 	text := func(name string) string {
 		s, _ := fields[name].(string)
 		return s
 	}
-	facts, err := parseFacts([]byte(text("f")))
+	facts, err := ParseFacts([]byte(text("f")))
 	if err != nil {
 		return Event{}, fmt.Errorf("read audit event: %w", err)
 	}
@@ -143,13 +143,13 @@ func (e *Event) readPairs() error {
 	}
 	e.Detail, e.With = "", ObjectType(name)
 	for ; len(others) > 0; others = others[8:] {
-		e.Others = append(e.Others, IDFromBytes(view(others)))
+		e.Others = append(e.Others, IDFromBytes(BytesOf(others)))
 	}
 	return nil
 }
 
-// narrow keeps, of an event about associations, the pairs of one record.
-func (e *Event) narrow(record ID) {
+// Narrow keeps, of an event about associations, the pairs of one record.
+func (e *Event) Narrow(record ID) {
 	if record == 0 || len(e.Others) == 0 {
 		return
 	}

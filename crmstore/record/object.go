@@ -1,4 +1,4 @@
-package crmstore
+package record
 
 import (
 	"fmt"
@@ -18,7 +18,7 @@ const (
 	Call    ObjectType = "call"
 )
 
-// StandardObjects lists the object types every account has, contacts first. [Store.Objects] lists an account's.
+// StandardObjects lists the object types every account has, contacts first. [crmstore.Store.Objects] lists an account's.
 func StandardObjects() []ObjectType { return []ObjectType{Contact, Company, Deal, Ticket, Call} }
 
 var plurals = map[string]ObjectType{
@@ -27,8 +27,8 @@ var plurals = map[string]ObjectType{
 
 var objectName = regexp.MustCompile(`^[a-z][a-z0-9_]{0,63}$`)
 
-// standardObject reads a standard object type, in singular or plural and any case.
-func standardObject(s string) (o ObjectType, ok bool) {
+// StandardObject reads a standard object type, in singular or plural and any case.
+func StandardObject(s string) (o ObjectType, ok bool) {
 	name := strings.ToLower(strings.TrimSpace(s))
 	if o, ok := plurals[name]; ok {
 		return o, true
@@ -41,10 +41,10 @@ func standardObject(s string) (o ObjectType, ok bool) {
 	return "", false
 }
 
-// ParseObjectType reads a standard object type, in singular or plural and any case. [Store.Object] knows those that
+// ParseObjectType reads a standard object type, in singular or plural and any case. [crmstore.Store.Object] knows those that
 // the account has defined too.
 func ParseObjectType(s string) (ObjectType, error) {
-	if o, ok := standardObject(s); ok {
+	if o, ok := StandardObject(s); ok {
 		return o, nil
 	}
 	if !objectName.MatchString(strings.ToLower(strings.TrimSpace(s))) {
@@ -53,8 +53,8 @@ func ParseObjectType(s string) (ObjectType, error) {
 	return "", fmt.Errorf("object type %q is not known; every account has contact, company, deal, ticket and call", s)
 }
 
-// wellFormed reports whether the type can be named so.
-func (o ObjectType) wellFormed() bool { return objectName.MatchString(string(o)) }
+// WellFormed reports whether the type can be named so.
+func (o ObjectType) WellFormed() bool { return objectName.MatchString(string(o)) }
 
 // Plural is the word for many records of the type, for people: "contacts", "companies".
 func (o ObjectType) Plural() string {
@@ -63,11 +63,11 @@ func (o ObjectType) Plural() string {
 			return p
 		}
 	}
-	return plural(string(o))
+	return PluralOf(string(o))
 }
 
-// plural is the plural of an English noun, by the rules that have few exceptions.
-func plural(word string) string {
+// PluralOf is the plural of an English noun, by the rules that have few exceptions.
+func PluralOf(word string) string {
 	end := strings.ToLower(word)
 	switch {
 	case strings.HasSuffix(end, "y") && len(end) > 1 && !strings.ContainsRune("aeiou", rune(end[len(end)-2])):

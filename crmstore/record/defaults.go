@@ -1,4 +1,4 @@
-package crmstore
+package record
 
 // Numbers of the properties that the store itself reads or writes. The dates have the same number in every
 // object type. Numbers are in the bytes of records: they never change and are never used again.
@@ -8,8 +8,8 @@ const (
 	PropertyEmail    = 18 // of contacts: unique among the live ones
 )
 
-// ownProperty reports whether the store itself reads or writes the property.
-func ownProperty(o ObjectType, number int) bool {
+// UsedByStore reports whether the store itself reads or writes the property.
+func UsedByStore(o ObjectType, number int) bool {
 	return number == PropertyCreated || number == PropertyModified || o == Contact && number == PropertyEmail
 }
 

@@ -1,4 +1,4 @@
-package crmstore
+package record
 
 import (
 	"testing"
@@ -14,21 +14,21 @@ func TestChanges(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		draw := func(name string) (fields []byte, values map[string]string) {
 			values = map[string]string{}
-			var changes []change
+			var changes []FieldChange
 			for _, p := range []*Property{email, city} {
 				text := rapid.SampledFrom([]string{"", "a", "b"}).Draw(t, name+p.Name)
 				values[p.Name] = text
-				changes = append(changes, change{p, StringValue(text)})
+				changes = append(changes, FieldChange{p, StringValue(text)})
 			}
-			changes, err := sortChanges(changes)
+			changes, err := SortFieldChanges(changes)
 			if err != nil {
 				t.Fatal(err)
 			}
-			return mergeFields(nil, nil, changes), values
+			return MergeFields(nil, nil, changes), values
 		}
 		stored, before := draw("before")
 		wanted, after := draw("after")
-		got, err := parseChanges(schema, string(changesOf(stored, wanted, 0)))
+		got, err := ParseChanges(schema, string(ChangesOf(stored, wanted, 0)))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -43,7 +43,7 @@ func TestChanges(t *testing.T) {
 			}
 		}
 	})
-	if got, err := parseChanges(schema, string(changesOf(appendField(nil, email, StringValue("a")), nil, email.Number))); err != nil || len(got) != 0 {
+	if got, err := ParseChanges(schema, string(ChangesOf(AppendField(nil, email, StringValue("a")), nil, email.Number))); err != nil || len(got) != 0 {
 		t.Errorf("a property that does not count: %v, %v", got, err)
 	}
 }
@@ -51,6 +51,6 @@ func TestChanges(t *testing.T) {
 func FuzzChanges(f *testing.F) {
 	schema := NewSchema(Contact, 1, DefaultProperties(Contact))
 	email := schema.Find("email")[0]
-	f.Add(string(changesOf(appendField(nil, email, StringValue("a")), nil, 0)))
-	f.Fuzz(func(_ *testing.T, text string) { _, _ = parseChanges(schema, text) })
+	f.Add(string(ChangesOf(AppendField(nil, email, StringValue("a")), nil, 0)))
+	f.Fuzz(func(_ *testing.T, text string) { _, _ = ParseChanges(schema, text) })
 }

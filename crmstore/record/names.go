@@ -1,4 +1,4 @@
-package crmstore
+package record
 
 import (
 	"fmt"
@@ -6,9 +6,9 @@ import (
 	"github.com/crm-workflow/crm-workflow/crmstore/unseen"
 )
 
-// seenName refuses a name or a label with a character that nobody sees, or that only looks like a blank: it would look like
+// CheckSeen refuses a name or a label with a character that nobody sees, or that only looks like a blank: it would look like
 // another one, and an expression that speaks of the one would mean the other.
-func seenName(what, name string) error {
+func CheckSeen(what, name string) error {
 	if _, r, found := unseen.In(name); found {
 		return fmt.Errorf("%s %q: the character %U %s", what, name, r, unseen.Word(r))
 	}

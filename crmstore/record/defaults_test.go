@@ -1,4 +1,4 @@
-package crmstore
+package record
 
 import (
 	"strings"
@@ -57,7 +57,7 @@ func TestDefaultProperties(t *testing.T) {
 		for i := range schema.Properties {
 			p := schema.Properties[i]
 			labels[p.Label] = append(labels[p.Label], p.Name)
-			if err := checkNewProperty(&p); err != nil {
+			if err := CheckNewProperty(&p); err != nil {
 				t.Errorf("%s: %v", o, err)
 			}
 			for j, option := range p.Options {

@@ -1,4 +1,4 @@
-package crmstore
+package record
 
 import (
 	"cmp"
@@ -66,13 +66,13 @@ type Ref struct {
 // String is the record for people: "contact 4711".
 func (r Ref) String() string { return string(r.Object) + " " + r.ID.String() }
 
-// compareRefs orders records by object type, then by id: -1, 0 or 1.
-func compareRefs(a, b Ref) int {
+// CompareRefs orders records by object type, then by id: -1, 0 or 1.
+func CompareRefs(a, b Ref) int {
 	return cmp.Or(cmp.Compare(a.Object, b.Object), cmp.Compare(a.ID, b.ID))
 }
 
-// packIDs is the ids as scripts take them: 8 bytes each.
-func packIDs(ids []ID) []byte {
+// PackIDs is the ids as scripts take them: 8 bytes each.
+func PackIDs(ids []ID) []byte {
 	b := make([]byte, 0, 8*len(ids))
 	for _, id := range ids {
 		one := id.Bytes()

@@ -1,4 +1,4 @@
-package crmstore
+package record
 
 import (
 	"encoding/binary"
@@ -14,11 +14,11 @@ import (
 const (
 	sumNumber = 1<<29 - 1 // the highest field number there is; properties never have it
 	sumTag    = "\xfd\xff\xff\xff\x0f"
-	sumSize   = len(sumTag) + 4
+	SumSize   = len(sumTag) + 4
 )
 
-// errChecksum is an ErrDamaged of bytes that can be read and have another checksum.
-var errChecksum = fmt.Errorf("%w: their checksum is another one", ErrDamaged)
+// ErrChecksum is an ErrDamaged of bytes that can be read and have another checksum.
+var ErrChecksum = fmt.Errorf("%w: their checksum is another one", ErrDamaged)
 
 // checksum is the checksum of a record's properties.
 func checksum(id ID, fields []byte) uint32 {
@@ -26,24 +26,24 @@ func checksum(id ID, fields []byte) uint32 {
 	return crc32.Update(seed, crc32.MakeTable(crc32.Castagnoli), fields)
 }
 
-// noSum is room for a checksum.
-var noSum [sumSize]byte
+// NoChecksum is room for a checksum.
+var NoChecksum [SumSize]byte
 
-// seal writes the checksum of a record, which is known when its id is, into the room at its end.
-func seal(record []byte, id ID) {
-	end := len(record) - sumSize
-	sum := checksum(id, record[headerSize:end])
+// WriteChecksum writes the checksum of a record, which is known when its id is, into the room at its end.
+func WriteChecksum(record []byte, id ID) {
+	end := len(record) - SumSize
+	sum := checksum(id, record[HeaderSize:end])
 	binary.LittleEndian.PutUint32(append(record[:end], sumTag...)[end+len(sumTag):len(record)], sum)
 }
 
-// unseal is a record's properties without their checksum. Where that is not theirs, it is errChecksum as well.
-func unseal(id ID, fields []byte) ([]byte, error) {
-	end := len(fields) - sumSize
+// Unseal is a record's properties without their checksum. Where that is not theirs, it is errChecksum as well.
+func Unseal(id ID, fields []byte) ([]byte, error) {
+	end := len(fields) - SumSize
 	if end < 0 || string(fields[end:end+len(sumTag)]) != sumTag {
 		return fields, nil // of an older version
 	}
 	if binary.LittleEndian.Uint32(fields[end+len(sumTag):]) != checksum(id, fields[:end]) {
-		return fields[:end:end], errChecksum
+		return fields[:end:end], ErrChecksum
 	}
 	return fields[:end:end], nil
 }
@@ -78,8 +78,8 @@ func (e *DamagedError) Error() string {
 // Unwrap makes it an ErrDamaged.
 func (e *DamagedError) Unwrap() error { return ErrDamaged }
 
-// asDamaged is the error for damaged records; nil when there are none.
-func asDamaged(o ObjectType, ids []ID) error {
+// AsDamaged is the error for damaged records; nil when there are none.
+func AsDamaged(o ObjectType, ids []ID) error {
 	if len(ids) == 0 {
 		return nil
 	}

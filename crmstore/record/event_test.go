@@ -1,4 +1,4 @@
-package crmstore
+package record
 
 import (
 	"testing"
@@ -19,19 +19,19 @@ func TestFacts(t *testing.T) {
 				Reason: rapid.String().Draw(t, "reason"), From: rapid.String().Draw(t, "from"),
 			},
 		}
-		got, err := parseFacts(appendFacts(nil, want.At, want.Cause))
+		got, err := ParseFacts(AppendFacts(nil, want.At, want.Cause))
 		if err != nil || !cmp.Equal(want, got) {
 			t.Fatalf("got %+v, %v; want %+v", got, err, want)
 		}
 		without := want.Cause
 		without.From = ""
-		if got, err := parseFacts(append(appendFacts(nil, want.At, without), fromFact(want.From)...)); err != nil || !cmp.Equal(want, got) {
+		if got, err := ParseFacts(append(AppendFacts(nil, want.At, without), FromFact(want.From)...)); err != nil || !cmp.Equal(want, got) {
 			t.Fatalf("completed facts: got %+v, %v; want %+v", got, err, want)
 		}
 	})
 }
 
 func FuzzFacts(f *testing.F) {
-	f.Add(appendFacts(nil, time.Unix(1, 0), Cause{Actor: "a", Workflow: "w", Revision: 2, Run: "r", Reason: "why"}))
-	f.Fuzz(func(_ *testing.T, b []byte) { _, _ = parseFacts(b) })
+	f.Add(AppendFacts(nil, time.Unix(1, 0), Cause{Actor: "a", Workflow: "w", Revision: 2, Run: "r", Reason: "why"}))
+	f.Fuzz(func(_ *testing.T, b []byte) { _, _ = ParseFacts(b) })
 }

@@ -1,4 +1,4 @@
-package crmstore
+package record
 
 import (
 	"encoding/binary"
@@ -10,16 +10,16 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 )
 
-// picker decodes chosen properties of records.
-type picker struct {
-	schema   *Schema
+// Projection decodes chosen properties of records.
+type Projection struct {
+	Schema   *Schema
 	numbers  []int
 	byNumber []*Property // nil where nothing is wanted
 }
 
-// newPicker decodes the properties with those numbers; numbers that the schema does not have are never known.
-func newPicker(s *Schema, numbers []int) picker {
-	p := picker{schema: s, numbers: numbers}
+// NewProjection decodes the properties with those numbers; numbers that the schema does not have are never known.
+func NewProjection(s *Schema, numbers []int) Projection {
+	p := Projection{Schema: s, numbers: numbers}
 	if len(numbers) > 0 {
 		p.byNumber = make([]*Property, slices.Max(numbers)+1)
 	}
@@ -31,9 +31,9 @@ func newPicker(s *Schema, numbers []int) picker {
 	return p
 }
 
-// decode reads the chosen properties of a record's property bytes into dst, by number; dst must be longer than the highest
+// Decode reads the chosen properties of a record's property bytes into dst, by number; dst must be longer than the highest
 // number. The values share b's memory. ErrDamaged.
-func (p *picker) decode(b []byte, dst []Value) error {
+func (p *Projection) Decode(b []byte, dst []Value) error {
 	for _, n := range p.numbers {
 		dst[n] = Value{}
 	}
@@ -44,15 +44,15 @@ func (p *picker) decode(b []byte, dst []Value) error {
 			at += n
 			continue
 		}
-		f, n := nextField(b[at:])
-		if n == 0 || f.number <= last {
+		f, n := NextField(b[at:])
+		if n == 0 || f.Number <= last {
 			return fmt.Errorf("%w: at byte %d of the properties", ErrDamaged, at)
 		}
-		last = f.number
+		last = f.Number
 		at += n
 		if last < len(p.byNumber) {
 			if known := p.byNumber[last]; known != nil {
-				dst[last] = f.value(known, unsafe.String(unsafe.SliceData(f.text), len(f.text)))
+				dst[last] = f.Value(known, unsafe.String(unsafe.SliceData(f.Text), len(f.Text)))
 			}
 		}
 	}
@@ -61,7 +61,7 @@ func (p *picker) decode(b []byte, dst []Value) error {
 
 // unwanted steps over a field that nobody asked for, in the forms that nearly all have; 0 bytes: look closer. It takes a
 // third of the time of reading the field.
-func (p *picker) unwanted(b []byte) (number, size int) {
+func (p *Projection) unwanted(b []byte) (number, size int) {
 	if len(b) < 10 || b[0] < 0x80 || b[1] >= 0x80 {
 		return 0, 0
 	}
