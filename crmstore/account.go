@@ -56,8 +56,8 @@ const (
 const claimKey = 32
 
 var (
-	scriptCreateAccount = mustScript("create_account")
-	scriptSetTier       = mustScript("set_tier")
+	scriptCreateAccount = mustLuaScript("create_account")
+	scriptSetTier       = mustLuaScript("set_tier")
 )
 
 // CreateAccount makes the account with the default schemas; ErrExists when it is there. partitions 0 = default.
@@ -87,7 +87,7 @@ func (s *Store) CreateAccount(ctx context.Context, tier Tier, partitions int, c 
 		}
 		args = append(args, string(o), properties)
 	}
-	made, err := s.run(ctx, scriptCreateAccount, []string{s.keyAccount(), s.keySchema(), s.keyAccountLog(), s.keyUsers()}, args...)
+	made, err := s.db.run(ctx, scriptCreateAccount, []string{s.keyAccount(), s.keySchema(), s.keyAccountLog(), s.keyUsers()}, args...)
 	if err != nil {
 		return Account{}, fmt.Errorf("create account %s: %w", s.account, err)
 	}
@@ -109,9 +109,9 @@ func (s *Store) Account(ctx context.Context) (Account, error) {
 }
 
 func (s *Store) readAccount(ctx context.Context) (Account, error) {
-	fields, err := s.rdb.HGetAll(ctx, s.keyAccount()).Result()
+	fields, err := s.db.rdb.HGetAll(ctx, s.keyAccount()).Result()
 	if err != nil {
-		return Account{}, fmt.Errorf("read account %s: %w", s.account, s.trouble(err))
+		return Account{}, fmt.Errorf("read account %s: %w", s.account, s.db.trouble(err))
 	}
 	if len(fields) == 0 {
 		return Account{}, fmt.Errorf("account %s: %w", s.account, s.missingAccount(ctx))
@@ -147,10 +147,10 @@ func (s *Store) missingAccount(ctx context.Context) error {
 	if s.key.Load() != nil {
 		return record.ErrAccountGone
 	}
-	if _, cluster := s.rdb.(*redis.ClusterClient); s.volatile || cluster {
+	if _, cluster := s.db.rdb.(*redis.ClusterClient); s.db.volatile || cluster {
 		return record.ErrNoAccount // the client asks primaries only
 	}
-	text, err := s.rdb.Info(ctx).Result()
+	text, err := s.db.rdb.Info(ctx).Result()
 	if err == nil && replicaBehind([]map[string]string{parseInfo(text)}) {
 		return record.ErrNotInSync
 	}
@@ -166,7 +166,7 @@ func (s *Store) SetTier(ctx context.Context, tier Tier, c record.Cause, at time.
 	if err != nil {
 		return Account{}, err
 	}
-	done, err := s.run(ctx, scriptSetTier, []string{s.keyAccount(), s.keyAccountLog()}, string(tier), s.wall(), record.AppendFacts(nil, at, s.by(c)))
+	done, err := s.db.run(ctx, scriptSetTier, []string{s.keyAccount(), s.keyAccountLog()}, string(tier), s.wall(), record.AppendFacts(nil, at, s.by(c)))
 	if err != nil {
 		return Account{}, fmt.Errorf("set tier of account %s: %w", s.account, err)
 	}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/redis/go-redis/v9"
 
 	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
@@ -29,7 +30,7 @@ func TestAccountEvents(t *testing.T) {
 		}
 	}
 	must(s.CreateAccount(ctx, Free, 1, anna, at))
-	if err := s.rdb.XAdd(ctx, xaddFarAhead(s.keyAccountLog())).Err(); err != nil {
+	if err := s.db.rdb.XAdd(ctx, xaddFarAhead(s.keyAccountLog())).Err(); err != nil {
 		t.Fatal(err)
 	}
 	must(s.SetTier(ctx, Enterprise, anna, at))
@@ -42,7 +43,7 @@ func TestAccountEvents(t *testing.T) {
 	must(run, err)
 	must(s.SaveRun(ctx, run, record.Event{At: at, Op: "approve", Detail: "2 contacts", Cause: anna}))
 
-	entries, err := s.rdb.XRange(ctx, s.keyAccountLog(), "-", "+").Result()
+	entries, err := s.db.rdb.XRange(ctx, s.keyAccountLog(), "-", "+").Result()
 	must(nil, err)
 	var got []string
 	for i, e := range entries {
@@ -66,4 +67,8 @@ func TestAccountEvents(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("events (-want +got):\n%s", diff)
 	}
+}
+
+func xaddFarAhead(key string) *redis.XAddArgs {
+	return &redis.XAddArgs{Stream: key, ID: "99999999999999-3", Values: []string{"o", "x"}}
 }

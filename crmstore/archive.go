@@ -68,7 +68,7 @@ const (
 // targetsPerCall is the most records that one archive or restore script takes, so that it ends soon.
 const targetsPerCall = 64
 
-var scriptArchive = mustScript("archive")
+var scriptArchive = mustLuaScript("archive")
 
 // Archive soft-deletes batches, pipelined over partitions; a batch of more than 64 targets takes several scripts.
 // Per record, all in one script: version compared, header rewritten with the deletion facts, archived-at cell set,
@@ -130,7 +130,7 @@ func (a *archiver) send(ctx context.Context, parts []archivePart) error {
 			return err
 		}
 	}
-	replies, err := a.store.runAll(ctx, calls)
+	replies, err := a.store.db.runAll(ctx, calls)
 	if err != nil {
 		return err
 	}

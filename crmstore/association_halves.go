@@ -60,7 +60,7 @@ func (w *tying) each(ctx context.Context, ties []*tie, st step) error {
 		for i := from; i < to; i++ {
 			calls = append(calls, st.build(&halves[i]))
 		}
-		replies, err := w.store.runAll(ctx, calls)
+		replies, err := w.store.db.runAll(ctx, calls)
 		for i := from; i < to && err == nil; i++ {
 			halves[i].told, err = outcomes(replies[i-from], st.size*len(halves[i].ties))
 		}
@@ -156,7 +156,7 @@ func (s *Store) readHalves(ctx context.Context, o record.ObjectType, ids []recor
 	type window []*redis.SliceCmd
 	starts := windowStarts(want)
 	load := func(ctx context.Context, i int) (window, error) {
-		pipe := s.rdb.Pipeline()
+		pipe := s.db.rdb.Pipeline()
 		var commands window
 		for _, group := range want[starts[i]:starts[i+1]] {
 			fields := make([]string, 0, len(group.IDs)*len(types))
@@ -168,7 +168,7 @@ func (s *Store) readHalves(ctx context.Context, o record.ObjectType, ids []recor
 			commands = append(commands, pipe.HMGet(ctx, s.partition(o, group.Partition).assoc(), fields...))
 		}
 		_, err := pipe.Exec(ctx)
-		return commands, s.trouble(err)
+		return commands, s.db.trouble(err)
 	}
 	var ties []*tie
 	next := 0

@@ -65,10 +65,10 @@ func (t *tie) result() PairResult {
 }
 
 var (
-	scriptAssociateBegin = mustScript("associate_begin")
-	scriptAssociateOther = mustScript("associate_other")
-	scriptAssociateEnd   = mustScript("associate_end")
-	scriptAssociateLook  = mustScript("associate_look")
+	scriptAssociateBegin = mustLuaScript("associate_begin")
+	scriptAssociateOther = mustLuaScript("associate_other")
+	scriptAssociateEnd   = mustLuaScript("associate_end")
+	scriptAssociateLook  = mustLuaScript("associate_look")
 )
 
 // tying carries ties through the steps.

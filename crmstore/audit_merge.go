@@ -74,7 +74,7 @@ func (m *merge) open(ctx context.Context) error {
 
 // read reads the next page of streams, after the last event that they have.
 func (m *merge) read(ctx context.Context, logs []*auditLog) error {
-	pipe := m.store.rdb.Pipeline()
+	pipe := m.store.db.rdb.Pipeline()
 	commands := make([]*redis.XMessageSliceCmd, len(logs))
 	for i, l := range logs {
 		from := "-"
@@ -94,7 +94,7 @@ func (m *merge) read(ctx context.Context, logs []*auditLog) error {
 		}
 	}
 	if _, err := pipe.Exec(ctx); err != nil {
-		return m.store.trouble(err)
+		return m.store.db.trouble(err)
 	}
 	for i, l := range logs {
 		l.page = commands[i].Val()

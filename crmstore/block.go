@@ -87,7 +87,7 @@ type blockChange struct {
 	at    time.Time
 }
 
-var scriptNote = mustScript("note")
+var scriptNote = mustLuaScript("note")
 
 func (s *Store) changeBlocks(ctx context.Context, emails []string, ch blockChange) ([]BlockResult, error) {
 	if err := s.require(ctx, record.Contact, CanPermanentlyDelete); err != nil {
@@ -128,7 +128,7 @@ func (s *Store) changeBlocks(ctx context.Context, emails []string, ch blockChang
 	if !ch.add {
 		op = "unblock"
 	}
-	_, err = s.run(ctx, scriptNote, []string{s.keyAccountLog()}, s.wall(), op, record.AppendFacts(nil, ch.at, s.by(ch.cause)), detail)
+	_, err = s.db.run(ctx, scriptNote, []string{s.keyAccountLog()}, s.wall(), op, record.AppendFacts(nil, ch.at, s.by(ch.cause)), detail)
 	return results, err
 }
 

@@ -155,9 +155,9 @@ func (s *Store) inParts(list []int, place func(i int) *claimPlace) (keys []strin
 }
 
 var (
-	scriptFindClaims = mustScript("find_claims")
-	scriptClaims     = mustScript("claims")
-	scriptTakeClaims = mustScript("take_claims")
+	scriptFindClaims = mustLuaScript("find_claims")
+	scriptClaims     = mustLuaScript("claims")
+	scriptTakeClaims = mustLuaScript("take_claims")
 )
 
 // readClaims fills in the claims of addresses, pipelined by bucket.
@@ -170,7 +170,7 @@ func (s *Store) readClaims(ctx context.Context, buckets int, list []*address) er
 			keys, counts, fields := s.inParts(part, place)
 			calls = append(calls, call{scriptFindClaims, keys, []any{counts, fields}})
 		}
-		replies, err := s.runAll(ctx, calls)
+		replies, err := s.db.runAll(ctx, calls)
 		if err != nil {
 			return fmt.Errorf("read e-mail claims: %w", err)
 		}
@@ -230,7 +230,7 @@ func (s *Store) swapSome(ctx context.Context, buckets int, swaps []swap, some []
 		for _, part := range parts[from:to] {
 			calls = append(calls, s.swapCall(swaps, some, part, place))
 		}
-		replies, err := s.runAll(ctx, calls)
+		replies, err := s.db.runAll(ctx, calls)
 		if err != nil {
 			return err
 		}

@@ -3,17 +3,65 @@ package crmstore
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
+	"sync/atomic"
 	"time"
 
 	"github.com/redis/go-redis/v9"
 )
 
-// Client makes another connection to where the store is, for a library that keeps data of its own there, beside the
-// account's: the queue of runs. Whoever asks for it closes it, before the store. Commands that do not reach the server
-// come back after a pause, so that a library which tries again at once does not keep a processor busy while the server is away.
-func (s *Store) Client() redis.UniversalClient {
-	c := s.open()
+// db is one database that was opened: one server, a primary and its replicas, or a cluster. It is safe for concurrent use.
+type db struct {
+	rdb      redis.UniversalClient
+	open     func() redis.UniversalClient // another client for the same place
+	place    string                       // the address for people, without secrets
+	volatile bool                         // everything is lost when the process ends
+	leave    func() error                 // ends what opening started, after the client is closed; may be nil
+	connects atomic.Int64
+}
+
+// connected counts a new connection.
+func (d *db) connected(context.Context, *redis.Conn) error {
+	d.connects.Add(1)
+	return nil
+}
+
+// connections is how many connections were made since the database was opened.
+func (d *db) connections() int64 { return d.connects.Load() }
+
+// close closes the client and ends what opening started.
+func (d *db) close() error {
+	err := d.rdb.Close()
+	if errors.Is(err, redis.ErrClosed) {
+		return nil
+	}
+	if d.leave != nil {
+		err = errors.Join(err, d.leave())
+	}
+	if err != nil {
+		return fmt.Errorf("close store %s: %w", d.place, err)
+	}
+	return nil
+}
+
+// ping reports whether the database answers: of a cluster, every master.
+func (d *db) ping(ctx context.Context) error {
+	if c, ok := d.rdb.(*redis.ClusterClient); ok {
+		return d.trouble(c.ForEachMaster(ctx, func(ctx context.Context, master *redis.Client) error { return master.Ping(ctx).Err() }))
+	}
+	return d.trouble(d.rdb.Ping(ctx).Err())
+}
+
+// silence drops what the client library would write to stderr.
+type silence struct{}
+
+// Printf does nothing.
+func (silence) Printf(context.Context, string, ...any) {}
+
+// another makes another client for the same place. Commands of it that do not reach the server come back after a pause.
+func (d *db) another() redis.UniversalClient {
+	c := d.open()
 	c.AddHook(slowFailure{})
 	return c
 }

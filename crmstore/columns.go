@@ -48,7 +48,7 @@ func (s *Store) ReadColumns(ctx context.Context, o record.ObjectType, from, to i
 				w.commands = append(w.commands, want.counterCommand(s.partition(o, p)))
 			}
 		}
-		return w, s.ask(ctx, w.commands, w.answers[:])
+		return w, s.db.ask(ctx, w.commands, w.answers[:])
 	}
 	c := Columns{Properties: make([][]byte, len(want.Properties)), Lists: make([][]byte, len(want.Lists))}
 	n := (max(to-from, 0) + columnsPerWindow - 1) / columnsPerWindow

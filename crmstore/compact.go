@@ -7,7 +7,7 @@ import (
 	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
 
-var scriptCompact = mustScript("compact")
+var scriptCompact = mustLuaScript("compact")
 
 // Compact gives back the memory that the columns of an object type were given in advance while they grew. It changes no
 // data, may run while others write, and pays after many records were made at once.
@@ -37,7 +37,7 @@ func (s *Store) compact(ctx context.Context, o record.ObjectType) error {
 			}
 			calls = append(calls, call{scriptCompact, keys, nil})
 		}
-		_, err := s.runAll(ctx, calls)
+		_, err := s.db.runAll(ctx, calls)
 		return err
 	})
 	if err != nil {

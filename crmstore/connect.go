@@ -26,20 +26,21 @@ import (
 const storeChoices = "want redis://HOST:PORT, rediss:// (TLS), redis+sentinel://HOST:PORT,…/MASTER, " +
 	"redis+cluster://HOST:PORT,…, unix:///PATH, dir:PATH or memory"
 
-// ErrAddress says that an address names no store: the call is wrong, and no server was asked.
-var ErrAddress = errors.New("not the address of a store")
+// errAddress says that an address names no store: the call is wrong, and no server was asked.
+var errAddress = errors.New("not the address of a store")
 
 // addressError is what is wrong with an address.
 type addressError struct{ error }
 
-// Is makes it an ErrAddress.
-func (addressError) Is(target error) bool { return target == ErrAddress }
+// Is makes it an errAddress.
+func (addressError) Is(target error) bool { return target == errAddress }
 
 // Unwrap gives what was found.
 func (e addressError) Unwrap() error { return e.error }
 
-// connect makes a client for the address; the store's account is not set yet.
-func connect(ctx context.Context, address string) (*Store, error) {
+// openDB opens the database at an address; no server need answer yet. An address that names none is an errAddress.
+func openDB(ctx context.Context, address string) (*db, error) {
+	redis.SetLogger(silence{}) // what goes wrong is in the errors
 	switch {
 	case address == "dir:":
 		return nil, addressError{errors.New("store address dir: the path of a directory is missing, as in dir:.workflow")}
@@ -48,21 +49,21 @@ func connect(ctx context.Context, address string) (*Store, error) {
 	case strings.HasPrefix(address, "dir:"):
 		return connectDir(ctx, strings.TrimPrefix(address, "dir:"))
 	}
-	s, err := connectServer(address)
+	d, err := connectServer(address)
 	if err != nil {
 		return nil, addressError{err} // clients connect when they are first used
 	}
-	return s, nil
+	return d, nil
 }
 
-// openedBy is a store whose client open makes; it makes another one for [Store.Client].
-func openedBy(b *base, open func() redis.UniversalClient) *Store {
-	b.rdb, b.open = open(), open
-	return &Store{base: b}
+// openedBy is a database whose client open makes; it makes the others too.
+func openedBy(d *db, open func() redis.UniversalClient) *db {
+	d.rdb, d.open = open(), open
+	return d
 }
 
 // connectServer makes a client for a server, or several, that runs by itself.
-func connectServer(address string) (*Store, error) {
+func connectServer(address string) (*db, error) {
 	scheme, _, ok := strings.Cut(address, "://")
 	if !ok {
 		kind, rest, _ := strings.Cut(address, ":")
@@ -90,16 +91,16 @@ func connectServer(address string) (*Store, error) {
 // connectMemory starts a miniredis of its own: nothing is shared with another Open.
 // It listens on the loopback behind a random password, since its in-process pipe blocks on large pipelines.
 // Its clock for expiring keys stays off: no key of ours expires, and with it every call of a script sorts all keys.
-func connectMemory() (*Store, error) {
+func connectMemory() (*db, error) {
 	m := miniredis.NewMiniRedis()
 	secret := rand.Text()
 	m.RequireAuth(secret)
 	if err := m.Start(); err != nil {
 		return nil, fmt.Errorf("start the in-memory store: %w", err)
 	}
-	b := &base{place: "memory", volatile: true, leave: func() error { m.Close(); return nil }}
-	o := tune(&redis.UniversalOptions{Addrs: []string{m.Addr()}, Password: secret, OnConnect: b.connected})
-	return openedBy(b,
+	d := &db{place: "memory", volatile: true, leave: func() error { m.Close(); return nil }}
+	o := tune(&redis.UniversalOptions{Addrs: []string{m.Addr()}, Password: secret, OnConnect: d.connected})
+	return openedBy(d,
 		func() redis.UniversalClient { return redis.NewClient(o.Simple()) }), nil
 }
 
@@ -108,7 +109,7 @@ func connectMemory() (*Store, error) {
 const loadWithin = 2 * time.Minute
 
 // connectDir opens the store in a directory.
-func connectDir(ctx context.Context, dir string) (*Store, error) {
+func connectDir(ctx context.Context, dir string) (*db, error) {
 	if rest, ok := strings.CutPrefix(dir, "~/"); ok { // no shell has done it inside "dir:~/x"
 		home, err := os.UserHomeDir()
 		if err != nil {
@@ -120,15 +121,15 @@ func connectDir(ctx context.Context, dir string) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &base{place: "dir:" + dir, leave: server.Close}
-	o := tune(&redis.UniversalOptions{OnConnect: b.connected}).Simple()
+	d := &db{place: "dir:" + dir, leave: server.Close}
+	o := tune(&redis.UniversalOptions{OnConnect: d.connected}).Simple()
 	o.Dialer, o.DialTimeout = server.Dial, loadWithin
-	return openedBy(b, func() redis.UniversalClient { return redis.NewClient(o) }), nil
+	return openedBy(d, func() redis.UniversalClient { return redis.NewClient(o) }), nil
 }
 
 // connectSingle opens one server: redis:// or rediss:// (TLS), or unix:// for a socket. Further settings of the
 // client may stand in the query, as in ?read_timeout=5s.
-func connectSingle(address string) (*Store, error) {
+func connectSingle(address string) (*db, error) {
 	place := withoutSecrets(address)
 	known, files, err := withoutTLSSettings(address)
 	if err != nil {
@@ -149,15 +150,15 @@ func connectSingle(address string) (*Store, error) {
 	o.ContextTimeoutEnabled = tuned.ContextTimeoutEnabled
 	o.DisableIdentity = tuned.DisableIdentity
 	o.MaintNotificationsConfig = tuned.MaintNotificationsConfig
-	b := &base{place: place}
-	o.OnConnect = b.connected
-	return openedBy(b, func() redis.UniversalClient { return redis.NewClient(o) }), nil
+	d := &db{place: place}
+	o.OnConnect = d.connected
+	return openedBy(d, func() redis.UniversalClient { return redis.NewClient(o) }), nil
 }
 
 // connectMany opens a primary found through sentinels (redis+sentinel://USER:PASSWORD@HOST:PORT,HOST:PORT/MASTER?db=N),
 // or a cluster (redis+cluster://USER:PASSWORD@HOST:PORT,HOST:PORT); rediss+… for TLS. The query may also have
 // skip_verify, and with sentinels sentinel_user and sentinel_password.
-func connectMany(address string) (*Store, error) {
+func connectMany(address string) (*db, error) {
 	place := withoutSecrets(address)
 	u, hosts, err := parseMany(address)
 	if err != nil {
@@ -178,13 +179,13 @@ func connectMany(address string) (*Store, error) {
 			return nil, fmt.Errorf("store address %s: unknown setting %q", place, settingName(name))
 		}
 	}
-	b := &base{place: place}
-	o.OnConnect = b.connected
+	d := &db{place: place}
+	o.OnConnect = d.connected
 	switch {
 	case cluster && path != "":
 		return nil, fmt.Errorf("store address %s: a cluster has neither path nor database", place)
 	case cluster:
-		return openedBy(b, func() redis.UniversalClient { return redis.NewClusterClient(o.Cluster()) }), nil
+		return openedBy(d, func() redis.UniversalClient { return redis.NewClusterClient(o.Cluster()) }), nil
 	case path == "":
 		return nil, fmt.Errorf("store address %s: the name of the master is missing, as in redis+sentinel://HOST:26379/mymaster", place)
 	}
@@ -195,7 +196,7 @@ func connectMany(address string) (*Store, error) {
 	}
 	o.MasterName = path
 	o.SentinelUsername, o.SentinelPassword = query.Get("sentinel_user"), query.Get("sentinel_password")
-	return openedBy(b, func() redis.UniversalClient { return redis.NewFailoverClient(o.Failover()) }), nil
+	return openedBy(d, func() redis.UniversalClient { return redis.NewFailoverClient(o.Failover()) }), nil
 }
 
 // parseMany parses an address with several hosts. Errors never hold any part of it that may be a password.
@@ -238,9 +239,9 @@ func tune(o *redis.UniversalOptions) *redis.UniversalOptions {
 	return o
 }
 
-// PublicAddress is a store's address for people: without password and query, and without what may be part of a password
+// publicAddress is a store's address for people: without password and query, and without what may be part of a password
 // that was written without its %40 and %2F. What cannot be parsed shows its kind only.
-func PublicAddress(address string) string {
+func publicAddress(address string) string {
 	if _, _, server := strings.Cut(address, "://"); !server && (address == "memory" || strings.HasPrefix(address, "dir:")) {
 		return address
 	}

@@ -195,8 +195,8 @@ func (s *Store) lostIn(ctx context.Context, k partitionKeys, name string, e *Los
 
 // atOnce sends commands in one transaction. Its error is in words.
 func (s *Store) atOnce(ctx context.Context, fn func(redis.Pipeliner) error) error {
-	sent, err := s.rdb.TxPipelined(ctx, fn)
-	return s.trouble(whyOf(sent, err))
+	sent, err := s.db.rdb.TxPipelined(ctx, fn)
+	return s.db.trouble(whyOf(sent, err))
 }
 
 // whyOf is the first error of the commands of a transaction, which itself says only that it was given up.

@@ -233,17 +233,17 @@ func (d *doctor) stringKeys(k partitionKeys) []string {
 
 // read reads a partition in one transaction.
 func (d *doctor) read(ctx context.Context, partition int) (*body, error) {
-	b, err := d.readWith(ctx, partition, d.store.rdb.TxPipelined)
+	b, err := d.readWith(ctx, partition, d.store.db.rdb.TxPipelined)
 	if err == nil && len(b.wrong) > 0 && d.order.Quarantine {
 		if err = d.moveAside(ctx, b.wrong); err == nil {
 			moved := b.wrong
-			if b, err = d.readWith(ctx, partition, d.store.rdb.TxPipelined); err == nil {
+			if b, err = d.readWith(ctx, partition, d.store.db.rdb.TxPipelined); err == nil {
 				b.wrong = append(moved, b.wrong...)
 			}
 		}
 	}
 	if err != nil {
-		return nil, fmt.Errorf("read partition %d: %w", partition, d.store.trouble(err))
+		return nil, fmt.Errorf("read partition %d: %w", partition, d.store.db.trouble(err))
 	}
 	return b, nil
 }
@@ -371,7 +371,7 @@ func (d *doctor) cure(ctx context.Context, partition int) (x *examination, err e
 		keys = append(keys, k.enr(name))
 	}
 	for range cureTries {
-		err = d.store.rdb.Watch(ctx, func(tx *redis.Tx) error {
+		err = d.store.db.rdb.Watch(ctx, func(tx *redis.Tx) error {
 			b, err := d.readWith(ctx, partition, tx.Pipelined)
 			if err != nil {
 				return err
@@ -392,7 +392,7 @@ func (d *doctor) cure(ctx context.Context, partition int) (x *examination, err e
 			return x, nil
 		}
 		if !errors.Is(err, redis.TxFailedErr) {
-			return nil, fmt.Errorf("repair partition %d: %w", partition, d.store.trouble(err))
+			return nil, fmt.Errorf("repair partition %d: %w", partition, d.store.db.trouble(err))
 		}
 	}
 	return nil, fmt.Errorf("repair partition %d: %w", partition, record.ErrConflict)
@@ -403,9 +403,9 @@ func (d *doctor) examineIDs(ctx context.Context) error {
 	if d.isWrong(d.store.keyNextID(d.object)) {
 		return nil // it was reported
 	}
-	text, err := d.store.rdb.Get(ctx, d.store.keyNextID(d.object)).Result()
+	text, err := d.store.db.rdb.Get(ctx, d.store.keyNextID(d.object)).Result()
 	if err != nil && !errors.Is(err, redis.Nil) {
-		return d.store.trouble(err)
+		return d.store.db.trouble(err)
 	}
 	last, _ := strconv.ParseUint(text, 10, 64)
 	if record.ID(last) >= d.highest {

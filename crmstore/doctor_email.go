@@ -87,14 +87,14 @@ func (d *doctor) examineClaim(ctx context.Context, r *record.Record, a *address)
 func (d *doctor) dropDeadClaims(ctx context.Context) error {
 	load := func(ctx context.Context, bucket int) ([]*redis.MapStringStringCmd, error) {
 		parts := make([]*redis.MapStringStringCmd, claimParts)
-		_, err := d.store.rdb.Pipelined(ctx, func(pipe redis.Pipeliner) error {
+		_, err := d.store.db.rdb.Pipelined(ctx, func(pipe redis.Pipeliner) error {
 			for part := range parts {
 				parts[part] = pipe.HGetAll(ctx, d.store.keyClaims(bucket, part))
 			}
 			return nil
 		})
 		if err != nil {
-			return nil, fmt.Errorf("read e-mail claims: %w", d.store.trouble(err))
+			return nil, fmt.Errorf("read e-mail claims: %w", d.store.db.trouble(err))
 		}
 		return parts, nil
 	}

@@ -93,7 +93,7 @@ func (d *doctor) noteQuarantined(x *examination) {
 	}
 }
 
-var scriptPutBack = mustScript("put_back")
+var scriptPutBack = mustLuaScript("put_back")
 
 // PutBack puts a record that [Store.Examine] moved into quarantine back as it was, damage included, with an audit event. ErrNotFound
 // when it is not in quarantine, ErrExists when there is a record of its id by now. Only a super admin.
@@ -106,7 +106,7 @@ func (s *Store) PutBack(ctx context.Context, o record.ObjectType, id record.ID, 
 		return err
 	}
 	k := s.partition(o, id.Partition(partitions))
-	reply, err := s.run(ctx, scriptPutBack, []string{k.rec(), k.bad(), k.arch(), k.cnt(), k.log()},
+	reply, err := s.db.run(ctx, scriptPutBack, []string{k.rec(), k.bad(), k.arch(), k.cnt(), k.log()},
 		s.wall(), record.AppendFacts(nil, at, s.by(c)), idFields([]record.ID{id})[0])
 	switch {
 	case err != nil:

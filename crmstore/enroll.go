@@ -50,7 +50,7 @@ func (s *Store) enrollments(ctx context.Context, o record.ObjectType, workflow s
 		commands = append(commands, args, []any{"hlen", k.enr(workflow)}, []any{"hmget", k.cnt(), countLive, enrollmentCounter(workflow)})
 	}
 	answers := make([]answer, len(commands))
-	if err := s.ask(ctx, commands, answers); err != nil {
+	if err := s.db.ask(ctx, commands, answers); err != nil {
 		return err
 	}
 	next := 0
@@ -127,7 +127,7 @@ func (s *Store) EnrolledBy(ctx context.Context, o record.ObjectType, name, run s
 	}
 	var found []record.PartitionIDs
 	err := inChunks(from, to, columnsPerWindow, func(from, to int) error {
-		pipe := s.rdb.Pipeline()
+		pipe := s.db.rdb.Pipeline()
 		replies, counters := make([]*redis.MapStringStringCmd, 0, to-from), make([]*redis.SliceCmd, 0, to-from)
 		read := func(pipe redis.Pipeliner, p int) (*redis.MapStringStringCmd, *redis.SliceCmd) {
 			k := s.partition(o, p)
@@ -138,7 +138,7 @@ func (s *Store) EnrolledBy(ctx context.Context, o record.ObjectType, name, run s
 			replies, counters = append(replies, reply), append(counters, counter)
 		}
 		if _, err := pipe.Exec(ctx); err != nil {
-			return s.trouble(err)
+			return s.db.trouble(err)
 		}
 		for i, reply := range replies {
 			part, counter := record.PartitionIDs{Partition: from + i}, counters[i]
@@ -219,7 +219,7 @@ func (s *Store) anyEnrolled(ctx context.Context, o record.ObjectType, all []Enro
 		}
 	}
 	used := make(map[int]bool, len(keys))
-	pipe := s.rdb.Pipeline()
+	pipe := s.db.rdb.Pipeline()
 	counts, counters := make(map[int]*redis.IntCmd), make(map[int]*redis.SliceCmd)
 	for p, list := range keys {
 		if used[p] = true; len(list) > 1 {
@@ -236,7 +236,7 @@ func (s *Store) anyEnrolled(ctx context.Context, o record.ObjectType, all []Enro
 		return used, nil
 	}
 	if _, err := pipe.Exec(ctx); err != nil {
-		return nil, s.trouble(err)
+		return nil, s.db.trouble(err)
 	}
 	for p, count := range counts {
 		used[p] = count.Val() > 0 || slices.ContainsFunc(counters[p].Val(), func(v any) bool { return !addsUp(v, 0) })
@@ -254,7 +254,7 @@ func idFields(ids []record.ID) []string {
 	return fields
 }
 
-var scriptEnrollExisting = mustScript("enroll_existing")
+var scriptEnrollExisting = mustLuaScript("enroll_existing")
 
 // MarkExisting enrolls records as Existing, unless they have an enrollment already or are not there.
 func (s *Store) MarkExisting(ctx context.Context, o record.ObjectType, workflow string, revision int, ids []record.PartitionIDs) error {
@@ -271,7 +271,7 @@ func (s *Store) MarkExisting(ctx context.Context, o record.ObjectType, workflow 
 		}
 	}
 	err := inWindows(ctx, len(calls), callsPerWindow, func(ctx context.Context, from, to int) error {
-		_, err := s.runAll(ctx, calls[from:to])
+		_, err := s.db.runAll(ctx, calls[from:to])
 		return err
 	})
 	if err != nil {

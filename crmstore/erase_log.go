@@ -18,7 +18,7 @@ import (
 // eventsPerRewrite is how many events one stretch of a rewrite copies.
 const eventsPerRewrite = 500
 
-var scriptRewriteLog = mustScript("rewrite_log")
+var scriptRewriteLog = mustLuaScript("rewrite_log")
 
 // clean takes the contacts out of all that is not their own: audit events about one of them alone go, and their addresses
 // and whole names in the texts of other events, in the reasons for other deletions and in ended runs are overwritten.
@@ -144,13 +144,13 @@ func (e *erasure) cleanLogs(ctx context.Context, n *needles) error {
 
 // pages reads the next page of the streams that part names.
 func (e *erasure) pages(ctx context.Context, logs []logPlace, from []string, part []int) ([][]redis.XMessage, error) {
-	pipe := e.store.rdb.Pipeline()
+	pipe := e.store.db.rdb.Pipeline()
 	commands := make([]*redis.XMessageSliceCmd, len(part))
 	for j, i := range part {
 		commands[j] = pipe.XRangeN(ctx, logs[i].log, from[i], "+", eventsPerRewrite)
 	}
 	if _, err := pipe.Exec(ctx); err != nil {
-		return nil, fmt.Errorf("read audit log: %w", e.store.trouble(err))
+		return nil, fmt.Errorf("read audit log: %w", e.store.db.trouble(err))
 	}
 	pages := make([][]redis.XMessage, len(part))
 	for j := range part {
@@ -181,9 +181,9 @@ func (e *erasure) rewriteOnce(ctx context.Context, place logPlace, ed *editor) (
 	token, begin, from := rand.Text(), 1, "-"
 	changed := 0
 	for {
-		page, err := e.store.rdb.XRangeN(ctx, place.log, from, "+", eventsPerRewrite).Result()
+		page, err := e.store.db.rdb.XRangeN(ctx, place.log, from, "+", eventsPerRewrite).Result()
 		if err != nil {
-			return false, e.store.trouble(err)
+			return false, e.store.db.trouble(err)
 		}
 		edits, err := ed.edits(page, place.own)
 		if err != nil {
@@ -194,7 +194,7 @@ func (e *erasure) rewriteOnce(ctx context.Context, place logPlace, ed *editor) (
 			to = page[len(page)-1].ID
 		}
 		args := append([]any{token, begin, from, to}, edits...)
-		reply, err := e.store.run(ctx, scriptRewriteLog, []string{place.log, place.fresh, place.turn, place.counters}, args...)
+		reply, err := e.store.db.run(ctx, scriptRewriteLog, []string{place.log, place.fresh, place.turn, place.counters}, args...)
 		if err != nil {
 			return false, err
 		}
@@ -396,9 +396,9 @@ func (e *erasure) noteMentions(ctx context.Context, n *needles) error {
 		return err
 	}
 	for _, w := range workflows {
-		revisions, err := e.store.rdb.HVals(ctx, e.store.keyRevisions(w.Name)).Result()
+		revisions, err := e.store.db.rdb.HVals(ctx, e.store.keyRevisions(w.Name)).Result()
 		if err != nil {
-			return fmt.Errorf("read revisions of workflow %s: %w", w.Name, e.store.trouble(err))
+			return fmt.Errorf("read revisions of workflow %s: %w", w.Name, e.store.db.trouble(err))
 		}
 		for _, text := range revisions {
 			var revision Revision

@@ -8,7 +8,7 @@ import (
 	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
 
-var scriptReword = mustScript("reword")
+var scriptReword = mustLuaScript("reword")
 
 // cleanReasons overwrites what names the contacts in the reasons for which records in the bin were deleted, of every
 // object type. It costs reading the bins.
@@ -95,7 +95,7 @@ func (e *erasure) reword(ctx context.Context, o record.ObjectType, ids []record.
 		return nil, err
 	}
 	err = inWindows(ctx, len(calls), callsPerWindow, func(ctx context.Context, from, to int) error {
-		replies, err := e.store.runAll(ctx, calls[from:to])
+		replies, err := e.store.db.runAll(ctx, calls[from:to])
 		for i := from; i < to && err == nil; i++ {
 			var done string
 			if done, err = outcomes(replies[i-from], len(parts[i])); err == nil {

@@ -13,7 +13,7 @@ import (
 )
 
 // Raw is the client below a store, for tests that damage keys on purpose.
-func Raw(s *Store) redis.UniversalClient { return s.rdb }
+func Raw(s *Store) redis.UniversalClient { return s.db.rdb }
 
 // KeyOf is the key of a partition that ends in name.
 func KeyOf(s *Store, o record.ObjectType, partition int, name string) string {
@@ -105,7 +105,7 @@ func Scripts() map[string]ScriptInfo {
 	files, _ := fs.Glob(luaFiles, "lua/*.lua")
 	for _, file := range files {
 		name := strings.TrimSuffix(strings.TrimPrefix(file, "lua/"), ".lua")
-		sc, text := mustScript(name), mustLua(file)
+		sc, text := mustLuaScript(name), mustLua(luaFiles, file)
 		all[sc.sha] = ScriptInfo{name, sc.sha, sc.source, strings.Fields(headerLine(text, "Types")), text}
 	}
 	return all
@@ -119,7 +119,7 @@ func SourceUnchecked(info ScriptInfo, text string, key int) string {
 		types[key] = "unasked"
 	}
 	check := keysCheck(strings.Join(types, " "))
-	return newScript(info.Name, text, check).source
+	return newScript(luaFolder(), info.Name, text, check).source
 }
 
 // ArchiveByScript is [Store.Archive] of one partition by another version's script, which takes so many of the keys.
@@ -130,7 +130,7 @@ func ArchiveByScript(ctx context.Context, s *Store, source string, keys int, o A
 		return err
 	}
 	args := slices.Delete(slices.Clone(c.args), 4, 5) // older versions did not say from where
-	return s.rdb.Eval(ctx, source, c.keys[:keys], args...).Err()
+	return s.db.rdb.Eval(ctx, source, c.keys[:keys], args...).Err()
 }
 
 // SumOf is the sum of a list's members.

@@ -66,7 +66,7 @@ type look struct {
 func (s *Store) Health(ctx context.Context) ([]Trouble, error) {
 	l, err := s.lookAtStore(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("ask account %s for its health: %w", s.account, s.trouble(err))
+		return nil, fmt.Errorf("ask account %s for its health: %w", s.account, s.db.trouble(err))
 	}
 	var found []Trouble
 	for _, check := range []func(*look) []Trouble{s.accountTroubles, s.writeTroubles, s.evictionTroubles, s.lossTroubles} {
@@ -91,12 +91,12 @@ func (s *Store) keyHealth() string { return s.accountKey("health") }
 // refuse others.
 func (s *Store) lookAtStore(ctx context.Context) (*look, error) {
 	l := &look{}
-	pipe := s.rdb.Pipeline()
+	pipe := s.db.rdb.Pipeline()
 	account, marks := pipe.HGetAll(ctx, s.keyAccount()), pipe.HGetAll(ctx, s.keyHealth())
 	var probes []*redis.IntCmd
 	var info *redis.StringCmd
-	_, cluster := s.rdb.(*redis.ClusterClient)
-	if !s.volatile { // miniredis takes every write, and would keep an empty key
+	_, cluster := s.db.rdb.(*redis.ClusterClient)
+	if !s.db.volatile { // miniredis takes every write, and would keep an empty key
 		for _, key := range s.probeKeys(cluster) {
 			probes = append(probes, pipe.SetRange(ctx, key, 0, ""))
 		}
@@ -139,7 +139,7 @@ func (s *Store) probeKeys(cluster bool) []string {
 
 // infoOfMasters asks every primary of a cluster; those that do not say are left out.
 func (s *Store) infoOfMasters(ctx context.Context) []map[string]string {
-	c, ok := s.rdb.(*redis.ClusterClient)
+	c, ok := s.db.rdb.(*redis.ClusterClient)
 	if !ok {
 		return nil
 	}
@@ -158,17 +158,6 @@ func (s *Store) infoOfMasters(ctx context.Context) []map[string]string {
 	return nodes
 }
 
-// parseInfo reads what INFO answers.
-func parseInfo(text string) map[string]string {
-	facts := map[string]string{}
-	for line := range strings.Lines(text) {
-		if name, value, ok := strings.Cut(strings.TrimSpace(line), ":"); ok {
-			facts[name] = value
-		}
-	}
-	return facts
-}
-
 // accountTroubles compares the account with the one that this process began with.
 func (s *Store) accountTroubles(l *look) []Trouble {
 	known := s.key.Load()
@@ -177,7 +166,7 @@ func (s *Store) accountTroubles(l *look) []Trouble {
 		return nil // writeTroubles says it: nothing is known of the account
 	case len(l.account) == 0 && known != nil:
 		return []Trouble{{
-			Code: TroubleAccountGone, Message: fmt.Sprintf("account %s is gone: it was there, and the store at %s does not have it any more", s.account, s.place),
+			Code: TroubleAccountGone, Message: fmt.Sprintf("account %s is gone: it was there, and the store at %s does not have it any more", s.account, s.db.place),
 			Help: "do not create it again; find out what emptied the store, bring a backup back, and start the daemons anew",
 		}}
 	case known != nil && l.account["key"] != string(known[:]):
@@ -204,7 +193,7 @@ func (s *Store) writeTroubles(l *look) []Trouble {
 	if replicaBehind(l.nodes) {
 		return []Trouble{{
 			Code: TroubleNotInSync, Passing: true,
-			Message: fmt.Sprintf("the store at %s is a replica that is not in sync with its primary", s.place),
+			Message: fmt.Sprintf("the store at %s is a replica that is not in sync with its primary", s.db.place),
 			Help:    "open the primary, or use redis+sentinel://; nothing that a replica says is sure until it is in sync",
 		}}
 	}
@@ -212,10 +201,10 @@ func (s *Store) writeTroubles(l *look) []Trouble {
 		return nil
 	}
 	text := l.probe.Error()
-	t := Trouble{Code: TroubleRefuses, Message: s.trouble(l.probe).Error(), Passing: true}
+	t := Trouble{Code: TroubleRefuses, Message: s.db.trouble(l.probe).Error(), Passing: true}
 	switch {
 	case strings.HasPrefix(text, "READONLY"):
-		t.Code, t.Message, t.Help = TroubleReadOnly, fmt.Sprintf("the store at %s is a read-only replica", s.place), "open the primary, or use redis+sentinel://"
+		t.Code, t.Message, t.Help = TroubleReadOnly, fmt.Sprintf("the store at %s is a read-only replica", s.db.place), "open the primary, or use redis+sentinel://"
 	case strings.HasPrefix(text, "OOM"):
 		t.Code, t.Message, t.Help = TroubleMemory, "the store is out of memory", "raise its maxmemory; the eviction policy must be noeviction"
 	}
@@ -257,16 +246,6 @@ const (
 	markEvicted = "evicted:"
 	markLost    = "lost:"
 )
-
-// dropsKeys is the policy by which the server drops keys when its memory is full; "" when it drops none. Those that drop only
-// keys with a time to live count too: what a run has found out has one.
-func dropsKeys(info map[string]string) string {
-	policy, limit := info["maxmemory_policy"], info["maxmemory"]
-	if limit == "" || limit == "0" || policy == "" || policy == "noeviction" {
-		return ""
-	}
-	return policy
-}
 
 // wholeNumber reads a count; what is none is 0.
 func wholeNumber(text string) int64 {

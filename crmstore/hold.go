@@ -58,7 +58,7 @@ var errHoldReason = errors.New("a legal hold needs a reason")
 // noReason is a change of holds that says nothing.
 func noReason(c record.Cause) bool { return strings.TrimSpace(c.Reason) == "" }
 
-var scriptSetHold = mustScript("set_hold")
+var scriptSetHold = mustLuaScript("set_hold")
 
 // SetHold puts records on legal hold, live ones and those in the bin, or takes them off it; each with an audit event (hold
 // or release) that has the cause's reason, which must be given. Results are in the order of ids. A contact whose
@@ -99,7 +99,7 @@ func (s *Store) SetHold(ctx context.Context, o record.ObjectType, ids []record.I
 		}
 	}
 	err = inWindows(ctx, len(calls), callsPerWindow, func(ctx context.Context, from, to int) error {
-		replies, err := s.runAll(ctx, calls[from:to])
+		replies, err := s.db.runAll(ctx, calls[from:to])
 		for i := from; i < to && err == nil; i++ {
 			var told string
 			if told, err = outcomes(replies[i-from], len(parts[i])); err == nil {
@@ -127,13 +127,13 @@ func (s *Store) Holds(ctx context.Context, o record.ObjectType) ([]Hold, error) 
 	}
 	all := []Hold{}
 	err = inChunks(0, partitions, readsPerWindow, func(from, to int) error {
-		pipe := s.rdb.Pipeline()
+		pipe := s.db.rdb.Pipeline()
 		commands := make([]*redis.MapStringStringCmd, 0, to-from)
 		for p := from; p < to; p++ {
 			commands = append(commands, pipe.HGetAll(ctx, s.partition(o, p).hold()))
 		}
 		if _, err := pipe.Exec(ctx); err != nil {
-			return s.trouble(err)
+			return s.db.trouble(err)
 		}
 		for _, command := range commands {
 			for name, text := range command.Val() {
@@ -203,13 +203,13 @@ func (s *Store) HeldAmong(ctx context.Context, o record.ObjectType, want []recor
 		if err != nil || len(some) == 0 {
 			return err
 		}
-		pipe := s.rdb.Pipeline()
+		pipe := s.db.rdb.Pipeline()
 		commands := make([]*redis.SliceCmd, len(some))
 		for i, at := range some {
 			commands[i] = pipe.HMGet(ctx, s.partition(o, want[from+at].Partition).hold(), idFields(want[from+at].IDs)...)
 		}
 		if _, err := pipe.Exec(ctx); err != nil {
-			return s.trouble(err)
+			return s.db.trouble(err)
 		}
 		for i, at := range some {
 			for j, v := range commands[i].Val() {
@@ -234,13 +234,13 @@ func (s *Store) HeldAmong(ctx context.Context, o record.ObjectType, want []recor
 
 // withHolds says which of the partitions have holds, by their place in want.
 func (s *Store) withHolds(ctx context.Context, o record.ObjectType, want []record.PartitionIDs) ([]int, error) {
-	pipe := s.rdb.Pipeline()
+	pipe := s.db.rdb.Pipeline()
 	there := make([]*redis.IntCmd, len(want))
 	for i, part := range want {
 		there[i] = pipe.Exists(ctx, s.partition(o, part.Partition).hold())
 	}
 	if _, err := pipe.Exec(ctx); err != nil {
-		return nil, s.trouble(err)
+		return nil, s.db.trouble(err)
 	}
 	var some []int
 	for i, command := range there {

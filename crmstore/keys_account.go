@@ -48,7 +48,7 @@ func (s *Store) keyAccountLog() string         { return s.accountKey("log") }
 func (s *Store) keyWorkflows() string          { return s.accountKey("workflows") }
 func (s *Store) keyRevisions(wf string) string { return s.accountKey("rev:" + wf) }
 func (s *Store) keyRun(run string) string      { return s.accountKey("run:" + run) }
-func (s *Store) keyFence(run string) string { return s.accountKey("run:" + run + ":fence") }
+func (s *Store) keyFence(run string) string    { return s.accountKey("run:" + run + ":fence") }
 
 func (s *Store) keyRanges(run string) string           { return s.accountKey("run:" + run + ":ranges") }
 func (s *Store) keyRuns() string                       { return s.accountKey("runs") }

@@ -35,8 +35,8 @@ func minuteOf(at time.Time) int64    { return at.Unix() / 60 }
 func firstMinute(at time.Time) int64 { return minuteOf(at) - minutesOfDay }
 
 var (
-	scriptReserve = mustScript("reserve")
-	scriptSettle  = mustScript("settle")
+	scriptReserve = mustLuaScript("reserve")
+	scriptSettle  = mustLuaScript("settle")
 )
 
 // Reservation asks to set deletions aside for a run.
@@ -63,7 +63,7 @@ func (s *Store) Reserve(ctx context.Context, r Reservation, at time.Time) (Room,
 	if err := s.require(ctx, r.Object, CanDelete); err != nil {
 		return Room{}, err
 	}
-	reply, err := s.run(ctx, scriptReserve,
+	reply, err := s.db.run(ctx, scriptReserve,
 		[]string{s.keyAside(r.Object), s.keyDeleted(r.Object), s.keyDeletedBy(r.Object, r.Workflow), s.keyCounted()},
 		r.Run, r.Workflow, r.Records, firstMinute(at), r.Most, r.MostAll)
 	if err != nil {
@@ -106,7 +106,7 @@ func (s *Store) Settle(ctx context.Context, n Settlement, at time.Time) error {
 	keys := []string{
 		s.keyAside(n.Object), s.keyDeleted(n.Object), s.keyDeletedBy(n.Object, n.Workflow), s.keyCounted(), s.keyRun(n.Run),
 	}
-	_, err := s.run(ctx, scriptSettle, keys,
+	_, err := s.db.run(ctx, scriptSettle, keys,
 		n.Run, n.Deleted, minuteOf(at), final, firstMinute(at), deletedSeconds, version, minuteOf(at)-deletedKept, deletedMost)
 	if err != nil {
 		return fmt.Errorf("count %d deletions of run %s: %w", n.Deleted, n.Run, err)
@@ -163,19 +163,19 @@ func (s *Store) DeletedLately(ctx context.Context, o record.ObjectType, at time.
 	if err := s.require(ctx, ""); err != nil {
 		return Lately{}, err
 	}
-	names, err := s.rdb.HKeys(ctx, s.keyWorkflows()).Result()
+	names, err := s.db.rdb.HKeys(ctx, s.keyWorkflows()).Result()
 	if err != nil {
-		return Lately{}, fmt.Errorf("read what was deleted lately: %w", s.trouble(err))
+		return Lately{}, fmt.Errorf("read what was deleted lately: %w", s.db.trouble(err))
 	}
 	names = append(names, "")
-	pipe := s.rdb.Pipeline()
+	pipe := s.db.rdb.Pipeline()
 	aside, all := pipe.HGetAll(ctx, s.keyAside(o)), pipe.HGetAll(ctx, s.keyDeleted(o))
 	each := make([]*redis.MapStringStringCmd, len(names))
 	for i, name := range names {
 		each[i] = pipe.HGetAll(ctx, s.keyDeletedBy(o, name))
 	}
 	if _, err := pipe.Exec(ctx); err != nil {
-		return Lately{}, fmt.Errorf("read what was deleted lately: %w", s.trouble(err))
+		return Lately{}, fmt.Errorf("read what was deleted lately: %w", s.db.trouble(err))
 	}
 	lately := Lately{By: map[string]Counted{}}
 	if lately.All, err = counted(all.Val(), at); err != nil {
@@ -239,9 +239,9 @@ func (s *Store) DeletionLimits(ctx context.Context) (DeletionLimits, error) {
 		return DeletionLimits{}, err
 	}
 	limits := DeletionLimits{Repeated: RepeatedAllowed}
-	values, err := s.rdb.HMGet(ctx, s.keySettings(), SettingPerDay, SettingRepeated).Result()
+	values, err := s.db.rdb.HMGet(ctx, s.keySettings(), SettingPerDay, SettingRepeated).Result()
 	if err != nil {
-		return limits, fmt.Errorf("read the limits on deletions: %w", s.trouble(err))
+		return limits, fmt.Errorf("read the limits on deletions: %w", s.db.trouble(err))
 	}
 	for i, to := range []*int64{&limits.PerDay, &limits.Repeated} {
 		text, there := values[i].(string)

@@ -34,9 +34,9 @@ const (
 )
 
 var (
-	scriptCreateList = mustScript("create_list")
-	scriptDeleteList = mustScript("delete_list")
-	scriptMembers    = mustScript("members")
+	scriptCreateList = mustLuaScript("create_list")
+	scriptDeleteList = mustLuaScript("delete_list")
+	scriptMembers    = mustLuaScript("members")
 )
 
 // ListOrder says which list to make.
@@ -72,7 +72,7 @@ func (s *Store) AddList(ctx context.Context, order ListOrder) (List, error) {
 	if _, err := s.schema(ctx, order.Object); err != nil { // the account and the object type are there
 		return List{}, err
 	}
-	reply, err := s.run(ctx, scriptCreateList, []string{s.keyLists(order.Object), s.keyAccountLog()},
+	reply, err := s.db.run(ctx, scriptCreateList, []string{s.keyLists(order.Object), s.keyAccountLog()},
 		name, s.wall(), record.AppendFacts(nil, order.At, s.by(order.Cause)), listDetail(order.Object, name, where), where)
 	if err != nil {
 		return List{}, fmt.Errorf("create list %q: %w", name, err)
@@ -101,9 +101,9 @@ func (s *Store) Lists(ctx context.Context, o record.ObjectType) (map[string]List
 }
 
 func (s *Store) lists(ctx context.Context, o record.ObjectType) (map[string]List, error) {
-	fields, err := s.rdb.HGetAll(ctx, s.keyLists(o)).Result()
+	fields, err := s.db.rdb.HGetAll(ctx, s.keyLists(o)).Result()
 	if err != nil {
-		return nil, fmt.Errorf("read lists of %s: %w", o.Plural(), s.trouble(err))
+		return nil, fmt.Errorf("read lists of %s: %w", o.Plural(), s.db.trouble(err))
 	}
 	lists := make(map[string]List, len(fields))
 	for name, text := range fields {
@@ -160,7 +160,7 @@ func (s *Store) setMembers(ctx context.Context, l List, ids []record.ID, member 
 	}
 	told := make([]string, len(calls))
 	err = inWindows(ctx, len(calls), callsPerWindow, func(ctx context.Context, from, to int) error {
-		replies, err := s.runAll(ctx, calls[from:to])
+		replies, err := s.db.runAll(ctx, calls[from:to])
 		for i := from; i < to && err == nil; i++ {
 			told[i], err = outcomes(replies[i-from], len(parts[i]))
 		}

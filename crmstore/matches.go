@@ -54,8 +54,8 @@ func inChunks(from, to, size int, fn func(from, to int) error) error {
 }
 
 var (
-	scriptSaveMatches   = mustScript("save_matches")
-	scriptFinishMatches = mustScript("finish_matches")
+	scriptSaveMatches   = mustLuaScript("save_matches")
+	scriptFinishMatches = mustLuaScript("finish_matches")
 )
 
 // RunMatches names the matches of one run, and who changes them.
@@ -100,7 +100,7 @@ func (s *Store) changeMatches(ctx context.Context, n int, change func(i int) cal
 		for i := from; i < to; i++ {
 			calls = append(calls, change(i))
 		}
-		replies, err := s.runAll(ctx, calls)
+		replies, err := s.db.runAll(ctx, calls)
 		if err != nil {
 			return err
 		}
@@ -121,14 +121,14 @@ func (s *Store) Matches(ctx context.Context, o record.ObjectType, run string, fr
 	}
 	var found []Matches
 	err := inChunks(from, to, matchesAtOnce, func(from, to int) error {
-		pipe := s.rdb.Pipeline()
+		pipe := s.db.rdb.Pipeline()
 		replies := make([]*redis.SliceCmd, 0, to-from)
 		for p := from; p < to; p++ {
 			replies = append(replies, pipe.HMGet(ctx, s.partition(o, p).run(run),
 				matchIDs, matchDone, matchDeleted, matchChanged, matchFailed, matchHeld))
 		}
 		if _, err := pipe.Exec(ctx); err != nil {
-			return fmt.Errorf("read matches of run %s: %w", run, s.trouble(err))
+			return fmt.Errorf("read matches of run %s: %w", run, s.db.trouble(err))
 		}
 		for i, reply := range replies {
 			m, there, err := parseMatches(from+i, reply.Val())
@@ -162,7 +162,7 @@ func (s *Store) CountMatches(ctx context.Context, o record.ObjectType, run strin
 	}
 	all := make([]MatchCounts, to-from)
 	err := inWindows(ctx, to-from, matchesAtOnce, func(ctx context.Context, first, end int) error {
-		pipe := s.rdb.Pipeline()
+		pipe := s.db.rdb.Pipeline()
 		sizes, words := make([]*redis.IntCmd, 0, end-first), make([]*redis.SliceCmd, 0, end-first)
 		for i := first; i < end; i++ {
 			key := s.partition(o, from+i).run(run)
@@ -170,7 +170,7 @@ func (s *Store) CountMatches(ctx context.Context, o record.ObjectType, run strin
 			words = append(words, pipe.HMGet(ctx, key, matchDone, matchDeleted, matchChanged, matchFailed, matchHeld))
 		}
 		if _, err := pipe.Exec(ctx); err != nil {
-			return s.trouble(err)
+			return s.db.trouble(err)
 		}
 		for i := range words {
 			c, err := parseCounts(from+first+i, sizes[i].Val(), words[i].Val())

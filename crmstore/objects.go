@@ -82,9 +82,9 @@ func (s *Store) objects(ctx context.Context) ([]Object, error) {
 	if _, err := s.Partitions(ctx); err != nil {
 		return nil, err
 	}
-	fields, err := s.rdb.HGetAll(ctx, s.keyObjects()).Result()
+	fields, err := s.db.rdb.HGetAll(ctx, s.keyObjects()).Result()
 	if err != nil {
-		return nil, fmt.Errorf("read object types: %w", s.trouble(err))
+		return nil, fmt.Errorf("read object types: %w", s.db.trouble(err))
 	}
 	var own []Object
 	for name, text := range fields {
@@ -152,7 +152,7 @@ func (s *Store) Object(ctx context.Context, word string) (Object, error) {
 	return Object{}, &UnknownObjectError{Word: word, Known: all}
 }
 
-var scriptAddObject = mustScript("add_object")
+var scriptAddObject = mustLuaScript("add_object")
 
 // AddObject defines an object type of the account's own: records of it are kept, found, deleted and restored like those
 // of the others. It gets the two dates that the store keeps, createdate and hs_lastmodifieddate, and the given
@@ -189,7 +189,7 @@ func (s *Store) AddObject(ctx context.Context, o Object, properties []record.Pro
 	if err != nil {
 		return Object{}, fmt.Errorf("add object type %s: %w", o.Name, err)
 	}
-	made, err := s.run(ctx, scriptAddObject, []string{s.keyObjects(), s.keySchema(), s.keyAccountLog()},
+	made, err := s.db.run(ctx, scriptAddObject, []string{s.keyObjects(), s.keySchema(), s.keyAccountLog()},
 		string(o.Name), definition, schema, s.wall(), record.AppendFacts(nil, at, s.by(c)), string(o.Name)+": "+o.Label)
 	if err != nil {
 		return Object{}, fmt.Errorf("add object type %s: %w", o.Name, err)

@@ -35,7 +35,7 @@ func (r Rate) field() string {
 	return "w:" + r.Workflow
 }
 
-var scriptPace = mustScript("pace")
+var scriptPace = mustLuaScript("pace")
 
 // Pace asks at the instant at to delete n records under all of the rates, which hold for all processes together. When it is
 // granted, the caller deletes them after wait, at most half a minute; they are charged whether it does or not, so n
@@ -59,7 +59,7 @@ func (s *Store) Pace(ctx context.Context, n int, at time.Time, rates ...Rate) (w
 		}
 		args = append(args, r.field(), r.PerSecond)
 	}
-	reply, err := s.run(ctx, scriptPace, []string{s.keyPace()}, args...)
+	reply, err := s.db.run(ctx, scriptPace, []string{s.keyPace()}, args...)
 	if err != nil {
 		return 0, false, fmt.Errorf("ask to delete %d records: %w", n, err)
 	}
@@ -75,12 +75,12 @@ func (s *Store) DeletionsPerSecond(ctx context.Context) (int, error) {
 	if err := s.require(ctx, ""); err != nil {
 		return 0, err
 	}
-	value, err := s.rdb.HGet(ctx, s.keySettings(), SettingDeletions).Result()
+	value, err := s.db.rdb.HGet(ctx, s.keySettings(), SettingDeletions).Result()
 	if errors.Is(err, redis.Nil) {
 		return 0, nil
 	}
 	if err != nil {
-		return 0, fmt.Errorf("read setting %s: %w", SettingDeletions, s.trouble(err))
+		return 0, fmt.Errorf("read setting %s: %w", SettingDeletions, s.db.trouble(err))
 	}
 	n, err := strconv.Atoi(value)
 	if err != nil || n < 1 {

@@ -42,7 +42,7 @@ const countPurged = "purged"
 // purgeAtOnce is how many records one round of a purge reads, and then removes.
 const purgeAtOnce = 4096
 
-var scriptPurge = mustScript("purge")
+var scriptPurge = mustLuaScript("purge")
 
 // Purge removes records that have been in the bin for [Retention] for good: record, cells, list bits, enrollments,
 // associations; their slots become free. The work is done in scripts of at most 64 records, each of which removes its records wholly and
@@ -307,7 +307,7 @@ func (s *Store) forget(ctx context.Context, o record.ObjectType, targets binTarg
 	}
 	told := make([]string, len(calls))
 	err = inWindows(ctx, len(calls), callsPerWindow, func(ctx context.Context, from, to int) error {
-		replies, err := s.runAll(ctx, calls[from:to])
+		replies, err := s.db.runAll(ctx, calls[from:to])
 		for i := from; i < to && err == nil; i++ {
 			told[i], err = outcomes(replies[i-from], len(parts[i]))
 		}

@@ -56,9 +56,9 @@ func parseRange(number, text string) (Range, error) {
 }
 
 var (
-	scriptOpenRanges = mustScript("open_ranges")
-	scriptTakeRange  = mustScript("take_range")
-	scriptKeepRange  = mustScript("keep_range")
+	scriptOpenRanges = mustLuaScript("open_ranges")
+	scriptTakeRange  = mustLuaScript("take_range")
+	scriptKeepRange  = mustLuaScript("keep_range")
 )
 
 // OpenRanges lays a run's work out as ranges 0 to n-1, unless it is laid out already. They go away when the run is over,
@@ -71,7 +71,7 @@ func (s *Store) OpenRanges(ctx context.Context, r Run, n int) error {
 	for number := range n {
 		args = append(args, number)
 	}
-	reply, err := s.run(ctx, scriptOpenRanges, []string{s.keyRanges(r.ID), s.keyFence(r.ID)}, args...)
+	reply, err := s.db.run(ctx, scriptOpenRanges, []string{s.keyRanges(r.ID), s.keyFence(r.ID)}, args...)
 	if err == nil && reply == int64(-1) {
 		err = record.ErrFenced
 	}
@@ -86,9 +86,9 @@ func (s *Store) Ranges(ctx context.Context, run string) ([]Range, error) {
 	if err := s.require(ctx, ""); err != nil {
 		return nil, err
 	}
-	texts, err := s.rdb.HGetAll(ctx, s.keyRanges(run)).Result()
+	texts, err := s.db.rdb.HGetAll(ctx, s.keyRanges(run)).Result()
 	if err != nil {
-		return nil, fmt.Errorf("list the ranges of run %s: %w", run, s.trouble(err))
+		return nil, fmt.Errorf("list the ranges of run %s: %w", run, s.db.trouble(err))
 	}
 	all := make([]Range, 0, len(texts))
 	for number, text := range texts {
@@ -113,7 +113,7 @@ func (s *Store) TakeRange(ctx context.Context, run Run, seen Range, owner string
 	if seen.Done {
 		done = "1"
 	}
-	reply, err := s.run(ctx, scriptTakeRange, []string{s.keyRanges(run.ID), s.keyFence(run.ID)},
+	reply, err := s.db.run(ctx, scriptTakeRange, []string{s.keyRanges(run.ID), s.keyFence(run.ID)},
 		seen.Number, strconv.FormatUint(seen.Fence, 10), done, strconv.FormatUint(run.Fence, 10), at.UnixMilli(), owner)
 	if err == nil && reply == int64(0) {
 		err = record.ErrConflict
@@ -131,7 +131,7 @@ func (s *Store) KeepRange(ctx context.Context, run Run, r Range) error {
 	if err := s.require(ctx, run.Object, run.Permissions()...); err != nil {
 		return err
 	}
-	reply, err := s.run(ctx, scriptKeepRange, []string{s.keyRanges(run.ID)}, r.Number, strconv.FormatUint(r.Fence, 10), r.String())
+	reply, err := s.db.run(ctx, scriptKeepRange, []string{s.keyRanges(run.ID)}, r.Number, strconv.FormatUint(r.Fence, 10), r.String())
 	if err == nil && reply == int64(0) {
 		err = record.ErrConflict
 	}

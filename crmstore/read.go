@@ -87,7 +87,7 @@ func (s *Store) fetch(ctx context.Context, o record.ObjectType, want []record.Pa
 	}
 	load := func(ctx context.Context, w int) (window, error) {
 		from, to := starts[w], starts[w+1]
-		pipe := s.rdb.Pipeline()
+		pipe := s.db.rdb.Pipeline()
 		commands := make([]*redis.SliceCmd, 0, to-from)
 		for _, group := range want[from:to] {
 			ids := record.PackIDs(group.IDs)
@@ -104,7 +104,7 @@ func (s *Store) fetch(ctx context.Context, o record.ObjectType, want []record.Pa
 			_ = pipe.Process(ctx, command)
 		}
 		_, err := pipe.Exec(ctx)
-		return window{from, commands}, s.trouble(err)
+		return window{from, commands}, s.db.trouble(err)
 	}
 	err := ahead(ctx, len(starts)-1, load, func(w window) error {
 		for j, command := range w.commands {
@@ -202,9 +202,9 @@ func (w *whole) parse(schema *record.Schema) ([]*record.Record, bool) {
 
 // readNamed reads a partition that holds damaged records, each record together with its id, and says which are damaged.
 func (s *Store) readNamed(ctx context.Context, schema *record.Schema, p int) (recs []*record.Record, damaged []record.ID, err error) {
-	all, err := s.rdb.HGetAll(ctx, s.partition(schema.Object, p).rec()).Result()
+	all, err := s.db.rdb.HGetAll(ctx, s.partition(schema.Object, p).rec()).Result()
 	if err != nil {
-		return nil, nil, fmt.Errorf("read %s of partition %d: %w", schema.Object.Plural(), p, s.trouble(err))
+		return nil, nil, fmt.Errorf("read %s of partition %d: %w", schema.Object.Plural(), p, s.db.trouble(err))
 	}
 	for name, bytes := range all {
 		if len(name) != 8 {
@@ -255,11 +255,11 @@ func (r wholeRead) steady() bool { return r.before.Val()[0] == r.after.Val()[0] 
 
 // readWholeAlone reads one partition in one transaction.
 func (s *Store) readWholeAlone(ctx context.Context, k partitionKeys) (r wholeRead, err error) {
-	_, err = s.rdb.TxPipelined(ctx, func(pipe redis.Pipeliner) error {
+	_, err = s.db.rdb.TxPipelined(ctx, func(pipe redis.Pipeliner) error {
 		r = s.readWhole(ctx, pipe, k)
 		return nil
 	})
-	return r, s.trouble(err)
+	return r, s.db.trouble(err)
 }
 
 func (s *Store) eachWhole(ctx context.Context, o record.ObjectType, from, to int, fn func(p int, w whole) error) error {
@@ -269,12 +269,12 @@ func (s *Store) eachWhole(ctx context.Context, o record.ObjectType, from, to int
 	}
 	load := func(ctx context.Context, i int) (window, error) {
 		w := window{from: from + i*wholesPerWindow}
-		pipe := s.rdb.Pipeline()
+		pipe := s.db.rdb.Pipeline()
 		for p := w.from; p < min(w.from+wholesPerWindow, to); p++ {
 			w.reads = append(w.reads, s.readWhole(ctx, pipe, s.partition(o, p)))
 		}
 		if _, err := pipe.Exec(ctx); err != nil {
-			return w, s.trouble(err)
+			return w, s.db.trouble(err)
 		}
 		for j := range w.reads {
 			if w.reads[j].steady() {
@@ -314,13 +314,13 @@ func (s *Store) Count(ctx context.Context, o record.ObjectType) (Counts, error) 
 	if err != nil {
 		return Counts{}, err
 	}
-	pipe := s.rdb.Pipeline()
+	pipe := s.db.rdb.Pipeline()
 	commands := make([]*redis.SliceCmd, partitions)
 	for p := range partitions {
 		commands[p] = pipe.HMGet(ctx, s.partition(o, p).cnt(), "live", "archived")
 	}
 	if _, err := pipe.Exec(ctx); err != nil {
-		return Counts{}, fmt.Errorf("count %s: %w", o.Plural(), s.trouble(err))
+		return Counts{}, fmt.Errorf("count %s: %w", o.Plural(), s.db.trouble(err))
 	}
 	var sum, one Counts
 	for p, command := range commands {

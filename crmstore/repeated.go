@@ -46,7 +46,7 @@ func (s *Store) Repeated(ctx context.Context, o record.ObjectType, want []record
 }
 
 func (s *Store) repeated(ctx context.Context, o record.ObjectType, want []record.PartitionIDs, at time.Time, found [][]Repeated) error {
-	pipe := s.rdb.Pipeline()
+	pipe := s.db.rdb.Pipeline()
 	there := make([]*redis.IntCmd, 0, 2*len(want))
 	for i := range want {
 		keys := s.partition(o, want[i].Partition)
@@ -56,9 +56,9 @@ func (s *Store) repeated(ctx context.Context, o record.ObjectType, want []record
 		return nil
 	}
 	if _, err := pipe.Exec(ctx); err != nil {
-		return s.trouble(err)
+		return s.db.trouble(err)
 	}
-	pipe = s.rdb.Pipeline()
+	pipe = s.db.rdb.Pipeline()
 	asked := make([]*redis.SliceCmd, len(there))
 	for i, one := range there {
 		w := &want[i/2]
@@ -75,7 +75,7 @@ func (s *Store) repeated(ctx context.Context, o record.ObjectType, want []record
 		return nil
 	}
 	if _, err := pipe.Exec(ctx); err != nil {
-		return s.trouble(err)
+		return s.db.trouble(err)
 	}
 	for i, reply := range asked {
 		if reply == nil {
@@ -111,14 +111,14 @@ func (s *Store) remember(ctx context.Context, partitions int, key func(p int) st
 		b, p := id.Bytes(), id.Partition(partitions)
 		fields[p] = append(fields[p], b[:], at.UnixMilli())
 	}
-	pipe := s.rdb.Pipeline()
+	pipe := s.db.rdb.Pipeline()
 	for p, list := range fields {
 		for part := range slices.Chunk(list, 2*recordsPerCall) {
 			pipe.HSet(ctx, key(p), part...)
 		}
 	}
 	if _, err := pipe.Exec(ctx); err != nil {
-		return fmt.Errorf("write which records were deleted before: %w", s.trouble(err))
+		return fmt.Errorf("write which records were deleted before: %w", s.db.trouble(err))
 	}
 	return nil
 }
@@ -128,7 +128,7 @@ func (s *Store) forgetRepeated(ctx context.Context, o record.ObjectType, partiti
 	if len(ids) == 0 {
 		return nil
 	}
-	pipe := s.rdb.Pipeline()
+	pipe := s.db.rdb.Pipeline()
 	want, _ := byPartition(ids, partitions)
 	for _, w := range want {
 		keys := s.partition(o, w.Partition)
@@ -136,7 +136,7 @@ func (s *Store) forgetRepeated(ctx context.Context, o record.ObjectType, partiti
 		pipe.HDel(ctx, keys.heir(), idFields(w.IDs)...)
 	}
 	if _, err := pipe.Exec(ctx); err != nil {
-		return fmt.Errorf("forget which %s were deleted before: %w", o.Plural(), s.trouble(err))
+		return fmt.Errorf("forget which %s were deleted before: %w", o.Plural(), s.db.trouble(err))
 	}
 	return nil
 }

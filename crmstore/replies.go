@@ -7,7 +7,6 @@ import (
 	"io"
 	"slices"
 	"strconv"
-	"sync"
 
 	"github.com/redis/go-redis/v9"
 )
@@ -15,23 +14,6 @@ import (
 // answer is one reply as it came over the wire, in memory that is used again: large replies cost no garbage and are
 // copied once. Values that are taken out share its bytes, so they are good until the next question.
 type answer struct{ b []byte }
-
-// windowPools keep the memory of windows between readings; what is not used for a while is freed.
-type windowPools struct{ rows, columns sync.Pool }
-
-func (p *windowPools) row() *rowWindow {
-	if w, ok := p.rows.Get().(*rowWindow); ok {
-		return w
-	}
-	return &rowWindow{}
-}
-
-func (p *windowPools) column() *columnWindow {
-	if w, ok := p.columns.Get().(*columnWindow); ok {
-		return w
-	}
-	return &columnWindow{}
-}
 
 // Write appends what the client read.
 func (a *answer) Write(p []byte) (int, error) {
@@ -127,11 +109,11 @@ func replyValue(b []byte) (v, rest []byte, ok bool) {
 // ask sends commands in one pipeline and keeps their replies as they come, into as many answers. What fails is sent
 // again in the client's own way, which follows a cluster's redirections, connects anew and says what is wrong. So
 // only commands that change nothing may be asked.
-func (s *Store) ask(ctx context.Context, commands [][]any, into []answer) error {
+func (d *db) ask(ctx context.Context, commands [][]any, into []answer) error {
 	if len(commands) == 0 {
 		return nil
 	}
-	pipe := s.rdb.Pipeline()
+	pipe := d.rdb.Pipeline()
 	for i, args := range commands {
 		into[i].b = into[i].b[:0]
 		_ = pipe.Process(ctx, redis.NewRawWriteToCmd(ctx, &into[i], args...))
@@ -140,7 +122,7 @@ func (s *Store) ask(ctx context.Context, commands [][]any, into []answer) error 
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	pipe = s.rdb.Pipeline()
+	pipe = d.rdb.Pipeline()
 	again := map[int]*redis.Cmd{}
 	for i, args := range commands {
 		if broken != nil || into[i].failed() {
@@ -151,7 +133,7 @@ func (s *Store) ask(ctx context.Context, commands [][]any, into []answer) error 
 		return nil
 	}
 	if _, err := pipe.Exec(ctx); err != nil && !errors.Is(err, redis.Nil) {
-		return s.trouble(err)
+		return d.trouble(err)
 	}
 	for i, command := range again {
 		into[i].b = appendReply(into[i].b[:0], command.Val())

@@ -39,7 +39,7 @@ type RestoreOrder struct {
 	OnlyRun string // restore only what this run archived; "" = any
 }
 
-var scriptRestore = mustScript("restore")
+var scriptRestore = mustLuaScript("restore")
 
 // Restore brings records back exactly as they were, e-mail claim first; batched per partition. Results in order.
 // Of several records in ids with the same e-mail the first is restored. An error (ErrConflict when others keep changing
@@ -226,7 +226,7 @@ func (r *restoring) bringBack(ctx context.Context, claimed int64) error {
 				[]any{r.store.wall(), r.facts, targets},
 			})
 		}
-		replies, err := r.store.runAll(ctx, calls)
+		replies, err := r.store.db.runAll(ctx, calls)
 		if err != nil {
 			return err
 		}

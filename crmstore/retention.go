@@ -31,8 +31,8 @@ const (
 )
 
 var (
-	scriptForgetRun = mustScript("forget_run")
-	scriptTrimLog   = mustScript("trim_log")
+	scriptForgetRun = mustLuaScript("forget_run")
+	scriptTrimLog   = mustLuaScript("trim_log")
 )
 
 // TrimHistory removes what is older than the account's audit retention at now: audit events by when they were recorded,
@@ -65,12 +65,12 @@ func (s *Store) TrimHistory(ctx context.Context, now time.Time, limit int64) (t 
 
 // auditDays is the account's audit retention.
 func (s *Store) auditDays(ctx context.Context) (int, error) {
-	text, err := s.rdb.HGet(ctx, s.keySettings(), SettingAuditDays).Result()
+	text, err := s.db.rdb.HGet(ctx, s.keySettings(), SettingAuditDays).Result()
 	switch {
 	case errors.Is(err, redis.Nil):
 		return AuditDays, nil
 	case err != nil:
-		return 0, fmt.Errorf("read audit retention: %w", s.trouble(err))
+		return 0, fmt.Errorf("read audit retention: %w", s.db.trouble(err))
 	}
 	days, err := strconv.Atoi(text)
 	if err != nil || days < 1 || days > maxAuditDays {
@@ -134,7 +134,7 @@ func (s *Store) trimEach(ctx context.Context, logs []*auditLog, oldest, most str
 	for i, l := range logs {
 		calls[i] = call{scriptTrimLog, []string{l.key, countersOf(l.key)}, []any{oldest, most}}
 	}
-	replies, err := s.runAll(ctx, calls)
+	replies, err := s.db.runAll(ctx, calls)
 	removed := make([]int64, len(logs))
 	for i, reply := range replies {
 		removed[i], _ = reply.(int64)
@@ -149,11 +149,11 @@ func (s *Store) trimRuns(ctx context.Context, before time.Time, limit int64, t *
 		return err
 	}
 	for kept := int64(0); ; {
-		ids, err := s.rdb.ZRangeByScore(ctx, s.keyRuns(), &redis.ZRangeBy{
+		ids, err := s.db.rdb.ZRangeByScore(ctx, s.keyRuns(), &redis.ZRangeBy{
 			Min: "-inf", Max: "(" + strconv.FormatInt(before.UnixMilli(), 10), Offset: kept, Count: runsPerTrim,
 		}).Result()
 		if err != nil {
-			return s.trouble(err)
+			return s.db.trouble(err)
 		}
 		for _, id := range ids {
 			if int64(t.Runs) >= limit {
@@ -178,16 +178,16 @@ func (s *Store) trimRuns(ctx context.Context, before time.Time, limit int64, t *
 
 // forgetRun removes one run with its matches, if it is over.
 func (s *Store) forgetRun(ctx context.Context, id string, partitions int) (bool, error) {
-	text, err := s.rdb.Get(ctx, s.keyRun(id)).Result()
+	text, err := s.db.rdb.Get(ctx, s.keyRun(id)).Result()
 	if err != nil {
-		return false, fmt.Errorf("read run %s: %w", id, s.trouble(err))
+		return false, fmt.Errorf("read run %s: %w", id, s.db.trouble(err))
 	}
 	r, err := parseRun(id, text)
 	if err != nil || !r.State.Over() {
 		return false, err
 	}
 	err = inChunks(0, partitions, matchesAtOnce, func(from, to int) error {
-		pipe := s.rdb.Pipeline()
+		pipe := s.db.rdb.Pipeline()
 		for p := from; p < to; p++ {
 			keys := s.partition(r.Object, p)
 			pipe.Unlink(ctx, keys.run(id))
@@ -196,12 +196,12 @@ func (s *Store) forgetRun(ctx context.Context, id string, partitions int) (bool,
 			}
 		}
 		_, err := pipe.Exec(ctx)
-		return s.trouble(err)
+		return s.db.trouble(err)
 	})
 	if err != nil {
 		return false, fmt.Errorf("remove matches of run %s: %w", id, err)
 	}
-	reply, err := s.run(ctx, scriptForgetRun, []string{s.keyRun(id), s.keyRuns(), s.keyRunsLike(&r), s.keyFence(id), s.keyCounted()},
+	reply, err := s.db.run(ctx, scriptForgetRun, []string{s.keyRun(id), s.keyRuns(), s.keyRunsLike(&r), s.keyFence(id), s.keyCounted()},
 		id, strconv.FormatUint(r.Version, 10))
 	return reply == int64(1), err
 }

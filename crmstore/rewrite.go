@@ -27,12 +27,12 @@ const (
 // rewriteFiles asks each primary to write its append-only file anew. One that is under way may have begun before what was
 // removed was gone, so it is waited for and then another is asked for.
 func (s *Store) rewriteFiles(ctx context.Context) (FileRewrite, error) {
-	if s.volatile {
+	if s.db.volatile {
 		return "", nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, rewritePatience)
 	defer cancel()
-	if c, ok := s.rdb.(*redis.ClusterClient); ok {
+	if c, ok := s.db.rdb.(*redis.ClusterClient); ok {
 		states := make(chan FileRewrite, 1024)
 		err := c.ForEachMaster(ctx, func(ctx context.Context, master *redis.Client) error {
 			state, err := rewriteFile(ctx, master)
@@ -46,10 +46,10 @@ func (s *Store) rewriteFiles(ctx context.Context) (FileRewrite, error) {
 				worst = state
 			}
 		}
-		return worst, s.trouble(err)
+		return worst, s.db.trouble(err)
 	}
-	state, err := rewriteFile(ctx, s.rdb)
-	return state, s.trouble(err)
+	state, err := rewriteFile(ctx, s.db.rdb)
+	return state, s.db.trouble(err)
 }
 
 // rewriteFile asks one server.

@@ -178,7 +178,7 @@ func (w *rowWindow) ask(ctx context.Context) error {
 	for len(w.answers) < len(w.commands) {
 		w.answers = append(w.answers, answer{})
 	}
-	return w.store.ask(ctx, w.commands, w.answers)
+	return w.store.db.ask(ctx, w.commands, w.answers)
 }
 
 // slotsPerQuestion is how many slots of an ids column take as long to read as a question of its own.
@@ -337,7 +337,7 @@ func (w *rowWindow) changing(ctx context.Context, i int, rows *Rows) error {
 	}
 	known := len(after) / 8
 	command := []any{"hgetall", w.store.partition(w.object, w.picks[i].Partition).rec()}
-	if err := w.store.ask(ctx, [][]any{command}, w.answers[at+1:at+2]); err != nil {
+	if err := w.store.db.ask(ctx, [][]any{command}, w.answers[at+1:at+2]); err != nil {
 		return err
 	}
 	a := &w.answers[at+1]

@@ -3,9 +3,9 @@ package crmstore
 import (
 	"context"
 	"crypto/sha1"
-	"embed"
 	"encoding/hex"
 	"errors"
+	"io/fs"
 	"net"
 	"slices"
 	"strconv"
@@ -15,9 +15,6 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-//go:embed lua
-var luaFiles embed.FS
-
 // script is one Lua script: one atomic act on the keys of one hash tag.
 type script struct {
 	name   string
@@ -25,22 +22,22 @@ type script struct {
 	sha    string
 }
 
-// mustScript reads lua/<name>.lua. In front of it come lua/lib/check.lua, the libraries of a header line "-- Uses: x y",
-// and the check of the keys that the header line "-- Types: …" asks for. It panics when a file is missing, which a test
-// of this package would see: scripts are part of the program.
-func mustScript(name string) *script {
-	text := mustLua("lua/" + name + ".lua")
-	return newScript(name, text, keysCheck(headerLine(text, "Types")))
+// mustScript reads <name>.lua. In front of it come lib/check.lua, the libraries of a header line "-- Uses: x y",
+// and the check of the keys that the header line "-- Types: …" asks for. It panics when a file is missing: scripts are part of
+// the program.
+func mustScript(files fs.FS, name string) *script {
+	text := mustLua(files, name+".lua")
+	return newScript(files, name, text, keysCheck(headerLine(text, "Types")))
 }
 
 // newScript puts libraries, the check of the keys and a script's own text together.
-func newScript(name, text, check string) *script {
+func newScript(files fs.FS, name, text, check string) *script {
 	var all strings.Builder
-	all.WriteString(mustLua("lua/lib/check.lua"))
+	all.WriteString(mustLua(files, "lib/check.lua"))
 	libs := strings.Fields(headerLine(text, "Uses"))
 	slices.Reverse(libs) // a library may use those that the header names after it
 	for _, lib := range libs {
-		all.WriteString(mustLua("lua/lib/" + lib + ".lua"))
+		all.WriteString(mustLua(files, "lib/"+lib+".lua"))
 	}
 	all.WriteString(check + text)
 	source := all.String()
@@ -99,10 +96,10 @@ func keysCheck(types string) string {
 		logs.String() + "  if refused then\n    return refused\n" + "  end\n" + "end\n"
 }
 
-func mustLua(path string) string {
-	b, err := luaFiles.ReadFile(path)
+func mustLua(files fs.FS, path string) string {
+	b, err := fs.ReadFile(files, path)
 	if err != nil {
-		panic("crmstore: " + err.Error())
+		panic("redisdb: " + err.Error())
 	}
 	return string(b)
 }
@@ -136,8 +133,8 @@ func (c *call) command(ctx context.Context, text bool) once {
 }
 
 // run carries out one script and returns what it returned (int64, string, []any or nil).
-func (s *Store) run(ctx context.Context, sc *script, keys []string, args ...any) (any, error) {
-	replies, err := s.runAll(ctx, []call{{script: sc, keys: keys, args: args}})
+func (d *db) run(ctx context.Context, sc *script, keys []string, args ...any) (any, error) {
+	replies, err := d.runAll(ctx, []call{{script: sc, keys: keys, args: args}})
 	return replies[0], err
 }
 
@@ -151,7 +148,7 @@ const (
 // sent again as text, to that server alone, which also makes it know them: after a restart, a failover or in
 // a cluster this needs nothing else. The first error is returned, in words, one that leaves open what was done before others; the replies of other calls are good
 // all the same (a failed call's reply is nil), because each call is atomic on its own.
-func (s *Store) runAll(ctx context.Context, calls []call) ([]any, error) {
+func (d *db) runAll(ctx context.Context, calls []call) ([]any, error) {
 	replies := make([]any, len(calls))
 	errs := make([]error, len(calls))
 	todo := make([]int, len(calls))
@@ -161,7 +158,7 @@ func (s *Store) runAll(ctx context.Context, calls []call) ([]any, error) {
 	text := make([]bool, len(calls))
 	pause := sendAgainAfter
 	for attempt := 0; len(todo) > 0; attempt++ {
-		s.send(ctx, calls, todo, text, replies, errs)
+		d.send(ctx, calls, todo, text, replies, errs)
 		var again []int
 		wait := false
 		for _, i := range todo {
@@ -189,7 +186,7 @@ func (s *Store) runAll(ctx context.Context, calls []call) ([]any, error) {
 			first = err
 		}
 	}
-	return replies, s.trouble(first)
+	return replies, d.trouble(first)
 }
 
 // answered reports whether the server said the error itself: what it refuses like this is not carried out later.
@@ -199,13 +196,13 @@ func answered(err error) bool {
 }
 
 // send sends the calls named in todo in one pipeline and files their replies and errors.
-func (s *Store) send(ctx context.Context, calls []call, todo []int, text []bool, replies []any, errs []error) {
+func (d *db) send(ctx context.Context, calls []call, todo []int, text []bool, replies []any, errs []error) {
 	commands := make([]once, len(todo))
 	if len(todo) == 1 {
 		commands[0] = calls[todo[0]].command(ctx, text[todo[0]])
-		_ = s.rdb.Process(ctx, commands[0]) // the command carries its error
+		_ = d.rdb.Process(ctx, commands[0]) // the command carries its error
 	} else {
-		pipe := s.rdb.Pipeline()
+		pipe := d.rdb.Pipeline()
 		for j, i := range todo {
 			commands[j] = calls[i].command(ctx, text[i])
 			_ = pipe.Process(ctx, commands[j])

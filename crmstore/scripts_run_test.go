@@ -9,17 +9,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
-
-	"github.com/redis/go-redis/v9"
-	"go.uber.org/goleak"
-
-	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
-
-func xaddFarAhead(key string) *redis.XAddArgs {
-	return &redis.XAddArgs{Stream: key, ID: "99999999999999-3", Values: []string{"o", "x"}}
-}
 
 // oddServer answers scripts with the given replies, one after the other; "" closes the connection instead.
 type oddServer struct {
@@ -29,7 +19,7 @@ type oddServer struct {
 }
 
 // open starts the server and a client of it.
-func (o *oddServer) open(t *testing.T) *Store {
+func (o *oddServer) open(t *testing.T) *db {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -50,7 +40,7 @@ func (o *oddServer) open(t *testing.T) *Store {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		s.Close()
+		s.close()
 		l.Close()
 		served.Wait()
 	})
@@ -139,7 +129,7 @@ func TestScriptsAreSentAgain(t *testing.T) {
 			s := o.open(t)
 			calls := make([]call, c.calls)
 			for i := range calls {
-				calls[i] = call{script: scriptSetTier, keys: []string{"a", "b"}, args: []any{i}}
+				calls[i] = call{script: &script{name: "one", source: "return 1", sha: "e0e1f9fabfc9d4800c877a703b823ac0578ff8db"}, keys: []string{"a", "b"}, args: []any{i}}
 			}
 			replies, err := s.runAll(t.Context(), calls)
 			if got := fmt.Sprint(replies, " ", err); !strings.HasPrefix(got, c.want) {
@@ -151,25 +141,5 @@ func TestScriptsAreSentAgain(t *testing.T) {
 				t.Errorf("sent %s, want %s", got, c.scripts)
 			}
 		})
-	}
-}
-
-// Not parallel: goroutines of other tests would be in the way.
-func TestCloseLeavesNothing(t *testing.T) {
-	before := goleak.IgnoreCurrent()
-	for _, address := range []string{"memory", "dir:" + t.TempDir()} {
-		s, err := Open(t.Context(), Config{URL: address, User: "anna"})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := s.CreateAccount(t.Context(), Free, 1, record.Cause{}, time.Unix(1e9, 0)); err != nil {
-			t.Error(err)
-		}
-		if err := s.Close(); err != nil {
-			t.Error(err)
-		}
-		if err := goleak.Find(before); err != nil {
-			t.Errorf("%s: %v", address, err)
-		}
 	}
 }

@@ -19,7 +19,7 @@ func TestScriptHeaders(t *testing.T) {
 	for _, file := range files {
 		t.Run(strings.TrimSuffix(strings.TrimPrefix(file, "lua/"), ".lua"), func(t *testing.T) {
 			t.Parallel()
-			header, body := splitScript(mustLua(file))
+			header, body := splitScript(mustLua(luaFiles, file))
 			for _, word := range []string{"KEYS", "Returns", "Cost"} {
 				if !strings.Contains(header, "-- "+word+": ") {
 					t.Errorf("the header has no line %q", "-- "+word+": ")

@@ -11,7 +11,7 @@ import (
 	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
 
-var scriptSeal = mustScript("seal")
+var scriptSeal = mustLuaScript("seal")
 
 // takeTries is how often a run is taken whose ranges are taken at the same time: each of them has a number too.
 const takeTries = 20
@@ -25,9 +25,9 @@ func (s *Store) TakeRun(ctx context.Context, r Run, notes ...record.Event) (Run,
 	}
 	floor := r.Fence
 	for range takeTries {
-		last, err := s.rdb.Get(ctx, s.keyFence(r.ID)).Uint64()
+		last, err := s.db.rdb.Get(ctx, s.keyFence(r.ID)).Uint64()
 		if err != nil && !errors.Is(err, redis.Nil) {
-			return Run{}, fmt.Errorf("read the fencing number of run %s: %w", r.ID, s.trouble(err))
+			return Run{}, fmt.Errorf("read the fencing number of run %s: %w", r.ID, s.db.trouble(err))
 		}
 		r.Fence = max(last, floor) + 1
 		saved, _, err := s.saveRun(ctx, r, takesFence, notes)

@@ -42,13 +42,9 @@ type Store struct {
 
 // base is what all handles of one opened store share.
 type base struct {
-	rdb      redis.UniversalClient
-	open     func() redis.UniversalClient // another client for the same place
-	account  string
-	place    string // for people, without secrets
-	from     string // this process, for the audit log: see processOwner
-	volatile bool
-	leave    func() error // ends what opening started, after the client is closed; may be nil
+	db      *db
+	account string
+	from    string // this process, for the audit log: see processOwner
 
 	partitions atomic.Int64                   // 0 = not read yet
 	key        atomic.Pointer[[claimKey]byte] // of places of claims, and what the account is known by; as read first
@@ -56,14 +52,7 @@ type base struct {
 	patience   time.Duration // of doctor with associations that look half-written
 	windows    windowPools
 	slots      slotGuesses
-	connects   atomic.Int64
 	steady     steady
-}
-
-// connected counts a new connection.
-func (b *base) connected(context.Context, *redis.Conn) error {
-	b.connects.Add(1)
-	return nil
 }
 
 var accountName = regexp.MustCompile(`^[a-z0-9-]{1,63}$`)
@@ -82,11 +71,11 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 	if c.User != "" && !validUserName(c.User) {
 		return nil, userNameError(c.User)
 	}
-	redis.SetLogger(silence{}) // this package never logs; what goes wrong is in the errors
-	s, err := connect(ctx, c.URL)
+	database, err := openDB(ctx, c.URL)
 	if err != nil {
 		return nil, err
 	}
+	s := &Store{base: &base{db: database}}
 	s.account, s.user, s.patience = c.Account, c.User, associationPatience
 	if s.from = c.From; s.from == "" {
 		s.from = processOwner()
@@ -96,7 +85,7 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 		if words := wrongTransport(ctx, c.URL); words != "" {
 			err = fmt.Errorf("%s: %w", words, err)
 		}
-		return nil, errors.Join(fmt.Errorf("open store %s: %w", s.place, err), s.Close())
+		return nil, errors.Join(fmt.Errorf("open store %s: %w", s.db.place, err), s.Close())
 	}
 	return s, nil
 }
@@ -111,9 +100,9 @@ func (s *Store) check(ctx context.Context) error {
 	if err := s.Ping(ctx); err != nil {
 		return err
 	}
-	info, err := s.rdb.Info(ctx).Result()
+	info, err := s.db.rdb.Info(ctx).Result()
 	if err == nil { // an ACL may forbid INFO
-		_, cluster := s.rdb.(*redis.ClusterClient)
+		_, cluster := s.db.rdb.(*redis.ClusterClient)
 		if err := checkServer(info, cluster); err != nil {
 			return err
 		}
@@ -123,22 +112,6 @@ func (s *Store) check(ctx context.Context) error {
 	}
 	_, err = s.Time(ctx)
 	return err
-}
-
-// checkServer refuses servers that cannot hold a store, given what INFO says. What INFO does not say is no reason.
-func checkServer(info string, cluster bool) error {
-	facts := parseInfo(info)
-	var major, minor int
-	if n, _ := fmt.Sscanf(facts["redis_version"], "%d.%d", &major, &minor); n == 2 && (major < 6 || major == 6 && minor < 2) {
-		return fmt.Errorf("the server is Redis %s; 6.2 or later is needed (or any Valkey)", facts["redis_version"])
-	}
-	if facts["redis_mode"] == "cluster" && !cluster {
-		return errors.New("the server belongs to a cluster (open it with redis+cluster://)")
-	}
-	if policy := dropsKeys(facts); policy != "" {
-		return fmt.Errorf("the server has maxmemory-policy %s: when its memory is full it would drop records by itself (set noeviction)", policy)
-	}
-	return nil
 }
 
 // As is the same store in the hands of another user. It shares the connection, costs nothing and asks nobody: what the
@@ -159,43 +132,36 @@ func (s *Store) User() string { return s.user }
 
 // Close leaves the store; the last process to leave a dir: store stops its server.
 func (s *Store) Close() error {
-	err := s.rdb.Close()
-	if errors.Is(err, redis.ErrClosed) {
-		return nil
-	}
-	if s.leave != nil {
-		err = errors.Join(err, s.leave())
-	}
-	if err != nil {
-		return fmt.Errorf("close store %s: %w", s.place, err)
-	}
-	return nil
+	return s.db.close()
 }
 
 // Ping reports whether the store answers: of a cluster, every master.
 func (s *Store) Ping(ctx context.Context) error {
-	if c, ok := s.rdb.(*redis.ClusterClient); ok {
-		return s.trouble(c.ForEachMaster(ctx, func(ctx context.Context, master *redis.Client) error { return master.Ping(ctx).Err() }))
-	}
-	return s.trouble(s.rdb.Ping(ctx).Err())
+	return s.db.ping(ctx)
 }
 
 // Connections is how many connections to the server were made since the store was opened. While it stays the same, the server was
 // there all the time, and still has what it said it had; when it grows, the server may have started again meanwhile, or another one
 // may have taken over, with something lost.
-func (s *Store) Connections() int64 { return s.connects.Load() }
+func (s *Store) Connections() int64 { return s.db.connections() }
 
 // Describe is the store's address for people, without secrets.
-func (s *Store) Describe() string { return s.place }
+func (s *Store) Describe() string { return s.db.place }
 
 // Volatile reports whether everything is lost when the process ends (memory).
-func (s *Store) Volatile() bool { return s.volatile }
+func (s *Store) Volatile() bool { return s.db.volatile }
 
 // AccountName is the name of the account that the store was opened for.
 func (s *Store) AccountName() string { return s.account }
 
-// silence drops what the client library would write to stderr.
-type silence struct{}
+// ErrAddress says that an address names no store: the call is wrong, and no server was asked.
+var ErrAddress = errAddress
 
-// Printf does nothing.
-func (silence) Printf(context.Context, string, ...any) {}
+// PublicAddress is a store's address for people: without password and query, and without what may be part of a password
+// that was written without its %40 and %2F. What cannot be parsed shows its kind only.
+func PublicAddress(address string) string { return publicAddress(address) }
+
+// Client makes another connection to where the store is, for a library that keeps data of its own there, beside the
+// account's: the queue of runs. The caller closes it, before the store. Commands that do not reach the server
+// come back after a pause, so that a library which tries again at once does not keep a processor busy while the server is away.
+func (s *Store) Client() redis.UniversalClient { return s.db.another() }

@@ -44,13 +44,13 @@ func (s *Store) tombstones(ctx context.Context, o record.ObjectType, ids []recor
 	found := map[record.ID]Tombstone{}
 	want, _ := byPartition(ids, partitions)
 	err = inChunks(0, len(want), readsPerWindow, func(from, to int) error {
-		pipe := s.rdb.Pipeline()
+		pipe := s.db.rdb.Pipeline()
 		var commands []*redis.SliceCmd
 		for _, group := range want[from:to] {
 			commands = append(commands, pipe.HMGet(ctx, s.partition(o, group.Partition).tomb(), idFields(group.IDs)...))
 		}
 		if _, err := pipe.Exec(ctx); err != nil {
-			return s.trouble(err)
+			return s.db.trouble(err)
 		}
 		for i, command := range commands {
 			for j, v := range command.Val() {

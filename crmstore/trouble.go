@@ -15,7 +15,7 @@ import (
 // trouble puts the errors of the client into words that say what to do. The original stays wrapped; errors that
 // need no words (nil, a cancelled context, our own, those with words already) come back as they are. Every error of
 // the client passes here.
-func (s *Store) trouble(err error) error {
+func (d *db) trouble(err error) error {
 	if err == nil || errors.Is(err, context.Canceled) || errors.Is(err, redis.Nil) && !noSentinel(err) {
 		return err
 	}
@@ -23,7 +23,7 @@ func (s *Store) trouble(err error) error {
 		return err
 	}
 	if words := troubleWords(err); words != "" {
-		return &troubleError{words: strings.ReplaceAll(words, "PLACE", s.place), err: err}
+		return &troubleError{words: strings.ReplaceAll(words, "PLACE", d.place), err: err}
 	}
 	return err
 }

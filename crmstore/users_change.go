@@ -205,7 +205,7 @@ func sameUser(a, b User) bool {
 		maps.EqualFunc(a.Objects, b.Objects, slices.Equal[[]Permission])
 }
 
-var scriptSaveUser = mustScript("save_user")
+var scriptSaveUser = mustLuaScript("save_user")
 
 // saveUser carries the change out unless somebody else changed the user since (ErrConflict).
 func (s *Store) saveUser(ctx context.Context, ch userChange) (User, error) {
@@ -216,7 +216,7 @@ func (s *Store) saveUser(ctx context.Context, ch userChange) (User, error) {
 			return User{}, err
 		}
 	}
-	reply, err := s.run(ctx, scriptSaveUser, []string{s.keyUsers(), s.keyAccountLog()},
+	reply, err := s.db.run(ctx, scriptSaveUser, []string{s.keyUsers(), s.keyAccountLog()},
 		ch.name, strconv.FormatUint(ch.version, 10), text, s.wall(), record.AppendFacts(nil, ch.at, s.by(ch.cause)), ch.op, ch.detail)
 	if err != nil {
 		return User{}, err

@@ -5,8 +5,6 @@ import (
 	"fmt"
 
 	"golang.org/x/sync/errgroup"
-
-	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
 
 // Sizes of pipelines. A window is one round trip; two windows are under way at a time, so that the server has
@@ -100,22 +98,6 @@ func groupBy(n, count int, key func(i int) int) groups {
 
 // of is the things in a group.
 func (g *groups) of(k int) []int { return g.order[g.start[k]:g.start[k+1]] }
-
-// byPartition sorts ids into partitions; places[i] says where the ids of the i-th PartitionIDs stood.
-func byPartition(ids []record.ID, partitions int) (want []record.PartitionIDs, places [][]int) {
-	g := groupBy(len(ids), partitions, func(i int) int { return ids[i].Partition(partitions) })
-	sorted := make([]record.ID, len(ids))
-	for i, place := range g.order {
-		sorted[i] = ids[place]
-	}
-	for p := range partitions {
-		if from, to := g.start[p], g.start[p+1]; from < to {
-			want = append(want, record.PartitionIDs{Partition: p, IDs: sorted[from:to]})
-			places = append(places, g.of(p))
-		}
-	}
-	return want, places
-}
 
 // outcomes reads a script's reply of one character for each thing.
 func outcomes(reply any, want int) (string, error) {

@@ -12,8 +12,8 @@ import (
 )
 
 var (
-	scriptInsert = mustScript("insert")
-	scriptUpdate = mustScript("update")
+	scriptInsert = mustLuaScript("insert")
+	scriptUpdate = mustLuaScript("update")
 )
 
 // commit writes the round's drafts: ids, then claims, then records. It returns the upserts that must be planned
@@ -271,7 +271,7 @@ func (r *round) write(ctx context.Context, acts []act) error {
 			calls[i] = r.updateCall(a)
 		}
 	}
-	replies, err := r.store.runAll(ctx, calls)
+	replies, err := r.store.db.runAll(ctx, calls)
 	if err != nil {
 		return err
 	}

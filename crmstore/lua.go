@@ -1,0 +1,21 @@
+package crmstore
+
+import (
+	"embed"
+	"io/fs"
+)
+
+//go:embed lua
+var luaFiles embed.FS
+
+// luaFolder is the folder of scripts, with that of their libraries in it.
+func luaFolder() fs.FS {
+	folder, err := fs.Sub(luaFiles, "lua")
+	if err != nil {
+		panic("crmstore: " + err.Error()) // the name is not one of a folder
+	}
+	return folder
+}
+
+// mustLua is a script of this package.
+func mustLuaScript(name string) *script { return mustScript(luaFolder(), name) }
