@@ -12,6 +12,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/crm-workflow/crm-workflow/crmstore/internal/redisdb"
 	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
 
@@ -87,7 +88,7 @@ func (s *Store) CreateAccount(ctx context.Context, tier Tier, partitions int, c 
 		}
 		args = append(args, string(o), properties)
 	}
-	made, err := s.db.run(ctx, scriptCreateAccount, []string{s.keyAccount(), s.keySchema(), s.keyAccountLog(), s.keyUsers()}, args...)
+	made, err := s.db.Run(ctx, scriptCreateAccount, []string{s.keyAccount(), s.keySchema(), s.keyAccountLog(), s.keyUsers()}, args...)
 	if err != nil {
 		return Account{}, fmt.Errorf("create account %s: %w", s.account, err)
 	}
@@ -109,9 +110,9 @@ func (s *Store) Account(ctx context.Context) (Account, error) {
 }
 
 func (s *Store) readAccount(ctx context.Context) (Account, error) {
-	fields, err := s.db.rdb.HGetAll(ctx, s.keyAccount()).Result()
+	fields, err := s.db.Redis.HGetAll(ctx, s.keyAccount()).Result()
 	if err != nil {
-		return Account{}, fmt.Errorf("read account %s: %w", s.account, s.db.trouble(err))
+		return Account{}, fmt.Errorf("read account %s: %w", s.account, s.db.Explain(err))
 	}
 	if len(fields) == 0 {
 		return Account{}, fmt.Errorf("account %s: %w", s.account, s.missingAccount(ctx))
@@ -147,11 +148,11 @@ func (s *Store) missingAccount(ctx context.Context) error {
 	if s.key.Load() != nil {
 		return record.ErrAccountGone
 	}
-	if _, cluster := s.db.rdb.(*redis.ClusterClient); s.db.volatile || cluster {
+	if _, cluster := s.db.Redis.(*redis.ClusterClient); s.db.Volatile || cluster {
 		return record.ErrNoAccount // the client asks primaries only
 	}
-	text, err := s.db.rdb.Info(ctx).Result()
-	if err == nil && replicaBehind([]map[string]string{parseInfo(text)}) {
+	text, err := s.db.Redis.Info(ctx).Result()
+	if err == nil && replicaBehind([]map[string]string{redisdb.ParseInfo(text)}) {
 		return record.ErrNotInSync
 	}
 	return record.ErrNoAccount
@@ -166,7 +167,7 @@ func (s *Store) SetTier(ctx context.Context, tier Tier, c record.Cause, at time.
 	if err != nil {
 		return Account{}, err
 	}
-	done, err := s.db.run(ctx, scriptSetTier, []string{s.keyAccount(), s.keyAccountLog()}, string(tier), s.wall(), record.AppendFacts(nil, at, s.by(c)))
+	done, err := s.db.Run(ctx, scriptSetTier, []string{s.keyAccount(), s.keyAccountLog()}, string(tier), s.wall(), record.AppendFacts(nil, at, s.by(c)))
 	if err != nil {
 		return Account{}, fmt.Errorf("set tier of account %s: %w", s.account, err)
 	}

@@ -30,7 +30,7 @@ func TestAccountEvents(t *testing.T) {
 		}
 	}
 	must(s.CreateAccount(ctx, Free, 1, anna, at))
-	if err := s.db.rdb.XAdd(ctx, xaddFarAhead(s.keyAccountLog())).Err(); err != nil {
+	if err := s.db.Redis.XAdd(ctx, xaddFarAhead(s.keyAccountLog())).Err(); err != nil {
 		t.Fatal(err)
 	}
 	must(s.SetTier(ctx, Enterprise, anna, at))
@@ -43,7 +43,7 @@ func TestAccountEvents(t *testing.T) {
 	must(run, err)
 	must(s.SaveRun(ctx, run, record.Event{At: at, Op: "approve", Detail: "2 contacts", Cause: anna}))
 
-	entries, err := s.db.rdb.XRange(ctx, s.keyAccountLog(), "-", "+").Result()
+	entries, err := s.db.Redis.XRange(ctx, s.keyAccountLog(), "-", "+").Result()
 	must(nil, err)
 	var got []string
 	for i, e := range entries {

@@ -14,9 +14,9 @@ func (s *Store) ActiveRuns(ctx context.Context) ([]Run, error) {
 	if err := s.require(ctx, ""); err != nil {
 		return nil, err
 	}
-	ids, err := s.db.rdb.HVals(ctx, s.keyActive()).Result()
+	ids, err := s.db.Redis.HVals(ctx, s.keyActive()).Result()
 	if err != nil {
-		return nil, fmt.Errorf("list active runs: %w", s.db.trouble(err))
+		return nil, fmt.Errorf("list active runs: %w", s.db.Explain(err))
 	}
 	if len(ids) == 0 {
 		return nil, nil
@@ -26,9 +26,9 @@ func (s *Store) ActiveRuns(ctx context.Context) ([]Run, error) {
 	for i, id := range ids {
 		keys[i] = s.keyRun(id)
 	}
-	texts, err := s.db.rdb.MGet(ctx, keys...).Result()
+	texts, err := s.db.Redis.MGet(ctx, keys...).Result()
 	if err != nil {
-		return nil, fmt.Errorf("read active runs: %w", s.db.trouble(err))
+		return nil, fmt.Errorf("read active runs: %w", s.db.Explain(err))
 	}
 	runs := make([]Run, 0, len(ids))
 	for i, text := range texts {

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/crm-workflow/crm-workflow/crmstore/internal/redisdb"
 	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
 
@@ -96,7 +97,7 @@ func (s *Store) Archive(ctx context.Context, o ArchiveOrder, batches []Archive) 
 			parts = append(parts, archivePart{b.Partition, b.Targets[at:end], all[i][at:end]})
 		}
 	}
-	err := inWindows(ctx, len(parts), callsPerWindow, func(ctx context.Context, from, to int) error {
+	err := redisdb.InWindows(ctx, len(parts), redisdb.CallsPerWindow, func(ctx context.Context, from, to int) error {
 		return a.send(ctx, parts[from:to])
 	})
 	if err == nil && o.Cause.Run != "" && o.Enroll == "" {
@@ -123,14 +124,14 @@ type archivePart struct {
 }
 
 func (a *archiver) send(ctx context.Context, parts []archivePart) error {
-	calls := make([]call, len(parts))
+	calls := make([]redisdb.Call, len(parts))
 	for i := range parts {
 		var err error
 		if calls[i], err = a.call(&parts[i]); err != nil {
 			return err
 		}
 	}
-	replies, err := a.store.db.runAll(ctx, calls)
+	replies, err := a.store.db.RunAll(ctx, calls)
 	if err != nil {
 		return err
 	}
@@ -141,7 +142,7 @@ func (a *archiver) send(ctx context.Context, parts []archivePart) error {
 		if reply == int64(-2) {
 			return cmp.Or(a.store.lost(ctx, a.order.Object, enrollmentCounter(a.order.Enroll)), record.ErrConflict)
 		}
-		text, err := outcomes(reply, len(parts[i].targets))
+		text, err := redisdb.Outcomes(reply, len(parts[i].targets))
 		if err != nil {
 			return err
 		}
@@ -152,7 +153,7 @@ func (a *archiver) send(ctx context.Context, parts []archivePart) error {
 	return nil
 }
 
-func (a *archiver) call(part *archivePart) (call, error) {
+func (a *archiver) call(part *archivePart) (redisdb.Call, error) {
 	keys := a.store.partition(a.order.Object, part.partition)
 	targets := make([]byte, 0, 18*len(part.targets))
 	args := make([]any, 6, 9)
@@ -167,7 +168,7 @@ func (a *archiver) call(part *archivePart) (call, error) {
 			}
 			facts := record.AppendFacts(nil, a.order.At, cause)
 			if len(facts) > record.MaxFacts {
-				return call{}, fmt.Errorf("reason for %s %s: its facts take %d bytes, want at most %d", a.order.Object, t.ID, len(facts), record.MaxFacts)
+				return redisdb.Call{}, fmt.Errorf("reason for %s %s: its facts take %d bytes, want at most %d", a.order.Object, t.ID, len(facts), record.MaxFacts)
 			}
 			n = len(numbers)
 			numbers[t.Reason] = n
@@ -184,10 +185,10 @@ func (a *archiver) call(part *archivePart) (call, error) {
 	}
 	cell := binary.LittleEndian.AppendUint64(nil, record.TimeCell(a.order.At.UnixMilli()))
 	args[0], args[1], args[2], args[3], args[4], args[5] = a.store.wall(), cell, a.enrollment, fence, record.FromFact(a.order.Cause.From), targets
-	return call{scriptArchive, []string{
+	return redisdb.Call{Script: scriptArchive, Keys: []string{
 		keys.rec(), keys.arch(), keys.cnt(), keys.log(),
 		keys.enr(a.order.Enroll), keys.run(a.order.Cause.Run), keys.hold(),
-	}, args}, nil
+	}, Args: args}, nil
 }
 
 // recogniseOwn finds the records in the bin that this very run put there. With an enrollment the script knows by

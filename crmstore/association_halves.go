@@ -9,6 +9,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/crm-workflow/crm-workflow/crmstore/internal/redisdb"
 	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
 
@@ -16,7 +17,7 @@ import (
 type step struct {
 	second bool
 	class  func(*tie) string // ties of different classes go into different calls; nil: all are of one
-	build  func(*half) call
+	build  func(*half) redisdb.Call
 	size   int // bytes of the reply for each tie
 	use    func(t *tie, told []byte)
 }
@@ -55,14 +56,14 @@ const tiesPerCall = 256
 // each carries out a step, pipelined over partitions; then it hands what the scripts told to st.use.
 func (w *tying) each(ctx context.Context, ties []*tie, st step) error {
 	halves := w.halves(ties, &st)
-	err := inWindows(ctx, len(halves), callsPerWindow, func(ctx context.Context, from, to int) error {
-		calls := make([]call, 0, to-from)
+	err := redisdb.InWindows(ctx, len(halves), redisdb.CallsPerWindow, func(ctx context.Context, from, to int) error {
+		calls := make([]redisdb.Call, 0, to-from)
 		for i := from; i < to; i++ {
 			calls = append(calls, st.build(&halves[i]))
 		}
-		replies, err := w.store.db.runAll(ctx, calls)
+		replies, err := w.store.db.RunAll(ctx, calls)
 		for i := from; i < to && err == nil; i++ {
-			halves[i].told, err = outcomes(replies[i-from], st.size*len(halves[i].ties))
+			halves[i].told, err = redisdb.Outcomes(replies[i-from], st.size*len(halves[i].ties))
 		}
 		return err
 	})
@@ -156,7 +157,7 @@ func (s *Store) readHalves(ctx context.Context, o record.ObjectType, ids []recor
 	type window []*redis.SliceCmd
 	starts := windowStarts(want)
 	load := func(ctx context.Context, i int) (window, error) {
-		pipe := s.db.rdb.Pipeline()
+		pipe := s.db.Redis.Pipeline()
 		var commands window
 		for _, group := range want[starts[i]:starts[i+1]] {
 			fields := make([]string, 0, len(group.IDs)*len(types))
@@ -168,11 +169,11 @@ func (s *Store) readHalves(ctx context.Context, o record.ObjectType, ids []recor
 			commands = append(commands, pipe.HMGet(ctx, s.partition(o, group.Partition).assoc(), fields...))
 		}
 		_, err := pipe.Exec(ctx)
-		return commands, s.db.trouble(err)
+		return commands, s.db.Explain(err)
 	}
 	var ties []*tie
 	next := 0
-	err = ahead(ctx, len(starts)-1, load, func(w window) error {
+	err = redisdb.Prefetch(ctx, len(starts)-1, load, func(w window) error {
 		for _, command := range w {
 			for j, v := range command.Val() {
 				value, ok := v.(string)

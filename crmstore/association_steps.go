@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/crm-workflow/crm-workflow/crmstore/internal/redisdb"
 	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
 
@@ -94,7 +95,7 @@ func (w *tying) run(ctx context.Context, ties []*tie) error {
 		}
 		if tries > 0 {
 			pause := time.Duration(1+rand.IntN(min(tries, 10))) * tyingPause
-			if err := sleep(ctx, pause); err != nil {
+			if err := redisdb.Sleep(ctx, pause); err != nil {
 				return err
 			}
 			if w.facts = nil; w.mode != "dissolve" {
@@ -121,8 +122,8 @@ func (w *tying) mark(kind byte) []byte { return []byte{4*w.tag + kind} }
 func (w *tying) begin(ctx context.Context, ties []*tie) error {
 	w.tag = byte(rand.IntN(markTags))
 	return w.each(ctx, ties, step{
-		build: func(h *half) call {
-			return call{scriptAssociateBegin, []string{h.keys.rec(), h.keys.assoc()}, []any{
+		build: func(h *half) redisdb.Call {
+			return redisdb.Call{Script: scriptAssociateBegin, Keys: []string{h.keys.rec(), h.keys.assoc()}, Args: []any{
 				w.mode, w.mark(markAdding), w.mark(markRemoving), MaxAssociations, string(h.other), h.pairs(),
 			}}
 		},
@@ -159,8 +160,8 @@ func (w *tying) other(ctx context.Context, ties []*tie) error {
 			}
 			return "complete"
 		},
-		build: func(h *half) call {
-			return call{scriptAssociateOther, []string{h.keys.rec(), h.keys.assoc(), h.keys.log()}, []any{
+		build: func(h *half) redisdb.Call {
+			return redisdb.Call{Script: scriptAssociateOther, Keys: []string{h.keys.rec(), h.keys.assoc(), h.keys.log()}, Args: []any{
 				h.class, MaxAssociations, string(h.other), h.pairs(), w.store.wall(), w.facts,
 			}}
 		},
@@ -187,7 +188,7 @@ func (w *tying) end(ctx context.Context, ties []*tie) (overtaken []*tie, err err
 			}
 			return settle
 		},
-		build: func(h *half) call {
+		build: func(h *half) redisdb.Call {
 			mark, end, facts := w.mark(markAdding), h.class, w.facts
 			switch h.class {
 			case drop:
@@ -195,7 +196,7 @@ func (w *tying) end(ctx context.Context, ties []*tie) (overtaken []*tie, err err
 			case undo:
 				end, facts = drop, nil
 			}
-			return call{scriptAssociateEnd, []string{h.keys.assoc(), h.keys.log()}, []any{mark, end, string(h.other), h.pairs(), w.store.wall(), facts}}
+			return redisdb.Call{Script: scriptAssociateEnd, Keys: []string{h.keys.assoc(), h.keys.log()}, Args: []any{mark, end, string(h.other), h.pairs(), w.store.wall(), facts}}
 		},
 		size: 1,
 		use: func(t *tie, told []byte) {
@@ -215,8 +216,8 @@ func (w *tying) look(ctx context.Context, ties []*tie, second bool) error {
 	}
 	return w.each(ctx, ties, step{
 		second: second,
-		build: func(h *half) call {
-			return call{scriptAssociateLook, []string{h.keys.rec(), h.keys.assoc()}, []any{string(h.other), h.pairs()}}
+		build: func(h *half) redisdb.Call {
+			return redisdb.Call{Script: scriptAssociateLook, Keys: []string{h.keys.rec(), h.keys.assoc()}, Args: []any{string(h.other), h.pairs()}}
 		},
 		size: 2,
 		use:  func(t *tie, told []byte) { t.states[at], t.marks[at] = told[0], told[1] },

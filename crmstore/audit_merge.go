@@ -12,6 +12,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/crm-workflow/crm-workflow/crmstore/internal/redisdb"
 	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
 
@@ -64,7 +65,7 @@ func (m *merge) Pop() any {
 
 // open reads the first page of every stream.
 func (m *merge) open(ctx context.Context) error {
-	err := inWindows(ctx, len(m.logs), readsPerWindow, func(ctx context.Context, from, to int) error {
+	err := redisdb.InWindows(ctx, len(m.logs), redisdb.ReadsPerWindow, func(ctx context.Context, from, to int) error {
 		return m.read(ctx, m.logs[from:to])
 	})
 	m.logs = slices.DeleteFunc(m.logs, func(l *auditLog) bool { return len(l.page) == 0 })
@@ -74,7 +75,7 @@ func (m *merge) open(ctx context.Context) error {
 
 // read reads the next page of streams, after the last event that they have.
 func (m *merge) read(ctx context.Context, logs []*auditLog) error {
-	pipe := m.store.db.rdb.Pipeline()
+	pipe := m.store.db.Redis.Pipeline()
 	commands := make([]*redis.XMessageSliceCmd, len(logs))
 	for i, l := range logs {
 		from := "-"
@@ -94,7 +95,7 @@ func (m *merge) read(ctx context.Context, logs []*auditLog) error {
 		}
 	}
 	if _, err := pipe.Exec(ctx); err != nil {
-		return m.store.db.trouble(err)
+		return m.store.db.Explain(err)
 	}
 	for i, l := range logs {
 		l.page = commands[i].Val()

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/crm-workflow/crm-workflow/crmstore/internal/redisdb"
 	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
 
@@ -128,7 +129,7 @@ func (s *Store) changeBlocks(ctx context.Context, emails []string, ch blockChang
 	if !ch.add {
 		op = "unblock"
 	}
-	_, err = s.db.run(ctx, scriptNote, []string{s.keyAccountLog()}, s.wall(), op, record.AppendFacts(nil, ch.at, s.by(ch.cause)), detail)
+	_, err = s.db.Run(ctx, scriptNote, []string{s.keyAccountLog()}, s.wall(), op, record.AppendFacts(nil, ch.at, s.by(ch.cause)), detail)
 	return results, err
 }
 
@@ -145,7 +146,7 @@ func (s *Store) setBlocks(ctx context.Context, texts []string, ch blockChange) (
 			return nil, fmt.Errorf("an address is being taken all the time: %w", record.ErrConflict)
 		}
 		if tries > 0 {
-			if err := sleep(ctx, waitingPause); err != nil {
+			if err := redisdb.Sleep(ctx, waitingPause); err != nil {
 				return nil, err
 			}
 		}

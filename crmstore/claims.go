@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/crm-workflow/crm-workflow/crmstore/internal/redisdb"
 	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
 
@@ -122,11 +123,11 @@ func (s *Store) keyClaims(bucket, part int) string {
 
 // inOneCall cuts n places into lists for one script each: of one bucket, part after part.
 func inOneCall(n, buckets int, place func(i int) *claimPlace) [][]int {
-	g := groupBy(n, buckets*claimParts, func(i int) int { return place(i).bucket*claimParts + place(i).part })
+	g := redisdb.GroupBy(n, buckets*claimParts, func(i int) int { return place(i).bucket*claimParts + place(i).part })
 	var calls [][]int
 	for b := range buckets {
-		from, to := g.start[b*claimParts], g.start[(b+1)*claimParts]
-		calls = slices.AppendSeq(calls, slices.Chunk(g.order[from:to], recordsPerCall))
+		from, to := g.Start[b*claimParts], g.Start[(b+1)*claimParts]
+		calls = slices.AppendSeq(calls, slices.Chunk(g.Order[from:to], recordsPerCall))
 	}
 	return calls
 }
@@ -164,19 +165,19 @@ var (
 func (s *Store) readClaims(ctx context.Context, buckets int, list []*address) error {
 	place := func(i int) *claimPlace { return &list[i].place }
 	parts := inOneCall(len(list), buckets, place)
-	return inWindows(ctx, len(parts), readsPerWindow, func(ctx context.Context, from, to int) error {
-		calls := make([]call, 0, to-from)
+	return redisdb.InWindows(ctx, len(parts), redisdb.ReadsPerWindow, func(ctx context.Context, from, to int) error {
+		calls := make([]redisdb.Call, 0, to-from)
 		for _, part := range parts[from:to] {
 			keys, counts, fields := s.inParts(part, place)
-			calls = append(calls, call{scriptFindClaims, keys, []any{counts, fields}})
+			calls = append(calls, redisdb.Call{Script: scriptFindClaims, Keys: keys, Args: []any{counts, fields}})
 		}
-		replies, err := s.db.runAll(ctx, calls)
+		replies, err := s.db.RunAll(ctx, calls)
 		if err != nil {
 			return fmt.Errorf("read e-mail claims: %w", err)
 		}
 		for j, reply := range replies {
 			mine := parts[from+j]
-			text, err := outcomes(reply, claimSize*len(mine))
+			text, err := redisdb.Outcomes(reply, claimSize*len(mine))
 			if err != nil {
 				return err
 			}
@@ -225,18 +226,18 @@ func (s *Store) swapClaims(ctx context.Context, buckets int, swaps []swap) error
 func (s *Store) swapSome(ctx context.Context, buckets int, swaps []swap, some []int) error {
 	place := func(i int) *claimPlace { return &swaps[some[i]].place }
 	parts := inOneCall(len(some), buckets, place)
-	return inWindows(ctx, len(parts), callsPerWindow, func(ctx context.Context, from, to int) error {
-		calls := make([]call, 0, to-from)
+	return redisdb.InWindows(ctx, len(parts), redisdb.CallsPerWindow, func(ctx context.Context, from, to int) error {
+		calls := make([]redisdb.Call, 0, to-from)
 		for _, part := range parts[from:to] {
 			calls = append(calls, s.swapCall(swaps, some, part, place))
 		}
-		replies, err := s.db.runAll(ctx, calls)
+		replies, err := s.db.RunAll(ctx, calls)
 		if err != nil {
 			return err
 		}
 		for j, reply := range replies {
 			mine := parts[from+j]
-			done, err := outcomes(reply, len(mine))
+			done, err := redisdb.Outcomes(reply, len(mine))
 			if err != nil {
 				return err
 			}
@@ -248,20 +249,20 @@ func (s *Store) swapSome(ctx context.Context, buckets int, swaps []swap, some []
 	})
 }
 
-func (s *Store) swapCall(swaps []swap, some, part []int, place func(i int) *claimPlace) call {
+func (s *Store) swapCall(swaps []swap, some, part []int, place func(i int) *claimPlace) redisdb.Call {
 	keys, counts, fields := s.inParts(part, place)
 	after := make([]byte, 0, claimSize*len(part))
 	for _, i := range part {
 		after = appendClaim(after, swaps[some[i]].new)
 	}
 	if swaps[some[part[0]]].takes() {
-		return call{scriptTakeClaims, keys, []any{counts, fields, after}}
+		return redisdb.Call{Script: scriptTakeClaims, Keys: keys, Args: []any{counts, fields, after}}
 	}
 	before := make([]byte, 0, claimSize*len(part))
 	for _, i := range part {
 		before = appendClaim(before, swaps[some[i]].old)
 	}
-	return call{scriptClaims, keys, []any{counts, fields, before, after}}
+	return redisdb.Call{Script: scriptClaims, Keys: keys, Args: []any{counts, fields, before, after}}
 }
 
 // appendClaim appends a claim of any damaged size as one of the right size that no claim has.

@@ -211,7 +211,7 @@ func (s *Store) measure(ctx context.Context) (best measurement, err error) {
 	for n := range measureMost {
 		m, round, err := s.measureOnce(ctx)
 		if err != nil {
-			return m, fmt.Errorf("ask the store for its time: %w", s.db.trouble(err))
+			return m, fmt.Errorf("ask the store for its time: %w", s.db.Explain(err))
 		}
 		if n == 0 || round < slowest(best.servers) {
 			best = m
@@ -231,9 +231,9 @@ func slowest(servers []ServerTime) (most time.Duration) {
 }
 
 func (s *Store) measureOnce(ctx context.Context) (m measurement, round time.Duration, err error) {
-	c, many := s.db.rdb.(*redis.ClusterClient)
+	c, many := s.db.Redis.(*redis.ClusterClient)
 	if !many {
-		server, r, err := s.askTime(ctx, s.db.rdb, s.db.place)
+		server, r, err := s.askTime(ctx, s.db.Redis, s.db.Place)
 		return measurement{r, []ServerTime{server}}, server.round, err
 	}
 	main, err := c.MasterForKey(ctx, s.keyClock())

@@ -146,9 +146,9 @@ func (s *Store) keyClock() string { return s.accountKey("clock") }
 const markField = "m:"
 
 func (s *Store) clockRecord(ctx context.Context) (clockRecord, error) {
-	fields, err := s.db.rdb.HGetAll(ctx, s.keyClock()).Result()
+	fields, err := s.db.Redis.HGetAll(ctx, s.keyClock()).Result()
 	if err != nil {
-		return clockRecord{}, fmt.Errorf("read what account %s knows of the time: %w", s.account, s.db.trouble(err))
+		return clockRecord{}, fmt.Errorf("read what account %s knows of the time: %w", s.account, s.db.Explain(err))
 	}
 	r, err := parseClock(fields)
 	if err != nil {
@@ -211,7 +211,7 @@ func (s *Store) saveClock(ctx context.Context, before, r clockRecord, e clockEve
 			fields = append(fields, markField+name, strconv.FormatInt(m.store, 10)+" "+strconv.FormatInt(m.count, 10))
 		}
 	}
-	done, err := s.db.run(ctx, scriptSaveClock, []string{s.keyClock(), s.keyAccountLog(), s.keyAccount()}, append(args, fields...)...)
+	done, err := s.db.Run(ctx, scriptSaveClock, []string{s.keyClock(), s.keyAccountLog(), s.keyAccount()}, append(args, fields...)...)
 	if err != nil {
 		return false, fmt.Errorf("note what time it is in account %s: %w", s.account, err)
 	}

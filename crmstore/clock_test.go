@@ -66,8 +66,8 @@ func TestClock_Differs(t *testing.T) {
 	_, open := clockAt(t)
 	newAccount(t, open(0))
 	for _, c := range []struct {
-		ahead time.Duration
-		state string
+		Prefetch time.Duration
+		state    string
 	}{
 		{0, crmstore.ClockGood},
 		{5 * time.Second, crmstore.ClockGood},
@@ -79,12 +79,12 @@ func TestClock_Differs(t *testing.T) {
 		{3650 * day, crmstore.ClockDiffers},
 		{-3650 * day, crmstore.ClockDiffers},
 	} {
-		got := keep(t, open(c.ahead))
-		if got.State != c.state || (got.Ahead()-c.ahead).Abs() > 10*time.Second {
-			t.Errorf("%v ahead: state %s, %v ahead; want %s", c.ahead, got.State, got.Ahead(), c.state)
+		got := keep(t, open(c.Prefetch))
+		if got.State != c.state || (got.Ahead()-c.Prefetch).Abs() > 10*time.Second {
+			t.Errorf("%v ahead: state %s, %v ahead; want %s", c.Prefetch, got.State, got.Ahead(), c.state)
 		}
 		if _, wrong := errors.AsType[*crmstore.ClockError](got.May()); wrong != (c.state != crmstore.ClockGood) {
-			t.Errorf("%v ahead: %v", c.ahead, got.May())
+			t.Errorf("%v ahead: %v", c.Prefetch, got.May())
 		}
 	}
 	if got := keep(t, open(0)); got.State != crmstore.ClockGood {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/crm-workflow/crm-workflow/crmstore/internal/redisdb"
 	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
 
@@ -38,9 +39,9 @@ func (s *Store) ReadColumns(ctx context.Context, o record.ObjectType, from, to i
 	defer s.windows.columns.Put(windows[1])
 	load := func(ctx context.Context, i int) (*columnWindow, error) {
 		w := windows[i%2]
-		w.from = from + i*columnsPerWindow
+		w.from = from + i*redisdb.ColumnsPerWindow
 		w.commands = w.commands[:0]
-		for p := w.from; p < min(w.from+columnsPerWindow, to); p++ {
+		for p := w.from; p < min(w.from+redisdb.ColumnsPerWindow, to); p++ {
 			w.commands = append(w.commands, want.command(s.partition(o, p)))
 		}
 		if w.partitions = len(w.commands); len(want.Lists) > 0 {
@@ -48,20 +49,20 @@ func (s *Store) ReadColumns(ctx context.Context, o record.ObjectType, from, to i
 				w.commands = append(w.commands, want.counterCommand(s.partition(o, p)))
 			}
 		}
-		return w, s.db.ask(ctx, w.commands, w.answers[:])
+		return w, s.db.Ask(ctx, w.commands, w.answers[:])
 	}
 	c := Columns{Properties: make([][]byte, len(want.Properties)), Lists: make([][]byte, len(want.Lists))}
-	n := (max(to-from, 0) + columnsPerWindow - 1) / columnsPerWindow
+	n := (max(to-from, 0) + redisdb.ColumnsPerWindow - 1) / redisdb.ColumnsPerWindow
 	var values, counters [][]byte
-	err := ahead(ctx, n, load, func(w *columnWindow) error {
+	err := redisdb.Prefetch(ctx, n, load, func(w *columnWindow) error {
 		for j := range w.partitions {
 			c.Partition = w.from + j
 			var err error
-			if values, err = w.answers[j].values(values[:0]); err != nil || len(values) != len(w.commands[j])-1 {
-				return fmt.Errorf("columns of partition %d: %w", c.Partition, cmp.Or(err, errOddReply))
+			if values, err = w.answers[j].Values(values[:0]); err != nil || len(values) != len(w.commands[j])-1 {
+				return fmt.Errorf("columns of partition %d: %w", c.Partition, cmp.Or(err, redisdb.ErrOddReply))
 			}
 			if len(want.Lists) > 0 {
-				if counters, err = w.answers[w.partitions+j].values(counters[:0]); err == nil && !want.whole(values, counters) {
+				if counters, err = w.answers[w.partitions+j].Values(counters[:0]); err == nil && !want.whole(values, counters) {
 					values, err = s.readSteadily(ctx, o, c.Partition, &want)
 				}
 				if err != nil {
@@ -83,7 +84,7 @@ type columnWindow struct {
 	from       int
 	partitions int
 	commands   [][]any // the columns of each partition, then its counters, if lists are asked for
-	answers    [2 * columnsPerWindow]answer
+	answers    [2 * redisdb.ColumnsPerWindow]redisdb.RawReply
 }
 
 func (w *Want) command(k partitionKeys) []any {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/crm-workflow/crm-workflow/crmstore/internal/redisdb"
 	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
 
@@ -27,17 +28,17 @@ func (s *Store) compact(ctx context.Context, o record.ObjectType) error {
 	if err != nil {
 		return err
 	}
-	err = inWindows(ctx, partitions, callsPerWindow, func(ctx context.Context, from, to int) error {
-		calls := make([]call, 0, to-from)
+	err = redisdb.InWindows(ctx, partitions, redisdb.CallsPerWindow, func(ctx context.Context, from, to int) error {
+		calls := make([]redisdb.Call, 0, to-from)
 		for p := from; p < to; p++ {
 			k := s.partition(o, p)
 			keys := []string{k.spare(), k.ids(), k.arch()}
 			for _, number := range t.columns {
 				keys = append(keys, k.col(number))
 			}
-			calls = append(calls, call{scriptCompact, keys, nil})
+			calls = append(calls, redisdb.Call{Script: scriptCompact, Keys: keys, Args: nil})
 		}
-		_, err := s.db.runAll(ctx, calls)
+		_, err := s.db.RunAll(ctx, calls)
 		return err
 	})
 	if err != nil {

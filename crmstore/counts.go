@@ -11,6 +11,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/crm-workflow/crm-workflow/crmstore/internal/redisdb"
 	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
 
@@ -119,7 +120,7 @@ func (s *Store) lost(ctx context.Context, o record.ObjectType, name string) erro
 		return err
 	}
 	e := LostError{Object: o}
-	err = inChunks(0, partitions, columnsPerWindow, func(from, to int) error {
+	err = inChunks(0, partitions, redisdb.ColumnsPerWindow, func(from, to int) error {
 		for p := from; p < to; p++ {
 			if err := s.lostIn(ctx, s.partition(o, p), name, &e); err != nil {
 				return err
@@ -195,8 +196,8 @@ func (s *Store) lostIn(ctx context.Context, k partitionKeys, name string, e *Los
 
 // atOnce sends commands in one transaction. Its error is in words.
 func (s *Store) atOnce(ctx context.Context, fn func(redis.Pipeliner) error) error {
-	sent, err := s.db.rdb.TxPipelined(ctx, fn)
-	return s.db.trouble(whyOf(sent, err))
+	sent, err := s.db.Redis.TxPipelined(ctx, fn)
+	return s.db.Explain(whyOf(sent, err))
 }
 
 // whyOf is the first error of the commands of a transaction, which itself says only that it was given up.

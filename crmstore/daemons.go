@@ -29,8 +29,8 @@ func (s *Store) SaveDaemon(ctx context.Context, d Daemon) error {
 	if err != nil {
 		return fmt.Errorf("note daemon %s: %w", d.Name, err)
 	}
-	if err := s.db.rdb.HSet(ctx, s.keyDaemons(), d.Name, text).Err(); err != nil {
-		return fmt.Errorf("note daemon %s: %w", d.Name, s.db.trouble(err))
+	if err := s.db.Redis.HSet(ctx, s.keyDaemons(), d.Name, text).Err(); err != nil {
+		return fmt.Errorf("note daemon %s: %w", d.Name, s.db.Explain(err))
 	}
 	return nil
 }
@@ -40,8 +40,8 @@ func (s *Store) DropDaemons(ctx context.Context, names ...string) error {
 	if err := s.require(ctx, "", IsSuperAdmin); err != nil || len(names) == 0 {
 		return err
 	}
-	if err := s.db.rdb.HDel(ctx, s.keyDaemons(), names...).Err(); err != nil {
-		return fmt.Errorf("forget daemons: %w", s.db.trouble(err))
+	if err := s.db.Redis.HDel(ctx, s.keyDaemons(), names...).Err(); err != nil {
+		return fmt.Errorf("forget daemons: %w", s.db.Explain(err))
 	}
 	return nil
 }
@@ -51,9 +51,9 @@ func (s *Store) Daemons(ctx context.Context) ([]Daemon, error) {
 	if err := s.require(ctx, ""); err != nil {
 		return nil, err
 	}
-	texts, err := s.db.rdb.HVals(ctx, s.keyDaemons()).Result()
+	texts, err := s.db.Redis.HVals(ctx, s.keyDaemons()).Result()
 	if err != nil {
-		return nil, fmt.Errorf("list daemons: %w", s.db.trouble(err))
+		return nil, fmt.Errorf("list daemons: %w", s.db.Explain(err))
 	}
 	all := make([]Daemon, len(texts))
 	for i, text := range texts {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/crm-workflow/crm-workflow/crmstore/internal/redisdb"
 	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
 
@@ -82,7 +83,7 @@ func (s *Store) Examine(ctx context.Context, o record.ObjectType, order DoctorOr
 		err = d.examineRuns(ctx)
 	}
 	if err == nil {
-		err = ahead(ctx, d.partitions, d.read, func(b *body) error { return d.examine(ctx, b) })
+		err = redisdb.Prefetch(ctx, d.partitions, d.read, func(b *body) error { return d.examine(ctx, b) })
 	}
 	if err == nil {
 		err = d.examineSuspects(ctx)
@@ -233,17 +234,17 @@ func (d *doctor) stringKeys(k partitionKeys) []string {
 
 // read reads a partition in one transaction.
 func (d *doctor) read(ctx context.Context, partition int) (*body, error) {
-	b, err := d.readWith(ctx, partition, d.store.db.rdb.TxPipelined)
+	b, err := d.readWith(ctx, partition, d.store.db.Redis.TxPipelined)
 	if err == nil && len(b.wrong) > 0 && d.order.Quarantine {
 		if err = d.moveAside(ctx, b.wrong); err == nil {
 			moved := b.wrong
-			if b, err = d.readWith(ctx, partition, d.store.db.rdb.TxPipelined); err == nil {
+			if b, err = d.readWith(ctx, partition, d.store.db.Redis.TxPipelined); err == nil {
 				b.wrong = append(moved, b.wrong...)
 			}
 		}
 	}
 	if err != nil {
-		return nil, fmt.Errorf("read partition %d: %w", partition, d.store.db.trouble(err))
+		return nil, fmt.Errorf("read partition %d: %w", partition, d.store.db.Explain(err))
 	}
 	return b, nil
 }
@@ -371,7 +372,7 @@ func (d *doctor) cure(ctx context.Context, partition int) (x *examination, err e
 		keys = append(keys, k.enr(name))
 	}
 	for range cureTries {
-		err = d.store.db.rdb.Watch(ctx, func(tx *redis.Tx) error {
+		err = d.store.db.Redis.Watch(ctx, func(tx *redis.Tx) error {
 			b, err := d.readWith(ctx, partition, tx.Pipelined)
 			if err != nil {
 				return err
@@ -392,7 +393,7 @@ func (d *doctor) cure(ctx context.Context, partition int) (x *examination, err e
 			return x, nil
 		}
 		if !errors.Is(err, redis.TxFailedErr) {
-			return nil, fmt.Errorf("repair partition %d: %w", partition, d.store.db.trouble(err))
+			return nil, fmt.Errorf("repair partition %d: %w", partition, d.store.db.Explain(err))
 		}
 	}
 	return nil, fmt.Errorf("repair partition %d: %w", partition, record.ErrConflict)
@@ -403,9 +404,9 @@ func (d *doctor) examineIDs(ctx context.Context) error {
 	if d.isWrong(d.store.keyNextID(d.object)) {
 		return nil // it was reported
 	}
-	text, err := d.store.db.rdb.Get(ctx, d.store.keyNextID(d.object)).Result()
+	text, err := d.store.db.Redis.Get(ctx, d.store.keyNextID(d.object)).Result()
 	if err != nil && !errors.Is(err, redis.Nil) {
-		return d.store.db.trouble(err)
+		return d.store.db.Explain(err)
 	}
 	last, _ := strconv.ParseUint(text, 10, 64)
 	if record.ID(last) >= d.highest {

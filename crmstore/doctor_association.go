@@ -9,6 +9,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/crm-workflow/crm-workflow/crmstore/internal/redisdb"
 	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
 
@@ -121,7 +122,7 @@ func (d *doctor) examineSuspects(ctx context.Context) error {
 	if len(d.suspects) == 0 {
 		return nil
 	}
-	if err := sleep(ctx, d.store.patience); err != nil {
+	if err := redisdb.Sleep(ctx, d.store.patience); err != nil {
 		return err
 	}
 	before := make(map[*tie][2]byte, len(d.suspects))

@@ -112,9 +112,9 @@ func (d *doctor) findEvents(ctx context.Context, k partitionKeys, bin []*binned)
 		}
 	}
 	for from := "+"; len(wanted) > 0; {
-		events, err := d.store.db.rdb.XRevRangeN(ctx, k.log(), from, "-", eventsPerLook).Result()
+		events, err := d.store.db.Redis.XRevRangeN(ctx, k.log(), from, "-", eventsPerLook).Result()
 		if err != nil {
-			return d.store.db.trouble(err)
+			return d.store.db.Explain(err)
 		}
 		for _, e := range events {
 			if e.Values["o"] == "delete" {
@@ -160,9 +160,9 @@ func (d *doctor) findEnrollments(ctx context.Context, k partitionKeys, x *examin
 			for i, b := range part {
 				ids[i] = b.record.ID
 			}
-			found, err := d.store.db.rdb.HMGet(ctx, k.enr(name), idFields(ids)...).Result()
+			found, err := d.store.db.Redis.HMGet(ctx, k.enr(name), idFields(ids)...).Result()
 			if err != nil {
-				return d.store.db.trouble(err)
+				return d.store.db.Explain(err)
 			}
 			for i, b := range part {
 				text, _ := found[i].(string)
@@ -206,9 +206,9 @@ func (d *doctor) unchanged(ctx context.Context, k partitionKeys, bin []*binned) 
 		for i, b := range part {
 			ids[i] = b.record.ID
 		}
-		texts, err := d.store.db.rdb.HMGet(ctx, k.rec(), idFields(ids)...).Result()
+		texts, err := d.store.db.Redis.HMGet(ctx, k.rec(), idFields(ids)...).Result()
 		if err != nil {
-			return nil, d.store.db.trouble(err)
+			return nil, d.store.db.Explain(err)
 		}
 		for i, b := range part {
 			text, _ := texts[i].(string)
@@ -252,7 +252,7 @@ func (d *doctor) mendDeletions(ctx context.Context, partition int, bin []*binned
 			if run := d.runs[deletion.Run]; run.State.Over() {
 				keep = matchesKeptSeconds
 			}
-			_, err := d.store.db.run(ctx, scriptMendDeletion, []string{k.rec(), k.cnt(), k.log(), k.enr(part[0].enroll), k.run(deletion.Run)},
+			_, err := d.store.db.Run(ctx, scriptMendDeletion, []string{k.rec(), k.cnt(), k.log(), k.enr(part[0].enroll), k.run(deletion.Run)},
 				d.store.wall(), part[0].facts, mendedWords, e.Encode(), events, enrollments, keep)
 			if err != nil {
 				return err
@@ -429,21 +429,21 @@ func (d *doctor) prepareDeletions(ctx context.Context) error {
 
 // readRuns reads the runs of the object type. Runs that are listed and not there are lost, which is said once.
 func (d *doctor) readRuns(ctx context.Context) error {
-	ids, err := d.store.db.rdb.ZRange(ctx, d.store.keyRuns(), 0, -1).Result()
+	ids, err := d.store.db.Redis.ZRange(ctx, d.store.keyRuns(), 0, -1).Result()
 	if redis.HasErrorPrefix(err, "WRONGTYPE") {
 		return nil // it is reported with the contacts
 	}
 	if err != nil {
-		return d.store.db.trouble(err)
+		return d.store.db.Explain(err)
 	}
 	for part := range slices.Chunk(ids, runsAtOnce) {
 		keys := make([]string, len(part))
 		for i, id := range part {
 			keys[i] = d.store.keyRun(id)
 		}
-		texts, err := d.store.db.rdb.MGet(ctx, keys...).Result()
+		texts, err := d.store.db.Redis.MGet(ctx, keys...).Result()
 		if err != nil {
-			return d.store.db.trouble(err)
+			return d.store.db.Explain(err)
 		}
 		for i, text := range texts {
 			text, there := text.(string)

@@ -6,6 +6,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/crm-workflow/crm-workflow/crmstore/internal/redisdb"
 	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
 
@@ -87,19 +88,19 @@ func (d *doctor) examineClaim(ctx context.Context, r *record.Record, a *address)
 func (d *doctor) dropDeadClaims(ctx context.Context) error {
 	load := func(ctx context.Context, bucket int) ([]*redis.MapStringStringCmd, error) {
 		parts := make([]*redis.MapStringStringCmd, claimParts)
-		_, err := d.store.db.rdb.Pipelined(ctx, func(pipe redis.Pipeliner) error {
+		_, err := d.store.db.Redis.Pipelined(ctx, func(pipe redis.Pipeliner) error {
 			for part := range parts {
 				parts[part] = pipe.HGetAll(ctx, d.store.keyClaims(bucket, part))
 			}
 			return nil
 		})
 		if err != nil {
-			return nil, fmt.Errorf("read e-mail claims: %w", d.store.db.trouble(err))
+			return nil, fmt.Errorf("read e-mail claims: %w", d.store.db.Explain(err))
 		}
 		return parts, nil
 	}
 	bucket := 0
-	return ahead(ctx, d.partitions, load, func(parts []*redis.MapStringStringCmd) error {
+	return redisdb.Prefetch(ctx, d.partitions, load, func(parts []*redis.MapStringStringCmd) error {
 		var claims []standing
 		for part, claim := range parts {
 			for field, text := range claim.Val() {

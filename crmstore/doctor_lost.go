@@ -10,6 +10,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/crm-workflow/crm-workflow/crmstore/internal/redisdb"
 	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
 
@@ -48,16 +49,16 @@ func (d *doctor) findExtra(ctx context.Context) error {
 	for _, number := range left {
 		known[listCounter(number)] = true
 	}
-	return inChunks(0, d.partitions, readsPerWindow, func(from, to int) error {
+	return inChunks(0, d.partitions, redisdb.ReadsPerWindow, func(from, to int) error {
 		names := make([]*redis.StringSliceCmd, 0, to-from)
-		_, err := d.store.db.rdb.Pipelined(ctx, func(pipe redis.Pipeliner) error {
+		_, err := d.store.db.Redis.Pipelined(ctx, func(pipe redis.Pipeliner) error {
 			for p := from; p < to; p++ {
 				names = append(names, pipe.HKeys(ctx, d.store.partition(d.object, p).cnt()))
 			}
 			return nil
 		})
 		if err != nil && !redis.HasErrorPrefix(err, "WRONGTYPE") {
-			return d.store.db.trouble(err)
+			return d.store.db.Explain(err)
 		}
 		for _, command := range names {
 			for _, name := range command.Val() {
@@ -406,7 +407,7 @@ func (d *doctor) audit(ctx context.Context) error {
 	for _, act := range d.acts {
 		facts := record.AppendFacts(nil, d.order.At, d.store.by(d.order.Cause))
 		detail := string(d.object) + ": " + act.detail
-		if _, err := d.store.db.run(ctx, scriptNote, []string{d.store.keyAccountLog()}, d.store.wall(), act.op, facts, detail); err != nil {
+		if _, err := d.store.db.Run(ctx, scriptNote, []string{d.store.keyAccountLog()}, d.store.wall(), act.op, facts, detail); err != nil {
 			return fmt.Errorf("write into the audit log: %s: %w", detail, err)
 		}
 	}

@@ -106,7 +106,7 @@ func (s *Store) PutBack(ctx context.Context, o record.ObjectType, id record.ID, 
 		return err
 	}
 	k := s.partition(o, id.Partition(partitions))
-	reply, err := s.db.run(ctx, scriptPutBack, []string{k.rec(), k.bad(), k.arch(), k.cnt(), k.log()},
+	reply, err := s.db.Run(ctx, scriptPutBack, []string{k.rec(), k.bad(), k.arch(), k.cnt(), k.log()},
 		s.wall(), record.AppendFacts(nil, at, s.by(c)), idFields([]record.ID{id})[0])
 	switch {
 	case err != nil:

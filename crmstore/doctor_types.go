@@ -98,14 +98,14 @@ func (d *doctor) claimKeys() []wrongKey {
 func (d *doctor) ofWrongType(ctx context.Context, keys []wrongKey) (wrong []wrongKey, err error) {
 	err = inChunks(0, len(keys), keysPerWindow, func(from, to int) error {
 		types := make([]*redis.StatusCmd, 0, to-from)
-		_, err := d.store.db.rdb.Pipelined(ctx, func(pipe redis.Pipeliner) error {
+		_, err := d.store.db.Redis.Pipelined(ctx, func(pipe redis.Pipeliner) error {
 			for _, k := range keys[from:to] {
 				types = append(types, pipe.Type(ctx, k.key))
 			}
 			return nil
 		})
 		if err != nil {
-			return d.store.db.trouble(err)
+			return d.store.db.Explain(err)
 		}
 		for i, t := range types {
 			if k := keys[from+i]; t.Val() != "none" && t.Val() != k.want {
@@ -127,12 +127,12 @@ func (d *doctor) moveAside(ctx context.Context, wrong []wrongKey) error {
 		w := &wrong[i]
 		for n := 1; w.moved == ""; n++ {
 			to := w.key + ":bad" + strconv.Itoa(n)
-			taken, err := d.store.db.rdb.Exists(ctx, to).Result()
+			taken, err := d.store.db.Redis.Exists(ctx, to).Result()
 			if err == nil && taken == 0 {
-				err, w.moved = d.store.db.rdb.Rename(ctx, w.key, to).Err(), to
+				err, w.moved = d.store.db.Redis.Rename(ctx, w.key, to).Err(), to
 			}
 			if err != nil {
-				return fmt.Errorf("move key %s aside: %w", w.key, d.store.db.trouble(err))
+				return fmt.Errorf("move key %s aside: %w", w.key, d.store.db.Explain(err))
 			}
 		}
 	}

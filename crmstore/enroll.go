@@ -10,6 +10,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/crm-workflow/crm-workflow/crmstore/internal/redisdb"
 	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
 
@@ -20,7 +21,7 @@ func (s *Store) Enrollments(ctx context.Context, o record.ObjectType, workflow s
 	}
 	found := make([][]record.Enrollment, len(want))
 	starts := windowStarts(want)
-	err := inWindows(ctx, len(starts)-1, 1, func(ctx context.Context, w, _ int) error {
+	err := redisdb.InWindows(ctx, len(starts)-1, 1, func(ctx context.Context, w, _ int) error {
 		from, to := starts[w], starts[w+1]
 		var err error
 		if to > from {
@@ -49,8 +50,8 @@ func (s *Store) enrollments(ctx context.Context, o record.ObjectType, workflow s
 		k := s.partition(o, want[i].Partition)
 		commands = append(commands, args, []any{"hlen", k.enr(workflow)}, []any{"hmget", k.cnt(), countLive, enrollmentCounter(workflow)})
 	}
-	answers := make([]answer, len(commands))
-	if err := s.db.ask(ctx, commands, answers); err != nil {
+	answers := make([]redisdb.RawReply, len(commands))
+	if err := s.db.Ask(ctx, commands, answers); err != nil {
 		return err
 	}
 	next := 0
@@ -62,8 +63,8 @@ func (s *Store) enrollments(ctx context.Context, o record.ObjectType, workflow s
 			continue
 		}
 		var err error
-		if values, err = answers[next].values(values[:0]); err != nil || len(values) != len(want[i].IDs) {
-			return cmp.Or(err, errOddReply)
+		if values, err = answers[next].Values(values[:0]); err != nil || len(values) != len(want[i].IDs) {
+			return cmp.Or(err, redisdb.ErrOddReply)
 		}
 		if good, err := enrolledWhole(answers[next+1], answers[next+2]); err != nil {
 			return err
@@ -90,11 +91,11 @@ func (s *Store) enrollments(ctx context.Context, o record.ObjectType, workflow s
 }
 
 // enrolledWhole reports whether a partition's enrollments in a workflow are as many as its counters say.
-func enrolledWhole(size, counters answer) (bool, error) {
-	n, ok := size.number()
-	values, err := counters.values(nil)
+func enrolledWhole(size, counters redisdb.RawReply) (bool, error) {
+	n, ok := size.Number()
+	values, err := counters.Values(nil)
 	if !ok || err != nil || len(values) != 2 {
-		return false, cmp.Or(err, errOddReply)
+		return false, cmp.Or(err, redisdb.ErrOddReply)
 	}
 	return (values[0] != nil || values[1] != nil) && addsUp(values[1], n), nil
 }
@@ -126,8 +127,8 @@ func (s *Store) EnrolledBy(ctx context.Context, o record.ObjectType, name, run s
 		return nil, err
 	}
 	var found []record.PartitionIDs
-	err := inChunks(from, to, columnsPerWindow, func(from, to int) error {
-		pipe := s.db.rdb.Pipeline()
+	err := inChunks(from, to, redisdb.ColumnsPerWindow, func(from, to int) error {
+		pipe := s.db.Redis.Pipeline()
 		replies, counters := make([]*redis.MapStringStringCmd, 0, to-from), make([]*redis.SliceCmd, 0, to-from)
 		read := func(pipe redis.Pipeliner, p int) (*redis.MapStringStringCmd, *redis.SliceCmd) {
 			k := s.partition(o, p)
@@ -138,7 +139,7 @@ func (s *Store) EnrolledBy(ctx context.Context, o record.ObjectType, name, run s
 			replies, counters = append(replies, reply), append(counters, counter)
 		}
 		if _, err := pipe.Exec(ctx); err != nil {
-			return s.db.trouble(err)
+			return s.db.Explain(err)
 		}
 		for i, reply := range replies {
 			part, counter := record.PartitionIDs{Partition: from + i}, counters[i]
@@ -219,7 +220,7 @@ func (s *Store) anyEnrolled(ctx context.Context, o record.ObjectType, all []Enro
 		}
 	}
 	used := make(map[int]bool, len(keys))
-	pipe := s.db.rdb.Pipeline()
+	pipe := s.db.Redis.Pipeline()
 	counts, counters := make(map[int]*redis.IntCmd), make(map[int]*redis.SliceCmd)
 	for p, list := range keys {
 		if used[p] = true; len(list) > 1 {
@@ -236,7 +237,7 @@ func (s *Store) anyEnrolled(ctx context.Context, o record.ObjectType, all []Enro
 		return used, nil
 	}
 	if _, err := pipe.Exec(ctx); err != nil {
-		return nil, s.db.trouble(err)
+		return nil, s.db.Explain(err)
 	}
 	for p, count := range counts {
 		used[p] = count.Val() > 0 || slices.ContainsFunc(counters[p].Val(), func(v any) bool { return !addsUp(v, 0) })
@@ -262,16 +263,16 @@ func (s *Store) MarkExisting(ctx context.Context, o record.ObjectType, workflow 
 		return err
 	}
 	value := (&record.Enrollment{State: record.Existing, Revision: revision}).Encode()
-	var calls []call
+	var calls []redisdb.Call
 	for _, group := range ids {
 		for at := 0; at < len(group.IDs); at += recordsPerCall {
 			part := group.IDs[at:min(at+recordsPerCall, len(group.IDs))]
 			keys := s.partition(o, group.Partition)
-			calls = append(calls, call{scriptEnrollExisting, []string{keys.enr(workflow), keys.rec(), keys.cnt()}, []any{value, record.PackIDs(part)}})
+			calls = append(calls, redisdb.Call{Script: scriptEnrollExisting, Keys: []string{keys.enr(workflow), keys.rec(), keys.cnt()}, Args: []any{value, record.PackIDs(part)}})
 		}
 	}
-	err := inWindows(ctx, len(calls), callsPerWindow, func(ctx context.Context, from, to int) error {
-		_, err := s.db.runAll(ctx, calls[from:to])
+	err := redisdb.InWindows(ctx, len(calls), redisdb.CallsPerWindow, func(ctx context.Context, from, to int) error {
+		_, err := s.db.RunAll(ctx, calls[from:to])
 		return err
 	})
 	if err != nil {

@@ -197,9 +197,9 @@ func (s *Store) FinishErasures(ctx context.Context) (finished int, err error) {
 	if err := s.require(ctx, "", CanPermanentlyDelete); err != nil {
 		return 0, err
 	}
-	texts, err := s.db.rdb.HGetAll(ctx, s.keyErasing()).Result()
+	texts, err := s.db.Redis.HGetAll(ctx, s.keyErasing()).Result()
 	if err != nil {
-		return 0, fmt.Errorf("read interrupted permanent deletions: %w", s.db.trouble(err))
+		return 0, fmt.Errorf("read interrupted permanent deletions: %w", s.db.Explain(err))
 	}
 	acts := map[erasureIntent][]record.ID{}
 	for name, text := range texts {
@@ -343,8 +343,8 @@ func (e *erasure) saveIntents(ctx context.Context) error {
 	for _, id := range e.ids {
 		args = append(args, id.String(), text)
 	}
-	if err := e.store.db.rdb.HSet(ctx, e.store.keyErasing(), args...).Err(); err != nil {
-		return fmt.Errorf("save the intent: %w", e.store.db.trouble(err))
+	if err := e.store.db.Redis.HSet(ctx, e.store.keyErasing(), args...).Err(); err != nil {
+		return fmt.Errorf("save the intent: %w", e.store.db.Explain(err))
 	}
 	return nil
 }
@@ -354,8 +354,8 @@ func (e *erasure) dropIntents(ctx context.Context) error {
 	for i, id := range e.ids {
 		names[i] = id.String()
 	}
-	if err := e.store.db.rdb.HDel(ctx, e.store.keyErasing(), names...).Err(); err != nil {
-		return fmt.Errorf("drop the intent: %w", e.store.db.trouble(err))
+	if err := e.store.db.Redis.HDel(ctx, e.store.keyErasing(), names...).Err(); err != nil {
+		return fmt.Errorf("drop the intent: %w", e.store.db.Explain(err))
 	}
 	return nil
 }
@@ -433,9 +433,9 @@ func addMentions(list, more []Mention) []Mention {
 
 // unfinished are the contacts whose permanent deletion was begun and is not finished.
 func (s *Store) unfinished(ctx context.Context) ([]record.ID, error) {
-	names, err := s.db.rdb.HKeys(ctx, s.keyErasing()).Result()
+	names, err := s.db.Redis.HKeys(ctx, s.keyErasing()).Result()
 	if err != nil && !errors.Is(err, redis.Nil) {
-		return nil, fmt.Errorf("read interrupted permanent deletions: %w", s.db.trouble(err))
+		return nil, fmt.Errorf("read interrupted permanent deletions: %w", s.db.Explain(err))
 	}
 	var ids []record.ID
 	for _, name := range names {

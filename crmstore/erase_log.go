@@ -12,6 +12,7 @@ import (
 	"github.com/redis/go-redis/v9"
 	"google.golang.org/protobuf/encoding/protowire"
 
+	"github.com/crm-workflow/crm-workflow/crmstore/internal/redisdb"
 	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
 
@@ -116,7 +117,7 @@ func (e *erasure) cleanLogs(ctx context.Context, n *needles) error {
 	}
 	for len(todo) > 0 {
 		var rest []int
-		for part := range slices.Chunk(todo, readsPerWindow) {
+		for part := range slices.Chunk(todo, redisdb.ReadsPerWindow) {
 			pages, err := e.pages(ctx, logs, from, part)
 			if err != nil {
 				return err
@@ -144,13 +145,13 @@ func (e *erasure) cleanLogs(ctx context.Context, n *needles) error {
 
 // pages reads the next page of the streams that part names.
 func (e *erasure) pages(ctx context.Context, logs []logPlace, from []string, part []int) ([][]redis.XMessage, error) {
-	pipe := e.store.db.rdb.Pipeline()
+	pipe := e.store.db.Redis.Pipeline()
 	commands := make([]*redis.XMessageSliceCmd, len(part))
 	for j, i := range part {
 		commands[j] = pipe.XRangeN(ctx, logs[i].log, from[i], "+", eventsPerRewrite)
 	}
 	if _, err := pipe.Exec(ctx); err != nil {
-		return nil, fmt.Errorf("read audit log: %w", e.store.db.trouble(err))
+		return nil, fmt.Errorf("read audit log: %w", e.store.db.Explain(err))
 	}
 	pages := make([][]redis.XMessage, len(part))
 	for j := range part {
@@ -181,9 +182,9 @@ func (e *erasure) rewriteOnce(ctx context.Context, place logPlace, ed *editor) (
 	token, begin, from := rand.Text(), 1, "-"
 	changed := 0
 	for {
-		page, err := e.store.db.rdb.XRangeN(ctx, place.log, from, "+", eventsPerRewrite).Result()
+		page, err := e.store.db.Redis.XRangeN(ctx, place.log, from, "+", eventsPerRewrite).Result()
 		if err != nil {
-			return false, e.store.db.trouble(err)
+			return false, e.store.db.Explain(err)
 		}
 		edits, err := ed.edits(page, place.own)
 		if err != nil {
@@ -194,7 +195,7 @@ func (e *erasure) rewriteOnce(ctx context.Context, place logPlace, ed *editor) (
 			to = page[len(page)-1].ID
 		}
 		args := append([]any{token, begin, from, to}, edits...)
-		reply, err := e.store.db.run(ctx, scriptRewriteLog, []string{place.log, place.fresh, place.turn, place.counters}, args...)
+		reply, err := e.store.db.Run(ctx, scriptRewriteLog, []string{place.log, place.fresh, place.turn, place.counters}, args...)
 		if err != nil {
 			return false, err
 		}
@@ -396,9 +397,9 @@ func (e *erasure) noteMentions(ctx context.Context, n *needles) error {
 		return err
 	}
 	for _, w := range workflows {
-		revisions, err := e.store.db.rdb.HVals(ctx, e.store.keyRevisions(w.Name)).Result()
+		revisions, err := e.store.db.Redis.HVals(ctx, e.store.keyRevisions(w.Name)).Result()
 		if err != nil {
-			return fmt.Errorf("read revisions of workflow %s: %w", w.Name, e.store.db.trouble(err))
+			return fmt.Errorf("read revisions of workflow %s: %w", w.Name, e.store.db.Explain(err))
 		}
 		for _, text := range revisions {
 			var revision Revision

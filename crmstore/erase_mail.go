@@ -45,9 +45,9 @@ func (e *erasure) confirm(ctx context.Context) (c Confirmation, err error) {
 		return c, nil
 	}
 	c.User = e.intent.Actor
-	set, err := e.store.db.rdb.HMGet(ctx, e.store.keySettings(), SettingMailHost, SettingMailFrom).Result()
+	set, err := e.store.db.Redis.HMGet(ctx, e.store.keySettings(), SettingMailHost, SettingMailFrom).Result()
 	if err != nil {
-		return c, fmt.Errorf("read mail settings: %w", e.store.db.trouble(err))
+		return c, fmt.Errorf("read mail settings: %w", e.store.db.Explain(err))
 	}
 	if host, _ := set[0].(string); host == "" {
 		c.Why = NoMailServer

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/crm-workflow/crm-workflow/crmstore/internal/redisdb"
 	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
 
@@ -23,9 +24,9 @@ func (e *erasure) cleanReasons(ctx context.Context, n *needles) error {
 	}
 	ed := newEditor(n)
 	for _, o := range objects {
-		for from := 0; from < partitions; from += columnsPerWindow {
+		for from := 0; from < partitions; from += redisdb.ColumnsPerWindow {
 			var bin []record.ID
-			err := e.store.ReadColumns(ctx, o, from, min(from+columnsPerWindow, partitions), Want{IDs: true}, func(c *Columns) error {
+			err := e.store.ReadColumns(ctx, o, from, min(from+redisdb.ColumnsPerWindow, partitions), Want{IDs: true}, func(c *Columns) error {
 				bin = appendExpired(bin, c, record.FreeCell-1)
 				return nil
 			})
@@ -66,7 +67,7 @@ func (e *erasure) reword(ctx context.Context, o record.ObjectType, ids []record.
 		return nil, err
 	}
 	want, _ := byPartition(ids, partitions)
-	var calls []call
+	var calls []redisdb.Call
 	var parts [][]rewording
 	err = e.store.fetch(ctx, o, want, func(i int, values []any) error {
 		var list []rewording
@@ -94,11 +95,11 @@ func (e *erasure) reword(ctx context.Context, o record.ObjectType, ids []record.
 	if err != nil {
 		return nil, err
 	}
-	err = inWindows(ctx, len(calls), callsPerWindow, func(ctx context.Context, from, to int) error {
-		replies, err := e.store.db.runAll(ctx, calls[from:to])
+	err = redisdb.InWindows(ctx, len(calls), redisdb.CallsPerWindow, func(ctx context.Context, from, to int) error {
+		replies, err := e.store.db.RunAll(ctx, calls[from:to])
 		for i := from; i < to && err == nil; i++ {
 			var done string
-			if done, err = outcomes(replies[i-from], len(parts[i])); err == nil {
+			if done, err = redisdb.Outcomes(replies[i-from], len(parts[i])); err == nil {
 				for j := range parts[i] {
 					if done[j] == '1' {
 						parts[i][j].id = 0
@@ -118,7 +119,7 @@ func (e *erasure) reword(ctx context.Context, o record.ObjectType, ids []record.
 	return again, err
 }
 
-func (e *erasure) rewordCall(o record.ObjectType, partition int, part []rewording) call {
+func (e *erasure) rewordCall(o record.ObjectType, partition int, part []rewording) redisdb.Call {
 	ids := make([]byte, 0, 8*len(part))
 	args := make([]any, 1, 1+2*len(part))
 	for _, one := range part {
@@ -127,5 +128,5 @@ func (e *erasure) rewordCall(o record.ObjectType, partition int, part []rewordin
 		args = append(args, one.was, one.is)
 	}
 	args[0] = ids
-	return call{scriptReword, []string{e.store.partition(o, partition).rec()}, args}
+	return redisdb.Call{Script: scriptReword, Keys: []string{e.store.partition(o, partition).rec()}, Args: args}
 }

@@ -29,7 +29,7 @@ func KeysClaims(s *Store, bucket int) []string {
 func AgeClaims(ctx context.Context, s *Store, buckets int) error {
 	for bucket := range buckets {
 		for _, key := range KeysClaims(s, bucket) {
-			claims, err := s.db.rdb.HGetAll(ctx, key).Result()
+			claims, err := s.db.Redis.HGetAll(ctx, key).Result()
 			if err != nil {
 				return err
 			}
@@ -46,7 +46,7 @@ func AgeClaims(ctx context.Context, s *Store, buckets int) error {
 			if len(aged) == 0 {
 				continue
 			}
-			if err := s.db.rdb.HSet(ctx, key, aged...).Err(); err != nil {
+			if err := s.db.Redis.HSet(ctx, key, aged...).Err(); err != nil {
 				return err
 			}
 		}

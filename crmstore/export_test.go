@@ -9,11 +9,12 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/crm-workflow/crm-workflow/crmstore/internal/redisdb"
 	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
 
 // Raw is the client below a store, for tests that damage keys on purpose.
-func Raw(s *Store) redis.UniversalClient { return s.db.rdb }
+func Raw(s *Store) redis.UniversalClient { return s.db.Redis }
 
 // KeyOf is the key of a partition that ends in name.
 func KeyOf(s *Store, o record.ObjectType, partition int, name string) string {
@@ -105,8 +106,8 @@ func Scripts() map[string]ScriptInfo {
 	files, _ := fs.Glob(luaFiles, "lua/*.lua")
 	for _, file := range files {
 		name := strings.TrimSuffix(strings.TrimPrefix(file, "lua/"), ".lua")
-		sc, text := mustLuaScript(name), mustLua(luaFiles, file)
-		all[sc.sha] = ScriptInfo{name, sc.sha, sc.source, strings.Fields(headerLine(text, "Types")), text}
+		sc, text := mustLuaScript(name), redisdb.MustLua(luaFiles, file)
+		all[sc.Sha] = ScriptInfo{name, sc.Sha, sc.Source, strings.Fields(redisdb.HeaderLine(text, "Types")), text}
 	}
 	return all
 }
@@ -118,8 +119,8 @@ func SourceUnchecked(info ScriptInfo, text string, key int) string {
 	if key >= 0 {
 		types[key] = "unasked"
 	}
-	check := keysCheck(strings.Join(types, " "))
-	return newScript(luaFolder(), info.Name, text, check).source
+	check := redisdb.KeysCheck(strings.Join(types, " "))
+	return redisdb.NewScript(luaFolder(), info.Name, text, check).Source
 }
 
 // ArchiveByScript is [Store.Archive] of one partition by another version's script, which takes so many of the keys.
@@ -129,8 +130,8 @@ func ArchiveByScript(ctx context.Context, s *Store, source string, keys int, o A
 	if err != nil {
 		return err
 	}
-	args := slices.Delete(slices.Clone(c.args), 4, 5) // older versions did not say from where
-	return s.db.rdb.Eval(ctx, source, c.keys[:keys], args...).Err()
+	args := slices.Delete(slices.Clone(c.Args), 4, 5) // older versions did not say from where
+	return s.db.Redis.Eval(ctx, source, c.Keys[:keys], args...).Err()
 }
 
 // SumOf is the sum of a list's members.

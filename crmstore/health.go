@@ -10,6 +10,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/crm-workflow/crm-workflow/crmstore/internal/redisdb"
 	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
 
@@ -66,7 +67,7 @@ type look struct {
 func (s *Store) Health(ctx context.Context) ([]Trouble, error) {
 	l, err := s.lookAtStore(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("ask account %s for its health: %w", s.account, s.db.trouble(err))
+		return nil, fmt.Errorf("ask account %s for its health: %w", s.account, s.db.Explain(err))
 	}
 	var found []Trouble
 	for _, check := range []func(*look) []Trouble{s.accountTroubles, s.writeTroubles, s.evictionTroubles, s.lossTroubles} {
@@ -91,12 +92,12 @@ func (s *Store) keyHealth() string { return s.accountKey("health") }
 // refuse others.
 func (s *Store) lookAtStore(ctx context.Context) (*look, error) {
 	l := &look{}
-	pipe := s.db.rdb.Pipeline()
+	pipe := s.db.Redis.Pipeline()
 	account, marks := pipe.HGetAll(ctx, s.keyAccount()), pipe.HGetAll(ctx, s.keyHealth())
 	var probes []*redis.IntCmd
 	var info *redis.StringCmd
-	_, cluster := s.db.rdb.(*redis.ClusterClient)
-	if !s.db.volatile { // miniredis takes every write, and would keep an empty key
+	_, cluster := s.db.Redis.(*redis.ClusterClient)
+	if !s.db.Volatile { // miniredis takes every write, and would keep an empty key
 		for _, key := range s.probeKeys(cluster) {
 			probes = append(probes, pipe.SetRange(ctx, key, 0, ""))
 		}
@@ -112,13 +113,13 @@ func (s *Store) lookAtStore(ctx context.Context) (*look, error) {
 	for _, probe := range probes {
 		if err := probe.Err(); err != nil {
 			l.probe = err
-			if away(err) && serverTrouble(err.Error()) == "" {
+			if redisdb.Unavailable(err) && redisdb.ExplainReply(err.Error()) == "" {
 				return nil, err
 			}
 		}
 	}
 	if info != nil && info.Err() == nil {
-		l.nodes = []map[string]string{parseInfo(info.Val())}
+		l.nodes = []map[string]string{redisdb.ParseInfo(info.Val())}
 	}
 	if cluster {
 		l.nodes = s.infoOfMasters(ctx)
@@ -139,14 +140,14 @@ func (s *Store) probeKeys(cluster bool) []string {
 
 // infoOfMasters asks every primary of a cluster; those that do not say are left out.
 func (s *Store) infoOfMasters(ctx context.Context) []map[string]string {
-	c, ok := s.db.rdb.(*redis.ClusterClient)
+	c, ok := s.db.Redis.(*redis.ClusterClient)
 	if !ok {
 		return nil
 	}
 	answers := make(chan map[string]string, 1024)
 	_ = c.ForEachMaster(ctx, func(ctx context.Context, master *redis.Client) error {
 		if text, err := master.Info(ctx).Result(); err == nil {
-			answers <- parseInfo(text)
+			answers <- redisdb.ParseInfo(text)
 		}
 		return nil
 	})
@@ -166,7 +167,7 @@ func (s *Store) accountTroubles(l *look) []Trouble {
 		return nil // writeTroubles says it: nothing is known of the account
 	case len(l.account) == 0 && known != nil:
 		return []Trouble{{
-			Code: TroubleAccountGone, Message: fmt.Sprintf("account %s is gone: it was there, and the store at %s does not have it any more", s.account, s.db.place),
+			Code: TroubleAccountGone, Message: fmt.Sprintf("account %s is gone: it was there, and the store at %s does not have it any more", s.account, s.db.Place),
 			Help: "do not create it again; find out what emptied the store, bring a backup back, and start the daemons anew",
 		}}
 	case known != nil && l.account["key"] != string(known[:]):
@@ -193,7 +194,7 @@ func (s *Store) writeTroubles(l *look) []Trouble {
 	if replicaBehind(l.nodes) {
 		return []Trouble{{
 			Code: TroubleNotInSync, Passing: true,
-			Message: fmt.Sprintf("the store at %s is a replica that is not in sync with its primary", s.db.place),
+			Message: fmt.Sprintf("the store at %s is a replica that is not in sync with its primary", s.db.Place),
 			Help:    "open the primary, or use redis+sentinel://; nothing that a replica says is sure until it is in sync",
 		}}
 	}
@@ -201,10 +202,10 @@ func (s *Store) writeTroubles(l *look) []Trouble {
 		return nil
 	}
 	text := l.probe.Error()
-	t := Trouble{Code: TroubleRefuses, Message: s.db.trouble(l.probe).Error(), Passing: true}
+	t := Trouble{Code: TroubleRefuses, Message: s.db.Explain(l.probe).Error(), Passing: true}
 	switch {
 	case strings.HasPrefix(text, "READONLY"):
-		t.Code, t.Message, t.Help = TroubleReadOnly, fmt.Sprintf("the store at %s is a read-only replica", s.db.place), "open the primary, or use redis+sentinel://"
+		t.Code, t.Message, t.Help = TroubleReadOnly, fmt.Sprintf("the store at %s is a read-only replica", s.db.Place), "open the primary, or use redis+sentinel://"
 	case strings.HasPrefix(text, "OOM"):
 		t.Code, t.Message, t.Help = TroubleMemory, "the store is out of memory", "raise its maxmemory; the eviction policy must be noeviction"
 	}
@@ -215,7 +216,7 @@ func (s *Store) writeTroubles(l *look) []Trouble {
 func (s *Store) evictionTroubles(l *look) []Trouble {
 	var found []Trouble
 	for _, n := range l.nodes {
-		if policy := dropsKeys(n); policy != "" {
+		if policy := redisdb.EvictionPolicy(n); policy != "" {
 			found = append(found, Trouble{
 				Code: TroubleEvicts, Message: fmt.Sprintf("the server has maxmemory-policy %s: when its memory is full it drops keys by itself", policy),
 				Help: "redis-cli CONFIG SET maxmemory-policy noeviction, and the same in its configuration file",

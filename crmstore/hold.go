@@ -10,6 +10,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/crm-workflow/crm-workflow/crmstore/internal/redisdb"
 	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
 
@@ -84,25 +85,25 @@ func (s *Store) SetHold(ctx context.Context, o record.ObjectType, ids []record.I
 		bit = 1
 	}
 	results := make([]HoldOutcome, len(ids))
-	g := groupBy(len(ids), partitions, func(i int) int { return ids[i].Partition(partitions) })
-	var calls []call
+	g := redisdb.GroupBy(len(ids), partitions, func(i int) int { return ids[i].Partition(partitions) })
+	var calls []redisdb.Call
 	var parts [][]int
-	for _, p := range g.used() {
+	for _, p := range g.Used() {
 		k := s.partition(o, p)
-		for part := range slices.Chunk(g.of(p), targetsPerCall) {
+		for part := range slices.Chunk(g.Of(p), targetsPerCall) {
 			some := make([]record.ID, len(part))
 			for i, at := range part {
 				some[i] = ids[at]
 			}
 			parts = append(parts, part)
-			calls = append(calls, call{scriptSetHold, []string{k.rec(), k.hold(), k.cnt(), k.log()}, []any{s.wall(), facts, bit, record.PackIDs(some)}})
+			calls = append(calls, redisdb.Call{Script: scriptSetHold, Keys: []string{k.rec(), k.hold(), k.cnt(), k.log()}, Args: []any{s.wall(), facts, bit, record.PackIDs(some)}})
 		}
 	}
-	err = inWindows(ctx, len(calls), callsPerWindow, func(ctx context.Context, from, to int) error {
-		replies, err := s.db.runAll(ctx, calls[from:to])
+	err = redisdb.InWindows(ctx, len(calls), redisdb.CallsPerWindow, func(ctx context.Context, from, to int) error {
+		replies, err := s.db.RunAll(ctx, calls[from:to])
 		for i := from; i < to && err == nil; i++ {
 			var told string
-			if told, err = outcomes(replies[i-from], len(parts[i])); err == nil {
+			if told, err = redisdb.Outcomes(replies[i-from], len(parts[i])); err == nil {
 				for j, at := range parts[i] {
 					results[at] = map[byte]HoldOutcome{'1': HoldChanged, '0': HoldAsItWas, '2': HoldNoRecord}[told[j]]
 				}
@@ -126,14 +127,14 @@ func (s *Store) Holds(ctx context.Context, o record.ObjectType) ([]Hold, error) 
 		return nil, err
 	}
 	all := []Hold{}
-	err = inChunks(0, partitions, readsPerWindow, func(from, to int) error {
-		pipe := s.db.rdb.Pipeline()
+	err = inChunks(0, partitions, redisdb.ReadsPerWindow, func(from, to int) error {
+		pipe := s.db.Redis.Pipeline()
 		commands := make([]*redis.MapStringStringCmd, 0, to-from)
 		for p := from; p < to; p++ {
 			commands = append(commands, pipe.HGetAll(ctx, s.partition(o, p).hold()))
 		}
 		if _, err := pipe.Exec(ctx); err != nil {
-			return s.db.trouble(err)
+			return s.db.Explain(err)
 		}
 		for _, command := range commands {
 			for name, text := range command.Val() {
@@ -198,18 +199,18 @@ func (s *Store) HeldAmong(ctx context.Context, o record.ObjectType, want []recor
 		return nil, err
 	}
 	held := make([][]Hold, len(want))
-	err := inChunks(0, len(want), readsPerWindow, func(from, to int) error {
+	err := inChunks(0, len(want), redisdb.ReadsPerWindow, func(from, to int) error {
 		some, err := s.withHolds(ctx, o, want[from:to])
 		if err != nil || len(some) == 0 {
 			return err
 		}
-		pipe := s.db.rdb.Pipeline()
+		pipe := s.db.Redis.Pipeline()
 		commands := make([]*redis.SliceCmd, len(some))
 		for i, at := range some {
 			commands[i] = pipe.HMGet(ctx, s.partition(o, want[from+at].Partition).hold(), idFields(want[from+at].IDs)...)
 		}
 		if _, err := pipe.Exec(ctx); err != nil {
-			return s.db.trouble(err)
+			return s.db.Explain(err)
 		}
 		for i, at := range some {
 			for j, v := range commands[i].Val() {
@@ -234,13 +235,13 @@ func (s *Store) HeldAmong(ctx context.Context, o record.ObjectType, want []recor
 
 // withHolds says which of the partitions have holds, by their place in want.
 func (s *Store) withHolds(ctx context.Context, o record.ObjectType, want []record.PartitionIDs) ([]int, error) {
-	pipe := s.db.rdb.Pipeline()
+	pipe := s.db.Redis.Pipeline()
 	there := make([]*redis.IntCmd, len(want))
 	for i, part := range want {
 		there[i] = pipe.Exists(ctx, s.partition(o, part.Partition).hold())
 	}
 	if _, err := pipe.Exec(ctx); err != nil {
-		return nil, s.db.trouble(err)
+		return nil, s.db.Explain(err)
 	}
 	var some []int
 	for i, command := range there {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/crm-workflow/crm-workflow/crmstore/internal/redisdb"
 	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
 
@@ -63,7 +64,7 @@ func (s *Store) Reserve(ctx context.Context, r Reservation, at time.Time) (Room,
 	if err := s.require(ctx, r.Object, CanDelete); err != nil {
 		return Room{}, err
 	}
-	reply, err := s.db.run(ctx, scriptReserve,
+	reply, err := s.db.Run(ctx, scriptReserve,
 		[]string{s.keyAside(r.Object), s.keyDeleted(r.Object), s.keyDeletedBy(r.Object, r.Workflow), s.keyCounted()},
 		r.Run, r.Workflow, r.Records, firstMinute(at), r.Most, r.MostAll)
 	if err != nil {
@@ -71,7 +72,7 @@ func (s *Store) Reserve(ctx context.Context, r Reservation, at time.Time) (Room,
 	}
 	answer, _ := reply.([]any)
 	if len(answer) != 3 {
-		return Room{}, fmt.Errorf("set deletions of run %s aside: %w", r.Run, errOddReply)
+		return Room{}, fmt.Errorf("set deletions of run %s aside: %w", r.Run, redisdb.ErrOddReply)
 	}
 	granted, _ := answer[0].(int64)
 	room := Room{Granted: granted == 1}
@@ -106,7 +107,7 @@ func (s *Store) Settle(ctx context.Context, n Settlement, at time.Time) error {
 	keys := []string{
 		s.keyAside(n.Object), s.keyDeleted(n.Object), s.keyDeletedBy(n.Object, n.Workflow), s.keyCounted(), s.keyRun(n.Run),
 	}
-	_, err := s.db.run(ctx, scriptSettle, keys,
+	_, err := s.db.Run(ctx, scriptSettle, keys,
 		n.Run, n.Deleted, minuteOf(at), final, firstMinute(at), deletedSeconds, version, minuteOf(at)-deletedKept, deletedMost)
 	if err != nil {
 		return fmt.Errorf("count %d deletions of run %s: %w", n.Deleted, n.Run, err)
@@ -163,19 +164,19 @@ func (s *Store) DeletedLately(ctx context.Context, o record.ObjectType, at time.
 	if err := s.require(ctx, ""); err != nil {
 		return Lately{}, err
 	}
-	names, err := s.db.rdb.HKeys(ctx, s.keyWorkflows()).Result()
+	names, err := s.db.Redis.HKeys(ctx, s.keyWorkflows()).Result()
 	if err != nil {
-		return Lately{}, fmt.Errorf("read what was deleted lately: %w", s.db.trouble(err))
+		return Lately{}, fmt.Errorf("read what was deleted lately: %w", s.db.Explain(err))
 	}
 	names = append(names, "")
-	pipe := s.db.rdb.Pipeline()
+	pipe := s.db.Redis.Pipeline()
 	aside, all := pipe.HGetAll(ctx, s.keyAside(o)), pipe.HGetAll(ctx, s.keyDeleted(o))
 	each := make([]*redis.MapStringStringCmd, len(names))
 	for i, name := range names {
 		each[i] = pipe.HGetAll(ctx, s.keyDeletedBy(o, name))
 	}
 	if _, err := pipe.Exec(ctx); err != nil {
-		return Lately{}, fmt.Errorf("read what was deleted lately: %w", s.db.trouble(err))
+		return Lately{}, fmt.Errorf("read what was deleted lately: %w", s.db.Explain(err))
 	}
 	lately := Lately{By: map[string]Counted{}}
 	if lately.All, err = counted(all.Val(), at); err != nil {
@@ -239,9 +240,9 @@ func (s *Store) DeletionLimits(ctx context.Context) (DeletionLimits, error) {
 		return DeletionLimits{}, err
 	}
 	limits := DeletionLimits{Repeated: RepeatedAllowed}
-	values, err := s.db.rdb.HMGet(ctx, s.keySettings(), SettingPerDay, SettingRepeated).Result()
+	values, err := s.db.Redis.HMGet(ctx, s.keySettings(), SettingPerDay, SettingRepeated).Result()
 	if err != nil {
-		return limits, fmt.Errorf("read the limits on deletions: %w", s.db.trouble(err))
+		return limits, fmt.Errorf("read the limits on deletions: %w", s.db.Explain(err))
 	}
 	for i, to := range []*int64{&limits.PerDay, &limits.Repeated} {
 		text, there := values[i].(string)

@@ -13,6 +13,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/crm-workflow/crm-workflow/crmstore/internal/redisdb"
 	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
 
@@ -96,7 +97,7 @@ func (s *Store) LookForLoss(ctx context.Context, o record.ObjectType, window int
 			if strings.HasPrefix(err.Error(), "NOPERM") {
 				return 0, more, nil
 			}
-			return 0, more, fmt.Errorf("look for lost %s: %w", o.Plural(), s.db.trouble(err))
+			return 0, more, fmt.Errorf("look for lost %s: %w", o.Plural(), s.db.Explain(err))
 		}
 		missing = 0
 		for i, h := range now {
@@ -106,14 +107,14 @@ func (s *Store) LookForLoss(ctx context.Context, o record.ObjectType, window int
 			return 0, more, s.saveLedger(ctx, ledgerField(o, window), ledger, now)
 		}
 		if attempt < lookAgain-1 {
-			if err := sleep(ctx, pause); err != nil {
+			if err := redisdb.Sleep(ctx, pause); err != nil {
 				return 0, more, err
 			}
 			pause *= 2
 		}
 	}
-	if err := s.db.rdb.HSet(ctx, s.keyHealth(), markLost+ledgerField(o, window), missing).Err(); err != nil {
-		return missing, more, fmt.Errorf("mark %d lost %s: %w", missing, o.Plural(), s.db.trouble(err))
+	if err := s.db.Redis.HSet(ctx, s.keyHealth(), markLost+ledgerField(o, window), missing).Err(); err != nil {
+		return missing, more, fmt.Errorf("mark %d lost %s: %w", missing, o.Plural(), s.db.Explain(err))
 	}
 	return missing, more, nil
 }
@@ -137,13 +138,13 @@ func (s *Store) LookForLossOf(ctx context.Context, o record.ObjectType) (missing
 // purge in between makes records look lost, which is looked at again, and never the other way round.
 func (s *Store) readHoldings(ctx context.Context, o record.ObjectType, window, partitions int) (ledger string, now []holding, err error) {
 	from, to := window*ledgerWindow, min((window+1)*ledgerWindow, partitions)
-	ledger, err = s.db.rdb.HGet(ctx, s.keyLedger(), ledgerField(o, window)).Result()
+	ledger, err = s.db.Redis.HGet(ctx, s.keyLedger(), ledgerField(o, window)).Result()
 	if err != nil && !errors.Is(err, redis.Nil) {
 		return "", nil, err
 	}
 	counters := make([]*redis.SliceCmd, 0, to-from)
 	records, aside := make([]*redis.IntCmd, 0, to-from), make([]*redis.IntCmd, 0, to-from)
-	pipe := s.db.rdb.Pipeline()
+	pipe := s.db.Redis.Pipeline()
 	for p := from; p < to; p++ {
 		k := s.partition(o, p)
 		counters = append(counters, pipe.HMGet(ctx, k.cnt(), countLive, "archived", countPurged))
@@ -184,7 +185,7 @@ func (s *Store) saveLedger(ctx context.Context, field, before string, now []hold
 		return nil
 	}
 	key := s.key.Load()
-	_, err := s.db.run(ctx, scriptSaveLedger, []string{s.keyLedger(), s.keyAccount()}, field, before, after, key[:])
+	_, err := s.db.Run(ctx, scriptSaveLedger, []string{s.keyLedger(), s.keyAccount()}, field, before, after, key[:])
 	if err != nil {
 		return fmt.Errorf("save the ledger of records: %w", err)
 	}
@@ -230,7 +231,7 @@ func (s *Store) Lost(ctx context.Context) (Accepted, error) {
 	}
 	l, err := s.lookAtStore(ctx)
 	if err != nil {
-		return lost, fmt.Errorf("look for what was lost: %w", s.db.trouble(err))
+		return lost, fmt.Errorf("look for what was lost: %w", s.db.Explain(err))
 	}
 	for _, o := range objectsOf(l.marks) {
 		lost.Missing[o] = missingOf(l.marks, o)
@@ -255,7 +256,7 @@ func (s *Store) AcceptLoss(ctx context.Context, c record.Cause, at time.Time) (A
 	}
 	l, err := s.lookAtStore(ctx)
 	if err != nil {
-		return lost, fmt.Errorf("accept the loss: %w", s.db.trouble(err))
+		return lost, fmt.Errorf("accept the loss: %w", s.db.Explain(err))
 	}
 	var ledger []any
 	for field := range l.marks {
@@ -266,7 +267,7 @@ func (s *Store) AcceptLoss(ctx context.Context, c record.Cause, at time.Time) (A
 		o, number, _ := strings.Cut(name, "/")
 		_, now, err := s.readHoldings(ctx, record.ObjectType(o), int(wholeNumber(number)), partitions)
 		if err != nil {
-			return lost, fmt.Errorf("accept the loss: %w", s.db.trouble(err))
+			return lost, fmt.Errorf("accept the loss: %w", s.db.Explain(err))
 		}
 		var entry []byte
 		for _, h := range now {
@@ -278,7 +279,7 @@ func (s *Store) AcceptLoss(ctx context.Context, c record.Cause, at time.Time) (A
 	for _, n := range l.nodes {
 		args = append(args, markEvicted+n["run_id"], wholeNumber(n["evicted_keys"]))
 	}
-	done, err := s.db.run(ctx, scriptAcceptLoss, []string{s.keyAccount(), s.keyLedger(), s.keyHealth(), s.keyAccountLog()}, args...)
+	done, err := s.db.Run(ctx, scriptAcceptLoss, []string{s.keyAccount(), s.keyLedger(), s.keyHealth(), s.keyAccountLog()}, args...)
 	if err != nil {
 		return lost, fmt.Errorf("accept the loss: %w", err)
 	}
@@ -297,7 +298,7 @@ func (s *Store) acceptEarlier(ctx context.Context) {
 	}
 	for _, n := range l.nodes {
 		if dropped := wholeNumber(n["evicted_keys"]); dropped > 0 {
-			_ = s.db.rdb.HSet(ctx, s.keyHealth(), markEvicted+n["run_id"], dropped).Err()
+			_ = s.db.Redis.HSet(ctx, s.keyHealth(), markEvicted+n["run_id"], dropped).Err()
 		}
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/crm-workflow/crm-workflow/crmstore/internal/redisdb"
 	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
 
@@ -72,7 +73,7 @@ func (s *Store) AddList(ctx context.Context, order ListOrder) (List, error) {
 	if _, err := s.schema(ctx, order.Object); err != nil { // the account and the object type are there
 		return List{}, err
 	}
-	reply, err := s.db.run(ctx, scriptCreateList, []string{s.keyLists(order.Object), s.keyAccountLog()},
+	reply, err := s.db.Run(ctx, scriptCreateList, []string{s.keyLists(order.Object), s.keyAccountLog()},
 		name, s.wall(), record.AppendFacts(nil, order.At, s.by(order.Cause)), listDetail(order.Object, name, where), where)
 	if err != nil {
 		return List{}, fmt.Errorf("create list %q: %w", name, err)
@@ -101,9 +102,9 @@ func (s *Store) Lists(ctx context.Context, o record.ObjectType) (map[string]List
 }
 
 func (s *Store) lists(ctx context.Context, o record.ObjectType) (map[string]List, error) {
-	fields, err := s.db.rdb.HGetAll(ctx, s.keyLists(o)).Result()
+	fields, err := s.db.Redis.HGetAll(ctx, s.keyLists(o)).Result()
 	if err != nil {
-		return nil, fmt.Errorf("read lists of %s: %w", o.Plural(), s.db.trouble(err))
+		return nil, fmt.Errorf("read lists of %s: %w", o.Plural(), s.db.Explain(err))
 	}
 	lists := make(map[string]List, len(fields))
 	for name, text := range fields {
@@ -145,24 +146,24 @@ func (s *Store) setMembers(ctx context.Context, l List, ids []record.ID, member 
 	if member {
 		bit = "1"
 	}
-	var calls []call
+	var calls []redisdb.Call
 	var parts [][]record.ID
 	for _, group := range want {
 		keys := s.partition(l.Object, group.Partition)
 		for part := range slices.Chunk(group.IDs, recordsPerCall) {
 			parts = append(parts, part)
-			calls = append(calls, call{
-				scriptMembers,
-				[]string{keys.rec(), keys.list(l.Number), keys.log(), keys.cnt()},
-				[]any{s.wall(), facts, l.Name, bit, record.PackIDs(part)},
+			calls = append(calls, redisdb.Call{
+				Script: scriptMembers,
+				Keys:   []string{keys.rec(), keys.list(l.Number), keys.log(), keys.cnt()},
+				Args:   []any{s.wall(), facts, l.Name, bit, record.PackIDs(part)},
 			})
 		}
 	}
 	told := make([]string, len(calls))
-	err = inWindows(ctx, len(calls), callsPerWindow, func(ctx context.Context, from, to int) error {
-		replies, err := s.db.runAll(ctx, calls[from:to])
+	err = redisdb.InWindows(ctx, len(calls), redisdb.CallsPerWindow, func(ctx context.Context, from, to int) error {
+		replies, err := s.db.RunAll(ctx, calls[from:to])
 		for i := from; i < to && err == nil; i++ {
-			told[i], err = outcomes(replies[i-from], len(parts[i]))
+			told[i], err = redisdb.Outcomes(replies[i-from], len(parts[i]))
 		}
 		return err
 	})

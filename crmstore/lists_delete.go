@@ -10,6 +10,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/crm-workflow/crm-workflow/crmstore/internal/redisdb"
 	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
 
@@ -38,7 +39,7 @@ var scriptDropCounted = mustLuaScript("drop_counted")
 
 // unname takes the list's name away, which is the first step of its deletion.
 func (s *Store) unname(ctx context.Context, l List, c record.Cause, at time.Time) error {
-	reply, err := s.db.run(ctx, scriptDeleteList, []string{s.keyLists(l.Object), s.keyUnlisted(l.Object), s.keyAccountLog()},
+	reply, err := s.db.Run(ctx, scriptDeleteList, []string{s.keyLists(l.Object), s.keyUnlisted(l.Object), s.keyAccountLog()},
 		l.Name, strconv.Itoa(l.Number), s.wall(), record.AppendFacts(nil, at, s.by(c)), listDetail(l.Object, l.Name, l.Where))
 	if err != nil {
 		return fmt.Errorf("delete list %q: %w", l.Name, err)
@@ -51,9 +52,9 @@ func (s *Store) unname(ctx context.Context, l List, c record.Cause, at time.Time
 
 // unlisted are the numbers of deleted lists that have bits left.
 func (s *Store) unlisted(ctx context.Context, o record.ObjectType) ([]int, error) {
-	texts, err := s.db.rdb.SMembers(ctx, s.keyUnlisted(o)).Result()
+	texts, err := s.db.Redis.SMembers(ctx, s.keyUnlisted(o)).Result()
 	if err != nil {
-		return nil, fmt.Errorf("read deleted lists of %s: %w", o.Plural(), s.db.trouble(err))
+		return nil, fmt.Errorf("read deleted lists of %s: %w", o.Plural(), s.db.Explain(err))
 	}
 	numbers := make([]int, 0, len(texts))
 	for _, t := range texts {
@@ -73,8 +74,8 @@ func (s *Store) dropUnlisted(ctx context.Context, o record.ObjectType, numbers [
 		if err := s.dropMembers(ctx, o, n); err != nil {
 			return err
 		}
-		if err := s.db.rdb.SRem(ctx, s.keyUnlisted(o), strconv.Itoa(n)).Err(); err != nil {
-			return fmt.Errorf("remove list %d of %s: %w", n, o.Plural(), s.db.trouble(err))
+		if err := s.db.Redis.SRem(ctx, s.keyUnlisted(o), strconv.Itoa(n)).Err(); err != nil {
+			return fmt.Errorf("remove list %d of %s: %w", n, o.Plural(), s.db.Explain(err))
 		}
 	}
 	return nil
@@ -86,31 +87,31 @@ func (s *Store) dropMembers(ctx context.Context, o record.ObjectType, number int
 	if err != nil {
 		return err
 	}
-	err = inWindows(ctx, partitions, keysPerWindow, func(ctx context.Context, from, to int) error {
-		calls := make([]call, 0, to-from)
+	err = redisdb.InWindows(ctx, partitions, keysPerWindow, func(ctx context.Context, from, to int) error {
+		calls := make([]redisdb.Call, 0, to-from)
 		for p := from; p < to; p++ {
 			keys := s.partition(o, p)
-			calls = append(calls, call{scriptDropCounted, []string{keys.list(number), keys.cnt()}, nil})
+			calls = append(calls, redisdb.Call{Script: scriptDropCounted, Keys: []string{keys.list(number), keys.cnt()}, Args: nil})
 		}
-		_, err := s.db.runAll(ctx, calls)
+		_, err := s.db.RunAll(ctx, calls)
 		return err
 	})
 	if err != nil {
-		return fmt.Errorf("remove the members of list %d of %s: %w", number, o.Plural(), s.db.trouble(err))
+		return fmt.Errorf("remove the members of list %d of %s: %w", number, o.Plural(), s.db.Explain(err))
 	}
 	return nil
 }
 
 // isStatic is nil when that very list is there and has members.
 func (s *Store) isStatic(ctx context.Context, l List) error {
-	text, err := s.db.rdb.HGet(ctx, s.keyLists(l.Object), l.Name).Result()
+	text, err := s.db.Redis.HGet(ctx, s.keyLists(l.Object), l.Name).Result()
 	switch {
 	case l.Number < 1 || l.Active():
 		return fmt.Errorf("list %q of %s has no members of its own: its expression says who is on it", l.Name, l.Object.Plural())
 	case errors.Is(err, redis.Nil), err == nil && text != strconv.Itoa(l.Number):
 		return fmt.Errorf("list %q of %s: %w", l.Name, l.Object.Plural(), record.ErrNotFound)
 	case err != nil:
-		return fmt.Errorf("read list %q of %s: %w", l.Name, l.Object.Plural(), s.db.trouble(err))
+		return fmt.Errorf("read list %q of %s: %w", l.Name, l.Object.Plural(), s.db.Explain(err))
 	}
 	return nil
 }

@@ -3,6 +3,8 @@ package crmstore
 import (
 	"embed"
 	"io/fs"
+
+	"github.com/crm-workflow/crm-workflow/crmstore/internal/redisdb"
 )
 
 //go:embed lua
@@ -18,4 +20,4 @@ func luaFolder() fs.FS {
 }
 
 // mustLua is a script of this package.
-func mustLuaScript(name string) *script { return mustScript(luaFolder(), name) }
+func mustLuaScript(name string) *redisdb.Script { return redisdb.MustScript(luaFolder(), name) }

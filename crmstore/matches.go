@@ -9,6 +9,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/crm-workflow/crm-workflow/crmstore/internal/redisdb"
 	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
 
@@ -81,9 +82,9 @@ func (s *Store) SaveMatches(ctx context.Context, r RunMatches, m []Matches) erro
 	if err := s.require(ctx, r.Object, CanDelete); err != nil {
 		return err
 	}
-	err := s.changeMatches(ctx, len(m), func(i int) call {
+	err := s.changeMatches(ctx, len(m), func(i int) redisdb.Call {
 		match := &m[i]
-		return call{scriptSaveMatches, []string{s.partition(r.Object, match.Partition).run(r.Run)}, []any{
+		return redisdb.Call{Script: scriptSaveMatches, Keys: []string{s.partition(r.Object, match.Partition).run(r.Run)}, Args: []any{
 			r.fence(), record.PackIDs(match.IDs), match.Done, match.Deleted, match.Changed, match.Failed, matchesKeptSeconds, r.First, match.Held,
 		}}
 	})
@@ -94,13 +95,13 @@ func (s *Store) SaveMatches(ctx context.Context, r RunMatches, m []Matches) erro
 }
 
 // changeMatches carries out n calls, each on one partition's matches.
-func (s *Store) changeMatches(ctx context.Context, n int, change func(i int) call) error {
+func (s *Store) changeMatches(ctx context.Context, n int, change func(i int) redisdb.Call) error {
 	return inChunks(0, n, matchesAtOnce, func(from, to int) error {
-		calls := make([]call, 0, to-from)
+		calls := make([]redisdb.Call, 0, to-from)
 		for i := from; i < to; i++ {
 			calls = append(calls, change(i))
 		}
-		replies, err := s.db.runAll(ctx, calls)
+		replies, err := s.db.RunAll(ctx, calls)
 		if err != nil {
 			return err
 		}
@@ -121,14 +122,14 @@ func (s *Store) Matches(ctx context.Context, o record.ObjectType, run string, fr
 	}
 	var found []Matches
 	err := inChunks(from, to, matchesAtOnce, func(from, to int) error {
-		pipe := s.db.rdb.Pipeline()
+		pipe := s.db.Redis.Pipeline()
 		replies := make([]*redis.SliceCmd, 0, to-from)
 		for p := from; p < to; p++ {
 			replies = append(replies, pipe.HMGet(ctx, s.partition(o, p).run(run),
 				matchIDs, matchDone, matchDeleted, matchChanged, matchFailed, matchHeld))
 		}
 		if _, err := pipe.Exec(ctx); err != nil {
-			return fmt.Errorf("read matches of run %s: %w", run, s.db.trouble(err))
+			return fmt.Errorf("read matches of run %s: %w", run, s.db.Explain(err))
 		}
 		for i, reply := range replies {
 			m, there, err := parseMatches(from+i, reply.Val())
@@ -161,8 +162,8 @@ func (s *Store) CountMatches(ctx context.Context, o record.ObjectType, run strin
 		return nil, err
 	}
 	all := make([]MatchCounts, to-from)
-	err := inWindows(ctx, to-from, matchesAtOnce, func(ctx context.Context, first, end int) error {
-		pipe := s.db.rdb.Pipeline()
+	err := redisdb.InWindows(ctx, to-from, matchesAtOnce, func(ctx context.Context, first, end int) error {
+		pipe := s.db.Redis.Pipeline()
 		sizes, words := make([]*redis.IntCmd, 0, end-first), make([]*redis.SliceCmd, 0, end-first)
 		for i := first; i < end; i++ {
 			key := s.partition(o, from+i).run(run)
@@ -170,7 +171,7 @@ func (s *Store) CountMatches(ctx context.Context, o record.ObjectType, run strin
 			words = append(words, pipe.HMGet(ctx, key, matchDone, matchDeleted, matchChanged, matchFailed, matchHeld))
 		}
 		if _, err := pipe.Exec(ctx); err != nil {
-			return s.db.trouble(err)
+			return s.db.Explain(err)
 		}
 		for i := range words {
 			c, err := parseCounts(from+first+i, sizes[i].Val(), words[i].Val())
@@ -231,10 +232,10 @@ func (s *Store) FinishMatches(ctx context.Context, r RunMatches, m []Matches) er
 	if err := s.require(ctx, r.Object, CanDelete); err != nil {
 		return err
 	}
-	err := s.changeMatches(ctx, len(m), func(i int) call {
+	err := s.changeMatches(ctx, len(m), func(i int) redisdb.Call {
 		match := &m[i]
 		keys := s.partition(r.Object, match.Partition)
-		return call{scriptFinishMatches, []string{keys.run(r.Run), keys.enr(r.Run)}, []any{
+		return redisdb.Call{Script: scriptFinishMatches, Keys: []string{keys.run(r.Run), keys.enr(r.Run)}, Args: []any{
 			r.fence(), match.Deleted, match.Changed, match.Failed, matchesKeptSeconds, match.Held,
 		}}
 	})

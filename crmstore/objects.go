@@ -82,9 +82,9 @@ func (s *Store) objects(ctx context.Context) ([]Object, error) {
 	if _, err := s.Partitions(ctx); err != nil {
 		return nil, err
 	}
-	fields, err := s.db.rdb.HGetAll(ctx, s.keyObjects()).Result()
+	fields, err := s.db.Redis.HGetAll(ctx, s.keyObjects()).Result()
 	if err != nil {
-		return nil, fmt.Errorf("read object types: %w", s.db.trouble(err))
+		return nil, fmt.Errorf("read object types: %w", s.db.Explain(err))
 	}
 	var own []Object
 	for name, text := range fields {
@@ -189,7 +189,7 @@ func (s *Store) AddObject(ctx context.Context, o Object, properties []record.Pro
 	if err != nil {
 		return Object{}, fmt.Errorf("add object type %s: %w", o.Name, err)
 	}
-	made, err := s.db.run(ctx, scriptAddObject, []string{s.keyObjects(), s.keySchema(), s.keyAccountLog()},
+	made, err := s.db.Run(ctx, scriptAddObject, []string{s.keyObjects(), s.keySchema(), s.keyAccountLog()},
 		string(o.Name), definition, schema, s.wall(), record.AppendFacts(nil, at, s.by(c)), string(o.Name)+": "+o.Label)
 	if err != nil {
 		return Object{}, fmt.Errorf("add object type %s: %w", o.Name, err)

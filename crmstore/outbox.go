@@ -92,7 +92,7 @@ func (s *Store) saveMail(ctx context.Context, m *Mail) error {
 	if !m.State.Over() {
 		due = strconv.FormatInt(m.NextAt.UnixMilli(), 10)
 	}
-	reply, err := s.db.run(ctx, scriptSaveMail, []string{s.keyOutbox(), s.keyOutboxQueue()},
+	reply, err := s.db.Run(ctx, scriptSaveMail, []string{s.keyOutbox(), s.keyOutboxQueue()},
 		m.ID, strconv.FormatUint(m.Version, 10), text, due)
 	if err != nil {
 		return fmt.Errorf("save mail %s: %w", m.ID, err)
@@ -124,12 +124,12 @@ func (s *Store) Mail(ctx context.Context, id string) (Mail, error) {
 }
 
 func (s *Store) mail(ctx context.Context, id string) (Mail, error) {
-	text, err := s.db.rdb.HGet(ctx, s.keyOutbox(), id).Result()
+	text, err := s.db.Redis.HGet(ctx, s.keyOutbox(), id).Result()
 	switch {
 	case errors.Is(err, redis.Nil):
 		return Mail{}, fmt.Errorf("mail %s: %w", id, record.ErrNotFound)
 	case err != nil:
-		return Mail{}, fmt.Errorf("read mail %s: %w", id, s.db.trouble(err))
+		return Mail{}, fmt.Errorf("read mail %s: %w", id, s.db.Explain(err))
 	}
 	return parseMail(id, text)
 }
@@ -168,9 +168,9 @@ func (s *Store) Mails(ctx context.Context, state MailState) ([]Mail, error) {
 // eachMail calls fn for every entry, in any order; one that is written meanwhile may come twice.
 func (s *Store) eachMail(ctx context.Context, fn func(Mail) error) error {
 	for cursor := uint64(0); ; {
-		pairs, next, err := s.db.rdb.HScan(ctx, s.keyOutbox(), cursor, "", mailsAtOnce).Result()
+		pairs, next, err := s.db.Redis.HScan(ctx, s.keyOutbox(), cursor, "", mailsAtOnce).Result()
 		if err != nil {
-			return fmt.Errorf("read outbox: %w", s.db.trouble(err))
+			return fmt.Errorf("read outbox: %w", s.db.Explain(err))
 		}
 		for i := 0; i+1 < len(pairs); i += 2 {
 			m, err := parseMail(pairs[i], pairs[i+1])
@@ -192,9 +192,9 @@ func (s *Store) MailsWaiting(ctx context.Context) (int64, error) {
 	if err := s.require(ctx, "", IsSuperAdmin); err != nil {
 		return 0, err
 	}
-	n, err := s.db.rdb.ZCard(ctx, s.keyOutboxQueue()).Result()
+	n, err := s.db.Redis.ZCard(ctx, s.keyOutboxQueue()).Result()
 	if err != nil {
-		return 0, fmt.Errorf("count mails that wait: %w", s.db.trouble(err))
+		return 0, fmt.Errorf("count mails that wait: %w", s.db.Explain(err))
 	}
 	return n, nil
 }

@@ -26,9 +26,9 @@ func (s *Store) MailSettings(ctx context.Context) (MailSettings, error) {
 }
 
 func (s *Store) mailSettings(ctx context.Context) (m MailSettings, err error) {
-	values, err := s.db.rdb.HMGet(ctx, s.keySettings(), SettingMailHost, SettingMailPort, SettingMailTLS, SettingMailUser, SettingMailFrom).Result()
+	values, err := s.db.Redis.HMGet(ctx, s.keySettings(), SettingMailHost, SettingMailPort, SettingMailTLS, SettingMailUser, SettingMailFrom).Result()
 	if err != nil {
-		return m, fmt.Errorf("read mail settings: %w", s.db.trouble(err))
+		return m, fmt.Errorf("read mail settings: %w", s.db.Explain(err))
 	}
 	port := ""
 	for i, to := range []*string{&m.Host, &port, &m.TLS, &m.User, &m.From} {

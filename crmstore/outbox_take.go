@@ -26,17 +26,17 @@ func (s *Store) TakeMail(ctx context.Context, now time.Time, lease time.Duration
 	if err := s.require(ctx, "", IsSuperAdmin); err != nil {
 		return Mail{}, err
 	}
-	ids, err := s.db.rdb.ZRangeByScore(ctx, s.keyOutboxQueue(), &redis.ZRangeBy{
+	ids, err := s.db.Redis.ZRangeByScore(ctx, s.keyOutboxQueue(), &redis.ZRangeBy{
 		Min: "-inf", Max: strconv.FormatInt(now.UnixMilli(), 10), Count: takeAtOnce,
 	}).Result()
 	if err != nil {
-		return Mail{}, fmt.Errorf("look for mail to send: %w", s.db.trouble(err))
+		return Mail{}, fmt.Errorf("look for mail to send: %w", s.db.Explain(err))
 	}
-	lost, err := s.db.rdb.ZRangeByScore(ctx, s.keyOutboxQueue(), &redis.ZRangeBy{
+	lost, err := s.db.Redis.ZRangeByScore(ctx, s.keyOutboxQueue(), &redis.ZRangeBy{
 		Min: strconv.FormatInt(now.Add(mailAheadMost).UnixMilli(), 10), Max: "+inf", Count: takeAtOnce,
 	}).Result()
 	if err != nil {
-		return Mail{}, fmt.Errorf("look for mail to send: %w", s.db.trouble(err))
+		return Mail{}, fmt.Errorf("look for mail to send: %w", s.db.Explain(err))
 	}
 	for _, id := range append(ids, lost...) {
 		m, err := s.mail(ctx, id)
@@ -130,7 +130,7 @@ func (s *Store) trimMails(ctx context.Context, before time.Time) (int, error) {
 
 // removeMail removes a mail that is still as it was read.
 func (s *Store) removeMail(ctx context.Context, m *Mail) (bool, error) {
-	reply, err := s.db.run(ctx, scriptSaveMail, []string{s.keyOutbox(), s.keyOutboxQueue()},
+	reply, err := s.db.Run(ctx, scriptSaveMail, []string{s.keyOutbox(), s.keyOutboxQueue()},
 		m.ID, strconv.FormatUint(m.Version, 10), "", "")
 	if err != nil {
 		return false, fmt.Errorf("remove mail %s: %w", m.ID, err)

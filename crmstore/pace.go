@@ -59,7 +59,7 @@ func (s *Store) Pace(ctx context.Context, n int, at time.Time, rates ...Rate) (w
 		}
 		args = append(args, r.field(), r.PerSecond)
 	}
-	reply, err := s.db.run(ctx, scriptPace, []string{s.keyPace()}, args...)
+	reply, err := s.db.Run(ctx, scriptPace, []string{s.keyPace()}, args...)
 	if err != nil {
 		return 0, false, fmt.Errorf("ask to delete %d records: %w", n, err)
 	}
@@ -75,12 +75,12 @@ func (s *Store) DeletionsPerSecond(ctx context.Context) (int, error) {
 	if err := s.require(ctx, ""); err != nil {
 		return 0, err
 	}
-	value, err := s.db.rdb.HGet(ctx, s.keySettings(), SettingDeletions).Result()
+	value, err := s.db.Redis.HGet(ctx, s.keySettings(), SettingDeletions).Result()
 	if errors.Is(err, redis.Nil) {
 		return 0, nil
 	}
 	if err != nil {
-		return 0, fmt.Errorf("read setting %s: %w", SettingDeletions, s.db.trouble(err))
+		return 0, fmt.Errorf("read setting %s: %w", SettingDeletions, s.db.Explain(err))
 	}
 	n, err := strconv.Atoi(value)
 	if err != nil || n < 1 {

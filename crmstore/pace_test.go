@@ -84,19 +84,19 @@ func TestPace_ProcessesShareARate(t *testing.T) {
 			t.Parallel()
 			s := storetest.Open(t)
 			type caller struct {
-				next  time.Duration // when it asks again, by the right clock
-				ahead time.Duration
-				got   int
+				next     time.Duration // when it asks again, by the right clock
+				Prefetch time.Duration
+				got      int
 			}
 			// Four goroutines of two processes; the clock of one process is ahead.
-			callers := []*caller{{}, {}, {ahead: lead}, {ahead: lead}}
+			callers := []*caller{{}, {}, {Prefetch: lead}, {Prefetch: lead}}
 			let := map[int]int{} // records by second
 			for {
 				c := slices.MinFunc(callers, func(a, b *caller) int { return int(a.next - b.next) })
 				if c.next >= seconds*time.Second {
 					break
 				}
-				wait, granted, err := s.Pace(t.Context(), perSecond/2, noon.Add(c.next+c.ahead), crmstore.Rate{Workflow: "w", PerSecond: perSecond})
+				wait, granted, err := s.Pace(t.Context(), perSecond/2, noon.Add(c.next+c.Prefetch), crmstore.Rate{Workflow: "w", PerSecond: perSecond})
 				noError(t, err)
 				c.next += wait
 				if granted && c.next < seconds*time.Second {

@@ -148,13 +148,13 @@ func (s *Store) require(ctx context.Context, o record.ObjectType, perms ...Permi
 
 // acting reads the acting user; nil when the account has no such user. ErrNoAccount when it is not there at all.
 func (s *Store) acting(ctx context.Context) (*User, error) {
-	text, err := s.db.rdb.HGet(ctx, s.keyUsers(), s.user).Result()
+	text, err := s.db.Redis.HGet(ctx, s.keyUsers(), s.user).Result()
 	switch {
 	case errors.Is(err, redis.Nil):
 		_, err := s.readAccount(ctx)
 		return nil, err
 	case err != nil:
-		return nil, fmt.Errorf("read user %s: %w", s.user, s.db.trouble(err))
+		return nil, fmt.Errorf("read user %s: %w", s.user, s.db.Explain(err))
 	}
 	u, err := parseUser(s.user, text)
 	return &u, err
@@ -173,7 +173,7 @@ func (s *Store) refuse(ctx context.Context, e *PermissionError) error {
 	}
 	at := s.wall()
 	facts := record.AppendFacts(nil, time.UnixMilli(at), s.by(record.Cause{}))
-	_, err := s.db.run(ctx, scriptRefuse, []string{s.keyRefusals(), s.keyAccountLog()}, word, at, facts, detail)
+	_, err := s.db.Run(ctx, scriptRefuse, []string{s.keyRefusals(), s.keyAccountLog()}, word, at, facts, detail)
 	if err != nil {
 		return errors.Join(e, fmt.Errorf("note refusal: %w", err))
 	}
@@ -196,9 +196,9 @@ func (s *Store) Refusals(ctx context.Context) (map[string]int64, error) {
 	if err := s.require(ctx, ""); err != nil {
 		return nil, err
 	}
-	fields, err := s.db.rdb.HGetAll(ctx, s.keyRefusals()).Result()
+	fields, err := s.db.Redis.HGetAll(ctx, s.keyRefusals()).Result()
 	if err != nil {
-		return nil, fmt.Errorf("read refusals: %w", s.db.trouble(err))
+		return nil, fmt.Errorf("read refusals: %w", s.db.Explain(err))
 	}
 	counts := make(map[string]int64, len(fields))
 	for word, text := range fields {

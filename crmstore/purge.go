@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/crm-workflow/crm-workflow/crmstore/internal/redisdb"
 	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
 
@@ -72,8 +73,8 @@ func (s *Store) purge(ctx context.Context, o PurgeOrder) (report PurgeReport, er
 	}
 	last := record.TimeCell(o.At.Add(-Retention).UnixMilli())
 	facts := record.AppendFacts(nil, o.At, s.by(o.Cause))
-	for from := 0; from < partitions; from += columnsPerWindow {
-		to := min(from+columnsPerWindow, partitions)
+	for from := 0; from < partitions; from += redisdb.ColumnsPerWindow {
+		to := min(from+redisdb.ColumnsPerWindow, partitions)
 		var due []record.ID
 		err := s.ReadColumns(ctx, o.Object, from, to, Want{IDs: true}, func(c *Columns) error {
 			due = appendExpired(due, c, last)
@@ -117,8 +118,8 @@ func (s *Store) CountExpired(ctx context.Context, o record.ObjectType, from, to 
 	}
 	first, last := record.TimeCell(from.Add(-Retention).UnixMilli()), record.TimeCell(to.Add(-Retention).UnixMilli())
 	found := int64(0)
-	for p := 0; p < partitions; p += columnsPerWindow {
-		err := s.ReadColumns(ctx, o, p, min(p+columnsPerWindow, partitions), Want{IDs: true}, func(c *Columns) error {
+	for p := 0; p < partitions; p += redisdb.ColumnsPerWindow {
+		err := s.ReadColumns(ctx, o, p, min(p+redisdb.ColumnsPerWindow, partitions), Want{IDs: true}, func(c *Columns) error {
 			found += int64(len(appendExpired(nil, c, last)) - len(appendExpired(nil, c, first)))
 			return nil
 		})
@@ -293,23 +294,23 @@ func (s *Store) forget(ctx context.Context, o record.ObjectType, targets binTarg
 	}
 	t.workflows = append(t.workflows, targets.runs...) // a deletion by hand enrolls under its own name
 	free := binary.LittleEndian.AppendUint64(nil, record.FreeCell)
-	g := groupBy(len(targets.list), partitions, func(i int) int { return targets.list[i].ID.Partition(partitions) })
-	var calls []call
+	g := redisdb.GroupBy(len(targets.list), partitions, func(i int) int { return targets.list[i].ID.Partition(partitions) })
+	var calls []redisdb.Call
 	var parts [][]int
-	for _, p := range g.used() {
+	for _, p := range g.Used() {
 		k := s.partition(o, p)
 		keys := append([]string{k.rec(), k.ids(), k.arch(), k.cnt(), k.log(), k.free(), k.tomb(), k.assoc(), k.hold()}, t.keys(k)...)
-		for part := range slices.Chunk(g.of(p), targetsPerCall) {
+		for part := range slices.Chunk(g.Of(p), targetsPerCall) {
 			parts = append(parts, part)
 			args := []any{s.wall(), f.facts, free, len(t.columns), len(t.lists), f.event, f.tombstone, packTargets(targets.list, part)}
-			calls = append(calls, call{scriptPurge, keys, append(args, types...)})
+			calls = append(calls, redisdb.Call{Script: scriptPurge, Keys: keys, Args: append(args, types...)})
 		}
 	}
 	told := make([]string, len(calls))
-	err = inWindows(ctx, len(calls), callsPerWindow, func(ctx context.Context, from, to int) error {
-		replies, err := s.db.runAll(ctx, calls[from:to])
+	err = redisdb.InWindows(ctx, len(calls), redisdb.CallsPerWindow, func(ctx context.Context, from, to int) error {
+		replies, err := s.db.RunAll(ctx, calls[from:to])
 		for i := from; i < to && err == nil; i++ {
-			told[i], err = outcomes(replies[i-from], len(parts[i]))
+			told[i], err = redisdb.Outcomes(replies[i-from], len(parts[i]))
 		}
 		return err
 	})

@@ -71,7 +71,7 @@ func (s *Store) OpenRanges(ctx context.Context, r Run, n int) error {
 	for number := range n {
 		args = append(args, number)
 	}
-	reply, err := s.db.run(ctx, scriptOpenRanges, []string{s.keyRanges(r.ID), s.keyFence(r.ID)}, args...)
+	reply, err := s.db.Run(ctx, scriptOpenRanges, []string{s.keyRanges(r.ID), s.keyFence(r.ID)}, args...)
 	if err == nil && reply == int64(-1) {
 		err = record.ErrFenced
 	}
@@ -86,9 +86,9 @@ func (s *Store) Ranges(ctx context.Context, run string) ([]Range, error) {
 	if err := s.require(ctx, ""); err != nil {
 		return nil, err
 	}
-	texts, err := s.db.rdb.HGetAll(ctx, s.keyRanges(run)).Result()
+	texts, err := s.db.Redis.HGetAll(ctx, s.keyRanges(run)).Result()
 	if err != nil {
-		return nil, fmt.Errorf("list the ranges of run %s: %w", run, s.db.trouble(err))
+		return nil, fmt.Errorf("list the ranges of run %s: %w", run, s.db.Explain(err))
 	}
 	all := make([]Range, 0, len(texts))
 	for number, text := range texts {
@@ -113,7 +113,7 @@ func (s *Store) TakeRange(ctx context.Context, run Run, seen Range, owner string
 	if seen.Done {
 		done = "1"
 	}
-	reply, err := s.db.run(ctx, scriptTakeRange, []string{s.keyRanges(run.ID), s.keyFence(run.ID)},
+	reply, err := s.db.Run(ctx, scriptTakeRange, []string{s.keyRanges(run.ID), s.keyFence(run.ID)},
 		seen.Number, strconv.FormatUint(seen.Fence, 10), done, strconv.FormatUint(run.Fence, 10), at.UnixMilli(), owner)
 	if err == nil && reply == int64(0) {
 		err = record.ErrConflict
@@ -131,7 +131,7 @@ func (s *Store) KeepRange(ctx context.Context, run Run, r Range) error {
 	if err := s.require(ctx, run.Object, run.Permissions()...); err != nil {
 		return err
 	}
-	reply, err := s.db.run(ctx, scriptKeepRange, []string{s.keyRanges(run.ID)}, r.Number, strconv.FormatUint(r.Fence, 10), r.String())
+	reply, err := s.db.Run(ctx, scriptKeepRange, []string{s.keyRanges(run.ID)}, r.Number, strconv.FormatUint(r.Fence, 10), r.String())
 	if err == nil && reply == int64(0) {
 		err = record.ErrConflict
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/crm-workflow/crm-workflow/crmstore/internal/redisdb"
 	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
 
@@ -87,7 +88,7 @@ func (s *Store) fetch(ctx context.Context, o record.ObjectType, want []record.Pa
 	}
 	load := func(ctx context.Context, w int) (window, error) {
 		from, to := starts[w], starts[w+1]
-		pipe := s.db.rdb.Pipeline()
+		pipe := s.db.Redis.Pipeline()
 		commands := make([]*redis.SliceCmd, 0, to-from)
 		for _, group := range want[from:to] {
 			ids := record.PackIDs(group.IDs)
@@ -104,9 +105,9 @@ func (s *Store) fetch(ctx context.Context, o record.ObjectType, want []record.Pa
 			_ = pipe.Process(ctx, command)
 		}
 		_, err := pipe.Exec(ctx)
-		return window{from, commands}, s.db.trouble(err)
+		return window{from, commands}, s.db.Explain(err)
 	}
-	err := ahead(ctx, len(starts)-1, load, func(w window) error {
+	err := redisdb.Prefetch(ctx, len(starts)-1, load, func(w window) error {
 		for j, command := range w.commands {
 			values := command.Val()
 			if err := fn(w.from+j, values[:len(want[w.from+j].IDs)]); err != nil {
@@ -137,7 +138,7 @@ func windowStarts(want []record.PartitionIDs) []int {
 	starts := []int{0}
 	records, commands := 0, 0
 	for i := range want {
-		if commands > 0 && (commands == readsPerWindow || records+len(want[i].IDs) > recordsPerWindow) {
+		if commands > 0 && (commands == redisdb.ReadsPerWindow || records+len(want[i].IDs) > redisdb.RecordsPerWindow) {
 			starts = append(starts, i)
 			records, commands = 0, 0
 		}
@@ -202,9 +203,9 @@ func (w *whole) parse(schema *record.Schema) ([]*record.Record, bool) {
 
 // readNamed reads a partition that holds damaged records, each record together with its id, and says which are damaged.
 func (s *Store) readNamed(ctx context.Context, schema *record.Schema, p int) (recs []*record.Record, damaged []record.ID, err error) {
-	all, err := s.db.rdb.HGetAll(ctx, s.partition(schema.Object, p).rec()).Result()
+	all, err := s.db.Redis.HGetAll(ctx, s.partition(schema.Object, p).rec()).Result()
 	if err != nil {
-		return nil, nil, fmt.Errorf("read %s of partition %d: %w", schema.Object.Plural(), p, s.db.trouble(err))
+		return nil, nil, fmt.Errorf("read %s of partition %d: %w", schema.Object.Plural(), p, s.db.Explain(err))
 	}
 	for name, bytes := range all {
 		if len(name) != 8 {
@@ -255,11 +256,11 @@ func (r wholeRead) steady() bool { return r.before.Val()[0] == r.after.Val()[0] 
 
 // readWholeAlone reads one partition in one transaction.
 func (s *Store) readWholeAlone(ctx context.Context, k partitionKeys) (r wholeRead, err error) {
-	_, err = s.db.rdb.TxPipelined(ctx, func(pipe redis.Pipeliner) error {
+	_, err = s.db.Redis.TxPipelined(ctx, func(pipe redis.Pipeliner) error {
 		r = s.readWhole(ctx, pipe, k)
 		return nil
 	})
-	return r, s.db.trouble(err)
+	return r, s.db.Explain(err)
 }
 
 func (s *Store) eachWhole(ctx context.Context, o record.ObjectType, from, to int, fn func(p int, w whole) error) error {
@@ -268,13 +269,13 @@ func (s *Store) eachWhole(ctx context.Context, o record.ObjectType, from, to int
 		reads []wholeRead
 	}
 	load := func(ctx context.Context, i int) (window, error) {
-		w := window{from: from + i*wholesPerWindow}
-		pipe := s.db.rdb.Pipeline()
-		for p := w.from; p < min(w.from+wholesPerWindow, to); p++ {
+		w := window{from: from + i*redisdb.WholesPerWindow}
+		pipe := s.db.Redis.Pipeline()
+		for p := w.from; p < min(w.from+redisdb.WholesPerWindow, to); p++ {
 			w.reads = append(w.reads, s.readWhole(ctx, pipe, s.partition(o, p)))
 		}
 		if _, err := pipe.Exec(ctx); err != nil {
-			return w, s.db.trouble(err)
+			return w, s.db.Explain(err)
 		}
 		for j := range w.reads {
 			if w.reads[j].steady() {
@@ -287,8 +288,8 @@ func (s *Store) eachWhole(ctx context.Context, o record.ObjectType, from, to int
 		}
 		return w, nil
 	}
-	n := (max(to-from, 0) + wholesPerWindow - 1) / wholesPerWindow
-	err := ahead(ctx, n, load, func(w window) error {
+	n := (max(to-from, 0) + redisdb.WholesPerWindow - 1) / redisdb.WholesPerWindow
+	err := redisdb.Prefetch(ctx, n, load, func(w window) error {
 		for j, r := range w.reads {
 			if err := fn(w.from+j, whole{r.records.Val(), r.ids()}); err != nil {
 				return callerError{err}
@@ -314,13 +315,13 @@ func (s *Store) Count(ctx context.Context, o record.ObjectType) (Counts, error) 
 	if err != nil {
 		return Counts{}, err
 	}
-	pipe := s.db.rdb.Pipeline()
+	pipe := s.db.Redis.Pipeline()
 	commands := make([]*redis.SliceCmd, partitions)
 	for p := range partitions {
 		commands[p] = pipe.HMGet(ctx, s.partition(o, p).cnt(), "live", "archived")
 	}
 	if _, err := pipe.Exec(ctx); err != nil {
-		return Counts{}, fmt.Errorf("count %s: %w", o.Plural(), s.db.trouble(err))
+		return Counts{}, fmt.Errorf("count %s: %w", o.Plural(), s.db.Explain(err))
 	}
 	var sum, one Counts
 	for p, command := range commands {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/crm-workflow/crm-workflow/crmstore/internal/redisdb"
 	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
 
@@ -36,7 +37,7 @@ func (s *Store) Repeated(ctx context.Context, o record.ObjectType, want []record
 		return nil, err
 	}
 	found := make([][]Repeated, len(want))
-	err := inWindows(ctx, len(want), readsPerWindow, func(ctx context.Context, from, to int) error {
+	err := redisdb.InWindows(ctx, len(want), redisdb.ReadsPerWindow, func(ctx context.Context, from, to int) error {
 		return s.repeated(ctx, o, want[from:to], at, found[from:to])
 	})
 	if err != nil {
@@ -46,7 +47,7 @@ func (s *Store) Repeated(ctx context.Context, o record.ObjectType, want []record
 }
 
 func (s *Store) repeated(ctx context.Context, o record.ObjectType, want []record.PartitionIDs, at time.Time, found [][]Repeated) error {
-	pipe := s.db.rdb.Pipeline()
+	pipe := s.db.Redis.Pipeline()
 	there := make([]*redis.IntCmd, 0, 2*len(want))
 	for i := range want {
 		keys := s.partition(o, want[i].Partition)
@@ -56,9 +57,9 @@ func (s *Store) repeated(ctx context.Context, o record.ObjectType, want []record
 		return nil
 	}
 	if _, err := pipe.Exec(ctx); err != nil {
-		return s.db.trouble(err)
+		return s.db.Explain(err)
 	}
-	pipe = s.db.rdb.Pipeline()
+	pipe = s.db.Redis.Pipeline()
 	asked := make([]*redis.SliceCmd, len(there))
 	for i, one := range there {
 		w := &want[i/2]
@@ -75,7 +76,7 @@ func (s *Store) repeated(ctx context.Context, o record.ObjectType, want []record
 		return nil
 	}
 	if _, err := pipe.Exec(ctx); err != nil {
-		return s.db.trouble(err)
+		return s.db.Explain(err)
 	}
 	for i, reply := range asked {
 		if reply == nil {
@@ -111,14 +112,14 @@ func (s *Store) remember(ctx context.Context, partitions int, key func(p int) st
 		b, p := id.Bytes(), id.Partition(partitions)
 		fields[p] = append(fields[p], b[:], at.UnixMilli())
 	}
-	pipe := s.db.rdb.Pipeline()
+	pipe := s.db.Redis.Pipeline()
 	for p, list := range fields {
 		for part := range slices.Chunk(list, 2*recordsPerCall) {
 			pipe.HSet(ctx, key(p), part...)
 		}
 	}
 	if _, err := pipe.Exec(ctx); err != nil {
-		return fmt.Errorf("write which records were deleted before: %w", s.db.trouble(err))
+		return fmt.Errorf("write which records were deleted before: %w", s.db.Explain(err))
 	}
 	return nil
 }
@@ -128,7 +129,7 @@ func (s *Store) forgetRepeated(ctx context.Context, o record.ObjectType, partiti
 	if len(ids) == 0 {
 		return nil
 	}
-	pipe := s.db.rdb.Pipeline()
+	pipe := s.db.Redis.Pipeline()
 	want, _ := byPartition(ids, partitions)
 	for _, w := range want {
 		keys := s.partition(o, w.Partition)
@@ -136,7 +137,7 @@ func (s *Store) forgetRepeated(ctx context.Context, o record.ObjectType, partiti
 		pipe.HDel(ctx, keys.heir(), idFields(w.IDs)...)
 	}
 	if _, err := pipe.Exec(ctx); err != nil {
-		return fmt.Errorf("forget which %s were deleted before: %w", o.Plural(), s.db.trouble(err))
+		return fmt.Errorf("forget which %s were deleted before: %w", o.Plural(), s.db.Explain(err))
 	}
 	return nil
 }

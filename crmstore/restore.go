@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/crm-workflow/crm-workflow/crmstore/internal/redisdb"
 	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
 
@@ -73,7 +74,7 @@ func (s *Store) Restore(ctx context.Context, o RestoreOrder, ids []record.ID) ([
 			tries = 0
 		} else if tries > limit {
 			return nil, fmt.Errorf("restore %s %s: %w", o.Object, ids[rest[0]], record.ErrConflict)
-		} else if err := sleep(ctx, pause); err != nil {
+		} else if err := redisdb.Sleep(ctx, pause); err != nil {
 			return nil, err
 		}
 		todo = rest
@@ -199,10 +200,10 @@ func (r *restoring) bringBack(ctx context.Context, claimed int64) error {
 	if err := r.store.remember(ctx, r.partitions, key, back); err != nil {
 		return err
 	}
-	g := groupBy(len(ready), r.partitions, func(i int) int { return ready[i].id.Partition(r.partitions) })
+	g := redisdb.GroupBy(len(ready), r.partitions, func(i int) int { return ready[i].id.Partition(r.partitions) })
 	var acts []act
-	for _, p := range g.used() {
-		for part := range slices.Chunk(g.of(p), targetsPerCall) {
+	for _, p := range g.Used() {
+		for part := range slices.Chunk(g.Of(p), targetsPerCall) {
 			a := act{partition: p}
 			for _, i := range part {
 				a.drafts = append(a.drafts, ready[i])
@@ -210,9 +211,9 @@ func (r *restoring) bringBack(ctx context.Context, claimed int64) error {
 			acts = append(acts, a)
 		}
 	}
-	return inWindows(ctx, len(acts), callsPerWindow, func(ctx context.Context, from, to int) error {
+	return redisdb.InWindows(ctx, len(acts), redisdb.CallsPerWindow, func(ctx context.Context, from, to int) error {
 		part := inTime(acts[from:to], claimed, r.store.wall())
-		calls := make([]call, 0, len(part))
+		calls := make([]redisdb.Call, 0, len(part))
 		for _, a := range part {
 			keys := r.store.partition(r.object, a.partition)
 			targets := make([]byte, 0, 16*len(a.drafts))
@@ -220,18 +221,18 @@ func (r *restoring) bringBack(ctx context.Context, claimed int64) error {
 				id := d.id.Bytes()
 				targets = binary.LittleEndian.AppendUint64(append(targets, id[:]...), d.stored.Version)
 			}
-			calls = append(calls, call{
-				scriptRestore,
-				[]string{keys.rec(), keys.arch(), keys.cnt(), keys.log()},
-				[]any{r.store.wall(), r.facts, targets},
+			calls = append(calls, redisdb.Call{
+				Script: scriptRestore,
+				Keys:   []string{keys.rec(), keys.arch(), keys.cnt(), keys.log()},
+				Args:   []any{r.store.wall(), r.facts, targets},
 			})
 		}
-		replies, err := r.store.db.runAll(ctx, calls)
+		replies, err := r.store.db.RunAll(ctx, calls)
 		if err != nil {
 			return err
 		}
 		for i, a := range part {
-			done, err := outcomes(replies[i], len(a.drafts))
+			done, err := redisdb.Outcomes(replies[i], len(a.drafts))
 			if err != nil {
 				return err
 			}

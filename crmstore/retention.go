@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/crm-workflow/crm-workflow/crmstore/internal/redisdb"
 )
 
 // AuditDays is how long the audit log reaches back when the account's setting audit_retention_days says nothing.
@@ -65,12 +67,12 @@ func (s *Store) TrimHistory(ctx context.Context, now time.Time, limit int64) (t 
 
 // auditDays is the account's audit retention.
 func (s *Store) auditDays(ctx context.Context) (int, error) {
-	text, err := s.db.rdb.HGet(ctx, s.keySettings(), SettingAuditDays).Result()
+	text, err := s.db.Redis.HGet(ctx, s.keySettings(), SettingAuditDays).Result()
 	switch {
 	case errors.Is(err, redis.Nil):
 		return AuditDays, nil
 	case err != nil:
-		return 0, fmt.Errorf("read audit retention: %w", s.db.trouble(err))
+		return 0, fmt.Errorf("read audit retention: %w", s.db.Explain(err))
 	}
 	days, err := strconv.Atoi(text)
 	if err != nil || days < 1 || days > maxAuditDays {
@@ -86,7 +88,7 @@ func (s *Store) trimLogs(ctx context.Context, before time.Time, limit int64, t *
 		return err
 	}
 	oldest := strconv.FormatInt(before.UnixMilli(), 10)
-	return inChunks(0, len(logs), readsPerWindow, func(from, to int) (err error) {
+	return inChunks(0, len(logs), redisdb.ReadsPerWindow, func(from, to int) (err error) {
 		for todo := logs[from:to]; len(todo) > 0; {
 			if t.Events >= limit {
 				t.More = true
@@ -130,11 +132,11 @@ func (s *Store) trimStep(ctx context.Context, logs []*auditLog, oldest string, t
 
 // trimEach trims each stream, whole nodes of at most so many events or else all that is older, and says how many events went.
 func (s *Store) trimEach(ctx context.Context, logs []*auditLog, oldest, most string) ([]int64, error) {
-	calls := make([]call, len(logs))
+	calls := make([]redisdb.Call, len(logs))
 	for i, l := range logs {
-		calls[i] = call{scriptTrimLog, []string{l.key, countersOf(l.key)}, []any{oldest, most}}
+		calls[i] = redisdb.Call{Script: scriptTrimLog, Keys: []string{l.key, countersOf(l.key)}, Args: []any{oldest, most}}
 	}
-	replies, err := s.db.runAll(ctx, calls)
+	replies, err := s.db.RunAll(ctx, calls)
 	removed := make([]int64, len(logs))
 	for i, reply := range replies {
 		removed[i], _ = reply.(int64)
@@ -149,11 +151,11 @@ func (s *Store) trimRuns(ctx context.Context, before time.Time, limit int64, t *
 		return err
 	}
 	for kept := int64(0); ; {
-		ids, err := s.db.rdb.ZRangeByScore(ctx, s.keyRuns(), &redis.ZRangeBy{
+		ids, err := s.db.Redis.ZRangeByScore(ctx, s.keyRuns(), &redis.ZRangeBy{
 			Min: "-inf", Max: "(" + strconv.FormatInt(before.UnixMilli(), 10), Offset: kept, Count: runsPerTrim,
 		}).Result()
 		if err != nil {
-			return s.db.trouble(err)
+			return s.db.Explain(err)
 		}
 		for _, id := range ids {
 			if int64(t.Runs) >= limit {
@@ -178,16 +180,16 @@ func (s *Store) trimRuns(ctx context.Context, before time.Time, limit int64, t *
 
 // forgetRun removes one run with its matches, if it is over.
 func (s *Store) forgetRun(ctx context.Context, id string, partitions int) (bool, error) {
-	text, err := s.db.rdb.Get(ctx, s.keyRun(id)).Result()
+	text, err := s.db.Redis.Get(ctx, s.keyRun(id)).Result()
 	if err != nil {
-		return false, fmt.Errorf("read run %s: %w", id, s.db.trouble(err))
+		return false, fmt.Errorf("read run %s: %w", id, s.db.Explain(err))
 	}
 	r, err := parseRun(id, text)
 	if err != nil || !r.State.Over() {
 		return false, err
 	}
 	err = inChunks(0, partitions, matchesAtOnce, func(from, to int) error {
-		pipe := s.db.rdb.Pipeline()
+		pipe := s.db.Redis.Pipeline()
 		for p := from; p < to; p++ {
 			keys := s.partition(r.Object, p)
 			pipe.Unlink(ctx, keys.run(id))
@@ -196,12 +198,12 @@ func (s *Store) forgetRun(ctx context.Context, id string, partitions int) (bool,
 			}
 		}
 		_, err := pipe.Exec(ctx)
-		return s.db.trouble(err)
+		return s.db.Explain(err)
 	})
 	if err != nil {
 		return false, fmt.Errorf("remove matches of run %s: %w", id, err)
 	}
-	reply, err := s.db.run(ctx, scriptForgetRun, []string{s.keyRun(id), s.keyRuns(), s.keyRunsLike(&r), s.keyFence(id), s.keyCounted()},
+	reply, err := s.db.Run(ctx, scriptForgetRun, []string{s.keyRun(id), s.keyRuns(), s.keyRunsLike(&r), s.keyFence(id), s.keyCounted()},
 		id, strconv.FormatUint(r.Version, 10))
 	return reply == int64(1), err
 }

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/crm-workflow/crm-workflow/crmstore/internal/redisdb"
 )
 
 // FileRewrite is what became of asking servers to write their append-only files anew, so that what was removed is not in them.
@@ -27,12 +29,12 @@ const (
 // rewriteFiles asks each primary to write its append-only file anew. One that is under way may have begun before what was
 // removed was gone, so it is waited for and then another is asked for.
 func (s *Store) rewriteFiles(ctx context.Context) (FileRewrite, error) {
-	if s.db.volatile {
+	if s.db.Volatile {
 		return "", nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, rewritePatience)
 	defer cancel()
-	if c, ok := s.db.rdb.(*redis.ClusterClient); ok {
+	if c, ok := s.db.Redis.(*redis.ClusterClient); ok {
 		states := make(chan FileRewrite, 1024)
 		err := c.ForEachMaster(ctx, func(ctx context.Context, master *redis.Client) error {
 			state, err := rewriteFile(ctx, master)
@@ -46,16 +48,16 @@ func (s *Store) rewriteFiles(ctx context.Context) (FileRewrite, error) {
 				worst = state
 			}
 		}
-		return worst, s.db.trouble(err)
+		return worst, s.db.Explain(err)
 	}
-	state, err := rewriteFile(ctx, s.db.rdb)
-	return state, s.db.trouble(err)
+	state, err := rewriteFile(ctx, s.db.Redis)
+	return state, s.db.Explain(err)
 }
 
 // rewriteFile asks one server.
 func rewriteFile(ctx context.Context, server redis.Cmdable) (FileRewrite, error) {
 	for {
-		if text, err := server.Info(ctx, "persistence").Result(); err == nil && parseInfo(text)["aof_enabled"] == "0" {
+		if text, err := server.Info(ctx, "persistence").Result(); err == nil && redisdb.ParseInfo(text)["aof_enabled"] == "0" {
 			return "", nil
 		}
 		err := server.BgRewriteAOF(ctx).Err()
@@ -67,7 +69,7 @@ func rewriteFile(ctx context.Context, server redis.Cmdable) (FileRewrite, error)
 		case !strings.Contains(err.Error(), "in progress"):
 			return FileFailed, fmt.Errorf("ask for the append-only file to be written anew: %w", err)
 		}
-		if err := sleep(ctx, rewritePause); err != nil {
+		if err := redisdb.Sleep(ctx, rewritePause); err != nil {
 			return FileFailed, fmt.Errorf("wait for the append-only file that is being written: %w", err)
 		}
 	}

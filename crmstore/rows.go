@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/crm-workflow/crm-workflow/crmstore/internal/redisdb"
 	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
 
@@ -89,7 +90,7 @@ func (s *Store) ReadRows(ctx context.Context, o record.ObjectType, picks []Pick,
 		return w, err
 	}
 	rows := Rows{columns: record.NewProjection(schema, numbers)}
-	err = ahead(ctx, len(starts)-1, load, func(w *rowWindow) error {
+	err = redisdb.Prefetch(ctx, len(starts)-1, load, func(w *rowWindow) error {
 		for i := range w.picks {
 			rows.Partition, rows.Rows = w.picks[i].Partition, rows.Rows[:0]
 			if err := w.rows(ctx, i, &rows); err != nil {
@@ -111,9 +112,9 @@ func pickStarts(picks []Pick) []int {
 	for i := range picks {
 		size := len(picks[i].Slots)
 		if picks[i].Whole {
-			size = cmp.Or(picks[i].Size, recordsPerWindow/wholesPerWindow)
+			size = cmp.Or(picks[i].Size, redisdb.RecordsPerWindow/redisdb.WholesPerWindow)
 		}
-		if commands > 0 && (commands == readsPerWindow || records+size > recordsPerWindow) {
+		if commands > 0 && (commands == redisdb.ReadsPerWindow || records+size > redisdb.RecordsPerWindow) {
 			starts = append(starts, i)
 			records, commands = 0, 0
 		}
@@ -133,7 +134,7 @@ type rowWindow struct {
 	picks  []Pick
 
 	commands [][]any
-	answers  []answer
+	answers  []redisdb.RawReply
 	ids      [][]record.ID // of the picks by slot
 	at       []int         // the answer of each pick: its records, or the first of four for a whole partition
 	values   [][]byte
@@ -176,9 +177,9 @@ func (w *rowWindow) load(ctx context.Context) error {
 
 func (w *rowWindow) ask(ctx context.Context) error {
 	for len(w.answers) < len(w.commands) {
-		w.answers = append(w.answers, answer{})
+		w.answers = append(w.answers, redisdb.RawReply{})
 	}
-	return w.store.db.ask(ctx, w.commands, w.answers)
+	return w.store.db.Ask(ctx, w.commands, w.answers)
 }
 
 // slotsPerQuestion is how many slots of an ids column take as long to read as a question of its own.
@@ -221,7 +222,7 @@ func (w *rowWindow) findIDs(ctx context.Context) error {
 			if !p.scattered() {
 				first = p.Slots[0]
 			}
-			column, err := w.answers[next].value()
+			column, err := w.answers[next].Value()
 			if err != nil {
 				return err
 			}
@@ -271,7 +272,7 @@ func (w *rowWindow) rows(ctx context.Context, i int, rows *Rows) error {
 		return nil
 	}
 	var err error
-	if w.values, err = w.answers[w.at[i]].values(w.values[:0]); err != nil {
+	if w.values, err = w.answers[w.at[i]].Values(w.values[:0]); err != nil {
 		return err
 	}
 	next := 0
@@ -280,7 +281,7 @@ func (w *rowWindow) rows(ctx context.Context, i int, rows *Rows) error {
 			continue
 		}
 		if next == len(w.values) {
-			return errOddReply
+			return redisdb.ErrOddReply
 		}
 		if record := w.values[next]; record != nil {
 			if _, err := rows.Rows[j].set(id, record); err != nil {
@@ -296,14 +297,14 @@ func (w *rowWindow) rows(ctx context.Context, i int, rows *Rows) error {
 // slot unless a purge gave one up in between; purges are counted, as in [Store.ReadAll].
 func (w *rowWindow) whole(ctx context.Context, i int, rows *Rows) error {
 	at := w.at[i]
-	if !bytes.Equal(w.answers[at].b, w.answers[at+3].b) {
+	if !bytes.Equal(w.answers[at].Bytes, w.answers[at+3].Bytes) {
 		return w.changing(ctx, i, rows)
 	}
-	after, err := w.answers[at+2].value()
+	after, err := w.answers[at+2].Value()
 	if err != nil {
 		return err
 	}
-	if w.values, err = w.answers[at+1].values(w.values[:0]); err != nil {
+	if w.values, err = w.answers[at+1].Values(w.values[:0]); err != nil {
 		return err
 	}
 	rows.Rows = slices.Grow(rows.Rows, len(after)/8)[:len(after)/8]
@@ -331,21 +332,21 @@ const mostAdded = 1 << 16
 // rows of damaged ones are where the ids column has them, or behind all slots.
 func (w *rowWindow) changing(ctx context.Context, i int, rows *Rows) error {
 	at := w.at[i]
-	after, err := w.answers[at+2].value()
+	after, err := w.answers[at+2].Value()
 	if err != nil {
 		return err
 	}
 	known := len(after) / 8
 	command := []any{"hgetall", w.store.partition(w.object, w.picks[i].Partition).rec()}
-	if err := w.store.db.ask(ctx, [][]any{command}, w.answers[at+1:at+2]); err != nil {
+	if err := w.store.db.Ask(ctx, [][]any{command}, w.answers[at+1:at+2]); err != nil {
 		return err
 	}
 	a := &w.answers[at+1]
-	if kind, n, _ := replyHead(a.b); kind == '%' && n >= 0 {
+	if kind, n, _ := redisdb.ReplyHead(a.Bytes); kind == '%' && n >= 0 {
 		// Newer servers answer with pairs; what follows is the same.
-		a.b = append(fmt.Appendf(nil, "*%d\r\n", 2*n), a.b[slices.Index(a.b, '\n')+1:]...)
+		a.Bytes = append(fmt.Appendf(nil, "*%d\r\n", 2*n), a.Bytes[slices.Index(a.Bytes, '\n')+1:]...)
 	}
-	if w.values, err = a.values(w.values[:0]); err != nil {
+	if w.values, err = a.Values(w.values[:0]); err != nil {
 		return err
 	}
 	rows.Rows = slices.Grow(rows.Rows[:0], known)[:known]

@@ -189,7 +189,7 @@ func (s *Store) CreateRun(ctx context.Context, r Run) (Run, error) {
 	if err != nil {
 		return Run{}, fmt.Errorf("create run %s: %w", r.ID, err)
 	}
-	reply, err := s.db.run(ctx, scriptCreateRun, []string{s.keyRun(r.ID), s.keyActive(), s.keyRuns(), s.keyRunsLike(&r)},
+	reply, err := s.db.Run(ctx, scriptCreateRun, []string{s.keyRun(r.ID), s.keyActive(), s.keyRuns(), s.keyRunsLike(&r)},
 		r.ID, r.EnrollsIn(), text, r.StartedAt.UnixMilli())
 	if err != nil {
 		return Run{}, fmt.Errorf("create run %s: %w", r.ID, err)
@@ -250,7 +250,7 @@ func (s *Store) saveRun(ctx context.Context, r Run, how fencing, notes []record.
 		args = append(args, note.Op, record.AppendFacts(nil, note.At, s.by(note.Cause)), note.Detail)
 	}
 	keys := []string{s.keyRun(r.ID), s.keyActive(), s.keyAccountLog(), s.keyFence(r.ID), s.keyRanges(r.ID)}
-	reply, err := s.db.run(ctx, scriptSaveRun, keys, args...)
+	reply, err := s.db.Run(ctx, scriptSaveRun, keys, args...)
 	if err != nil {
 		return Run{}, 0, fmt.Errorf("save run %s: %w", r.ID, err)
 	}
@@ -305,12 +305,12 @@ func (s *Store) Run(ctx context.Context, id string) (Run, error) {
 }
 
 func (s *Store) readRun(ctx context.Context, id string) (Run, error) {
-	text, err := s.db.rdb.Get(ctx, s.keyRun(id)).Result()
+	text, err := s.db.Redis.Get(ctx, s.keyRun(id)).Result()
 	switch {
 	case errors.Is(err, redis.Nil):
 		return Run{}, fmt.Errorf("run %s: %w", id, record.ErrNotFound)
 	case err != nil:
-		return Run{}, fmt.Errorf("read run %s: %w", id, s.db.trouble(err))
+		return Run{}, fmt.Errorf("read run %s: %w", id, s.db.Explain(err))
 	}
 	return parseRun(id, text)
 }
@@ -337,9 +337,9 @@ func (s *Store) Runs(ctx context.Context, f RunFilter) ([]Run, error) {
 	}
 	var found []Run
 	for from := int64(0); ; from += runsAtOnce {
-		ids, err := s.db.rdb.ZRevRange(ctx, index, from, from+runsAtOnce-1).Result()
+		ids, err := s.db.Redis.ZRevRange(ctx, index, from, from+runsAtOnce-1).Result()
 		if err != nil {
-			return nil, fmt.Errorf("list runs: %w", s.db.trouble(err))
+			return nil, fmt.Errorf("list runs: %w", s.db.Explain(err))
 		}
 		if len(ids) == 0 {
 			return found, nil
@@ -348,9 +348,9 @@ func (s *Store) Runs(ctx context.Context, f RunFilter) ([]Run, error) {
 		for i, id := range ids {
 			keys[i] = s.keyRun(id)
 		}
-		texts, err := s.db.rdb.MGet(ctx, keys...).Result()
+		texts, err := s.db.Redis.MGet(ctx, keys...).Result()
 		if err != nil {
-			return nil, fmt.Errorf("read runs: %w", s.db.trouble(err))
+			return nil, fmt.Errorf("read runs: %w", s.db.Explain(err))
 		}
 		for i, text := range texts {
 			text, ok := text.(string)

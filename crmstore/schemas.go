@@ -55,17 +55,17 @@ func (s *Store) schema(ctx context.Context, o record.ObjectType) (*record.Schema
 		return nil, err
 	}
 	if seen := s.schemas.get(o); seen != nil {
-		version, err := s.db.rdb.HGet(ctx, s.keySchema(), string(o)+":v").Uint64()
+		version, err := s.db.Redis.HGet(ctx, s.keySchema(), string(o)+":v").Uint64()
 		if err != nil && !errors.Is(err, redis.Nil) {
-			return nil, fmt.Errorf("read version of schema of %s: %w", o, s.db.trouble(err))
+			return nil, fmt.Errorf("read version of schema of %s: %w", o, s.db.Explain(err))
 		}
 		if err == nil && version == seen.Version {
 			return seen, nil
 		}
 	}
-	fields, err := s.db.rdb.HMGet(ctx, s.keySchema(), string(o), string(o)+":v").Result()
+	fields, err := s.db.Redis.HMGet(ctx, s.keySchema(), string(o), string(o)+":v").Result()
 	if err != nil {
-		return nil, fmt.Errorf("read schema of %s: %w", o, s.db.trouble(err))
+		return nil, fmt.Errorf("read schema of %s: %w", o, s.db.Explain(err))
 	}
 	text, ok := fields[0].(string)
 	if !ok {
@@ -115,7 +115,7 @@ func (s *Store) changeSchema(ctx context.Context, ch schemaChange) (*record.Sche
 		if err != nil {
 			return nil, fmt.Errorf("change schema of %s: %w", ch.object, err)
 		}
-		reply, err := s.db.run(ctx, scriptSaveSchema, []string{s.keySchema(), s.keyAccountLog()},
+		reply, err := s.db.Run(ctx, scriptSaveSchema, []string{s.keySchema(), s.keyAccountLog()},
 			string(ch.object), strconv.FormatUint(old.Version, 10), text, s.wall(), record.AppendFacts(nil, ch.at, s.by(ch.cause)), ch.op, ch.detail)
 		if err != nil {
 			return nil, fmt.Errorf("change schema of %s: %w", ch.object, err)

@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/crm-workflow/crm-workflow/crmstore/internal/redisdb"
 )
 
 // Every script says in its header which keys and arguments it takes, what it returns and what it costs; the
@@ -19,7 +21,7 @@ func TestScriptHeaders(t *testing.T) {
 	for _, file := range files {
 		t.Run(strings.TrimSuffix(strings.TrimPrefix(file, "lua/"), ".lua"), func(t *testing.T) {
 			t.Parallel()
-			header, body := splitScript(mustLua(luaFiles, file))
+			header, body := splitScript(redisdb.MustLua(luaFiles, file))
 			for _, word := range []string{"KEYS", "Returns", "Cost"} {
 				if !strings.Contains(header, "-- "+word+": ") {
 					t.Errorf("the header has no line %q", "-- "+word+": ")

@@ -8,6 +8,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/crm-workflow/crm-workflow/crmstore/internal/redisdb"
 	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
 
@@ -25,9 +26,9 @@ func (s *Store) TakeRun(ctx context.Context, r Run, notes ...record.Event) (Run,
 	}
 	floor := r.Fence
 	for range takeTries {
-		last, err := s.db.rdb.Get(ctx, s.keyFence(r.ID)).Uint64()
+		last, err := s.db.Redis.Get(ctx, s.keyFence(r.ID)).Uint64()
 		if err != nil && !errors.Is(err, redis.Nil) {
-			return Run{}, fmt.Errorf("read the fencing number of run %s: %w", r.ID, s.db.trouble(err))
+			return Run{}, fmt.Errorf("read the fencing number of run %s: %w", r.ID, s.db.Explain(err))
 		}
 		r.Fence = max(last, floor) + 1
 		saved, _, err := s.saveRun(ctx, r, takesFence, notes)
@@ -60,8 +61,8 @@ func (s *Store) SealRun(ctx context.Context, r Run, notes ...record.Event) (Run,
 	if err != nil {
 		return saved, fmt.Errorf("seal run %s: %w", r.ID, err)
 	}
-	err = s.changeMatches(ctx, partitions, func(p int) call {
-		return call{scriptSeal, []string{s.partition(r.Object, p).run(r.ID)}, []any{strconv.FormatUint(fence, 10)}}
+	err = s.changeMatches(ctx, partitions, func(p int) redisdb.Call {
+		return redisdb.Call{Script: scriptSeal, Keys: []string{s.partition(r.Object, p).run(r.ID)}, Args: []any{strconv.FormatUint(fence, 10)}}
 	})
 	if err != nil {
 		return saved, fmt.Errorf("seal run %s: %w", r.ID, err)

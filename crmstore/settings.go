@@ -126,9 +126,9 @@ func (s *Store) Settings(ctx context.Context) ([]Setting, error) {
 	if err := s.require(ctx, ""); err != nil {
 		return nil, err
 	}
-	values, err := s.db.rdb.HGetAll(ctx, s.keySettings()).Result()
+	values, err := s.db.Redis.HGetAll(ctx, s.keySettings()).Result()
 	if err != nil {
-		return nil, fmt.Errorf("read settings: %w", s.db.trouble(err))
+		return nil, fmt.Errorf("read settings: %w", s.db.Explain(err))
 	}
 	all := SettingDefaults()
 	for i := range all {
@@ -172,7 +172,7 @@ func (s *Store) SetSetting(ctx context.Context, key, value string, c record.Caus
 	if kind.byDefault != "" {
 		named += " (" + kind.byDefault + ")"
 	}
-	done, err := s.db.run(ctx, scriptSetSetting, []string{s.keySettings(), s.keyAccountLog(), s.keyAccount()},
+	done, err := s.db.Run(ctx, scriptSetSetting, []string{s.keySettings(), s.keyAccountLog(), s.keyAccount()},
 		key, value, s.wall(), record.AppendFacts(nil, at, s.by(c)), named)
 	if err != nil {
 		return Setting{}, fmt.Errorf("set %s: %w", key, err)

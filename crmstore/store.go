@@ -10,6 +10,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/crm-workflow/crm-workflow/crmstore/internal/redisdb"
 	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
 
@@ -42,7 +43,7 @@ type Store struct {
 
 // base is what all handles of one opened store share.
 type base struct {
-	db      *db
+	db      *redisdb.DB
 	account string
 	from    string // this process, for the audit log: see processOwner
 
@@ -71,7 +72,7 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 	if c.User != "" && !validUserName(c.User) {
 		return nil, userNameError(c.User)
 	}
-	database, err := openDB(ctx, c.URL)
+	database, err := redisdb.Open(ctx, c.URL)
 	if err != nil {
 		return nil, err
 	}
@@ -82,10 +83,10 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 	}
 	s.steady.ahead, s.steady.name, s.steady.began = c.ClockAhead, newWitness(), time.Now()
 	if err := s.check(ctx); err != nil {
-		if words := wrongTransport(ctx, c.URL); words != "" {
+		if words := redisdb.ExplainTransport(ctx, c.URL); words != "" {
 			err = fmt.Errorf("%s: %w", words, err)
 		}
-		return nil, errors.Join(fmt.Errorf("open store %s: %w", s.db.place, err), s.Close())
+		return nil, errors.Join(fmt.Errorf("open store %s: %w", s.db.Place, err), s.Close())
 	}
 	return s, nil
 }
@@ -100,10 +101,10 @@ func (s *Store) check(ctx context.Context) error {
 	if err := s.Ping(ctx); err != nil {
 		return err
 	}
-	info, err := s.db.rdb.Info(ctx).Result()
+	info, err := s.db.Redis.Info(ctx).Result()
 	if err == nil { // an ACL may forbid INFO
-		_, cluster := s.db.rdb.(*redis.ClusterClient)
-		if err := checkServer(info, cluster); err != nil {
+		_, cluster := s.db.Redis.(*redis.ClusterClient)
+		if err := redisdb.CheckServer(info, cluster); err != nil {
 			return err
 		}
 	}
@@ -132,36 +133,36 @@ func (s *Store) User() string { return s.user }
 
 // Close leaves the store; the last process to leave a dir: store stops its server.
 func (s *Store) Close() error {
-	return s.db.close()
+	return s.db.Close()
 }
 
 // Ping reports whether the store answers: of a cluster, every master.
 func (s *Store) Ping(ctx context.Context) error {
-	return s.db.ping(ctx)
+	return s.db.Ping(ctx)
 }
 
 // Connections is how many connections to the server were made since the store was opened. While it stays the same, the server was
 // there all the time, and still has what it said it had; when it grows, the server may have started again meanwhile, or another one
 // may have taken over, with something lost.
-func (s *Store) Connections() int64 { return s.db.connections() }
+func (s *Store) Connections() int64 { return s.db.Connections() }
 
 // Describe is the store's address for people, without secrets.
-func (s *Store) Describe() string { return s.db.place }
+func (s *Store) Describe() string { return s.db.Place }
 
 // Volatile reports whether everything is lost when the process ends (memory).
-func (s *Store) Volatile() bool { return s.db.volatile }
+func (s *Store) Volatile() bool { return s.db.Volatile }
 
 // AccountName is the name of the account that the store was opened for.
 func (s *Store) AccountName() string { return s.account }
 
 // ErrAddress says that an address names no store: the call is wrong, and no server was asked.
-var ErrAddress = errAddress
+var ErrAddress = redisdb.ErrAddress
 
 // PublicAddress is a store's address for people: without password and query, and without what may be part of a password
 // that was written without its %40 and %2F. What cannot be parsed shows its kind only.
-func PublicAddress(address string) string { return publicAddress(address) }
+func PublicAddress(address string) string { return redisdb.PublicAddress(address) }
 
 // Client makes another connection to where the store is, for a library that keeps data of its own there, beside the
 // account's: the queue of runs. The caller closes it, before the store. Commands that do not reach the server
 // come back after a pause, so that a library which tries again at once does not keep a processor busy while the server is away.
-func (s *Store) Client() redis.UniversalClient { return s.db.another() }
+func (s *Store) Client() redis.UniversalClient { return s.db.NewClient() }

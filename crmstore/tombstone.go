@@ -7,6 +7,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/crm-workflow/crm-workflow/crmstore/internal/redisdb"
 	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
 
@@ -43,14 +44,14 @@ func (s *Store) tombstones(ctx context.Context, o record.ObjectType, ids []recor
 	}
 	found := map[record.ID]Tombstone{}
 	want, _ := byPartition(ids, partitions)
-	err = inChunks(0, len(want), readsPerWindow, func(from, to int) error {
-		pipe := s.db.rdb.Pipeline()
+	err = inChunks(0, len(want), redisdb.ReadsPerWindow, func(from, to int) error {
+		pipe := s.db.Redis.Pipeline()
 		var commands []*redis.SliceCmd
 		for _, group := range want[from:to] {
 			commands = append(commands, pipe.HMGet(ctx, s.partition(o, group.Partition).tomb(), idFields(group.IDs)...))
 		}
 		if _, err := pipe.Exec(ctx); err != nil {
-			return s.db.trouble(err)
+			return s.db.Explain(err)
 		}
 		for i, command := range commands {
 			for j, v := range command.Val() {

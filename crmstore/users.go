@@ -117,9 +117,9 @@ func (s *Store) Users(ctx context.Context) ([]User, error) {
 }
 
 func (s *Store) users(ctx context.Context) ([]User, error) {
-	texts, err := s.db.rdb.HGetAll(ctx, s.keyUsers()).Result()
+	texts, err := s.db.Redis.HGetAll(ctx, s.keyUsers()).Result()
 	if err != nil {
-		return nil, fmt.Errorf("read users: %w", s.db.trouble(err))
+		return nil, fmt.Errorf("read users: %w", s.db.Explain(err))
 	}
 	all := make([]User, 0, len(texts))
 	for name, text := range texts {
@@ -154,12 +154,12 @@ func (s *Store) UserNamed(ctx context.Context, name string) (User, error) {
 }
 
 func (s *Store) userNamed(ctx context.Context, name string) (User, error) {
-	text, err := s.db.rdb.HGet(ctx, s.keyUsers(), name).Result()
+	text, err := s.db.Redis.HGet(ctx, s.keyUsers(), name).Result()
 	switch {
 	case errors.Is(err, redis.Nil):
 		return User{}, fmt.Errorf("user %s: %w", name, record.ErrNotFound)
 	case err != nil:
-		return User{}, fmt.Errorf("read user %s: %w", name, s.db.trouble(err))
+		return User{}, fmt.Errorf("read user %s: %w", name, s.db.Explain(err))
 	}
 	return parseUser(name, text)
 }

@@ -216,7 +216,7 @@ func (s *Store) saveUser(ctx context.Context, ch userChange) (User, error) {
 			return User{}, err
 		}
 	}
-	reply, err := s.db.run(ctx, scriptSaveUser, []string{s.keyUsers(), s.keyAccountLog()},
+	reply, err := s.db.Run(ctx, scriptSaveUser, []string{s.keyUsers(), s.keyAccountLog()},
 		ch.name, strconv.FormatUint(ch.version, 10), text, s.wall(), record.AppendFacts(nil, ch.at, s.by(ch.cause)), ch.op, ch.detail)
 	if err != nil {
 		return User{}, err

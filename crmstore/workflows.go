@@ -76,12 +76,12 @@ func (s *Store) Workflow(ctx context.Context, name string) (Workflow, error) {
 }
 
 func (s *Store) workflow(ctx context.Context, name string) (Workflow, error) {
-	text, err := s.db.rdb.HGet(ctx, s.keyWorkflows(), name).Result()
+	text, err := s.db.Redis.HGet(ctx, s.keyWorkflows(), name).Result()
 	switch {
 	case errors.Is(err, redis.Nil):
 		return Workflow{}, fmt.Errorf("workflow %s: %w", name, record.ErrNotFound)
 	case err != nil:
-		return Workflow{}, fmt.Errorf("read workflow %s: %w", name, s.db.trouble(err))
+		return Workflow{}, fmt.Errorf("read workflow %s: %w", name, s.db.Explain(err))
 	}
 	return parseWorkflow(name, text)
 }
@@ -91,9 +91,9 @@ func (s *Store) Workflows(ctx context.Context) ([]Workflow, error) {
 	if err := s.require(ctx, ""); err != nil {
 		return nil, err
 	}
-	texts, err := s.db.rdb.HGetAll(ctx, s.keyWorkflows()).Result()
+	texts, err := s.db.Redis.HGetAll(ctx, s.keyWorkflows()).Result()
 	if err != nil {
-		return nil, fmt.Errorf("read workflows: %w", s.db.trouble(err))
+		return nil, fmt.Errorf("read workflows: %w", s.db.Explain(err))
 	}
 	all := make([]Workflow, 0, len(texts))
 	for name, text := range texts {
@@ -143,7 +143,7 @@ func (s *Store) SaveWorkflow(ctx context.Context, w Workflow, rev *Revision, op 
 		return Workflow{}, fmt.Errorf("save workflow %s: %w", w.Name, err)
 	}
 	c.Workflow, c.Revision = w.Name, w.Revision
-	reply, err := s.db.run(ctx, scriptSaveWorkflow, []string{s.keyWorkflows(), s.keyRevisions(w.Name), s.keyAccountLog()},
+	reply, err := s.db.Run(ctx, scriptSaveWorkflow, []string{s.keyWorkflows(), s.keyRevisions(w.Name), s.keyAccountLog()},
 		w.Name, strconv.FormatUint(w.Version, 10), text, number, frozen, s.wall(), record.AppendFacts(nil, at, s.by(c)), op)
 	if err != nil {
 		return Workflow{}, fmt.Errorf("save workflow %s: %w", w.Name, err)
@@ -178,12 +178,12 @@ func (s *Store) Revision(ctx context.Context, name string, number int) (Revision
 	if err := s.require(ctx, ""); err != nil {
 		return Revision{}, err
 	}
-	text, err := s.db.rdb.HGet(ctx, s.keyRevisions(name), strconv.Itoa(number)).Bytes()
+	text, err := s.db.Redis.HGet(ctx, s.keyRevisions(name), strconv.Itoa(number)).Bytes()
 	switch {
 	case errors.Is(err, redis.Nil):
 		return Revision{}, fmt.Errorf("workflow %s revision %d: %w", name, number, record.ErrNotFound)
 	case err != nil:
-		return Revision{}, fmt.Errorf("read workflow %s revision %d: %w", name, number, s.db.trouble(err))
+		return Revision{}, fmt.Errorf("read workflow %s revision %d: %w", name, number, s.db.Explain(err))
 	}
 	var r Revision
 	if err := json.Unmarshal(text, &r); err != nil {

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/crm-workflow/crm-workflow/crmstore/internal/redisdb"
 	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
 
@@ -200,7 +201,7 @@ func (w *writer) run(ctx context.Context, planned *round) error {
 		} else if tries > limit {
 			rest = w.giveUp(rest, max(len(again), 1))
 			tries = 0
-		} else if err := sleep(ctx, pause); err != nil {
+		} else if err := redisdb.Sleep(ctx, pause); err != nil {
 			return err
 		}
 		todo = rest

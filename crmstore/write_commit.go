@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/crm-workflow/crm-workflow/crmstore/internal/redisdb"
 	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
 
@@ -27,12 +28,12 @@ func (r *round) commit(ctx context.Context) (again []int, err error) {
 		return nil, err
 	}
 	ready := slices.DeleteFunc(slices.Clone(r.dirty), func(d *draft) bool { return d.lost })
-	g := groupBy(len(ready), r.partitions, func(i int) int { return ready[i].id.Partition(r.partitions) })
+	g := redisdb.GroupBy(len(ready), r.partitions, func(i int) int { return ready[i].id.Partition(r.partitions) })
 	acts := r.acts(ready, &g)
 	var unsure atomic.Bool // a script that was not answered may be carried out later
-	err = inWindows(ctx, len(acts), callsPerWindow, func(ctx context.Context, from, to int) error {
+	err = redisdb.InWindows(ctx, len(acts), redisdb.CallsPerWindow, func(ctx context.Context, from, to int) error {
 		err := r.write(ctx, inTime(acts[from:to], claimed, r.store.wall()))
-		if err != nil && !answered(err) {
+		if err != nil && !redisdb.Answered(err) {
 			unsure.Store(true)
 		}
 		return err
@@ -240,11 +241,11 @@ type act struct {
 }
 
 // acts cuts drafts into scripts: new and changed records apart, and of a bounded size.
-func (r *round) acts(ready []*draft, g *groups) []act {
+func (r *round) acts(ready []*draft, g *redisdb.Groups) []act {
 	var acts []act
-	for _, p := range g.used() {
+	for _, p := range g.Used() {
 		parts := [2][]*draft{} // changed, new
-		for _, i := range g.of(p) {
+		for _, i := range g.Of(p) {
 			k := 0
 			if ready[i].stored == nil {
 				k = 1
@@ -262,7 +263,7 @@ func (r *round) acts(ready []*draft, g *groups) []act {
 
 // write carries out acts in one pipeline and marks the drafts that were not written as lost.
 func (r *round) write(ctx context.Context, acts []act) error {
-	calls := make([]call, len(acts))
+	calls := make([]redisdb.Call, len(acts))
 	for i := range acts {
 		a := &acts[i]
 		if a.insert {
@@ -271,7 +272,7 @@ func (r *round) write(ctx context.Context, acts []act) error {
 			calls[i] = r.updateCall(a)
 		}
 	}
-	replies, err := r.store.db.runAll(ctx, calls)
+	replies, err := r.store.db.RunAll(ctx, calls)
 	if err != nil {
 		return err
 	}
@@ -282,7 +283,7 @@ func (r *round) write(ctx context.Context, acts []act) error {
 			}
 			continue
 		}
-		done, err := outcomes(replies[i], len(a.drafts))
+		done, err := redisdb.Outcomes(replies[i], len(a.drafts))
 		if err != nil {
 			return err
 		}
@@ -334,7 +335,7 @@ func (r *round) readTombstones(ctx context.Context, a act) error {
 
 // insertCall makes the script for new records: their bytes, with the slots that they will most likely get, and one run
 // of cells for each column that any of them has a value for.
-func (r *round) insertCall(a *act) call {
+func (r *round) insertCall(a *act) redisdb.Call {
 	keys := r.store.partition(r.object, a.partition)
 	a.first = r.store.slots.take(r.object, a.partition, len(a.drafts))
 	ids := make([]byte, 0, 8*len(a.drafts))
@@ -367,11 +368,11 @@ func (r *round) insertCall(a *act) call {
 			args = append(args, run)
 		}
 	}
-	return call{scriptInsert, names, args}
+	return redisdb.Call{Script: scriptInsert, Keys: names, Args: args}
 }
 
 // updateCall makes the script for changed records: new bytes, the cells that differ, and what the audit log keeps.
-func (r *round) updateCall(a *act) call {
+func (r *round) updateCall(a *act) redisdb.Call {
 	keys := r.store.partition(r.object, a.partition)
 	names := []string{keys.rec(), keys.log()}
 	args := append(make([]any, 0, 2+4*len(a.drafts)), r.store.wall(), r.facts)
@@ -392,7 +393,7 @@ func (r *round) updateCall(a *act) call {
 		})
 		args = append(args, match, d.record, cells, record.ChangesOf(record.BytesOf(d.stored.RawFields()), d.fields, r.modified.Number))
 	}
-	return call{scriptUpdate, names, args}
+	return redisdb.Call{Script: scriptUpdate, Keys: names, Args: args}
 }
 
 // differences calls fn for each column whose cell is another one for the wanted fields than for the stored ones.

@@ -1,4 +1,4 @@
-package crmstore
+package redisdb
 
 import (
 	"errors"
@@ -47,7 +47,7 @@ func TestCheckServer(t *testing.T) {
 		{"maxmemory:0\r\nmaxmemory_policy:allkeys-lru\r\n", false, ""},
 		{"maxmemory:100\r\nmaxmemory_policy:volatile-lru\r\n", false, "volatile-lru"},
 	} {
-		switch err := checkServer(c.info, c.cluster); {
+		switch err := CheckServer(c.info, c.cluster); {
 		case c.want == "" && err != nil, c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)):
 			t.Errorf("checkServer(%q, %v): %v, want %q", c.info, c.cluster, err, c.want)
 		}
@@ -56,7 +56,7 @@ func TestCheckServer(t *testing.T) {
 
 func TestTroubleWords(t *testing.T) {
 	t.Parallel()
-	s := &db{place: "redis://here"}
+	s := &DB{Place: "redis://here"}
 	for text, want := range map[string]string{
 		"READONLY You can't write against a read only replica.":                                      "read-only replica",
 		"ERR Error running script (call to f_1): @user_script:1: -OOM command not allowed when used": "out of memory",
@@ -70,19 +70,19 @@ func TestTroubleWords(t *testing.T) {
 		"NOPERM this user has no permissions to run the 'evalsha' command":                           "ACL",
 		"ERR wrong number of arguments":                                                              "",
 	} {
-		err := s.trouble(errors.New(text))
+		err := s.Explain(errors.New(text))
 		switch {
 		case want == "" && err.Error() != text:
 			t.Errorf("trouble(%q) = %q, want it as it is", text, err)
 		case !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), text):
 			t.Errorf("trouble(%q) = %q, want %q", text, err, want)
 		}
-		if again := s.trouble(fmt.Errorf("read: %w", err)); again.Error() != "read: "+err.Error() {
+		if again := s.Explain(fmt.Errorf("read: %w", err)); again.Error() != "read: "+err.Error() {
 			t.Errorf("words twice: %q", again)
 		}
 	}
 	refused := &net.OpError{Op: "dial", Err: errors.New("connection refused")}
-	if err := s.trouble(refused); !errors.Is(err, refused) || !strings.Contains(err.Error(), "redis://here cannot be reached") {
+	if err := s.Explain(refused); !errors.Is(err, refused) || !strings.Contains(err.Error(), "redis://here cannot be reached") {
 		t.Errorf("trouble of a refused connection: %v", err)
 	}
 }
@@ -97,8 +97,8 @@ func TestOpen_NeverShowsAPassword(t *testing.T) {
 		"redis+sentinel://u:hunter2@a/m", "redis+sentinel://u:hunter2@a:1,b:2", "redis+sentinel://u:hun?ter2@a:1/m", "redis+sentinel://u:1/hunter2@a:1/m", "redis+cluster://u:hunter2@a:1/path",
 		"redis+cluster://a:1?hunter2=hunter2", "unix://u:hunter2@", "redis://hunter2@host:6379?x=y", "redis+sentinel://:hunter2@host:26379/m?sentinel_password=hunter2&db=hunter2x",
 	} {
-		_, err := openDB(t.Context(), address)
-		shown := publicAddress(address)
+		_, err := Open(t.Context(), address)
+		shown := PublicAddress(address)
 		if err != nil {
 			shown += " " + err.Error()
 		}

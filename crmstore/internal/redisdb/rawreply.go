@@ -1,4 +1,4 @@
-package crmstore
+package redisdb
 
 import (
 	"bytes"
@@ -11,73 +11,73 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// answer is one reply as it came over the wire, in memory that is used again: large replies cost no garbage and are
+// RawReply is one reply as it came over the wire, in memory that is used again: large replies cost no garbage and are
 // copied once. Values that are taken out share its bytes, so they are good until the next question.
-type answer struct{ b []byte }
+type RawReply struct{ Bytes []byte }
 
 // Write appends what the client read.
-func (a *answer) Write(p []byte) (int, error) {
-	a.b = append(a.b, p...)
+func (a *RawReply) Write(p []byte) (int, error) {
+	a.Bytes = append(a.Bytes, p...)
 	return len(p), nil
 }
 
 // ReadFrom takes a value straight out of the connection's buffer. The client says how long it is by a LimitedReader.
-func (a *answer) ReadFrom(r io.Reader) (int64, error) {
+func (a *RawReply) ReadFrom(r io.Reader) (int64, error) {
 	l, ok := r.(*io.LimitedReader)
 	if !ok {
 		return io.Copy(struct{ io.Writer }{a}, r)
 	}
-	at, n := len(a.b), int(l.N)
-	a.b = slices.Grow(a.b, n)[:at+n]
-	read, err := io.ReadFull(l.R, a.b[at:])
-	a.b = a.b[:at+read]
+	at, n := len(a.Bytes), int(l.N)
+	a.Bytes = slices.Grow(a.Bytes, n)[:at+n]
+	read, err := io.ReadFull(l.R, a.Bytes[at:])
+	a.Bytes = a.Bytes[:at+read]
 	l.N -= int64(read)
 	return int64(read), err
 }
 
 // failed reports whether the server answered with an error, or not at all.
-func (a *answer) failed() bool { return len(a.b) == 0 || a.b[0] == '-' || a.b[0] == '!' }
+func (a *RawReply) failed() bool { return len(a.Bytes) == 0 || a.Bytes[0] == '-' || a.Bytes[0] == '!' }
 
-var errOddReply = errors.New("the server answered in a form that this program does not know")
+var ErrOddReply = errors.New("the server answered in a form that this program does not know")
 
-// values appends the values of an array of texts to dst; nil stands for one that is not there.
-func (a *answer) values(dst [][]byte) ([][]byte, error) {
-	rest := a.b
-	kind, n, rest := replyHead(rest)
+// Values appends the values of an array of texts to dst; nil stands for one that is not there.
+func (a *RawReply) Values(dst [][]byte) ([][]byte, error) {
+	rest := a.Bytes
+	kind, n, rest := ReplyHead(rest)
 	if kind != '*' && kind != '~' || n < 0 {
-		return dst, errOddReply
+		return dst, ErrOddReply
 	}
 	for range n {
 		var v []byte
 		var ok bool
 		if v, rest, ok = replyValue(rest); !ok {
-			return dst, errOddReply
+			return dst, ErrOddReply
 		}
 		dst = append(dst, v)
 	}
 	return dst, nil
 }
 
-// value is the one text of the answer; nil when it is not there.
-func (a *answer) value() ([]byte, error) {
-	v, _, ok := replyValue(a.b)
+// Value is the one text of the answer; nil when it is not there.
+func (a *RawReply) Value() ([]byte, error) {
+	v, _, ok := replyValue(a.Bytes)
 	if !ok {
-		return nil, errOddReply
+		return nil, ErrOddReply
 	}
 	return v, nil
 }
 
-// number is the one whole number of the answer.
-func (a *answer) number() (int64, bool) {
-	if len(a.b) < 4 || a.b[0] != ':' {
+// Number is the one whole number of the answer.
+func (a *RawReply) Number() (int64, bool) {
+	if len(a.Bytes) < 4 || a.Bytes[0] != ':' {
 		return 0, false
 	}
-	n, err := strconv.ParseInt(string(a.b[1:len(a.b)-2]), 10, 64)
+	n, err := strconv.ParseInt(string(a.Bytes[1:len(a.Bytes)-2]), 10, 64)
 	return n, err == nil
 }
 
-// replyHead reads a line such as *12 or $5. Kind 0 says that there is none.
-func replyHead(b []byte) (kind byte, n int, rest []byte) {
+// ReplyHead reads a line such as *12 or $5. Kind 0 says that there is none.
+func ReplyHead(b []byte) (kind byte, n int, rest []byte) {
 	if len(b) < 3 {
 		return 0, 0, nil
 	}
@@ -96,7 +96,7 @@ func replyHead(b []byte) (kind byte, n int, rest []byte) {
 
 // replyValue reads a text, or nil for one that is not there.
 func replyValue(b []byte) (v, rest []byte, ok bool) {
-	kind, n, rest := replyHead(b)
+	kind, n, rest := ReplyHead(b)
 	switch {
 	case kind == '_', kind == '$' && n < 0:
 		return nil, rest, true
@@ -106,23 +106,23 @@ func replyValue(b []byte) (v, rest []byte, ok bool) {
 	return rest[:n:n], rest[n+2:], true
 }
 
-// ask sends commands in one pipeline and keeps their replies as they come, into as many answers. What fails is sent
+// Ask sends commands in one pipeline and keeps their replies as they come, into as many answers. What fails is sent
 // again in the client's own way, which follows a cluster's redirections, connects anew and says what is wrong. So
 // only commands that change nothing may be asked.
-func (d *db) ask(ctx context.Context, commands [][]any, into []answer) error {
+func (d *DB) Ask(ctx context.Context, commands [][]any, into []RawReply) error {
 	if len(commands) == 0 {
 		return nil
 	}
-	pipe := d.rdb.Pipeline()
+	pipe := d.Redis.Pipeline()
 	for i, args := range commands {
-		into[i].b = into[i].b[:0]
+		into[i].Bytes = into[i].Bytes[:0]
 		_ = pipe.Process(ctx, redis.NewRawWriteToCmd(ctx, &into[i], args...))
 	}
 	_, broken := pipe.Exec(ctx)
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	pipe = d.rdb.Pipeline()
+	pipe = d.Redis.Pipeline()
 	again := map[int]*redis.Cmd{}
 	for i, args := range commands {
 		if broken != nil || into[i].failed() {
@@ -133,10 +133,10 @@ func (d *db) ask(ctx context.Context, commands [][]any, into []answer) error {
 		return nil
 	}
 	if _, err := pipe.Exec(ctx); err != nil && !errors.Is(err, redis.Nil) {
-		return d.trouble(err)
+		return d.Explain(err)
 	}
 	for i, command := range again {
-		into[i].b = appendReply(into[i].b[:0], command.Val())
+		into[i].Bytes = appendReply(into[i].Bytes[:0], command.Val())
 	}
 	return nil
 }

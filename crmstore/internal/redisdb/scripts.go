@@ -1,4 +1,4 @@
-package crmstore
+package redisdb
 
 import (
 	"context"
@@ -15,38 +15,38 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// script is one Lua script: one atomic act on the keys of one hash tag.
-type script struct {
+// Script is one Lua script: one atomic act on the keys of one hash tag.
+type Script struct {
 	name   string
-	source string
-	sha    string
+	Source string
+	Sha    string
 }
 
-// mustScript reads <name>.lua. In front of it come lib/check.lua, the libraries of a header line "-- Uses: x y",
+// MustScript reads <name>.lua. In front of it come lib/check.lua, the libraries of a header line "-- Uses: x y",
 // and the check of the keys that the header line "-- Types: …" asks for. It panics when a file is missing: scripts are part of
 // the program.
-func mustScript(files fs.FS, name string) *script {
-	text := mustLua(files, name+".lua")
-	return newScript(files, name, text, keysCheck(headerLine(text, "Types")))
+func MustScript(files fs.FS, name string) *Script {
+	text := MustLua(files, name+".lua")
+	return NewScript(files, name, text, KeysCheck(HeaderLine(text, "Types")))
 }
 
-// newScript puts libraries, the check of the keys and a script's own text together.
-func newScript(files fs.FS, name, text, check string) *script {
+// NewScript puts libraries, the check of the keys and a script's own text together.
+func NewScript(files fs.FS, name, text, check string) *Script {
 	var all strings.Builder
-	all.WriteString(mustLua(files, "lib/check.lua"))
-	libs := strings.Fields(headerLine(text, "Uses"))
+	all.WriteString(MustLua(files, "lib/check.lua"))
+	libs := strings.Fields(HeaderLine(text, "Uses"))
 	slices.Reverse(libs) // a library may use those that the header names after it
 	for _, lib := range libs {
-		all.WriteString(mustLua(files, "lib/"+lib+".lua"))
+		all.WriteString(MustLua(files, "lib/"+lib+".lua"))
 	}
 	all.WriteString(check + text)
 	source := all.String()
 	sum := sha1.Sum([]byte(source))
-	return &script{name: name, source: source, sha: hex.EncodeToString(sum[:])}
+	return &Script{name: name, Source: source, Sha: hex.EncodeToString(sum[:])}
 }
 
-// headerLine is what stands behind a word in a script's header.
-func headerLine(text, word string) string {
+// HeaderLine is what stands behind a word in a script's header.
+func HeaderLine(text, word string) string {
 	for line := range strings.Lines(text) {
 		if rest, ok := strings.CutPrefix(line, "-- "+word+": "); ok {
 			return strings.TrimSpace(rest)
@@ -67,11 +67,11 @@ func probe(kind, key string) string {
 	return "    call(" + strings.Replace(ask, "KEY", key, 1) + ")\n"
 }
 
-// keysCheck is the Lua that refuses, before a script does anything, keys that hold something else than they should. Types
+// KeysCheck is the Lua that refuses, before a script does anything, keys that hold something else than they should. Types
 // are those of KEYS in order: hash, string, list, set, zset, stream, or log for a stream that gets events. The last may
 // end in ".." and stand for all further keys too; * leaves a key, and "*.." all further ones, to the script. Insert has a key for each column, so
 // the questions are asked in a row, and only when one fails the library finds out which.
-func keysCheck(types string) string {
+func KeysCheck(types string) string {
 	var kinds []string
 	var asked, logs strings.Builder
 	rest := "nil"
@@ -96,7 +96,7 @@ func keysCheck(types string) string {
 		logs.String() + "  if refused then\n    return refused\n" + "  end\n" + "end\n"
 }
 
-func mustLua(files fs.FS, path string) string {
+func MustLua(files fs.FS, path string) string {
 	b, err := fs.ReadFile(files, path)
 	if err != nil {
 		panic("redisdb: " + err.Error())
@@ -104,11 +104,11 @@ func mustLua(files fs.FS, path string) string {
 	return string(b)
 }
 
-// call is one script with its keys (all of one hash tag) and arguments.
-type call struct {
-	script *script
-	keys   []string
-	args   []any
+// Call is one script with its keys (all of one hash tag) and arguments.
+type Call struct {
+	Script *Script
+	Keys   []string
+	Args   []any
 }
 
 // once is a command that the client must not send again by itself after it may have been carried out:
@@ -118,23 +118,23 @@ type once struct{ *redis.Cmd }
 // NoRetry tells the client not to repeat the command.
 func (once) NoRetry() bool { return true }
 
-func (c *call) command(ctx context.Context, text bool) once {
-	args := make([]any, 0, 3+len(c.keys)+len(c.args))
+func (c *Call) command(ctx context.Context, text bool) once {
+	args := make([]any, 0, 3+len(c.Keys)+len(c.Args))
 	if text {
-		args = append(args, "eval", c.script.source)
+		args = append(args, "eval", c.Script.Source)
 	} else {
-		args = append(args, "evalsha", c.script.sha)
+		args = append(args, "evalsha", c.Script.Sha)
 	}
-	args = append(args, len(c.keys))
-	for _, k := range c.keys {
+	args = append(args, len(c.Keys))
+	for _, k := range c.Keys {
 		args = append(args, k)
 	}
-	return once{redis.NewCmd(ctx, append(args, c.args...)...)}
+	return once{redis.NewCmd(ctx, append(args, c.Args...)...)}
 }
 
-// run carries out one script and returns what it returned (int64, string, []any or nil).
-func (d *db) run(ctx context.Context, sc *script, keys []string, args ...any) (any, error) {
-	replies, err := d.runAll(ctx, []call{{script: sc, keys: keys, args: args}})
+// Run carries out one script and returns what it returned (int64, string, []any or nil).
+func (d *DB) Run(ctx context.Context, sc *Script, keys []string, args ...any) (any, error) {
+	replies, err := d.RunAll(ctx, []Call{{Script: sc, Keys: keys, Args: args}})
 	return replies[0], err
 }
 
@@ -144,11 +144,11 @@ const (
 	sendAgainAfter = 50 * time.Millisecond // doubles each time
 )
 
-// runAll sends calls in one pipeline and returns their replies in order. Scripts that a server does not know are
+// RunAll sends calls in one pipeline and returns their replies in order. Scripts that a server does not know are
 // sent again as text, to that server alone, which also makes it know them: after a restart, a failover or in
 // a cluster this needs nothing else. The first error is returned, in words, one that leaves open what was done before others; the replies of other calls are good
 // all the same (a failed call's reply is nil), because each call is atomic on its own.
-func (d *db) runAll(ctx context.Context, calls []call) ([]any, error) {
+func (d *DB) RunAll(ctx context.Context, calls []Call) ([]any, error) {
 	replies := make([]any, len(calls))
 	errs := make([]error, len(calls))
 	todo := make([]int, len(calls))
@@ -173,7 +173,7 @@ func (d *db) runAll(ctx context.Context, calls []call) ([]any, error) {
 			}
 		}
 		if wait {
-			if err := sleep(ctx, pause); err != nil {
+			if err := Sleep(ctx, pause); err != nil {
 				return replies, err
 			}
 			pause *= 2
@@ -182,27 +182,27 @@ func (d *db) runAll(ctx context.Context, calls []call) ([]any, error) {
 	}
 	var first error
 	for _, err := range errs {
-		if err != nil && (first == nil || answered(first) && !answered(err)) {
+		if err != nil && (first == nil || Answered(first) && !Answered(err)) {
 			first = err
 		}
 	}
-	return replies, d.trouble(first)
+	return replies, d.Explain(first)
 }
 
-// answered reports whether the server said the error itself: what it refuses like this is not carried out later.
-func answered(err error) bool {
+// Answered reports whether the server said the error itself: what it refuses like this is not carried out later.
+func Answered(err error) bool {
 	var reply redis.Error
 	return errors.As(err, &reply)
 }
 
 // send sends the calls named in todo in one pipeline and files their replies and errors.
-func (d *db) send(ctx context.Context, calls []call, todo []int, text []bool, replies []any, errs []error) {
+func (d *DB) send(ctx context.Context, calls []Call, todo []int, text []bool, replies []any, errs []error) {
 	commands := make([]once, len(todo))
 	if len(todo) == 1 {
 		commands[0] = calls[todo[0]].command(ctx, text[todo[0]])
-		_ = d.rdb.Process(ctx, commands[0]) // the command carries its error
+		_ = d.Redis.Process(ctx, commands[0]) // the command carries its error
 	} else {
-		pipe := d.rdb.Pipeline()
+		pipe := d.Redis.Pipeline()
 		for j, i := range todo {
 			commands[j] = calls[i].command(ctx, text[i])
 			_ = pipe.Process(ctx, commands[j])
@@ -229,8 +229,8 @@ func notCarriedOut(err error) bool {
 	return errors.As(err, &op) && op.Op == "dial"
 }
 
-// sleep waits, or returns the context's error when that ends first.
-func sleep(ctx context.Context, d time.Duration) error {
+// Sleep waits, or returns the context's error when that ends first.
+func Sleep(ctx context.Context, d time.Duration) error {
 	t := time.NewTimer(d)
 	defer t.Stop()
 	select {

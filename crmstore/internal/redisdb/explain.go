@@ -1,4 +1,4 @@
-package crmstore
+package redisdb
 
 import (
 	"context"
@@ -12,10 +12,10 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// trouble puts the errors of the client into words that say what to do. The original stays wrapped; errors that
+// Explain puts the errors of the client into words that say what to do. The original stays wrapped; errors that
 // need no words (nil, a cancelled context, our own, those with words already) come back as they are. Every error of
 // the client passes here.
-func (d *db) trouble(err error) error {
+func (d *DB) Explain(err error) error {
 	if err == nil || errors.Is(err, context.Canceled) || errors.Is(err, redis.Nil) && !noSentinel(err) {
 		return err
 	}
@@ -23,7 +23,7 @@ func (d *db) trouble(err error) error {
 		return err
 	}
 	if words := troubleWords(err); words != "" {
-		return &troubleError{words: strings.ReplaceAll(words, "PLACE", d.place), err: err}
+		return &troubleError{words: strings.ReplaceAll(words, "PLACE", d.Place), err: err}
 	}
 	return err
 }
@@ -43,7 +43,7 @@ func (e *troubleError) Unwrap() error { return e.err }
 // troubleWords says what an error means and what to do; "" when it knows nothing better than the error.
 // PLACE stands for the store's address.
 func troubleWords(err error) string {
-	if words := serverTrouble(err.Error()); words != "" {
+	if words := ExplainReply(err.Error()); words != "" {
 		return words
 	}
 	var op *net.OpError
@@ -74,8 +74,8 @@ func noSentinel(err error) bool {
 	return strings.HasPrefix(err.Error(), "redis: all sentinels")
 }
 
-// serverTrouble knows the errors that servers report; a script's error holds the original in its text.
-func serverTrouble(text string) string {
+// ExplainReply knows the errors that servers report; a script's error holds the original in its text.
+func ExplainReply(text string) string {
 	for _, known := range []struct{ mark, words string }{
 		{"READONLY ", "the store is a read-only replica (open the primary, or use redis+sentinel://)"},
 		{"OOM ", "the store is out of memory (raise its maxmemory; the eviction policy must be noeviction)"},

@@ -1,4 +1,4 @@
-package crmstore
+package redisdb
 
 import (
 	"bufio"
@@ -19,7 +19,7 @@ type oddServer struct {
 }
 
 // open starts the server and a client of it.
-func (o *oddServer) open(t *testing.T) *db {
+func (o *oddServer) open(t *testing.T) *DB {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -40,7 +40,7 @@ func (o *oddServer) open(t *testing.T) *db {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		s.close()
+		s.Close()
 		l.Close()
 		served.Wait()
 	})
@@ -127,11 +127,11 @@ func TestScriptsAreSentAgain(t *testing.T) {
 			t.Parallel()
 			o := &oddServer{replies: c.replies}
 			s := o.open(t)
-			calls := make([]call, c.calls)
+			calls := make([]Call, c.calls)
 			for i := range calls {
-				calls[i] = call{script: &script{name: "one", source: "return 1", sha: "e0e1f9fabfc9d4800c877a703b823ac0578ff8db"}, keys: []string{"a", "b"}, args: []any{i}}
+				calls[i] = Call{Script: &Script{name: "one", Source: "return 1", Sha: "e0e1f9fabfc9d4800c877a703b823ac0578ff8db"}, Keys: []string{"a", "b"}, Args: []any{i}}
 			}
-			replies, err := s.runAll(t.Context(), calls)
+			replies, err := s.RunAll(t.Context(), calls)
 			if got := fmt.Sprint(replies, " ", err); !strings.HasPrefix(got, c.want) {
 				t.Errorf("got %s, want %s", got, c.want)
 			}

@@ -1,4 +1,4 @@
-package crmstore
+package redisdb
 
 import (
 	"bufio"
@@ -19,8 +19,8 @@ func TestAnswers(t *testing.T) {
 		"*1\r\n$12\r\nabcdefghijkl\r\n":                  {[]byte("abcdefghijkl")},
 		"*3\r\n$1\r\n1\r\n$1\r\n2\r\n$2\r\n\x00\xff\r\n": {[]byte("1"), []byte("2"), {0, 255}},
 	} {
-		a := answer{[]byte(reply)}
-		got, err := a.values(nil)
+		a := RawReply{[]byte(reply)}
+		got, err := a.Values(nil)
 		if diff := cmp.Diff(want, got); diff != "" || err != nil {
 			t.Errorf("%q: %v (-want +got):\n%s", reply, err, diff)
 		}
@@ -32,24 +32,24 @@ func TestAnswers(t *testing.T) {
 				list = append(list, string(v))
 			}
 		}
-		again := answer{appendReply(nil, list)}
-		if second, err := again.values(nil); err != nil || !cmp.Equal(want, second) {
-			t.Errorf("%q written again is %q, %v", reply, again.b, err)
+		again := RawReply{appendReply(nil, list)}
+		if second, err := again.Values(nil); err != nil || !cmp.Equal(want, second) {
+			t.Errorf("%q written again is %q, %v", reply, again.Bytes, err)
 		}
 		for cut := range len(reply) {
-			short := answer{[]byte(reply[:cut])}
-			if got, err := short.values(nil); err == nil {
+			short := RawReply{[]byte(reply[:cut])}
+			if got, err := short.Values(nil); err == nil {
 				t.Errorf("%q, cut off, is read as %q", reply[:cut], got)
 			}
 		}
 	}
 	for _, odd := range []string{"", "-ERR no\r\n", "+OK\r\n", ":1\r\n", "$3\r\nabc\r\n", "*1\r\n:5\r\n", "*x\r\n", "*99999999999999\r\n", "$-2\r\n"} {
-		a := answer{[]byte(odd)}
-		if got, err := a.values(nil); err == nil {
+		a := RawReply{[]byte(odd)}
+		if got, err := a.Values(nil); err == nil {
 			t.Errorf("%q is read as %q", odd, got)
 		}
 	}
-	if a := (answer{[]byte("-LOADING\r\n")}); !a.failed() || !(&answer{}).failed() {
+	if a := (RawReply{[]byte("-LOADING\r\n")}); !a.failed() || !(&RawReply{}).failed() {
 		t.Error("an error is taken for an answer")
 	}
 }
@@ -58,17 +58,17 @@ func TestAnswers(t *testing.T) {
 func TestAnswerReadsValues(t *testing.T) {
 	t.Parallel()
 	in := bufio.NewReader(strings.NewReader(strings.Repeat("x", 5000) + "rest"))
-	var a answer
+	var a RawReply
 	for range 2 {
-		a.b = a.b[:0]
-		if n, err := io.CopyN(&a, in, 2500); n != 2500 || err != nil || len(a.b) != 2500 {
+		a.Bytes = a.Bytes[:0]
+		if n, err := io.CopyN(&a, in, 2500); n != 2500 || err != nil || len(a.Bytes) != 2500 {
 			t.Fatalf("%d bytes, %v", n, err)
 		}
 	}
 	if n, err := io.CopyN(&a, in, 10); n != 4 || err == nil {
 		t.Errorf("%d bytes of 4, %v", n, err)
 	}
-	if n, err := io.Copy(&a, io.MultiReader(strings.NewReader("ab"), strings.NewReader("c"))); n != 3 || err != nil || !strings.HasSuffix(string(a.b), "restabc") {
+	if n, err := io.Copy(&a, io.MultiReader(strings.NewReader("ab"), strings.NewReader("c"))); n != 3 || err != nil || !strings.HasSuffix(string(a.Bytes), "restabc") {
 		t.Errorf("%d bytes, %v", n, err)
 	}
 }
@@ -77,8 +77,8 @@ func FuzzAnswer(f *testing.F) {
 	f.Add([]byte("*2\r\n$1\r\na\r\n$-1\r\n"))
 	f.Add([]byte("$3\r\nabc\r\n"))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		a := answer{b}
-		got, err := a.values(nil)
+		a := RawReply{b}
+		got, err := a.Values(nil)
 		size := 0
 		for _, v := range got {
 			size += len(v)
@@ -86,7 +86,7 @@ func FuzzAnswer(f *testing.F) {
 		if size > len(b) {
 			t.Errorf("%d bytes of values in %d", size, len(b))
 		}
-		if v, oneErr := a.value(); err == nil && oneErr == nil {
+		if v, oneErr := a.Value(); err == nil && oneErr == nil {
 			t.Errorf("%q is both %q and %q", b, got, v)
 		}
 	})

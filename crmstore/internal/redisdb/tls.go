@@ -1,4 +1,4 @@
-package crmstore
+package redisdb
 
 import (
 	"bufio"
@@ -84,9 +84,9 @@ func useTLSFiles(c *tls.Config, q url.Values) error {
 // transportTime is how long it may take to find out what a server speaks.
 const transportTime = 3 * time.Second
 
-// wrongTransport finds out, after a server could not be opened, whether it speaks TLS where the address does not, or the other way
+// ExplainTransport finds out, after a server could not be opened, whether it speaks TLS where the address does not, or the other way
 // round; "" when that is not it.
-func wrongTransport(ctx context.Context, address string) string {
+func ExplainTransport(ctx context.Context, address string) string {
 	scheme, _, _ := strings.Cut(address, "://")
 	scheme, _, _ = strings.Cut(scheme, "+")
 	if scheme != "redis" && scheme != "rediss" {

@@ -1,4 +1,4 @@
-package crmstore
+package redisdb
 
 import (
 	"cmp"
@@ -26,20 +26,20 @@ import (
 const storeChoices = "want redis://HOST:PORT, rediss:// (TLS), redis+sentinel://HOST:PORT,…/MASTER, " +
 	"redis+cluster://HOST:PORT,…, unix:///PATH, dir:PATH or memory"
 
-// errAddress says that an address names no store: the call is wrong, and no server was asked.
-var errAddress = errors.New("not the address of a store")
+// ErrAddress says that an address names no store: the call is wrong, and no server was asked.
+var ErrAddress = errors.New("not the address of a store")
 
 // addressError is what is wrong with an address.
 type addressError struct{ error }
 
 // Is makes it an errAddress.
-func (addressError) Is(target error) bool { return target == errAddress }
+func (addressError) Is(target error) bool { return target == ErrAddress }
 
 // Unwrap gives what was found.
 func (e addressError) Unwrap() error { return e.error }
 
-// openDB opens the database at an address; no server need answer yet. An address that names none is an errAddress.
-func openDB(ctx context.Context, address string) (*db, error) {
+// Open opens the database at an address; no server need answer yet. An address that names none is an errAddress.
+func Open(ctx context.Context, address string) (*DB, error) {
 	redis.SetLogger(silence{}) // what goes wrong is in the errors
 	switch {
 	case address == "dir:":
@@ -57,13 +57,13 @@ func openDB(ctx context.Context, address string) (*db, error) {
 }
 
 // openedBy is a database whose client open makes; it makes the others too.
-func openedBy(d *db, open func() redis.UniversalClient) *db {
-	d.rdb, d.open = open(), open
+func openedBy(d *DB, open func() redis.UniversalClient) *DB {
+	d.Redis, d.open = open(), open
 	return d
 }
 
 // connectServer makes a client for a server, or several, that runs by itself.
-func connectServer(address string) (*db, error) {
+func connectServer(address string) (*DB, error) {
 	scheme, _, ok := strings.Cut(address, "://")
 	if !ok {
 		kind, rest, _ := strings.Cut(address, ":")
@@ -91,14 +91,14 @@ func connectServer(address string) (*db, error) {
 // connectMemory starts a miniredis of its own: nothing is shared with another Open.
 // It listens on the loopback behind a random password, since its in-process pipe blocks on large pipelines.
 // Its clock for expiring keys stays off: no key of ours expires, and with it every call of a script sorts all keys.
-func connectMemory() (*db, error) {
+func connectMemory() (*DB, error) {
 	m := miniredis.NewMiniRedis()
 	secret := rand.Text()
 	m.RequireAuth(secret)
 	if err := m.Start(); err != nil {
 		return nil, fmt.Errorf("start the in-memory store: %w", err)
 	}
-	d := &db{place: "memory", volatile: true, leave: func() error { m.Close(); return nil }}
+	d := &DB{Place: "memory", Volatile: true, leave: func() error { m.Close(); return nil }}
 	o := tune(&redis.UniversalOptions{Addrs: []string{m.Addr()}, Password: secret, OnConnect: d.connected})
 	return openedBy(d,
 		func() redis.UniversalClient { return redis.NewClient(o.Simple()) }), nil
@@ -109,7 +109,7 @@ func connectMemory() (*db, error) {
 const loadWithin = 2 * time.Minute
 
 // connectDir opens the store in a directory.
-func connectDir(ctx context.Context, dir string) (*db, error) {
+func connectDir(ctx context.Context, dir string) (*DB, error) {
 	if rest, ok := strings.CutPrefix(dir, "~/"); ok { // no shell has done it inside "dir:~/x"
 		home, err := os.UserHomeDir()
 		if err != nil {
@@ -121,7 +121,7 @@ func connectDir(ctx context.Context, dir string) (*db, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &db{place: "dir:" + dir, leave: server.Close}
+	d := &DB{Place: "dir:" + dir, leave: server.Close}
 	o := tune(&redis.UniversalOptions{OnConnect: d.connected}).Simple()
 	o.Dialer, o.DialTimeout = server.Dial, loadWithin
 	return openedBy(d, func() redis.UniversalClient { return redis.NewClient(o) }), nil
@@ -129,7 +129,7 @@ func connectDir(ctx context.Context, dir string) (*db, error) {
 
 // connectSingle opens one server: redis:// or rediss:// (TLS), or unix:// for a socket. Further settings of the
 // client may stand in the query, as in ?read_timeout=5s.
-func connectSingle(address string) (*db, error) {
+func connectSingle(address string) (*DB, error) {
 	place := withoutSecrets(address)
 	known, files, err := withoutTLSSettings(address)
 	if err != nil {
@@ -150,7 +150,7 @@ func connectSingle(address string) (*db, error) {
 	o.ContextTimeoutEnabled = tuned.ContextTimeoutEnabled
 	o.DisableIdentity = tuned.DisableIdentity
 	o.MaintNotificationsConfig = tuned.MaintNotificationsConfig
-	d := &db{place: place}
+	d := &DB{Place: place}
 	o.OnConnect = d.connected
 	return openedBy(d, func() redis.UniversalClient { return redis.NewClient(o) }), nil
 }
@@ -158,7 +158,7 @@ func connectSingle(address string) (*db, error) {
 // connectMany opens a primary found through sentinels (redis+sentinel://USER:PASSWORD@HOST:PORT,HOST:PORT/MASTER?db=N),
 // or a cluster (redis+cluster://USER:PASSWORD@HOST:PORT,HOST:PORT); rediss+… for TLS. The query may also have
 // skip_verify, and with sentinels sentinel_user and sentinel_password.
-func connectMany(address string) (*db, error) {
+func connectMany(address string) (*DB, error) {
 	place := withoutSecrets(address)
 	u, hosts, err := parseMany(address)
 	if err != nil {
@@ -179,7 +179,7 @@ func connectMany(address string) (*db, error) {
 			return nil, fmt.Errorf("store address %s: unknown setting %q", place, settingName(name))
 		}
 	}
-	d := &db{place: place}
+	d := &DB{Place: place}
 	o.OnConnect = d.connected
 	switch {
 	case cluster && path != "":
@@ -239,9 +239,9 @@ func tune(o *redis.UniversalOptions) *redis.UniversalOptions {
 	return o
 }
 
-// publicAddress is a store's address for people: without password and query, and without what may be part of a password
+// PublicAddress is a store's address for people: without password and query, and without what may be part of a password
 // that was written without its %40 and %2F. What cannot be parsed shows its kind only.
-func publicAddress(address string) string {
+func PublicAddress(address string) string {
 	if _, _, server := strings.Cut(address, "://"); !server && (address == "memory" || strings.HasPrefix(address, "dir:")) {
 		return address
 	}
