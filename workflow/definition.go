@@ -3,6 +3,7 @@ package workflow
 import (
 	"bytes"
 	"encoding/json"
+	"math"
 	"strings"
 
 	"github.com/crm-workflow/crm-workflow/actions"
@@ -108,4 +109,22 @@ func sources(list []*triggers.Expr) []string {
 		texts[i] = strings.TrimSpace(e.Source())
 	}
 	return texts
+}
+
+// share is how many of live records max_percent allows.
+func (l Limits) share(live int64) int64 {
+	n := int64(math.Floor(l.MaxPercent * float64(live) / 100))
+	if float64(n+1)*100 <= l.MaxPercent*float64(live) { // the division came out a little low
+		n++
+	}
+	return n
+}
+
+// own is how many records the workflow may delete in 24 hours by its own limits. The share is one of the records that are live
+// now, which are fewer than when the 24 hours began: so nothing that was restored makes it larger.
+func (l Limits) own(live int64) int64 {
+	if l.MaxPercent >= 100 {
+		return int64(l.MaxDeletions)
+	}
+	return min(int64(l.MaxDeletions), l.share(live))
 }

@@ -61,7 +61,7 @@ func TestLimits_OverLimit(t *testing.T) {
 		{Limits{1000, 100, 0}, 1000, 1000, ""},
 		{Limits{1000, 100, 0}, 1, 0, "1 contacts match, more than all of 0 live contacts, more than max_percent 100 %"},
 	} {
-		if got := tt.limits.OverLimit(record.Contact, tt.count, tt.live); got != tt.want {
+		if got := OverLimit(tt.limits, record.Contact, tt.count, tt.live); got != tt.want {
 			t.Errorf("%+v, %d of %d: %q, want %q", tt.limits, tt.count, tt.live, got, tt.want)
 		}
 	}

@@ -10,7 +10,7 @@ import (
 
 // OverLimit says in one line why a run that would delete count of live records is over the limits, when nothing else was deleted
 // in the last 24 hours; "" when it is not.
-func (l Limits) OverLimit(o record.ObjectType, count, live int64) string {
+func OverLimit(l Limits, o record.ObjectType, count, live int64) string {
 	reason, _ := (&allowance{object: o, limits: l, live: live}).overOwn(count)
 	return reason
 }

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"slices"
 	"strings"
 	"time"
@@ -215,24 +214,6 @@ func (a *allowance) overRepeated(p plan) string {
 	}
 	return fmt.Sprintf("%s restored before and %s deleted before under the same address are more than %s %s",
 		diag.Thousands(p.restored), diag.Thousands(p.address), crmstore.SettingRepeated, diag.Thousands(a.account.Repeated))
-}
-
-// share is how many of live records max_percent allows.
-func (l Limits) share(live int64) int64 {
-	n := int64(math.Floor(l.MaxPercent * float64(live) / 100))
-	if float64(n+1)*100 <= l.MaxPercent*float64(live) { // the division came out a little low
-		n++
-	}
-	return n
-}
-
-// own is how many records the workflow may delete in 24 hours by its own limits. The share is one of the records that are live
-// now, which are fewer than when the 24 hours began: so nothing that was restored makes it larger.
-func (l Limits) own(live int64) int64 {
-	if l.MaxPercent >= 100 {
-		return int64(l.MaxDeletions)
-	}
-	return min(int64(l.MaxDeletions), l.share(live))
 }
 
 // roomError lets a scheduled run go until there is room for what it would delete.
