@@ -17,6 +17,7 @@ import (
 	"github.com/crm-workflow/crm-workflow/examples"
 	"github.com/crm-workflow/crm-workflow/triggers"
 	"github.com/crm-workflow/crm-workflow/workflow"
+	"github.com/crm-workflow/crm-workflow/workflow/definition"
 	"github.com/crm-workflow/crm-workflow/workflow/diag"
 )
 
@@ -123,7 +124,7 @@ func TestCDNOW_CountsAgreeWithPlainGo(t *testing.T) {
 	ctx := t.Context()
 	all := customers(t)
 	store := cdnowStore(t)
-	vocabulary, err := workflow.AccountVocabulary(ctx, store)
+	vocabulary, err := definition.AccountVocabulary(ctx, store)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -183,7 +184,7 @@ func TestCDNOW_Workflow(t *testing.T) {
 	}
 	checkExplained(t, store, d, cdnowNow, 11908)
 
-	d.Limits = workflow.Limits{MaxDeletions: workflow.DefaultMaxDeletions, MaxPercent: workflow.DefaultMaxPercent}
+	d.Limits = definition.Limits{MaxDeletions: definition.DefaultMaxDeletions, MaxPercent: definition.DefaultMaxPercent}
 	review, err = workflow.MakeReview(t.Context(), store, d, cdnowNow)
 	if err != nil {
 		t.Fatal(err)

@@ -16,6 +16,7 @@ import (
 	"github.com/crm-workflow/crm-workflow/crmstore/storetest"
 	"github.com/crm-workflow/crm-workflow/examples"
 	"github.com/crm-workflow/crm-workflow/workflow"
+	"github.com/crm-workflow/crm-workflow/workflow/definition"
 )
 
 func TestMain(m *testing.M) { os.Exit(storetest.Main(m)) }
@@ -39,24 +40,24 @@ func importCSV(t *testing.T, store *crmstore.Store, file string, o csvfile.Optio
 }
 
 // load loads a workflow of the package, which must have no finding, not even a warning.
-func load(t *testing.T, store *crmstore.Store, file string) *workflow.Definition {
+func load(t *testing.T, store *crmstore.Store, file string) *definition.Definition {
 	t.Helper()
 	source, err := examples.Files.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}
-	vocabulary, err := workflow.AccountVocabulary(t.Context(), store)
+	vocabulary, err := definition.AccountVocabulary(t.Context(), store)
 	if err != nil {
 		t.Fatal(err)
 	}
-	d, findings := workflow.Load(file, source, vocabulary)
+	d, findings := definition.Load(file, source, vocabulary)
 	if len(findings) > 0 {
 		t.Fatalf("%s: %+v", file, findings)
 	}
 	if d.Name+".yaml" != file {
 		t.Errorf("%s holds workflow %s", file, d.Name)
 	}
-	if d.Title == "" || d.Description == "" || d.Schedule == nil || len(d.Trigger.Suppress) == 0 && d.Limits == (workflow.Limits{}) {
+	if d.Title == "" || d.Description == "" || d.Schedule == nil || len(d.Trigger.Suppress) == 0 && d.Limits == (definition.Limits{}) {
 		t.Errorf("%s: an example has a title, a description, a schedule, and a suppression or limits of its own", file)
 	}
 	return d
@@ -119,7 +120,7 @@ func TestExamples_ChooseExactlyWhomTheyShould(t *testing.T) {
 }
 
 // checkExplained explains d and holds the counts against each other and against the review's.
-func checkExplained(t *testing.T, store *crmstore.Store, d *workflow.Definition, now time.Time, matched int64) {
+func checkExplained(t *testing.T, store *crmstore.Store, d *definition.Definition, now time.Time, matched int64) {
 	t.Helper()
 	m, err := d.Trigger.At(now)
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/workflow/definition"
 )
 
 // ApprovalRules are the account's settings about who lets held runs go on.
@@ -62,7 +63,7 @@ func (a ApprovalRules) of(run crmstore.Run, live int64) ApprovalRules {
 
 // LargeByHand reports whether a deletion by hand of count of live records is over the limits that a workflow has by default.
 func LargeByHand(count, live int64) bool {
-	return count > DefaultMaxDeletions || float64(count)*100 > DefaultMaxPercent*float64(live)
+	return count > definition.DefaultMaxDeletions || float64(count)*100 > definition.DefaultMaxPercent*float64(live)
 }
 
 // seen is a held run as an approver sees it.

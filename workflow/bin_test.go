@@ -8,6 +8,7 @@ import (
 	"github.com/crm-workflow/crm-workflow/crmstore"
 	"github.com/crm-workflow/crm-workflow/crmstore/record"
 	"github.com/crm-workflow/crm-workflow/triggers"
+	"github.com/crm-workflow/crm-workflow/workflow/definition"
 	"github.com/crm-workflow/crm-workflow/workflow/diag"
 )
 
@@ -28,7 +29,7 @@ func (w *world) inBin(f BinFilter) []record.ID {
 
 func (w *world) matcher(text string) *triggers.Matcher {
 	w.Helper()
-	known, err := AccountVocabulary(w.Context(), w.store)
+	known, err := definition.AccountVocabulary(w.Context(), w.store)
 	w.must(err)
 	vocabulary := known(record.Contact)
 	expr, findings := triggers.Compile(diag.NewText("test", text, nil), vocabulary)

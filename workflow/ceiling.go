@@ -5,13 +5,14 @@ import (
 	"fmt"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/workflow/definition"
 	"github.com/crm-workflow/crm-workflow/workflow/diag"
 )
 
-// CheckCeiling finds a limit that the file writes above what the account allows in 24 hours, which [Load] cannot know. A
+// CheckCeiling finds a limit that the file writes above what the account allows in 24 hours, which [definition.Load] cannot know. A
 // revision that was published before the account's ceiling was lowered goes on: the ceiling holds its runs.
-func CheckCeiling(ctx context.Context, store *crmstore.Store, d *Definition) (diag.List, error) {
-	if d.maxDeletions.Value == "" {
+func CheckCeiling(ctx context.Context, store *crmstore.Store, d *definition.Definition) (diag.List, error) {
+	if d.MaxDeletions.Value == "" {
 		return nil, nil
 	}
 	account, err := store.DeletionLimits(ctx)
@@ -34,12 +35,12 @@ func CheckCeiling(ctx context.Context, store *crmstore.Store, d *Definition) (di
 	return above(d, diag.AboveShare, most > ceiling, ceiling, from), nil
 }
 
-func above(d *Definition, code diag.Code, is bool, ceiling int64, from string) diag.List {
+func above(d *definition.Definition, code diag.Code, is bool, ceiling int64, from string) diag.List {
 	if !is {
 		return nil
 	}
 	n := diag.Thousands(ceiling)
-	return diag.List{about(d.maxDeletions, code,
+	return diag.List{definition.About(d.MaxDeletions, code,
 		fmt.Sprintf("max_deletions is %s; the account allows %s in 24 hours (%s, %s)",
 			diag.Thousands(int64(d.Limits.MaxDeletions)), n, crmstore.SettingPerDay, from),
 		fmt.Sprintf("write at most %d, or have a super admin set: workflow account set %s N", ceiling, crmstore.SettingPerDay))}

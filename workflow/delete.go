@@ -14,6 +14,7 @@ import (
 	"github.com/crm-workflow/crm-workflow/crmstore"
 	"github.com/crm-workflow/crm-workflow/crmstore/record"
 	"github.com/crm-workflow/crm-workflow/triggers"
+	"github.com/crm-workflow/crm-workflow/workflow/definition"
 	"github.com/crm-workflow/crm-workflow/workflow/diag"
 )
 
@@ -169,8 +170,8 @@ func (r *Runner) forgetShown(ctx context.Context, run crmstore.Run) error {
 
 // loadByHand is a deletion by hand as a definition: what it was asked for as its one trigger, which for ids is true of
 // every record, and the deletion as its one action.
-func loadByHand(ctx context.Context, store *crmstore.Store, run crmstore.Run) (*Definition, error) {
-	known, err := AccountVocabulary(ctx, store)
+func loadByHand(ctx context.Context, store *crmstore.Store, run crmstore.Run) (*definition.Definition, error) {
+	known, err := definition.AccountVocabulary(ctx, store)
 	if err != nil {
 		return nil, fmt.Errorf("load run %s: %w", run.ID, err)
 	}
@@ -187,10 +188,10 @@ func loadByHand(ctx context.Context, store *crmstore.Store, run crmstore.Run) (*
 			Help:    "see what it was asked for: workflow runs " + run.ID,
 		}
 	}
-	return &Definition{
+	return &definition.Definition{
 		Name: run.ID, Object: run.Object,
 		Trigger: triggers.Trigger{Object: run.Object, Any: []*triggers.Expr{expr}, Vocabulary: vocabulary},
-		Actions: []Step{{Spec: actions.DeleteByHand(run.Object)}},
+		Actions: []definition.Step{{Spec: actions.DeleteByHand(run.Object)}},
 	}, nil
 }
 

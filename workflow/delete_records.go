@@ -11,6 +11,7 @@ import (
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
 	"github.com/crm-workflow/crm-workflow/crmstore/record"
+	"github.com/crm-workflow/crm-workflow/workflow/definition"
 )
 
 // UndeletableError refuses a deletion because of ids that cannot be deleted. Nothing was deleted.
@@ -160,7 +161,7 @@ func setOneAside(ctx context.Context, store *crmstore.Store, o record.ObjectType
 	if err != nil {
 		return fail(err)
 	}
-	a, err := readAllowance(ctx, store, &Definition{Object: o}, counts.Live, at)
+	a, err := readAllowance(ctx, store, &definition.Definition{Object: o}, counts.Live, at)
 	if err != nil {
 		return fail(err)
 	}

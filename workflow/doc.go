@@ -2,12 +2,12 @@
 //
 // # Five words
 //
-// A [Definition] is a checked workflow file. Its Trigger says which records enroll, and when to look.
+// A [definition.Definition] is a checked workflow file. Its Trigger says which records enroll, and when to look.
 // Its Actions say what to do with them. The Store remembers. The [Runner] carries a run through.
 //
 // # Life of a definition
 //
-//  1. [Load] turns bytes into a Definition, or into findings.
+//  1. [definition.Load] turns bytes into a Definition, or into findings.
 //  2. [MakeReview] says who would be deleted now, and writes nothing.
 //  3. [Publish] freezes the file as a numbered revision and switches the workflow on.
 //  4. [Scheduler.Run] starts a run for each slot of the schedule; [Runner.Run] starts one by hand.

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/workflow/definition"
 )
 
 const (
@@ -28,7 +29,7 @@ type due struct {
 
 // dueAt decides. Slots count from the last one dealt with, and never from before the workflow was switched on
 // or its current revision published: nothing old is replayed. Of several that have passed only the newest can run.
-func dueAt(s slots, w crmstore.Workflow, missed Missed, now time.Time) due {
+func dueAt(s slots, w crmstore.Workflow, missed definition.Missed, now time.Time) due {
 	if s == nil || !w.On {
 		return due{}
 	}
@@ -46,7 +47,7 @@ func dueAt(s slots, w crmstore.Workflow, missed Missed, now time.Time) due {
 	}
 	switch {
 	case passed == 0:
-	case missed == MissedSkip && now.Sub(d.slot) > punctual:
+	case missed == definition.MissedSkip && now.Sub(d.slot) > punctual:
 		d.missed = passed
 	default:
 		d.run, d.missed = true, passed-1

@@ -8,6 +8,7 @@ import (
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
 	"github.com/crm-workflow/crm-workflow/triggers/schedule"
+	"github.com/crm-workflow/crm-workflow/workflow/definition"
 	"github.com/crm-workflow/crm-workflow/workflow/diag"
 )
 
@@ -35,7 +36,7 @@ func TestDueAt(t *testing.T) {
 	for _, tt := range []struct {
 		name       string
 		cron, zone string
-		missed     Missed
+		missed     definition.Missed
 		off        bool
 		when       when
 		slot       string // "" = nothing is due
@@ -49,12 +50,12 @@ func TestDueAt(t *testing.T) {
 		{name: "switched on later the same day: not replayed", cron: "0 3 * * *", when: when{switched: "2026-11-24T03:00:01Z", last: "2026-11-20T03:00:00Z", now: "2026-11-24T10:00:00Z"}},
 		{name: "switched on at the very slot: counts from the next", cron: "0 3 * * *", when: when{switched: "2026-11-24T03:00:00Z", now: "2026-11-24T03:00:01Z"}},
 		{name: "a new revision does not replay its slots", cron: "0 * * * *", when: when{switched: "2026-11-01T00:00:00Z", last: "2026-11-24T03:00:00Z", published: "2026-11-24T10:30:00Z", now: "2026-11-24T10:31:00Z"}},
-		{name: "once: three missed become one run", cron: "0 3 * * *", missed: MissedOnce, when: when{switched: "2026-11-01T00:00:00Z", last: "2026-11-20T03:00:00Z", now: "2026-11-23T09:00:00Z"}, slot: "2026-11-23T03:00:00Z", run: true, skipped: 2},
-		{name: "skip: three missed, none runs", cron: "0 3 * * *", missed: MissedSkip, when: when{switched: "2026-11-01T00:00:00Z", last: "2026-11-20T03:00:00Z", now: "2026-11-23T09:00:00Z"}, slot: "2026-11-23T03:00:00Z", skipped: 3},
-		{name: "skip: a minute late is on time", cron: "0 3 * * *", missed: MissedSkip, when: when{switched: "2026-11-01T00:00:00Z", last: "2026-11-22T03:00:00Z", now: "2026-11-23T03:01:00Z"}, slot: "2026-11-23T03:00:00Z", run: true},
-		{name: "skip: more is missed", cron: "0 3 * * *", missed: MissedSkip, when: when{switched: "2026-11-01T00:00:00Z", last: "2026-11-22T03:00:00Z", now: "2026-11-23T03:01:01Z"}, slot: "2026-11-23T03:00:00Z", skipped: 1},
-		{name: "skip: the newest is on time, older ones are missed", cron: "0 3 * * *", missed: MissedSkip, when: when{switched: "2026-11-01T00:00:00Z", last: "2026-11-20T03:00:00Z", now: "2026-11-23T03:00:10Z"}, slot: "2026-11-23T03:00:00Z", run: true, skipped: 2},
-		{name: "a yearly slot is caught up months later", cron: "0 3 1 1 *", missed: MissedOnce, when: when{switched: "2025-06-01T00:00:00Z", now: "2026-11-23T00:00:00Z"}, slot: "2026-01-01T03:00:00Z", run: true},
+		{name: "once: three missed become one run", cron: "0 3 * * *", missed: definition.MissedOnce, when: when{switched: "2026-11-01T00:00:00Z", last: "2026-11-20T03:00:00Z", now: "2026-11-23T09:00:00Z"}, slot: "2026-11-23T03:00:00Z", run: true, skipped: 2},
+		{name: "skip: three missed, none runs", cron: "0 3 * * *", missed: definition.MissedSkip, when: when{switched: "2026-11-01T00:00:00Z", last: "2026-11-20T03:00:00Z", now: "2026-11-23T09:00:00Z"}, slot: "2026-11-23T03:00:00Z", skipped: 3},
+		{name: "skip: a minute late is on time", cron: "0 3 * * *", missed: definition.MissedSkip, when: when{switched: "2026-11-01T00:00:00Z", last: "2026-11-22T03:00:00Z", now: "2026-11-23T03:01:00Z"}, slot: "2026-11-23T03:00:00Z", run: true},
+		{name: "skip: more is missed", cron: "0 3 * * *", missed: definition.MissedSkip, when: when{switched: "2026-11-01T00:00:00Z", last: "2026-11-22T03:00:00Z", now: "2026-11-23T03:01:01Z"}, slot: "2026-11-23T03:00:00Z", skipped: 1},
+		{name: "skip: the newest is on time, older ones are missed", cron: "0 3 * * *", missed: definition.MissedSkip, when: when{switched: "2026-11-01T00:00:00Z", last: "2026-11-20T03:00:00Z", now: "2026-11-23T03:00:10Z"}, slot: "2026-11-23T03:00:00Z", run: true, skipped: 2},
+		{name: "a yearly slot is caught up months later", cron: "0 3 1 1 *", missed: definition.MissedOnce, when: when{switched: "2025-06-01T00:00:00Z", now: "2026-11-23T00:00:00Z"}, slot: "2026-01-01T03:00:00Z", run: true},
 		{name: "Amsterdam, the night without 02:30: one run", cron: "30 2 * * *", zone: "Europe/Amsterdam", when: when{switched: "2026-03-28T12:00:00Z", now: "2026-03-29T23:00:00Z"}, slot: "2026-03-29T01:00:00Z", run: true},
 		{name: "Amsterdam, the night with two 02:30: the first", cron: "30 2 * * *", zone: "Europe/Amsterdam", when: when{switched: "2026-10-24T12:00:00Z", now: "2026-10-25T00:30:00Z"}, slot: "2026-10-25T00:30:00Z", run: true},
 		{name: "Amsterdam, the second 02:30: nothing", cron: "30 2 * * *", zone: "Europe/Amsterdam", when: when{switched: "2026-10-24T12:00:00Z", last: "2026-10-25T00:30:00Z", now: "2026-10-25T12:00:00Z"}},
@@ -84,7 +85,7 @@ func TestDueAt_LookingBackIsBounded(t *testing.T) {
 	t.Parallel()
 	var s counting
 	now := instant(t, "2026-11-23T12:00:00Z")
-	got := dueAt(&s, crmstore.Workflow{On: true}, MissedOnce, now)
+	got := dueAt(&s, crmstore.Workflow{On: true}, definition.MissedOnce, now)
 	if want := int(lookBack / time.Hour); got.missed != want-1 || s.calls > want+1 {
 		t.Errorf("missed %d slots in %d calls, want %d slots", got.missed, s.calls, want-1)
 	}

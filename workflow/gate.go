@@ -8,6 +8,7 @@ import (
 	"github.com/crm-workflow/crm-workflow/actions"
 	"github.com/crm-workflow/crm-workflow/crmstore"
 	"github.com/crm-workflow/crm-workflow/crmstore/record"
+	"github.com/crm-workflow/crm-workflow/workflow/definition"
 	"github.com/crm-workflow/crm-workflow/workflow/diag"
 )
 
@@ -60,7 +61,7 @@ func CheckGate(a crmstore.Account) error {
 }
 
 // checkActions is nil when every action of the definition works on its object, else a *RefusedError.
-func checkActions(d *Definition) error {
+func checkActions(d *definition.Definition) error {
 	for _, step := range d.Actions {
 		if err := step.Spec.Refuse(d.Object); err != nil {
 			return &RefusedError{Reason: RefusedObject, Message: fmt.Sprintf("workflow %s: %v", d.Name, err)}

@@ -13,6 +13,7 @@ import (
 	"github.com/crm-workflow/crm-workflow/actions"
 	"github.com/crm-workflow/crm-workflow/crmstore"
 	"github.com/crm-workflow/crm-workflow/crmstore/record"
+	"github.com/crm-workflow/crm-workflow/workflow/definition"
 )
 
 func TestCheckGate(t *testing.T) {
@@ -34,10 +35,10 @@ func TestCheckGate(t *testing.T) {
 func TestCheckActions_RefusesOtherObjects(t *testing.T) {
 	t.Parallel()
 	spec, _ := actions.Find("delete_contact")
-	if err := checkActions(&Definition{Object: record.Contact, Actions: []Step{{Spec: spec}}}); err != nil {
+	if err := checkActions(&definition.Definition{Object: record.Contact, Actions: []definition.Step{{Spec: spec}}}); err != nil {
 		t.Errorf("contacts: %v", err)
 	}
-	err := checkActions(&Definition{Name: "w", Object: record.Company, Actions: []Step{{Spec: spec}}})
+	err := checkActions(&definition.Definition{Name: "w", Object: record.Company, Actions: []definition.Step{{Spec: spec}}})
 	var refused *RefusedError
 	if !errors.As(err, &refused) || refused.Reason != RefusedObject {
 		t.Errorf("companies: %v, want a refusal for the object", err)
@@ -47,19 +48,19 @@ func TestCheckActions_RefusesOtherObjects(t *testing.T) {
 func TestLimits_OverLimit(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
-		limits      Limits
+		limits      definition.Limits
 		count, live int64
 		want        string
 	}{
-		{Limits{1000, 10, 0}, 0, 0, ""},
-		{Limits{1000, 10, 0}, 1000, 10000, ""},
-		{Limits{1000, 10, 0}, 1001, 100000, "1,001 contacts match, more than max_deletions 1,000"},
-		{Limits{1000, 10, 0}, 12345, 81000, "12,345 contacts match, more than max_deletions 1,000"},
-		{Limits{1000, 10, 0}, 101, 1000, "101 contacts match, 10.1 % of 1,000 live contacts, more than max_percent 10 %"},
-		{Limits{1000, 10, 0}, 100, 1000, ""},
-		{Limits{1000, 0.5, 0}, 6, 1000, "6 contacts match, 0.6 % of 1,000 live contacts, more than max_percent 0.5 %"},
-		{Limits{1000, 100, 0}, 1000, 1000, ""},
-		{Limits{1000, 100, 0}, 1, 0, "1 contacts match, more than all of 0 live contacts, more than max_percent 100 %"},
+		{definition.Limits{MaxDeletions: 1000, MaxPercent: 10, MaxPerSecond: 0}, 0, 0, ""},
+		{definition.Limits{MaxDeletions: 1000, MaxPercent: 10, MaxPerSecond: 0}, 1000, 10000, ""},
+		{definition.Limits{MaxDeletions: 1000, MaxPercent: 10, MaxPerSecond: 0}, 1001, 100000, "1,001 contacts match, more than max_deletions 1,000"},
+		{definition.Limits{MaxDeletions: 1000, MaxPercent: 10, MaxPerSecond: 0}, 12345, 81000, "12,345 contacts match, more than max_deletions 1,000"},
+		{definition.Limits{MaxDeletions: 1000, MaxPercent: 10, MaxPerSecond: 0}, 101, 1000, "101 contacts match, 10.1 % of 1,000 live contacts, more than max_percent 10 %"},
+		{definition.Limits{MaxDeletions: 1000, MaxPercent: 10, MaxPerSecond: 0}, 100, 1000, ""},
+		{definition.Limits{MaxDeletions: 1000, MaxPercent: 0.5, MaxPerSecond: 0}, 6, 1000, "6 contacts match, 0.6 % of 1,000 live contacts, more than max_percent 0.5 %"},
+		{definition.Limits{MaxDeletions: 1000, MaxPercent: 100, MaxPerSecond: 0}, 1000, 1000, ""},
+		{definition.Limits{MaxDeletions: 1000, MaxPercent: 100, MaxPerSecond: 0}, 1, 0, "1 contacts match, more than all of 0 live contacts, more than max_percent 100 %"},
 	} {
 		if got := OverLimit(tt.limits, record.Contact, tt.count, tt.live); got != tt.want {
 			t.Errorf("%+v, %d of %d: %q, want %q", tt.limits, tt.count, tt.live, got, tt.want)

@@ -6,11 +6,12 @@ import (
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
 	"github.com/crm-workflow/crm-workflow/crmstore/record"
+	"github.com/crm-workflow/crm-workflow/workflow/definition"
 )
 
 // OverLimit says in one line why a run that would delete count of live records is over the limits, when nothing else was deleted
 // in the last 24 hours; "" when it is not.
-func OverLimit(l Limits, o record.ObjectType, count, live int64) string {
+func OverLimit(l definition.Limits, o record.ObjectType, count, live int64) string {
 	reason, _ := (&allowance{object: o, limits: l, live: live}).overOwn(count)
 	return reason
 }

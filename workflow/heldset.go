@@ -10,20 +10,21 @@ import (
 	"github.com/crm-workflow/crm-workflow/crmstore"
 	"github.com/crm-workflow/crm-workflow/crmstore/record"
 	"github.com/crm-workflow/crm-workflow/triggers"
+	"github.com/crm-workflow/crm-workflow/workflow/definition"
 )
 
 // HeldSet is whom a run would delete if it went on: the run's own matches, as it saved them, and what changed since.
 type HeldSet struct {
 	Run        crmstore.Run
-	Definition *Definition       // of the run's own revision, or of what a deletion by hand was asked for
-	Records    []record.ID       // whom it has not dealt with, sorted; an approval acts on these and on nobody else
-	Changed    []record.ID       // of these, those that no longer match: they stay; sorted
-	OnHold     []record.ID       // of Records, those on legal hold: they stay, whatever else they are; sorted
-	Gone       []record.ID       // of these, those that are no longer live; sorted
-	Current    crmstore.Workflow // the workflow as it is now; zero for a deletion by hand
-	Superseded bool              // Current has another revision than the run
-	NotCurrent []record.ID       // of Records, those that the current revision would not enroll at the run's instant; nil unless Superseded
-	Broken     string            // why the current revision cannot be compared; "" = it was
+	Definition *definition.Definition // of the run's own revision, or of what a deletion by hand was asked for
+	Records    []record.ID            // whom it has not dealt with, sorted; an approval acts on these and on nobody else
+	Changed    []record.ID            // of these, those that no longer match: they stay; sorted
+	OnHold     []record.ID            // of Records, those on legal hold: they stay, whatever else they are; sorted
+	Gone       []record.ID            // of these, those that are no longer live; sorted
+	Current    crmstore.Workflow      // the workflow as it is now; zero for a deletion by hand
+	Superseded bool                   // Current has another revision than the run
+	NotCurrent []record.ID            // of Records, those that the current revision would not enroll at the run's instant; nil unless Superseded
+	Broken     string                 // why the current revision cannot be compared; "" = it was
 }
 
 // MakeHeldSet reads whom a run would delete if it went on. It writes nothing, and needs view of the run's object. For a run
@@ -105,7 +106,7 @@ func (h *HeldSet) compare(ctx context.Context, store *crmstore.Store, parts []re
 const heldAtOnce = 5000
 
 // test tells of each record whether it is live, and whether the definition enrolls it at an instant.
-func (h *HeldSet) test(ctx context.Context, store *crmstore.Store, d *Definition, now time.Time, parts []record.PartitionIDs, tell func(id record.ID, live, enrolls bool)) error {
+func (h *HeldSet) test(ctx context.Context, store *crmstore.Store, d *definition.Definition, now time.Time, parts []record.PartitionIDs, tell func(id record.ID, live, enrolls bool)) error {
 	matcher, err := d.Trigger.At(now)
 	if err != nil {
 		return err

@@ -11,6 +11,7 @@ import (
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
 	"github.com/crm-workflow/crm-workflow/crmstore/record"
+	"github.com/crm-workflow/crm-workflow/workflow/definition"
 	"github.com/crm-workflow/crm-workflow/workflow/diag"
 )
 
@@ -25,7 +26,7 @@ const mostNamed = 5
 type allowance struct {
 	workflow string
 	object   record.ObjectType
-	limits   Limits
+	limits   definition.Limits
 	account  crmstore.DeletionLimits
 	live     int64 // records that the run evaluated, all of which were live
 	lately   crmstore.Lately
@@ -36,7 +37,7 @@ type allowance struct {
 }
 
 // readAllowance reads it for a definition whose run found so many live records.
-func readAllowance(ctx context.Context, store *crmstore.Store, d *Definition, live int64, at time.Time) (*allowance, error) {
+func readAllowance(ctx context.Context, store *crmstore.Store, d *definition.Definition, live int64, at time.Time) (*allowance, error) {
 	account, err := store.DeletionLimits(ctx)
 	if err != nil {
 		return nil, err
@@ -129,7 +130,7 @@ func (a *allowance) overOwn(count int64) (reason string, most int64) {
 	if own.Sum() > 0 {
 		said += fmt.Sprintf("; with %s by %s in the last 24 hours they are %s", deletions(own), a.workflow, diag.Thousands(together))
 	}
-	most = a.limits.own(a.live)
+	most = a.limits.Own(a.live)
 	if n := int64(a.limits.MaxDeletions); together > n {
 		return fmt.Sprintf("%s, more than max_deletions %s", said, diag.Thousands(n)), most
 	}
@@ -137,15 +138,15 @@ func (a *allowance) overOwn(count int64) (reason string, most int64) {
 	if a.limits.MaxPercent >= 100 { // all may go, and those that came since
 		counts = count
 	}
-	if counts <= a.limits.share(a.live) {
+	if counts <= a.limits.Share(a.live) {
 		return "", most
 	}
 	share := "more than all"
 	if a.live > 0 {
-		share = percent(float64(counts) * 100 / float64(a.live))
+		share = definition.Percent(float64(counts) * 100 / float64(a.live))
 	}
 	return fmt.Sprintf("%s, %s of %s live %s, more than max_percent %s",
-		said, share, diag.Thousands(a.live), a.object.Plural(), percent(a.limits.MaxPercent)), most
+		said, share, diag.Thousands(a.live), a.object.Plural(), definition.Percent(a.limits.MaxPercent)), most
 }
 
 // overAccount says why count more are over the account's ceiling, "" when they are not, and how many may be.
@@ -236,7 +237,7 @@ func (p *pass) reserve(ctx context.Context, approved bool) error {
 	}
 	r := crmstore.Reservation{Object: run.Object, Run: run.ID, Workflow: run.Workflow, Records: plan.count, Most: -1, MostAll: -1}
 	if !p.byHand && !approved {
-		r.Most = p.def.Limits.own(run.Evaluated)
+		r.Most = p.def.Limits.Own(run.Evaluated)
 	}
 	live, err := liveOf(ctx, p.store, run)
 	if err != nil {
@@ -292,7 +293,7 @@ func (r *Runner) checkCeiling(ctx context.Context, run crmstore.Run) error {
 	if err != nil {
 		return fmt.Errorf("approve run %s: %w", run.ID, err)
 	}
-	a, err := readAllowance(ctx, r.books(), &Definition{Name: run.Workflow, Object: run.Object}, live, r.Store.Now())
+	a, err := readAllowance(ctx, r.books(), &definition.Definition{Name: run.Workflow, Object: run.Object}, live, r.Store.Now())
 	if err != nil {
 		return fmt.Errorf("approve run %s: %w", run.ID, err)
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/crm-workflow/crm-workflow/crmstore"
 	"github.com/crm-workflow/crm-workflow/crmstore/record"
 	"github.com/crm-workflow/crm-workflow/triggers"
+	"github.com/crm-workflow/crm-workflow/workflow/definition"
 	"github.com/crm-workflow/crm-workflow/workflow/diag"
 )
 
@@ -93,7 +94,7 @@ func (u ListUses) Any() bool { return len(u.Workflows)+len(u.Lists) > 0 }
 // counts when it names the list.
 func UsesOfList(ctx context.Context, store *crmstore.Store, l crmstore.List) (ListUses, error) {
 	uses := ListUses{Workflows: []string{}, Lists: []string{}}
-	known, err := AccountVocabulary(ctx, store)
+	known, err := definition.AccountVocabulary(ctx, store)
 	if err != nil {
 		return uses, fmt.Errorf("find uses of list %s: %w", l.Name, err)
 	}
@@ -128,11 +129,11 @@ func UsesOfList(ctx context.Context, store *crmstore.Store, l crmstore.List) (Li
 }
 
 // usedBy reports whether a revision asks the list.
-func usedBy(revision crmstore.Revision, known Vocabulary, l crmstore.List) bool {
+func usedBy(revision crmstore.Revision, known definition.Vocabulary, l crmstore.List) bool {
 	if revision.Lists != nil {
 		return revision.Lists[l.Name] == l.Number
 	}
-	d, _ := Load("", revision.Source, known)
+	d, _ := definition.Load("", revision.Source, known)
 	if d == nil {
 		return bytes.Contains(revision.Source, []byte(l.Name))
 	}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
 	"github.com/crm-workflow/crm-workflow/crmstore/record"
+	"github.com/crm-workflow/crm-workflow/workflow/definition"
 )
 
 var lister = record.Cause{Actor: "test"}
@@ -208,7 +209,7 @@ func TestDeleteList_NamesWhoAsksIt(t *testing.T) {
 // sizes is how many are on each list, as "name size".
 func (w *world) sizes(o record.ObjectType) []string {
 	w.Helper()
-	known, err := AccountVocabulary(w.Context(), w.store)
+	known, err := definition.AccountVocabulary(w.Context(), w.store)
 	w.must(err)
 	v := known(o)
 	sizes, err := ListSizes(w.Context(), w.store, v, slices.SortedFunc(maps.Values(v.Lists), func(a, b crmstore.List) int { return a.Number - b.Number }), testNow)

@@ -7,6 +7,7 @@ import (
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
 	"github.com/crm-workflow/crm-workflow/crmstore/record"
+	"github.com/crm-workflow/crm-workflow/workflow/definition"
 )
 
 // limitMetrics show how much of what may be deleted in 24 hours is used: of the account's ceiling by object type, and of each
@@ -45,7 +46,7 @@ func (m *limitMetrics) forget(workflow string) {
 // bounds is what bounds the deletions of a workflow by its file.
 type bounds struct {
 	object record.ObjectType
-	limits Limits
+	limits definition.Limits
 }
 
 // limitsSeen is what the metrics about limits show.
@@ -76,6 +77,6 @@ func (m *limitMetrics) show(seen limitsSeen, counts map[record.ObjectType]crmsto
 	}
 	for name, b := range on {
 		m.ownUsed.WithLabelValues(name).Set(float64(seen.lately[b.object].By[name].Sum()))
-		m.ownMost.WithLabelValues(name).Set(float64(b.limits.own(counts[b.object].Live)))
+		m.ownMost.WithLabelValues(name).Set(float64(b.limits.Own(counts[b.object].Live)))
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/crm-workflow/crm-workflow/crmstore"
 	"github.com/crm-workflow/crm-workflow/crmstore/record"
 	"github.com/crm-workflow/crm-workflow/triggers"
+	"github.com/crm-workflow/crm-workflow/workflow/definition"
 )
 
 // The stages of a run, in order.
@@ -44,9 +45,9 @@ type pass struct {
 
 	member *member // of the gathering that its first evaluation is in; nil = of none
 
-	def     *Definition       // set by load
-	acting  *crmstore.Store   // set by load: in the hands of the user that the run acts as
-	matcher *triggers.Matcher // set by load; actors have clones
+	def     *definition.Definition // set by load
+	acting  *crmstore.Store        // set by load: in the hands of the user that the run acts as
+	matcher *triggers.Matcher      // set by load; actors have clones
 
 	began    time.Time
 	counted  crmstore.Totals  // what earlier passes deleted, and counted in metrics
@@ -323,7 +324,7 @@ func (p *pass) remaining(ctx context.Context) error {
 	}
 }
 
-func loadWorkflow(ctx context.Context, store *crmstore.Store, run crmstore.Run) (*Definition, error) {
+func loadWorkflow(ctx context.Context, store *crmstore.Store, run crmstore.Run) (*definition.Definition, error) {
 	return loadRevision(ctx, store, run.Workflow, run.Revision)
 }
 

@@ -16,6 +16,7 @@ import (
 	"github.com/crm-workflow/crm-workflow/crmstore"
 	"github.com/crm-workflow/crm-workflow/crmstore/record"
 	"github.com/crm-workflow/crm-workflow/crmstore/storetest"
+	"github.com/crm-workflow/crm-workflow/workflow/definition"
 )
 
 // conditions is what random triggers and suppressions are put together from: columns, records, lists, unknown values.
@@ -138,12 +139,12 @@ func TestProperty_ReviewRunUndo(t *testing.T) {
 func TestCatalogue_ExamplesLoad(t *testing.T) {
 	t.Parallel()
 	store := storetest.Open(t)
-	vocabulary, err := AccountVocabulary(t.Context(), store)
+	vocabulary, err := definition.AccountVocabulary(t.Context(), store)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, spec := range actions.Builtin() {
-		d, list := Load(spec.Name+".yaml", []byte(spec.Example), vocabulary)
+		d, list := definition.Load(spec.Name+".yaml", []byte(spec.Example), vocabulary)
 		if d == nil || len(list) > 0 {
 			t.Errorf("%s: its example has findings: %v", spec.Name, list)
 			continue

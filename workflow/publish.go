@@ -9,6 +9,7 @@ import (
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
 	"github.com/crm-workflow/crm-workflow/crmstore/record"
+	"github.com/crm-workflow/crm-workflow/workflow/definition"
 	"github.com/crm-workflow/crm-workflow/workflow/diag"
 )
 
@@ -69,12 +70,12 @@ func (e *FindingsError) first() string {
 // Publish has returned, nothing more is deleted by either. With `existing: false` all that match at the instant at are enrolled as
 // existing first. Errors: *crmstore.PermissionError; *RefusedError; crmstore.ErrConflict when somebody else published
 // or switched the workflow at the same time.
-func Publish(ctx context.Context, store *crmstore.Store, d *Definition, at time.Time) (Publication, error) {
+func Publish(ctx context.Context, store *crmstore.Store, d *definition.Definition, at time.Time) (Publication, error) {
 	return PublishWith(ctx, store, d, PublishOptions{}, at)
 }
 
 // PublishWith is [Publish] with options.
-func PublishWith(ctx context.Context, store *crmstore.Store, d *Definition, o PublishOptions, at time.Time) (Publication, error) {
+func PublishWith(ctx context.Context, store *crmstore.Store, d *definition.Definition, o PublishOptions, at time.Time) (Publication, error) {
 	if err := checkPublisher(ctx, store, d.Object); err != nil {
 		return Publication{}, err
 	}
@@ -121,7 +122,7 @@ func PublishWith(ctx context.Context, store *crmstore.Store, d *Definition, o Pu
 }
 
 // publishing is the change that a publication makes.
-func publishing(p Publication, d *Definition, number int, by string, at time.Time) saveOrder {
+func publishing(p Publication, d *definition.Definition, number int, by string, at time.Time) saveOrder {
 	o := saveOrder{before: p.Workflow, op: opTakeOver, at: at}
 	if p.ActedAs != "" {
 		o.reason = fmt.Sprintf("acts as %s from now on, as %s before", by, p.ActedAs)
@@ -147,7 +148,7 @@ func publishing(p Publication, d *Definition, number int, by string, at time.Tim
 
 // published reads the workflow of the definition's name (with Version 0 when there is none) and
 // reports whether its current revision is the definition's file, published with the lists that are there now.
-func published(ctx context.Context, store *crmstore.Store, d *Definition) (crmstore.Workflow, bool, error) {
+func published(ctx context.Context, store *crmstore.Store, d *definition.Definition) (crmstore.Workflow, bool, error) {
 	w, err := store.Workflow(ctx, d.Name)
 	if errors.Is(err, record.ErrNotFound) {
 		return crmstore.Workflow{Name: d.Name, Object: d.Object}, false, nil
@@ -164,7 +165,7 @@ func published(ctx context.Context, store *crmstore.Store, d *Definition) (crmst
 
 // markExisting enrolls all that match at the instant as existing. It is done before the workflow is saved, so that no
 // run comes in between; should the save then fail, somebody stays who could have been deleted, never the other way round.
-func markExisting(ctx context.Context, store *crmstore.Store, d *Definition, revision int, at time.Time) (int64, error) {
+func markExisting(ctx context.Context, store *crmstore.Store, d *definition.Definition, revision int, at time.Time) (int64, error) {
 	var count int64
 	err := sweep{store: store, def: d, now: at}.run(ctx, func(ctx context.Context, found swept) error {
 		for _, part := range found.enroll {
@@ -210,7 +211,7 @@ func Switch(ctx context.Context, store *crmstore.Store, name string, on bool, at
 
 // LoadPublished compiles the frozen current revision against the account's properties and lists as they are now.
 // A revision that speaks of what is no longer there is a *FindingsError, never a silent match. Also crmstore.ErrNotFound.
-func LoadPublished(ctx context.Context, store *crmstore.Store, name string) (*Definition, crmstore.Workflow, error) {
+func LoadPublished(ctx context.Context, store *crmstore.Store, name string) (*definition.Definition, crmstore.Workflow, error) {
 	w, err := store.Workflow(ctx, name)
 	if err != nil {
 		return nil, w, fmt.Errorf("load workflow %s: %w", name, err)
@@ -220,17 +221,17 @@ func LoadPublished(ctx context.Context, store *crmstore.Store, name string) (*De
 }
 
 // loadRevision compiles one frozen revision against the account as it is now.
-func loadRevision(ctx context.Context, store *crmstore.Store, name string, number int) (*Definition, error) {
+func loadRevision(ctx context.Context, store *crmstore.Store, name string, number int) (*definition.Definition, error) {
 	revision, err := store.Revision(ctx, name, number)
 	if err != nil {
 		return nil, fmt.Errorf("load workflow %s revision %d: %w", name, number, err)
 	}
-	vocabulary, err := AccountVocabulary(ctx, store)
+	vocabulary, err := definition.AccountVocabulary(ctx, store)
 	if err != nil {
 		return nil, fmt.Errorf("load workflow %s revision %d: %w", name, number, err)
 	}
 	file := fmt.Sprintf("%s (revision %d)", name, number)
-	d, list := Load(file, revision.Source, vocabulary)
+	d, list := definition.Load(file, revision.Source, vocabulary)
 	if d != nil {
 		list = replaced(file, revision.Lists, &d.Trigger)
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
 	"github.com/crm-workflow/crm-workflow/crmstore/record"
+	"github.com/crm-workflow/crm-workflow/workflow/definition"
 	"github.com/crm-workflow/crm-workflow/workflow/diag"
 )
 
@@ -55,7 +56,7 @@ type Review struct {
 
 // MakeReview evaluates the definition at the instant now and compares it with the published revision.
 // It only reads.
-func MakeReview(ctx context.Context, store *crmstore.Store, d *Definition, now time.Time) (*Review, error) {
+func MakeReview(ctx context.Context, store *crmstore.Store, d *definition.Definition, now time.Time) (*Review, error) {
 	counts, err := store.Count(ctx, d.Object)
 	if err != nil {
 		return nil, fmt.Errorf("review workflow %s: %w", d.Name, err)
@@ -94,7 +95,7 @@ func MakeReview(ctx context.Context, store *crmstore.Store, d *Definition, now t
 }
 
 // limit says whether a run would be held, by what was deleted until now.
-func (r *Review) limit(ctx context.Context, store *crmstore.Store, d *Definition) error {
+func (r *Review) limit(ctx context.Context, store *crmstore.Store, d *definition.Definition) error {
 	a, err := readAllowance(ctx, store, d, r.Live, store.Now())
 	if err != nil {
 		return err
@@ -107,7 +108,7 @@ func (r *Review) limit(ctx context.Context, store *crmstore.Store, d *Definition
 }
 
 // findPublished reads the published workflow of the same name, and its definition when that differs from d.
-func (r *Review) findPublished(ctx context.Context, store *crmstore.Store, d *Definition) (*Definition, error) {
+func (r *Review) findPublished(ctx context.Context, store *crmstore.Store, d *definition.Definition) (*definition.Definition, error) {
 	w, err := store.Workflow(ctx, d.Name)
 	if errors.Is(err, record.ErrNotFound) {
 		return nil, nil
@@ -136,7 +137,7 @@ func (r *Review) findPublished(ctx context.Context, store *crmstore.Store, d *De
 }
 
 // evaluate fills in the counts and Contacts and returns all matches, enrolled before or not, sorted.
-func (r *Review) evaluate(ctx context.Context, store *crmstore.Store, d *Definition) ([]record.ID, error) {
+func (r *Review) evaluate(ctx context.Context, store *crmstore.Store, d *definition.Definition) ([]record.ID, error) {
 	var totals crmstore.Totals
 	var matched []record.ID
 	err := sweep{store: store, def: d, now: r.Now}.run(ctx, func(_ context.Context, found swept) error {
@@ -155,7 +156,7 @@ func (r *Review) evaluate(ctx context.Context, store *crmstore.Store, d *Definit
 }
 
 // compare fills in who newly matches and who no longer does.
-func (r *Review) compare(ctx context.Context, store *crmstore.Store, current *Definition, matched []record.ID) error {
+func (r *Review) compare(ctx context.Context, store *crmstore.Store, current *definition.Definition, matched []record.ID) error {
 	var before []record.ID
 	err := sweep{store: store, def: current, now: r.Now}.run(ctx, func(_ context.Context, found swept) error {
 		before = appendIDs(before, found.matched)
@@ -189,11 +190,11 @@ func without(a, b []record.ID) []record.ID {
 
 // marksExisting reports whether publishing d enrolls all that match then as existing, so that they are never deleted:
 // with `existing: false`, when there is a new revision or the workflow is switched on.
-func marksExisting(d *Definition, published crmstore.Workflow, same bool) bool {
+func marksExisting(d *definition.Definition, published crmstore.Workflow, same bool) bool {
 	return !d.Existing && (!same || !published.On)
 }
 
-func nextRuns(d *Definition, now time.Time, n int) []time.Time {
+func nextRuns(d *definition.Definition, now time.Time, n int) []time.Time {
 	var slots []time.Time
 	for at := now; d.Schedule != nil && len(slots) < n; {
 		at = d.Schedule.Next(at)
@@ -206,7 +207,7 @@ func nextRuns(d *Definition, now time.Time, n int) []time.Time {
 }
 
 // everyone warns of triggers that enroll every record, with the count.
-func everyone(d *Definition, matched int64) diag.List {
+func everyone(d *definition.Definition, matched int64) diag.List {
 	var list diag.List
 	for i, e := range d.Trigger.Any {
 		if value, constant := e.Constant(); constant && value {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
 	"github.com/crm-workflow/crm-workflow/crmstore/record"
+	"github.com/crm-workflow/crm-workflow/workflow/definition"
 )
 
 // Runner carries runs through. It is safe for concurrent use; one process needs one.
@@ -342,14 +343,14 @@ func approvers(run crmstore.Run) string {
 
 // DryRun evaluates a definition at the instant now and writes nothing at all. State is [RunDryRun]; Reason
 // says which limit a real run would be held by.
-func (r *Runner) DryRun(ctx context.Context, d *Definition, now time.Time) (crmstore.Run, error) {
-	runs, err := r.DryRuns(ctx, []*Definition{d}, now)
+func (r *Runner) DryRun(ctx context.Context, d *definition.Definition, now time.Time) (crmstore.Run, error) {
+	runs, err := r.DryRuns(ctx, []*definition.Definition{d}, now)
 	return runs[0], err
 }
 
 // DryRuns is [Runner.DryRun] of several definitions, in their order. Those about one object type read its records together,
 // which takes little longer than one of them. Runner.Progress is told of the first definition alone.
-func (r *Runner) DryRuns(ctx context.Context, defs []*Definition, now time.Time) ([]crmstore.Run, error) {
+func (r *Runner) DryRuns(ctx context.Context, defs []*definition.Definition, now time.Time) ([]crmstore.Run, error) {
 	runs := make([]crmstore.Run, len(defs))
 	groups := map[record.ObjectType][]*look{}
 	for i, d := range defs {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
 	"github.com/crm-workflow/crm-workflow/triggers/schedule"
+	"github.com/crm-workflow/crm-workflow/workflow/definition"
 	"github.com/crm-workflow/crm-workflow/workflow/queue"
 )
 
@@ -85,7 +86,7 @@ type loop struct {
 type loaded struct {
 	revision int
 	schedule *schedule.Schedule
-	missed   Missed
+	missed   definition.Missed
 	bounds   bounds
 	failed   string // why it does not load; "" = it does
 	at       time.Time

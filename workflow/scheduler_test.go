@@ -16,6 +16,7 @@ import (
 	"github.com/crm-workflow/crm-workflow/crmstore"
 	"github.com/crm-workflow/crm-workflow/crmstore/record"
 	"github.com/crm-workflow/crm-workflow/crmstore/storetest"
+	"github.com/crm-workflow/crm-workflow/workflow/definition"
 )
 
 // ticking is a scheduler whose clock is the test's: each tick is at an instant, and its runs are over when it returns.
@@ -73,12 +74,12 @@ func TestScheduler_RunsEachSlotOnce(t *testing.T) {
 
 func TestScheduler_MissedSlots(t *testing.T) {
 	t.Parallel()
-	for missed, tt := range map[Missed]struct {
+	for missed, tt := range map[definition.Missed]struct {
 		runs   []string
 		missed float64
 	}{
-		MissedOnce: {[]string{"stale@2026-11-26T03:00:00Z done"}, 2},
-		MissedSkip: {nil, 3},
+		definition.MissedOnce: {[]string{"stale@2026-11-26T03:00:00Z done"}, 2},
+		definition.MissedSkip: {nil, 3},
 	} {
 		t.Run(string(missed), func(t *testing.T) {
 			t.Parallel()

@@ -14,6 +14,7 @@ import (
 	"github.com/crm-workflow/crm-workflow/crmstore"
 	"github.com/crm-workflow/crm-workflow/crmstore/record"
 	"github.com/crm-workflow/crm-workflow/triggers"
+	"github.com/crm-workflow/crm-workflow/workflow/definition"
 )
 
 // sweepers is how many goroutines evaluate: one waits for the store while the other tests.
@@ -22,7 +23,7 @@ const sweepers = 2
 // sweep evaluates a definition's trigger over all partitions. It only reads.
 type sweep struct {
 	store    *crmstore.Store
-	def      *Definition
+	def      *definition.Definition
 	now      time.Time
 	progress func(done, total int64) // partitions; may be nil
 	save     func(ctx context.Context, found *swept) error
@@ -48,7 +49,7 @@ func (s sweep) run(ctx context.Context, fn func(ctx context.Context, found swept
 // look is one definition in a sweep of several over the same object type.
 type look struct {
 	ctx      context.Context // of found's own; nil = the sweep's
-	def      *Definition
+	def      *definition.Definition
 	now      time.Time
 	progress func(done, total int64)                       // partitions; may be nil
 	save     func(ctx context.Context, found *swept) error // puts down what was found, before found hears of it; its calls overlap; may be nil
@@ -179,7 +180,7 @@ func sweepRange(ctx context.Context, store *crmstore.Store, t *triggers.Together
 }
 
 // leaveOut splits matches into those that enroll and those that are enrolled already, or on legal hold.
-func (s *swept) leaveOut(def *Definition, enrolled [][]record.Enrollment, held [][]crmstore.Hold) {
+func (s *swept) leaveOut(def *definition.Definition, enrolled [][]record.Enrollment, held [][]crmstore.Hold) {
 	for i, part := range s.matched {
 		ids := make([]record.ID, 0, len(part.IDs))
 		for j, id := range part.IDs {
@@ -216,7 +217,7 @@ func (s *swept) countRepeated(ctx context.Context, store *crmstore.Store, o reco
 }
 
 // stays reports whether a record with that enrollment does not enroll again.
-func stays(def *Definition, e record.Enrollment) bool {
+func stays(def *definition.Definition, e record.Enrollment) bool {
 	switch e.State {
 	case record.NotEnrolled:
 		return false

@@ -17,6 +17,7 @@ import (
 	"github.com/crm-workflow/crm-workflow/crmstore"
 	"github.com/crm-workflow/crm-workflow/crmstore/record"
 	"github.com/crm-workflow/crm-workflow/crmstore/storetest"
+	"github.com/crm-workflow/crm-workflow/workflow/definition"
 )
 
 // The instant of the tests' runs, and of publishing before them.
@@ -142,11 +143,11 @@ func file(more ...string) string {
 	return b.String()
 }
 
-func (w *world) load(source string) *Definition {
+func (w *world) load(source string) *definition.Definition {
 	w.Helper()
-	vocabulary, err := AccountVocabulary(context.Background(), w.store)
+	vocabulary, err := definition.AccountVocabulary(context.Background(), w.store)
 	w.must(err)
-	d, list := Load("test.yaml", []byte(source), vocabulary)
+	d, list := definition.Load("test.yaml", []byte(source), vocabulary)
 	if d == nil {
 		w.Fatalf("the file does not load: %v\n%s", list, source)
 	}

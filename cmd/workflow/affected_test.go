@@ -16,6 +16,7 @@ import (
 	"github.com/crm-workflow/crm-workflow/crmstore/record"
 	"github.com/crm-workflow/crm-workflow/crmstore/storetest"
 	"github.com/crm-workflow/crm-workflow/workflow"
+	"github.com/crm-workflow/crm-workflow/workflow/definition"
 )
 
 // affectedRow is a row of the table of docs/AFFECTED.md: what, of which object types, and three columns of text.
@@ -275,7 +276,7 @@ func (a *affected) calls() {
 // members is how many live records are on a list.
 func (a *affected) members(l crmstore.List) int64 {
 	a.Helper()
-	known, err := workflow.AccountVocabulary(a.Context(), a.store)
+	known, err := definition.AccountVocabulary(a.Context(), a.store)
 	a.must(err)
 	sizes, err := workflow.ListSizes(a.Context(), a.store, known(l.Object), []crmstore.List{l}, a.now)
 	a.must(err)
@@ -318,10 +319,10 @@ func (a *affected) address() {
 // publishOnes publishes a workflow that deletes the record.
 func (a *affected) publishOnes() {
 	a.Helper()
-	known, err := workflow.AccountVocabulary(a.Context(), a.store)
+	known, err := definition.AccountVocabulary(a.Context(), a.store)
 	a.must(err)
 	source := "workflow: ones\nobject: contact\nenroll: {triggers: ['contact.firstname == \"The one\"']}\nlimits: {max_deletions: 9, max_percent: 100}\nactions: [delete_contact]\n"
-	def, findings := workflow.Load("ones.yaml", []byte(source), known)
+	def, findings := definition.Load("ones.yaml", []byte(source), known)
 	if def == nil {
 		a.Fatal(findings)
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/crm-workflow/crm-workflow/crmstore"
 	"github.com/crm-workflow/crm-workflow/crmstore/record"
 	"github.com/crm-workflow/crm-workflow/workflow"
+	"github.com/crm-workflow/crm-workflow/workflow/definition"
 )
 
 // Of the section daemons.
@@ -94,12 +95,12 @@ func (s *sharing) prepare(ctx context.Context) error {
 	if s.store, err = s.fill(ctx, s.scratch, "daemons", s.crowd, s.contacts); err != nil {
 		return err
 	}
-	vocabulary, err := workflow.AccountVocabulary(ctx, s.store)
+	vocabulary, err := definition.AccountVocabulary(ctx, s.store)
 	if err != nil {
 		return err
 	}
 	text := source("bench", "known(contact.createdate)") + "schedule: {cron: '@yearly'}\n"
-	def, findings := workflow.Load("bench.yaml", []byte(text), vocabulary)
+	def, findings := definition.Load("bench.yaml", []byte(text), vocabulary)
 	if def == nil {
 		return fmt.Errorf("workflow bench does not load: %v", findings)
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/crm-workflow/crm-workflow/crmstore"
 	"github.com/crm-workflow/crm-workflow/crmstore/record"
 	"github.com/crm-workflow/crm-workflow/workflow"
+	"github.com/crm-workflow/crm-workflow/workflow/definition"
 )
 
 // hashSample is how many contacts the obvious program gets; what it does takes the same time for each.
@@ -186,12 +187,12 @@ func (b *bench) limit(ctx context.Context, columns []string) (lanes [][]wire.Bat
 }
 
 // define compiles a workflow with one trigger and no limits.
-func (b *bench) define(ctx context.Context, store *crmstore.Store, name, trigger string) (*workflow.Definition, error) {
-	vocabulary, err := workflow.AccountVocabulary(ctx, store)
+func (b *bench) define(ctx context.Context, store *crmstore.Store, name, trigger string) (*definition.Definition, error) {
+	vocabulary, err := definition.AccountVocabulary(ctx, store)
 	if err != nil {
 		return nil, err
 	}
-	def, findings := workflow.Load(name+".yaml", []byte(source(name, trigger)), vocabulary)
+	def, findings := definition.Load(name+".yaml", []byte(source(name, trigger)), vocabulary)
 	if def == nil {
 		return nil, fmt.Errorf("workflow %s does not load: %v", name, findings)
 	}

@@ -8,6 +8,7 @@ import (
 	"github.com/crm-workflow/crm-workflow/cmd/benchmark/internal/table"
 	"github.com/crm-workflow/crm-workflow/crmstore"
 	"github.com/crm-workflow/crm-workflow/workflow"
+	"github.com/crm-workflow/crm-workflow/workflow/definition"
 )
 
 // Of the section many: published workflows over an account that is not small.
@@ -35,8 +36,8 @@ func (b *bench) triggersAlike(n int) []string {
 	return list
 }
 
-func (b *bench) defineAll(ctx context.Context, store *crmstore.Store, list []string) ([]*workflow.Definition, error) {
-	defs := make([]*workflow.Definition, len(list))
+func (b *bench) defineAll(ctx context.Context, store *crmstore.Store, list []string) ([]*definition.Definition, error) {
+	defs := make([]*definition.Definition, len(list))
 	for i, trigger := range list {
 		var err error
 		if defs[i], err = b.define(ctx, store, fmt.Sprintf("bench-%d", i), trigger); err != nil {
@@ -47,7 +48,7 @@ func (b *bench) defineAll(ctx context.Context, store *crmstore.Store, list []str
 }
 
 // pass evaluates workflows over an account: one pass for each.
-func (b *bench) pass(store *crmstore.Store, defs []*workflow.Definition, matched *int64) act {
+func (b *bench) pass(store *crmstore.Store, defs []*definition.Definition, matched *int64) act {
 	return func(ctx context.Context) (table.Sample, error) {
 		*matched = 0
 		return timed(1, func() error {
@@ -64,7 +65,7 @@ func (b *bench) pass(store *crmstore.Store, defs []*workflow.Definition, matched
 }
 
 // shared evaluates workflows over an account together, and finds what want says they match one by one; 0 = not known.
-func (b *bench) shared(store *crmstore.Store, defs []*workflow.Definition, want *int64) act {
+func (b *bench) shared(store *crmstore.Store, defs []*definition.Definition, want *int64) act {
 	return func(ctx context.Context) (table.Sample, error) {
 		var matched int64
 		sample, err := timed(1, func() error {

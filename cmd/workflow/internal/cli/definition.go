@@ -18,6 +18,7 @@ import (
 	"github.com/crm-workflow/crm-workflow/crmstore/spelling"
 	"github.com/crm-workflow/crm-workflow/triggers"
 	"github.com/crm-workflow/crm-workflow/workflow"
+	"github.com/crm-workflow/crm-workflow/workflow/definition"
 	"github.com/crm-workflow/crm-workflow/workflow/diag"
 )
 
@@ -63,8 +64,8 @@ func readAtMost(ctx context.Context, path string, limit int64) ([]byte, error) {
 }
 
 // loadFile loads a workflow file against the account, and shows what is wrong with it.
-func (s *session) loadFile(ctx context.Context, store *crmstore.Store, path string) (*workflow.Definition, error) {
-	vocabulary, err := workflow.AccountVocabulary(ctx, store)
+func (s *session) loadFile(ctx context.Context, store *crmstore.Store, path string) (*definition.Definition, error) {
+	vocabulary, err := definition.AccountVocabulary(ctx, store)
 	if err != nil {
 		return nil, err
 	}
@@ -85,9 +86,9 @@ func (s *session) loadFile(ctx context.Context, store *crmstore.Store, path stri
 	return d, nil
 }
 
-// loadAgainst is [workflow.Load], and what only the account can find; a nil store has none.
-func loadAgainst(ctx context.Context, store *crmstore.Store, name string, source []byte, v workflow.Vocabulary) (*workflow.Definition, diag.List, error) {
-	d, findings := workflow.Load(name, source, v)
+// loadAgainst is [definition.Load], and what only the account can find; a nil store has none.
+func loadAgainst(ctx context.Context, store *crmstore.Store, name string, source []byte, v definition.Vocabulary) (*definition.Definition, diag.List, error) {
+	d, findings := definition.Load(name, source, v)
 	if d == nil || store == nil {
 		return d, findings, nil
 	}
@@ -102,7 +103,7 @@ func loadAgainst(ctx context.Context, store *crmstore.Store, name string, source
 }
 
 // loadTarget loads what NAME|FILE says: a file, or the published revision of a workflow.
-func (s *session) loadTarget(ctx context.Context, store *crmstore.Store, target string) (*workflow.Definition, error) {
+func (s *session) loadTarget(ctx context.Context, store *crmstore.Store, target string) (*definition.Definition, error) {
 	if isFile(target) {
 		return s.loadFile(ctx, store, target)
 	}
@@ -114,7 +115,7 @@ func (s *session) loadTarget(ctx context.Context, store *crmstore.Store, target 
 }
 
 // openTarget is how a verb begins that looks at NAME|FILE as of --now: the instant, the store, the definition.
-func (s *session) openTarget(ctx context.Context, target, now string) (*crmstore.Store, *workflow.Definition, time.Time, error) {
+func (s *session) openTarget(ctx context.Context, target, now string) (*crmstore.Store, *definition.Definition, time.Time, error) {
 	at, err := s.instant(now)
 	if err != nil {
 		return nil, nil, at, err

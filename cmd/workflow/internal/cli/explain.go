@@ -13,7 +13,7 @@ import (
 	"github.com/crm-workflow/crm-workflow/crmstore/record"
 	"github.com/crm-workflow/crm-workflow/crmstore/spelling"
 	"github.com/crm-workflow/crm-workflow/triggers"
-	"github.com/crm-workflow/crm-workflow/workflow"
+	"github.com/crm-workflow/crm-workflow/workflow/definition"
 	"github.com/crm-workflow/crm-workflow/workflow/diag"
 )
 
@@ -82,7 +82,7 @@ func (s *session) emitCode(c diag.Code) {
 	})
 }
 
-func explainTrigger(ctx context.Context, store *crmstore.Store, d *workflow.Definition, at time.Time) (triggers.Explanation, error) {
+func explainTrigger(ctx context.Context, store *crmstore.Store, d *definition.Definition, at time.Time) (triggers.Explanation, error) {
 	matcher, err := d.Trigger.At(at)
 	if err != nil {
 		return triggers.Explanation{}, err
@@ -112,7 +112,7 @@ func expressionTitle(list string, suppress bool, number int) string {
 	return fmt.Sprintf("trigger %d", number)
 }
 
-func showExplanation(o *output, d *workflow.Definition, e triggers.Explanation) {
+func showExplanation(o *output, d *definition.Definition, e triggers.Explanation) {
 	o.printf("%s looks at %s, and reads %s.\n", o.paint(bold, d.Name), records(e.Live, d.Object), answeredBy[e.Mode])
 	o.facts([2]string{"columns", strings.Join(e.Columns, ", ")}, [2]string{"lists", strings.Join(e.Lists, ", ")})
 	for _, x := range slices.Concat(e.Expressions, e.ActiveLists) {

@@ -16,6 +16,7 @@ import (
 	"github.com/crm-workflow/crm-workflow/crmstore/spelling"
 	"github.com/crm-workflow/crm-workflow/triggers"
 	"github.com/crm-workflow/crm-workflow/workflow"
+	"github.com/crm-workflow/crm-workflow/workflow/definition"
 	"github.com/crm-workflow/crm-workflow/workflow/diag"
 )
 
@@ -111,7 +112,7 @@ func showLists(out *output, o record.ObjectType, entries []listEntry) {
 
 // listVocabulary is what expressions about the object type may speak of.
 func listVocabulary(ctx context.Context, store *crmstore.Store, o record.ObjectType) (triggers.Vocabulary, error) {
-	known, err := workflow.AccountVocabulary(ctx, store)
+	known, err := definition.AccountVocabulary(ctx, store)
 	if err != nil {
 		return triggers.Vocabulary{}, err
 	}

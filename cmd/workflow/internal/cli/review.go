@@ -11,6 +11,7 @@ import (
 	"github.com/crm-workflow/crm-workflow/crmstore"
 	"github.com/crm-workflow/crm-workflow/crmstore/record"
 	"github.com/crm-workflow/crm-workflow/workflow"
+	"github.com/crm-workflow/crm-workflow/workflow/definition"
 	"github.com/crm-workflow/crm-workflow/workflow/diag"
 	"github.com/crm-workflow/crm-workflow/workflow/terminal"
 )
@@ -89,7 +90,7 @@ type reviewDocument struct {
 	NextRuns        []string            `json:"next_runs"`
 	Warnings        diag.List           `json:"warnings"`
 
-	definition *workflow.Definition
+	definition *definition.Definition
 	approval   string // who must approve it if it is held, in words
 }
 
@@ -101,7 +102,7 @@ type publishedDocument struct {
 	NoLonger []record.ID `json:"no_longer"`
 }
 
-func newReviewDocument(ctx context.Context, store *crmstore.Store, d *workflow.Definition, r *workflow.Review, sample int) (*reviewDocument, error) {
+func newReviewDocument(ctx context.Context, store *crmstore.Store, d *definition.Definition, r *workflow.Review, sample int) (*reviewDocument, error) {
 	doc := &reviewDocument{
 		Workflow: r.Workflow, Object: r.Object, Now: stamp(r.Now), State: workflow.RunDryRun,
 		Live: r.Live, Evaluated: r.Evaluated, Matched: r.Matched, Suppressed: r.Suppressed, AlreadyEnrolled: r.AlreadyEnrolled, Damaged: r.Damaged, OnHold: r.OnHold,
@@ -247,7 +248,7 @@ func some(n int64) string {
 }
 
 // writeReviewCSV writes all contacts of a review to a file, whole or not at all.
-func (s *session) writeReviewCSV(ctx context.Context, store *crmstore.Store, d *workflow.Definition, r *workflow.Review, path string) error {
+func (s *session) writeReviewCSV(ctx context.Context, store *crmstore.Store, d *definition.Definition, r *workflow.Review, path string) error {
 	err := writeFile(ctx, path, func(f io.Writer) error { return reviewCSV(ctx, f, store, d, r) })
 	if err != nil {
 		return err

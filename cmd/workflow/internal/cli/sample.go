@@ -15,6 +15,7 @@ import (
 	"github.com/crm-workflow/crm-workflow/crmstore/record"
 	"github.com/crm-workflow/crm-workflow/triggers"
 	"github.com/crm-workflow/crm-workflow/workflow"
+	"github.com/crm-workflow/crm-workflow/workflow/definition"
 )
 
 // sampleEntry is one contact of a review.
@@ -27,7 +28,7 @@ type sampleEntry struct {
 }
 
 // readSample reads contacts in the order of ids, and says by which trigger each enrolls at an instant.
-func readSample(ctx context.Context, store *crmstore.Store, d *workflow.Definition, now time.Time, ids []record.ID) ([]sampleEntry, error) {
+func readSample(ctx context.Context, store *crmstore.Store, d *definition.Definition, now time.Time, ids []record.ID) ([]sampleEntry, error) {
 	sample := make([]sampleEntry, 0, len(ids))
 	if len(ids) == 0 {
 		return sample, nil
@@ -109,7 +110,7 @@ func showSample(o *output, sample []sampleEntry) {
 const csvBatch = 5000
 
 // reviewCSV writes all contacts of a review.
-func reviewCSV(ctx context.Context, w io.Writer, store *crmstore.Store, d *workflow.Definition, r *workflow.Review) error {
+func reviewCSV(ctx context.Context, w io.Writer, store *crmstore.Store, d *definition.Definition, r *workflow.Review) error {
 	out := csv.NewWriter(w)
 	if err := out.Write([]string{"Record ID", "Email", "Name", "Trigger", "Why"}); err != nil {
 		return err

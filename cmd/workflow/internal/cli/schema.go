@@ -3,7 +3,7 @@ package cli
 import (
 	"github.com/spf13/cobra"
 
-	"github.com/crm-workflow/crm-workflow/workflow"
+	"github.com/crm-workflow/crm-workflow/workflow/definition"
 )
 
 func (s *session) schemaCommand() *cobra.Command {
@@ -15,7 +15,7 @@ func (s *session) schemaCommand() *cobra.Command {
 		Example: "  workflow schema > workflow.schema.json",
 		Args:    noArgs,
 		RunE: func(*cobra.Command, []string) error {
-			s.out.printf("%s", workflow.JSONSchema())
+			s.out.printf("%s", definition.JSONSchema())
 			return nil
 		},
 	}

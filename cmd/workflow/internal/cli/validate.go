@@ -8,7 +8,7 @@ import (
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
 	"github.com/crm-workflow/crm-workflow/crmstore/record"
-	"github.com/crm-workflow/crm-workflow/workflow"
+	"github.com/crm-workflow/crm-workflow/workflow/definition"
 	"github.com/crm-workflow/crm-workflow/workflow/diag"
 )
 
@@ -80,7 +80,7 @@ type validatedFile struct {
 	Good     bool   `json:"good"`
 }
 
-func (doc *validateDocument) add(name string, d *workflow.Definition, findings diag.List) {
+func (doc *validateDocument) add(name string, d *definition.Definition, findings diag.List) {
 	file := validatedFile{File: name, Good: d != nil}
 	if d != nil {
 		file.Workflow = d.Name
@@ -106,7 +106,7 @@ func (doc *validateDocument) show(o *output) {
 }
 
 // anyVocabulary is the account's, or a new account's where there is no store or no account.
-func (s *session) anyVocabulary(ctx context.Context) (v workflow.Vocabulary, against string, err error) {
+func (s *session) anyVocabulary(ctx context.Context) (v definition.Vocabulary, against string, err error) {
 	if !s.storeExists() {
 		s.err.printf("note: there is no store here, so that the usual properties of a new account count\n")
 		return defaultVocabulary, "defaults", nil
@@ -115,7 +115,7 @@ func (s *session) anyVocabulary(ctx context.Context) (v workflow.Vocabulary, aga
 	if err != nil {
 		return nil, "", err
 	}
-	v, err = workflow.AccountVocabulary(ctx, store)
+	v, err = definition.AccountVocabulary(ctx, store)
 	if errors.Is(err, record.ErrNoAccount) {
 		s.err.printf("note: the store has no account %s, so that the usual properties of a new account count\n", store.AccountName())
 		return defaultVocabulary, "defaults", nil

@@ -11,7 +11,7 @@ import (
 	"github.com/crm-workflow/crm-workflow/crmstore"
 	"github.com/crm-workflow/crm-workflow/crmstore/record"
 	"github.com/crm-workflow/crm-workflow/triggers"
-	"github.com/crm-workflow/crm-workflow/workflow"
+	"github.com/crm-workflow/crm-workflow/workflow/definition"
 	"github.com/crm-workflow/crm-workflow/workflow/diag"
 )
 
@@ -77,7 +77,7 @@ func (s *session) selection(ctx context.Context, f *selectFlags) (*selection, er
 const whereFile = "--where"
 
 func (s *session) compileWhere(ctx context.Context, sel *selection, text string, at time.Time) (*triggers.Matcher, error) {
-	known, err := workflow.AccountVocabulary(ctx, sel.store)
+	known, err := definition.AccountVocabulary(ctx, sel.store)
 	if err != nil {
 		return nil, err
 	}

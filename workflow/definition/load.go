@@ -1,4 +1,4 @@
-package workflow
+package definition
 
 import (
 	"fmt"
@@ -40,7 +40,7 @@ type loader struct {
 
 func (l *loader) load(root *yaml.Node) {
 	if root.Kind != yaml.MappingNode {
-		l.add(about(l.start(root), diag.WrongType, "a workflow file is keys and values, found "+found(root), "begin with `workflow: its-name`"))
+		l.add(About(l.start(root), diag.WrongType, "a workflow file is keys and values, found "+found(root), "begin with `workflow: its-name`"))
 		return
 	}
 	l.mapping(root, diag.Text{}, "", fileKeys())
@@ -61,7 +61,7 @@ func (l *loader) compile(object record.ObjectType) {
 	v := l.vocabulary(object)
 	if v.Schema == nil {
 		t := l.values["object"].text
-		l.add(about(t, diag.UnknownObject, fmt.Sprintf("the account has no %s", object.Plural()), ""))
+		l.add(About(t, diag.UnknownObject, fmt.Sprintf("the account has no %s", object.Plural()), ""))
 		return
 	}
 	if l.def.Schedule != nil {

@@ -1,4 +1,4 @@
-package workflow
+package definition
 
 import (
 	"fmt"
@@ -36,8 +36,8 @@ type value struct {
 
 func (d *decoder) add(f diag.Finding) { d.findings = append(d.findings, f) }
 
-// about is a finding that underlines a whole text.
-func about(t diag.Text, code diag.Code, message, help string) diag.Finding {
+// About is a finding that underlines a whole text.
+func About(t diag.Text, code diag.Code, message, help string) diag.Finding {
 	return t.Finding(code, 0, len(t.Value), message, help)
 }
 
@@ -76,7 +76,7 @@ func (d *decoder) mapping(n *yaml.Node, in diag.Text, path string, keys []key) {
 		word, behind := n.Content[i], n.Content[i+1]
 		if word.Kind != yaml.ScalarNode || word.Tag == "!!merge" {
 			if word.Kind != yaml.ScalarNode && word.Kind != yaml.AliasNode {
-				d.add(about(d.start(word), diag.UnknownKey, "a key is one word", "known keys are "+strings.Join(keyNames(keys), ", ")))
+				d.add(About(d.start(word), diag.UnknownKey, "a key is one word", "known keys are "+strings.Join(keyNames(keys), ", ")))
 			}
 			continue
 		}
@@ -84,7 +84,7 @@ func (d *decoder) mapping(n *yaml.Node, in diag.Text, path string, keys []key) {
 		at := slices.IndexFunc(keys, func(k key) bool { return k.name == name.Value })
 		if first, twice := seen[name.Value]; twice {
 			at := first.Pos(0)
-			d.add(about(name, diag.DuplicateKey, fmt.Sprintf("key %q stands twice, first at %d:%d", shown(name.Value), at.Line, at.Col),
+			d.add(About(name, diag.DuplicateKey, fmt.Sprintf("key %q stands twice, first at %d:%d", shown(name.Value), at.Line, at.Col),
 				"put everything under the first one"))
 			continue
 		}
@@ -116,7 +116,7 @@ func (d *decoder) unknownKey(name diag.Text, keys []key) (near string) {
 	known := keyNames(keys)
 	if len(d.findings) > 2*diag.MaxPerFile {
 		// It will be counted, not shown.
-		d.add(about(name, diag.UnknownKey, "unknown key", ""))
+		d.add(About(name, diag.UnknownKey, "unknown key", ""))
 		return ""
 	}
 	if len(name.Value) <= 2*longestKey {
@@ -131,7 +131,7 @@ func (d *decoder) unknownKey(name diag.Text, keys []key) (near string) {
 	} else if slices.Contains(keyNames(fileKeys()), name.Value) {
 		help = "it belongs at the left margin"
 	}
-	d.add(about(name, diag.UnknownKey, fmt.Sprintf("unknown key %q", shown(name.Value)), help))
+	d.add(About(name, diag.UnknownKey, fmt.Sprintf("unknown key %q", shown(name.Value)), help))
 	return near
 }
 
@@ -139,7 +139,7 @@ func (d *decoder) unknownKey(name diag.Text, keys []key) (near string) {
 func (d *decoder) missing(in diag.Text, path string, k key) {
 	f := diag.Finding{File: d.source.File}
 	if in.Value != "" {
-		f = about(in, diag.Code{}, "", "")
+		f = About(in, diag.Code{}, "", "")
 	}
 	switch path {
 	case "enroll", "enroll.triggers":
@@ -169,9 +169,9 @@ func (d *decoder) read(n *yaml.Node, name diag.Text, path string, k key) {
 		v.items, v.empty = d.items(n, k), len(n.Content) == 0
 		ok = true
 	case (k.kind == expressionsKind || k.kind == namesKind) && n.Kind == yaml.ScalarNode:
-		d.add(about(d.text(n), diag.NotList, fmt.Sprintf("%q wants a list, found %s", k.name, found(n)), "write it on the next line, with a dash before it"))
+		d.add(About(d.text(n), diag.NotList, fmt.Sprintf("%q wants a list, found %s", k.name, found(n)), "write it on the next line, with a dash before it"))
 	case n.Kind != yaml.ScalarNode || k.kind == mappingKind:
-		d.add(about(name, diag.WrongType, fmt.Sprintf("%q wants %s, found %s", k.name, k.wants(), found(n)), ""))
+		d.add(About(name, diag.WrongType, fmt.Sprintf("%q wants %s, found %s", k.name, k.wants(), found(n)), ""))
 	default:
 		v.text = d.text(n)
 		if k.name != "title" && k.name != "description" {
@@ -190,25 +190,25 @@ func (d *decoder) empty(name diag.Text, path string, k key) {
 	case "enroll", "enroll.triggers", "actions":
 		d.missing(name, path, k)
 	default:
-		d.add(about(name, diag.NoValue, fmt.Sprintf("%q has no value", k.name), "it wants "+k.wants()))
+		d.add(About(name, diag.NoValue, fmt.Sprintf("%q has no value", k.name), "it wants "+k.wants()))
 	}
 }
 
 // items checks the entries of a list.
 func (d *decoder) items(n *yaml.Node, k key) []diag.Text {
 	if len(n.Content) > longestList {
-		d.add(about(d.start(n.Content[longestList]), diag.TooMany, fmt.Sprintf("%d entries, more than %d", len(n.Content), longestList), ""))
+		d.add(About(d.start(n.Content[longestList]), diag.TooMany, fmt.Sprintf("%d entries, more than %d", len(n.Content), longestList), ""))
 	}
 	items := make([]diag.Text, 0, len(n.Content))
 	for _, item := range n.Content[:min(len(n.Content), longestList)] {
 		switch {
 		case item.Kind == yaml.AliasNode || d.tagged(item):
 		case isNull(item) || (item.Kind == yaml.ScalarNode && strings.TrimSpace(item.Value) == ""):
-			d.add(about(d.start(item), diag.NoValue, fmt.Sprintf("an entry of %q is empty", k.name), "take out the dash, or write something behind it"))
+			d.add(About(d.start(item), diag.NoValue, fmt.Sprintf("an entry of %q is empty", k.name), "take out the dash, or write something behind it"))
 		case item.Kind != yaml.ScalarNode && k.kind == namesKind:
-			d.add(about(d.start(item), diag.WrongType, fmt.Sprintf("an entry of %q is a name, found %s", k.name, found(item)), "write the name alone: `- delete_contact`"))
+			d.add(About(d.start(item), diag.WrongType, fmt.Sprintf("an entry of %q is a name, found %s", k.name, found(item)), "write the name alone: `- delete_contact`"))
 		case item.Kind != yaml.ScalarNode:
-			d.add(about(d.start(item), diag.WrongType, fmt.Sprintf("an entry of %q is an expression, found %s", k.name, found(item)),
+			d.add(About(d.start(item), diag.WrongType, fmt.Sprintf("an entry of %q is an expression, found %s", k.name, found(item)),
 				"an expression that holds a colon and a space, or begins with [ or {, needs quotes, or a | with the expression on the next line"))
 		default:
 			text := d.text(item)
@@ -232,7 +232,7 @@ var (
 func (d *decoder) scalar(n *yaml.Node, v *value, k key) bool {
 	quoted := n.Style&(yaml.SingleQuotedStyle|yaml.DoubleQuotedStyle) != 0
 	wrong := func(code diag.Code, help string) bool {
-		d.add(about(v.text, code, fmt.Sprintf("%q wants %s, found %s", k.name, k.wants(), found(n)), help))
+		d.add(About(v.text, code, fmt.Sprintf("%q wants %s, found %s", k.name, k.wants(), found(n)), help))
 		return false
 	}
 	switch k.kind {
@@ -259,7 +259,7 @@ func (d *decoder) scalar(n *yaml.Node, v *value, k key) bool {
 			return wrong(diag.WrongType, "put it in quotes if it is meant as text")
 		}
 		if strings.TrimSpace(n.Value) == "" {
-			d.add(about(v.key, diag.NoValue, fmt.Sprintf("%q is empty", k.name), "it wants "+k.wants()))
+			d.add(About(v.key, diag.NoValue, fmt.Sprintf("%q is empty", k.name), "it wants "+k.wants()))
 			return false
 		}
 		if k.kind == choiceKind && !slices.Contains(k.choices, n.Value) {
@@ -279,7 +279,7 @@ func (d *decoder) notAllowed(t diag.Text, k key) bool {
 	if near := spelling.Nearest(t.Value, k.choices); near != "" {
 		help = fmt.Sprintf("did you mean %q?", near)
 	}
-	d.add(about(t, code, fmt.Sprintf("%q wants %s, found %q", k.name, k.wants(), shown(t.Value)), help))
+	d.add(About(t, code, fmt.Sprintf("%q wants %s, found %q", k.name, k.wants(), shown(t.Value)), help))
 	return false
 }
 

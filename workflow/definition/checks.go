@@ -1,4 +1,4 @@
-package workflow
+package definition
 
 import (
 	"fmt"
@@ -20,7 +20,7 @@ func (l *loader) checkWords() {
 	if v, ok := l.values["workflow"]; ok {
 		l.def.Name = v.text.Value
 		if !nameForm.MatchString(v.text.Value) {
-			l.add(about(v.text, diag.BadName, fmt.Sprintf("name %q is not made of a-z, 0-9 and -, with at most 63 characters", shown(v.text.Value)), nameHelp(v.text.Value)))
+			l.add(About(v.text, diag.BadName, fmt.Sprintf("name %q is not made of a-z, 0-9 and -, with at most 63 characters", shown(v.text.Value)), nameHelp(v.text.Value)))
 		}
 	}
 	l.def.Title, l.def.Description = l.def.Name, ""
@@ -46,7 +46,7 @@ func nameHelp(s string) string {
 
 func (l *loader) checkText(t diag.Text, name string, longest int, lines bool) {
 	if n := utf8.RuneCountInString(t.Value); n > longest {
-		l.add(about(t, diag.BadText, fmt.Sprintf("%q has %d characters, more than %d", name, n, longest), ""))
+		l.add(About(t, diag.BadText, fmt.Sprintf("%q has %d characters, more than %d", name, n, longest), ""))
 		return
 	}
 	text := strings.TrimRight(t.Value, "\n")
@@ -77,7 +77,7 @@ func (l *loader) checkEnroll() {
 		for _, item := range l.values[path].items {
 			source := strings.TrimSpace(item.Value)
 			if line, twice := seen[source]; twice {
-				l.add(about(item, diag.Repeated, fmt.Sprintf("the same expression as at line %d", line), "take one of them out"))
+				l.add(About(item, diag.Repeated, fmt.Sprintf("the same expression as at line %d", line), "take one of them out"))
 				continue
 			}
 			seen[source] = item.Pos(0).Line
@@ -90,13 +90,13 @@ func (l *loader) checkConstant(path string, t diag.Text, always bool) {
 	trigger := path == "enroll.triggers"
 	switch {
 	case trigger && always:
-		l.add(about(t, diag.AlwaysTrue, "`true` enrolls everyone", "`workflow review` says how many that is"))
+		l.add(About(t, diag.AlwaysTrue, "`true` enrolls everyone", "`workflow review` says how many that is"))
 	case trigger:
-		l.add(about(t, diag.NeverEnrolls, "this trigger enrolls nobody", "take it out"))
+		l.add(About(t, diag.NeverEnrolls, "this trigger enrolls nobody", "take it out"))
 	case always:
-		l.add(about(t, diag.NeverEnrolls, "everyone is suppressed: nobody enrolls", "to stop a workflow, switch it off with `workflow publish --off`"))
+		l.add(About(t, diag.NeverEnrolls, "everyone is suppressed: nobody enrolls", "to stop a workflow, switch it off with `workflow publish --off`"))
 	default:
-		l.add(about(t, diag.NeverEnrolls, "this suppresses nobody", "take it out"))
+		l.add(About(t, diag.NeverEnrolls, "this suppresses nobody", "take it out"))
 	}
 }
 
@@ -127,30 +127,30 @@ func (l *loader) checkLimits() {
 	l.def.Limits = Limits{MaxDeletions: DefaultMaxDeletions, MaxPercent: DefaultMaxPercent}
 	if v, ok := l.values["limits.max_deletions"]; ok {
 		l.def.Limits.MaxDeletions = int(min(v.number, mostDeletions))
-		l.def.maxDeletions = v.text
+		l.def.MaxDeletions = v.text
 		switch {
 		case v.number < 1:
-			l.add(about(v.text, diag.BadMaxDeletions, fmt.Sprintf("max_deletions is %s; it is at least 1", shown(v.text.Value)), "to stop a workflow, switch it off with `workflow publish --off`"))
+			l.add(About(v.text, diag.BadMaxDeletions, fmt.Sprintf("max_deletions is %s; it is at least 1", shown(v.text.Value)), "to stop a workflow, switch it off with `workflow publish --off`"))
 		case v.number > mostDeletions:
-			l.add(about(v.text, diag.BadMaxDeletions, fmt.Sprintf("max_deletions is %s; it is at most 1,000,000,000", shown(v.text.Value)), ""))
+			l.add(About(v.text, diag.BadMaxDeletions, fmt.Sprintf("max_deletions is %s; it is at most 1,000,000,000", shown(v.text.Value)), ""))
 		}
 	}
 	if v, ok := l.values["limits.max_percent"]; ok {
 		l.def.Limits.MaxPercent = v.number
 		switch {
 		case v.number <= 0 || v.number > 100:
-			l.add(about(v.text, diag.BadMaxPercent, fmt.Sprintf("max_percent is %s; it is over 0 and at most 100", shown(v.text.Value)), ""))
+			l.add(About(v.text, diag.BadMaxPercent, fmt.Sprintf("max_percent is %s; it is over 0 and at most 100", shown(v.text.Value)), ""))
 		case v.number == 100:
-			l.add(about(v.text, diag.NoLimit, "at 100 percent, every record may be deleted in one run", "write the largest share that you expect"))
+			l.add(About(v.text, diag.NoLimit, "at 100 percent, every record may be deleted in one run", "write the largest share that you expect"))
 		}
 	}
 	if v, ok := l.values["limits.max_per_second"]; ok {
 		l.def.Limits.MaxPerSecond = int(min(v.number, crmstore.MostPerSecond))
 		switch {
 		case v.number < 1:
-			l.add(about(v.text, diag.BadMaxPerSecond, fmt.Sprintf("max_per_second is %s; it is at least 1", shown(v.text.Value)), "to delete as fast as it goes, leave the key out"))
+			l.add(About(v.text, diag.BadMaxPerSecond, fmt.Sprintf("max_per_second is %s; it is at least 1", shown(v.text.Value)), "to delete as fast as it goes, leave the key out"))
 		case v.number > crmstore.MostPerSecond:
-			l.add(about(v.text, diag.BadMaxPerSecond, fmt.Sprintf("max_per_second is %s; it is at most 1,000,000", shown(v.text.Value)), ""))
+			l.add(About(v.text, diag.BadMaxPerSecond, fmt.Sprintf("max_per_second is %s; it is at most 1,000,000", shown(v.text.Value)), ""))
 		}
 	}
 }
@@ -174,11 +174,11 @@ func (l *loader) checkActions(object record.ObjectType) {
 		spec, known := actions.Find(item.Value)
 		switch {
 		case !known:
-			l.add(about(item, diag.UnknownAction, fmt.Sprintf("unknown action %q", shown(item.Value)), actionHelp(item.Value)))
+			l.add(About(item, diag.UnknownAction, fmt.Sprintf("unknown action %q", shown(item.Value)), actionHelp(item.Value)))
 		case twice:
-			l.add(about(item, diag.RepeatedAction, fmt.Sprintf("action %q stands twice, first at line %d", item.Value, line), "take one of them out"))
+			l.add(About(item, diag.RepeatedAction, fmt.Sprintf("action %q stands twice, first at line %d", item.Value, line), "take one of them out"))
 		case object != "" && !spec.Allows(object):
-			l.add(about(item, diag.WrongObject, fmt.Sprintf("%s does not work on %s: only contacts can be deleted by a workflow", item.Value, object.Plural()),
+			l.add(About(item, diag.WrongObject, fmt.Sprintf("%s does not work on %s: only contacts can be deleted by a workflow", item.Value, object.Plural()),
 				fmt.Sprintf("write `object: %s`, or delete %s by hand", spec.Objects[0], object.Plural())))
 		}
 		l.def.Actions = append(l.def.Actions, Step{Spec: spec, Pos: item.Pos(0)})

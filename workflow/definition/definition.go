@@ -1,4 +1,4 @@
-package workflow
+package definition
 
 import (
 	"bytes"
@@ -29,7 +29,7 @@ type Definition struct {
 	File        string // name of the file it was read from
 	Source      []byte // the file's bytes
 
-	maxDeletions diag.Text // as the file writes it; empty = it does not
+	MaxDeletions diag.Text // as the file writes it; empty = it does not
 }
 
 // Missed says what becomes of a slot that passed while no daemon ran.
@@ -111,8 +111,8 @@ func sources(list []*triggers.Expr) []string {
 	return texts
 }
 
-// share is how many of live records max_percent allows.
-func (l Limits) share(live int64) int64 {
+// Share is how many of live records max_percent allows.
+func (l Limits) Share(live int64) int64 {
 	n := int64(math.Floor(l.MaxPercent * float64(live) / 100))
 	if float64(n+1)*100 <= l.MaxPercent*float64(live) { // the division came out a little low
 		n++
@@ -120,11 +120,11 @@ func (l Limits) share(live int64) int64 {
 	return n
 }
 
-// own is how many records the workflow may delete in 24 hours by its own limits. The share is one of the records that are live
+// Own is how many records the workflow may delete in 24 hours by its own limits. The share is one of the records that are live
 // now, which are fewer than when the 24 hours began: so nothing that was restored makes it larger.
-func (l Limits) own(live int64) int64 {
+func (l Limits) Own(live int64) int64 {
 	if l.MaxPercent >= 100 {
 		return int64(l.MaxDeletions)
 	}
-	return min(int64(l.MaxDeletions), l.share(live))
+	return min(int64(l.MaxDeletions), l.Share(live))
 }
