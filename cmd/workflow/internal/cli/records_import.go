@@ -20,7 +20,8 @@ import (
 const importLong = `import reads records from a CSV file, such as an export of HubSpot. Headers are the names or labels of
 properties; a record that is there already, by its id or for contacts by its e-mail address, is updated, so that
 importing a file again changes nothing. A line whose id belongs to a contact with another e-mail address than the
-line's, or the line has none, is left out, since the ids may be another system's; --trust-ids changes that contact. A line with a mistake is shown with its
+line's, or where the line has none, is left out, since the ids may be another system's; --trust-ids changes that contact.
+A line with a mistake is shown with its
 number and left out as a whole; the other lines go in. Exit code 1 when a line was left out.`
 
 func (s *session) recordsImport() *cobra.Command {
