@@ -12,13 +12,13 @@ import (
 	"github.com/crm-workflow/crm-workflow/crmstore/spelling"
 )
 
-func (s *session) accountCommand() *cobra.Command {
+func accountCommand(s *session) *cobra.Command {
 	return group("account", "the account, its tier, its partitions and its settings",
 		"  workflow account create --tier professional\n  workflow account show",
-		s.accountCreate(), s.accountShow(), s.accountSetTier(), s.accountSet(), s.accountAcceptLoss(), s.accountClock())
+		accountCreate(s), accountShow(s), accountSetTier(s), accountSet(s), accountAcceptLoss(s), accountClock(s))
 }
 
-func (s *session) accountCreate() *cobra.Command {
+func accountCreate(s *session) *cobra.Command {
 	var tier string
 	var partitions int
 	cmd := &cobra.Command{
@@ -59,7 +59,7 @@ func (s *session) accountCreate() *cobra.Command {
 	return cmd
 }
 
-func (s *session) accountShow() *cobra.Command {
+func accountShow(s *session) *cobra.Command {
 	return &cobra.Command{
 		Use: "show", Short: "tier, partitions, how many records there are, and the settings",
 		Example: "  workflow account show --format json", Args: noArgs,
@@ -68,7 +68,7 @@ func (s *session) accountShow() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return s.showAccount(cmd.Context(), store)
+			return showAccount(cmd.Context(), s, store)
 		},
 	}
 }
@@ -82,7 +82,7 @@ type accountDocument struct {
 	Settings  []crmstore.Setting                    `json:"settings"`
 }
 
-func (s *session) showAccount(ctx context.Context, store *crmstore.Store) error {
+func showAccount(ctx context.Context, s *session, store *crmstore.Store) error {
 	a, err := store.Account(ctx)
 	if err != nil {
 		return err
@@ -124,7 +124,7 @@ func (s *session) showAccount(ctx context.Context, store *crmstore.Store) error 
 	return nil
 }
 
-func (s *session) accountSetTier() *cobra.Command {
+func accountSetTier(s *session) *cobra.Command {
 	return &cobra.Command{
 		Use: "set-tier TIER", Short: "change the tier; workflows run on professional and enterprise",
 		Example:           "  workflow account set-tier enterprise",

@@ -13,7 +13,7 @@ import (
 	"github.com/crm-workflow/crm-workflow/workflow"
 )
 
-func (s *session) accountAcceptLoss() *cobra.Command {
+func accountAcceptLoss(s *session) *cobra.Command {
 	var confirm typedNumber
 	cmd := &cobra.Command{
 		Use: "accept-loss [--confirm N]", Short: "go on without what the store has lost",
@@ -35,15 +35,15 @@ func (s *session) accountAcceptLoss() *cobra.Command {
 		if err := store.Check(ctx, "", crmstore.IsSuperAdmin); err != nil {
 			return err
 		}
-		doc, err := s.findLoss(ctx, store)
+		doc, err := findLoss(ctx, s, store)
 		if err != nil {
 			return err
 		}
 		if doc.Lost > 0 {
-			if err := s.confirmLoss(doc, confirm); err != nil {
+			if err := confirmLoss(s, doc, confirm); err != nil {
 				return err
 			}
-			if err := s.acceptLoss(ctx, store); err != nil {
+			if err := acceptLoss(ctx, s, store); err != nil {
 				return err
 			}
 			doc.Accepted = true
@@ -87,7 +87,7 @@ func (d *lossDocument) table(o *output) {
 
 // findLoss looks for all that is lost, and changes nothing. Records that the ledger and the counters of partitions both miss are
 // the same records.
-func (s *session) findLoss(ctx context.Context, store *crmstore.Store) (*lossDocument, error) {
+func findLoss(ctx context.Context, s *session, store *crmstore.Store) (*lossDocument, error) {
 	doc := &lossDocument{Problems: []crmstore.Problem{}}
 	missing := map[record.ObjectType]crmstore.Problem{}
 	err := examineLoss(ctx, store, "", func(p crmstore.Problem) {
@@ -126,7 +126,7 @@ func (s *session) findLoss(ctx context.Context, store *crmstore.Store) (*lossDoc
 }
 
 // confirmLoss has the number typed by a person, who may bring a backup back instead.
-func (s *session) confirmLoss(doc *lossDocument, typed typedNumber) error {
+func confirmLoss(s *session, doc *lossDocument, typed typedNumber) error {
 	n := typed.n
 	if !typed.given {
 		doc.table(s.err)
@@ -152,7 +152,7 @@ func (s *session) confirmLoss(doc *lossDocument, typed typedNumber) error {
 }
 
 // acceptLoss goes on without it: what is counted in partitions first, then the ledger of the whole.
-func (s *session) acceptLoss(ctx context.Context, store *crmstore.Store) error {
+func acceptLoss(ctx context.Context, s *session, store *crmstore.Store) error {
 	cause, at := s.cause("account accept-loss"), s.now()
 	objects, err := store.ObjectTypes(ctx)
 	if err != nil {

@@ -10,7 +10,7 @@ import (
 	"github.com/crm-workflow/crm-workflow/crmstore/spelling"
 )
 
-func (s *session) accountSet() *cobra.Command {
+func accountSet(s *session) *cobra.Command {
 	var unset bool
 	cmd := &cobra.Command{
 		Use: "set KEY [VALUE]", Short: "change a setting: how long history is kept, the mail server, how fast records are deleted",

@@ -24,7 +24,7 @@ type approveFlags struct {
 	sample  int
 }
 
-func (s *session) approveCommand() *cobra.Command {
+func approveCommand(s *session) *cobra.Command {
 	f := &approveFlags{}
 	cmd := &cobra.Command{
 		Use: "approve RUN [--confirm N] [--dry-run] [--csv OUT] [--sample N]", Short: "let a held run go on, with the number of what it deletes",
@@ -40,19 +40,19 @@ func (s *session) approveCommand() *cobra.Command {
 	cmd.Flags().BoolVar(&f.dry, "dry-run", false, "show whom the run would delete, and change nothing")
 	cmd.Flags().StringVar(&f.csv, "csv", "", "write every one of them to this CSV file")
 	cmd.Flags().IntVar(&f.sample, "sample", fewShown, "how many of them to show")
-	return s.onRun(cmd, []crmstore.RunState{crmstore.RunHeld}, func(ctx context.Context, store *crmstore.Store, id string) error {
+	return onRun(s, cmd, []crmstore.RunState{crmstore.RunHeld}, func(ctx context.Context, store *crmstore.Store, id string) error {
 		if f.sample < 0 {
 			return usagef("", "--sample %d: want 0 or more", f.sample)
 		}
 		if f.dry {
-			return s.showHeldRun(ctx, store, f, id)
+			return showHeldRun(ctx, s, store, f, id)
 		}
-		return s.approve(ctx, store, f, id)
+		return approveRun(ctx, s, store, f, id)
 	})
 }
 
 // showHeldRun is a dry run of an approval.
-func (s *session) showHeldRun(ctx context.Context, store *crmstore.Store, f *approveFlags, id string) error {
+func showHeldRun(ctx context.Context, s *session, store *crmstore.Store, f *approveFlags, id string) error {
 	h, err := workflow.MakeHeldSet(ctx, store, id)
 	if err != nil {
 		return err
@@ -69,27 +69,27 @@ func (s *session) showHeldRun(ctx context.Context, store *crmstore.Store, f *app
 		o.printf("\n")
 		showHeldNext(o, h.Run, int64(len(h.Records)))
 	})
-	return s.heldCSV(ctx, store, h, f.csv)
+	return heldCSV(ctx, s, store, h, f.csv)
 }
 
-// approve shows the held set where a person is asked, has its number typed, and lets the run go on.
-func (s *session) approve(ctx context.Context, store *crmstore.Store, f *approveFlags, id string) error {
-	r, bar := s.runner(store)
+// approveRun shows the held set where a person is asked, has its number typed, and lets the run go on.
+func approveRun(ctx context.Context, s *session, store *crmstore.Store, f *approveFlags, id string) error {
+	r, bar := newRunner(s, store)
 	run, left, err := r.Waiting(ctx, id)
 	bar.end()
 	if err != nil || run.State != crmstore.RunHeld {
-		return s.emitRun(run, err)
+		return emitRun(s, run, err)
 	}
 	h, err := workflow.MakeHeldSet(ctx, store, id)
 	if err != nil {
 		return err
 	}
-	if err := s.heldCSV(ctx, store, h, f.csv); err != nil {
+	if err := heldCSV(ctx, s, store, h, f.csv); err != nil {
 		return err
 	}
 	typed := f.confirm.n
 	if !f.confirm.given {
-		if err := s.showBeforeAsking(ctx, store, h, f.sample); err != nil {
+		if err := showBeforeAsking(ctx, s, store, h, f.sample); err != nil {
 			return err
 		}
 		if !s.command.StdinTerminal {
@@ -106,14 +106,14 @@ func (s *session) approve(ctx context.Context, store *crmstore.Store, f *approve
 		}
 		talk.printf("%s\n", talk.paint(yellow, words))
 	}
-	r, bar = s.runner(store)
+	r, bar = newRunner(s, store)
 	run, err = r.Approve(ctx, id, workflow.Approval{Count: typed, Revision: h.Current.Revision, At: s.now()})
 	bar.end()
-	return s.emitApproved(ctx, r, run, err)
+	return emitApproved(ctx, s, r, run, err)
 }
 
 // emitApproved says how an approved run ended, or that it waits for another approval: then this one did what it could, and the exit code is 0.
-func (s *session) emitApproved(ctx context.Context, r *workflow.Runner, run crmstore.Run, err error) error {
+func emitApproved(ctx context.Context, s *session, r *workflow.Runner, run crmstore.Run, err error) error {
 	if err == nil && run.State == crmstore.RunHeld {
 		words, err := r.WaitsForMore(ctx, run.ID)
 		if err != nil {
@@ -128,13 +128,13 @@ func (s *session) emitApproved(ctx context.Context, r *workflow.Runner, run crms
 		}
 	}
 	if run.Kind == crmstore.RunDelete {
-		return s.emitDeletion(run, err)
+		return emitDeletion(s, run, err)
 	}
-	return s.emitRun(run, err)
+	return emitRun(s, run, err)
 }
 
 // showBeforeAsking shows the held set to whoever is about to type its number.
-func (s *session) showBeforeAsking(ctx context.Context, store *crmstore.Store, h *workflow.HeldSet, sample int) error {
+func showBeforeAsking(ctx context.Context, s *session, store *crmstore.Store, h *workflow.HeldSet, sample int) error {
 	doc, err := newHeldDocument(ctx, store, h, sample)
 	if err != nil {
 		return err
@@ -255,7 +255,7 @@ func showHeldNext(o *output, run crmstore.Run, left int64) {
 }
 
 // heldCSV writes a held set to a file; nothing without a path.
-func (s *session) heldCSV(ctx context.Context, store *crmstore.Store, h *workflow.HeldSet, path string) error {
+func heldCSV(ctx context.Context, s *session, store *crmstore.Store, h *workflow.HeldSet, path string) error {
 	if path == "" {
 		return nil
 	}

@@ -12,24 +12,24 @@ import (
 	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
 
-func (s *session) associationsCommand() *cobra.Command {
+func associationsCommand(s *session) *cobra.Command {
 	return group("associations", "which records belong together",
 		"  workflow associations add ada@example.com company:12 deal:7\n  workflow associations list company:12",
-		s.associationsChange("add", "associate a record with others", true), s.associationsChange("remove", "take a record and others apart", false),
-		s.associationsList(), s.associationsImport())
+		associationsChange(s, "add", "associate a record with others", true), associationsChange(s, "remove", "take a record and others apart", false),
+		associationsList(s), associationsImport(s))
 }
 
 const recordWords = "A record is written TYPE:ID, such as company:12; an e-mail address means the contact that has it."
 
-// ref reads what a person calls a record of any object type: TYPE:ID, or a contact's e-mail address.
-func (s *session) ref(ctx context.Context, store *crmstore.Store, word string) (record.Ref, error) {
+// parseRef reads what a person calls a record of any object type: TYPE:ID, or a contact's e-mail address.
+func parseRef(ctx context.Context, s *session, store *crmstore.Store, word string) (record.Ref, error) {
 	object, id, typed := strings.Cut(word, ":")
 	if !typed && strings.Contains(word, "@") {
 		object, id = string(record.Contact), word
 	} else if !typed {
 		return record.Ref{}, usagef("write it as TYPE:ID, such as contact:4711", "%q does not say of which type the record is", word)
 	}
-	o, err := s.object(ctx, word, object)
+	o, err := parseObject(ctx, s, word, object)
 	if err != nil {
 		return record.Ref{}, err
 	}
@@ -40,11 +40,11 @@ func (s *session) ref(ctx context.Context, store *crmstore.Store, word string) (
 	return r, err
 }
 
-func (s *session) refs(ctx context.Context, store *crmstore.Store, words []string) ([]record.Ref, error) {
+func parseRefs(ctx context.Context, s *session, store *crmstore.Store, words []string) ([]record.Ref, error) {
 	refs := make([]record.Ref, len(words))
 	for i, w := range words {
 		var err error
-		if refs[i], err = s.ref(ctx, store, w); err != nil {
+		if refs[i], err = parseRef(ctx, s, store, w); err != nil {
 			return nil, err
 		}
 	}
@@ -65,7 +65,7 @@ type refusedDocument struct {
 }
 
 // associationsChange is `associations add` and `associations remove`.
-func (s *session) associationsChange(verb, short string, add bool) *cobra.Command {
+func associationsChange(s *session, verb, short string, add bool) *cobra.Command {
 	done := map[bool]string{true: "associated with", false: "taken apart from"}[add]
 	return &cobra.Command{
 		Use: verb + " RECORD RECORD...", Short: short,
@@ -78,7 +78,7 @@ func (s *session) associationsChange(verb, short string, add bool) *cobra.Comman
 			if err != nil {
 				return err
 			}
-			refs, err := s.refs(ctx, store, words)
+			refs, err := parseRefs(ctx, s, store, words)
 			if err != nil {
 				return err
 			}
@@ -132,7 +132,7 @@ func newAssociations(refs []record.Ref) map[record.ObjectType][]record.ID {
 	return byType
 }
 
-func (s *session) associationsList() *cobra.Command {
+func associationsList(s *session) *cobra.Command {
 	return &cobra.Command{
 		Use: "list RECORD...", Short: "the records that a record is associated with",
 		Long: "list shows live records of the types that you may view, if the record itself is live. Associations of records in\n" +
@@ -145,7 +145,7 @@ func (s *session) associationsList() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			refs, err := s.refs(ctx, store, words)
+			refs, err := parseRefs(ctx, s, store, words)
 			if err != nil {
 				return err
 			}
@@ -200,7 +200,7 @@ func associationFacts(refs []record.Ref) (pairs [][2]string) {
 	return pairs
 }
 
-func (s *session) associationsImport() *cobra.Command {
+func associationsImport(s *session) *cobra.Command {
 	var o csvfile.AssociationOptions
 	cmd := &cobra.Command{
 		Use: "import FILE.csv", Short: "associations from a CSV file with two columns of ids",
@@ -220,7 +220,7 @@ func (s *session) associationsImport() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		in, size, err := s.openInput(cmd.Context(), words[0])
+		in, size, err := openInput(cmd.Context(), s, words[0])
 		if err != nil {
 			return err
 		}

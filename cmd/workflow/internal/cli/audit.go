@@ -21,7 +21,7 @@ type auditFlags struct {
 	object               func(context.Context) (record.ObjectType, error)
 }
 
-func (s *session) auditCommand() *cobra.Command {
+func auditCommand(s *session) *cobra.Command {
 	var f auditFlags
 	cmd := &cobra.Command{
 		Use: "audit [--record ID] [--object TYPE] [--user USER] [--run RUN] [--workflow NAME] [--action A,…] [--since T] [--until T] " +
@@ -36,7 +36,7 @@ func (s *session) auditCommand() *cobra.Command {
 			"  workflow audit --action update,delete --user mira --since 2026-11-01 --format csv > audit.csv",
 		Args: noArgs, Annotations: map[string]string{formatCSV: "too"},
 	}
-	f.object = s.objectFlagOr(cmd, "", "only this object type")
+	f.object = objectFlagOr(s, cmd, "", "only this object type")
 	cmd.Flags().StringVar(&f.record, "record", "", "only this record: an id, or a contact's e-mail address")
 	cmd.Flags().StringVar(&f.User, "user", "", "only what this user did")
 	cmd.Flags().StringVar(&f.Run, "run", "", "only this run")
@@ -46,12 +46,12 @@ func (s *session) auditCommand() *cobra.Command {
 	cmd.Flags().StringVar(&f.until, "until", "", "only before this instant")
 	cmd.Flags().IntVar(&f.Limit, "limit", 50, "at most so many events")
 	cmd.Flags().StringVar(&f.After, "after", "", "the page behind the one that ended with this")
-	_ = cmd.RegisterFlagCompletionFunc("run", s.completeRuns())
+	_ = cmd.RegisterFlagCompletionFunc("run", completeRuns(s))
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if f.Limit < 1 {
 			return usagef("", "--limit %d: want 1 or more", f.Limit)
 		}
-		store, err := s.auditFilter(cmd.Context(), &f)
+		store, err := auditFilter(cmd.Context(), s, &f)
 		if err != nil {
 			return err
 		}
@@ -59,7 +59,7 @@ func (s *session) auditCommand() *cobra.Command {
 			if !cmd.Flags().Changed("limit") && f.After == "" {
 				f.Limit = 0
 			}
-			return s.auditCSV(cmd.Context(), store, f.AuditFilter)
+			return auditCSV(cmd.Context(), s, store, f.AuditFilter)
 		}
 		page, err := store.AuditPage(cmd.Context(), f.AuditFilter)
 		if errors.Is(err, crmstore.ErrPlace) {
@@ -75,7 +75,7 @@ func (s *session) auditCommand() *cobra.Command {
 }
 
 // auditFilter completes the filter with what has to be read, and opens the store.
-func (s *session) auditFilter(ctx context.Context, f *auditFlags) (*crmstore.Store, error) {
+func auditFilter(ctx context.Context, s *session, f *auditFlags) (*crmstore.Store, error) {
 	var err error
 	for _, bound := range []struct {
 		flag, text string
@@ -103,7 +103,7 @@ func (s *session) auditFilter(ctx context.Context, f *auditFlags) (*crmstore.Sto
 }
 
 // auditCSV writes events as they are read; without a limit memory stays flat.
-func (s *session) auditCSV(ctx context.Context, store *crmstore.Store, f crmstore.AuditFilter) error {
+func auditCSV(ctx context.Context, s *session, store *crmstore.Store, f crmstore.AuditFilter) error {
 	out := csv.NewWriter(s.out)
 	err := out.Write([]string{
 		"At", "Action", "User", "Object", "Record IDs", "Property", "Before", "After", "Detail", "Workflow", "Revision", "Run", "Reason",

@@ -28,16 +28,16 @@ type binFlags struct {
 	where               string
 }
 
-func (s *session) newBinFlags(cmd *cobra.Command) *binFlags {
-	f := &binFlags{object: s.objectFlag(cmd)}
+func newBinFlags(s *session, cmd *cobra.Command) *binFlags {
+	f := &binFlags{object: objectFlag(s, cmd)}
 	cmd.Flags().StringVar(&f.run, "run", "", "only what this run deleted")
 	cmd.Flags().StringVar(&f.workflow, "workflow", "", "only what this workflow deleted")
 	cmd.Flags().StringVar(&f.user, "user", "", "only what this user deleted")
 	cmd.Flags().StringVar(&f.since, "since", "", "only what was deleted at this time or later: 2026-11-23T03:00:00Z, or 2026-11-23 for midnight UTC")
 	cmd.Flags().StringVar(&f.until, "until", "", "only what was deleted before this time")
 	cmd.Flags().StringVar(&f.where, "where", "", "only records for which this expression is true, as they were when they were deleted")
-	_ = cmd.RegisterFlagCompletionFunc("run", s.completeRuns())
-	_ = cmd.RegisterFlagCompletionFunc("workflow", s.completeWorkflows(false))
+	_ = cmd.RegisterFlagCompletionFunc("run", completeRuns(s))
+	_ = cmd.RegisterFlagCompletionFunc("workflow", completeWorkflows(s, false))
 	return f
 }
 
@@ -52,7 +52,7 @@ func (f *binFlags) onlyRun() bool {
 }
 
 // binFilter reads the flags, opens the store and compiles --where.
-func (s *session) binFilter(ctx context.Context, f *binFlags) (*crmstore.Store, workflow.BinFilter, error) {
+func binFilter(ctx context.Context, s *session, f *binFlags) (*crmstore.Store, workflow.BinFilter, error) {
 	filter := workflow.BinFilter{Run: f.run, Workflow: f.workflow, User: f.user}
 	var err error
 	if filter.Object, err = f.object(ctx); err != nil {
@@ -75,11 +75,11 @@ func (s *session) binFilter(ctx context.Context, f *binFlags) (*crmstore.Store, 
 	if err != nil || f.where == "" {
 		return store, filter, err
 	}
-	filter.Where, err = s.compileWhere(ctx, &selection{store: store, object: filter.Object}, f.where, s.now())
+	filter.Where, err = compileWhere(ctx, s, &selection{store: store, object: filter.Object}, f.where, s.now())
 	return store, filter, err
 }
 
-func (s *session) binCommand() *cobra.Command {
+func binCommand(s *session) *cobra.Command {
 	var limit int
 	cmd := &cobra.Command{
 		Use:   "bin [--object TYPE] [--run RUN] [--workflow NAME] [--user USER] [--since T] [--until T] [--where EXPR] [--limit N]",
@@ -90,28 +90,28 @@ func (s *session) binCommand() *cobra.Command {
 			"  workflow bin --run stale@2026-11-23T03:00:00Z --format csv > deleted.csv",
 		Args: noArgs, Annotations: map[string]string{formatCSV: "too"},
 	}
-	flags := s.newBinFlags(cmd)
+	flags := newBinFlags(s, cmd)
 	cmd.Flags().IntVar(&limit, "limit", 20, "at most so many records")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if limit < 1 {
 			return usagef("", "--limit %d: want 1 or more", limit)
 		}
 		ctx := cmd.Context()
-		store, filter, err := s.binFilter(ctx, flags)
+		store, filter, err := binFilter(ctx, s, flags)
 		if err != nil {
 			return err
 		}
 		if s.flags.format == formatCSV && !cmd.Flags().Changed("limit") {
 			limit = math.MaxInt / 4
 		}
-		look, err := s.lookInBin(ctx, store, filter, limit)
+		look, err := lookInBin(ctx, s, store, filter, limit)
 		if err != nil {
 			return err
 		}
 		if s.flags.format == formatCSV {
-			return s.binCSV(ctx, look)
+			return binCSV(ctx, s, look)
 		}
-		return s.emitBin(ctx, look, flags)
+		return emitBin(ctx, s, look, flags)
 	}
 	return cmd
 }
@@ -129,7 +129,7 @@ type binLook struct {
 }
 
 // lookInBin keeps 16 bytes or so in memory for each record that it keeps.
-func (s *session) lookInBin(ctx context.Context, store *crmstore.Store, filter workflow.BinFilter, limit int) (*binLook, error) {
+func lookInBin(ctx context.Context, s *session, store *crmstore.Store, filter workflow.BinFilter, limit int) (*binLook, error) {
 	schema, err := store.Schema(ctx, filter.Object)
 	if err != nil {
 		return nil, err
@@ -214,7 +214,7 @@ type binDocument struct {
 	Records []binEntry        `json:"records"`
 }
 
-func (s *session) emitBin(ctx context.Context, look *binLook, f *binFlags) error {
+func emitBin(ctx context.Context, s *session, look *binLook, f *binFlags) error {
 	entries, err := look.entries(ctx, look.newest)
 	if err != nil {
 		return err
@@ -267,7 +267,7 @@ func (l *binLook) show(o *output, entries []binEntry) {
 }
 
 // binCSV writes what was found, some thousands of records at a time.
-func (s *session) binCSV(ctx context.Context, look *binLook) error {
+func binCSV(ctx context.Context, s *session, look *binLook) error {
 	out := csv.NewWriter(s.out)
 	head := []string{
 		"Record ID", "Email", "Name", "Deleted at", "Deleted by", "Workflow", "Revision", "Run", "Reason", "Purged at", "Days left",

@@ -8,12 +8,12 @@ import (
 	"github.com/crm-workflow/crm-workflow/crmstore"
 )
 
-func (s *session) blocklistCommand() *cobra.Command {
+func blocklistCommand(s *session) *cobra.Command {
 	return group("blocklist", "e-mail addresses that no contact may have",
 		"  workflow blocklist add ada@example.com\n  workflow blocklist check ada@example.com",
-		s.blocklistChange("add", "block addresses, whether or not a contact ever had them", true),
-		s.blocklistChange("remove", "take addresses off the block list", false),
-		s.blocklistCheck())
+		blocklistChange(s, "add", "block addresses, whether or not a contact ever had them", true),
+		blocklistChange(s, "remove", "take addresses off the block list", false),
+		blocklistCheck(s))
 }
 
 // blocklistDocument is how addresses stand on the block list.
@@ -22,7 +22,7 @@ type blocklistDocument struct {
 	Addresses []crmstore.BlockResult `json:"addresses"`
 }
 
-func (s *session) blocklistChange(verb, short string, add bool) *cobra.Command {
+func blocklistChange(s *session, verb, short string, add bool) *cobra.Command {
 	var reason string
 	long := "blocklist " + verb + " needs the permission permanently-delete. Addresses are kept as keyed hashes: nobody can list them.\n"
 	if add {
@@ -49,12 +49,12 @@ func (s *session) blocklistChange(verb, short string, add bool) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		return s.emitBlocks(results, add)
+		return emitBlocks(s, results, add)
 	}
 	return cmd
 }
 
-func (s *session) emitBlocks(results []crmstore.BlockResult, add bool) error {
+func emitBlocks(s *session, results []crmstore.BlockResult, add bool) error {
 	doc := blocklistDocument{Addresses: results}
 	held := 0
 	for _, r := range results {
@@ -88,18 +88,18 @@ func (s *session) emitBlocks(results []crmstore.BlockResult, add bool) error {
 	return nil
 }
 
-func (s *session) blocklistCheck() *cobra.Command {
+func blocklistCheck(s *session) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "check ADDRESS...", Short: "say whether addresses are blocked",
 		Long: "blocklist check says of each address whether it is blocked, and since when. Whoever may edit contacts may ask.\n" +
 			"Exit code 1 when one of them is blocked.",
 		Example: "  workflow blocklist check ada@example.com", Args: args(1, -1, "e-mail addresses"),
 	}
-	cmd.RunE = func(cmd *cobra.Command, words []string) error { return s.checkBlocks(cmd.Context(), words) }
+	cmd.RunE = func(cmd *cobra.Command, words []string) error { return checkBlocks(cmd.Context(), s, words) }
 	return cmd
 }
 
-func (s *session) checkBlocks(ctx context.Context, words []string) error {
+func checkBlocks(ctx context.Context, s *session, words []string) error {
 	store, err := s.open(ctx)
 	if err != nil {
 		return err

@@ -13,7 +13,7 @@ import (
 	"github.com/crm-workflow/crm-workflow/workflow"
 )
 
-func (s *session) accountClock() *cobra.Command {
+func accountClock(s *session) *cobra.Command {
 	var accept bool
 	cmd := &cobra.Command{
 		Use: "clock [--accept]", Short: "the store's time, this machine's, and what the account has seen; accept a leap",
@@ -39,7 +39,7 @@ func (s *session) accountClock() *cobra.Command {
 				return err
 			}
 			doc := newClockDocument(c)
-			if err := s.countHeld(ctx, store, c, &doc); err != nil {
+			if err := countHeld(ctx, s, store, c, &doc); err != nil {
 				return err
 			}
 			s.emit(doc, func(o *output) { showClock(o, c, doc.Held) })
@@ -98,7 +98,7 @@ func newClockDocument(c crmstore.Clock) clockDocument {
 func seconds(d time.Duration) float64 { return math.Round(d.Seconds()*1000) / 1000 }
 
 // countHeld counts what is not purged yet, for those who may know.
-func (s *session) countHeld(ctx context.Context, store *crmstore.Store, c crmstore.Clock, doc *clockDocument) error {
+func countHeld(ctx context.Context, s *session, store *crmstore.Store, c crmstore.Clock, doc *clockDocument) error {
 	may, err := store.May(ctx, "", crmstore.IsSuperAdmin)
 	if err != nil || !may {
 		return err

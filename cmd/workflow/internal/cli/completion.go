@@ -12,7 +12,7 @@ import (
 	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
 
-func (s *session) completionCommand() *cobra.Command {
+func completionCommand(s *session) *cobra.Command {
 	return &cobra.Command{
 		Use: "completion bash|zsh|fish|powershell", Short: "shell completion: verbs, flags, workflow names, runs",
 		Long: "completion prints a script for your shell. With it, Tab completes verbs, flags, the names of workflows and the\n" +
@@ -44,7 +44,7 @@ const completionTime = 2 * time.Second
 type completer = func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective)
 
 // completeWorkflows offers the names of published workflows, and files too where files are welcome.
-func (s *session) completeWorkflows(files bool) completer {
+func completeWorkflows(s *session, files bool) completer {
 	return func(cmd *cobra.Command, done []string, _ string) ([]string, cobra.ShellCompDirective) {
 		directive := cobra.ShellCompDirectiveNoFileComp
 		if files {
@@ -54,7 +54,7 @@ func (s *session) completeWorkflows(files bool) completer {
 			return nil, directive
 		}
 		var names []string
-		s.complete(cmd, func(ctx context.Context, store *crmstore.Store) error {
+		completeFrom(s, cmd, func(ctx context.Context, store *crmstore.Store) error {
 			all, err := store.Workflows(ctx)
 			for _, w := range all {
 				state := "off"
@@ -70,13 +70,13 @@ func (s *session) completeWorkflows(files bool) completer {
 }
 
 // completeRuns offers the newest runs, in the given states or in any.
-func (s *session) completeRuns(states ...crmstore.RunState) completer {
+func completeRuns(s *session, states ...crmstore.RunState) completer {
 	return func(cmd *cobra.Command, done []string, _ string) ([]string, cobra.ShellCompDirective) {
 		if len(done) > 0 {
 			return nil, cobra.ShellCompDirectiveNoFileComp
 		}
 		var ids []string
-		s.complete(cmd, func(ctx context.Context, store *crmstore.Store) error {
+		completeFrom(s, cmd, func(ctx context.Context, store *crmstore.Store) error {
 			if len(states) == 0 {
 				states = []crmstore.RunState{""}
 			}
@@ -96,10 +96,10 @@ func (s *session) completeRuns(states ...crmstore.RunState) completer {
 }
 
 // completeLists offers the lists of the object type that the call names.
-func (s *session) completeLists(object func(context.Context) (record.ObjectType, error)) completer {
+func completeLists(s *session, object func(context.Context) (record.ObjectType, error)) completer {
 	return func(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
 		var names []string
-		s.complete(cmd, func(ctx context.Context, store *crmstore.Store) error {
+		completeFrom(s, cmd, func(ctx context.Context, store *crmstore.Store) error {
 			o, err := object(ctx)
 			if err != nil {
 				return err
@@ -112,8 +112,8 @@ func (s *session) completeLists(object func(context.Context) (record.ObjectType,
 	}
 }
 
-// complete asks the store; a store that does not answer simply offers nothing.
-func (s *session) complete(cmd *cobra.Command, ask func(context.Context, *crmstore.Store) error) {
+// completeFrom asks the store; a store that does not answer simply offers nothing.
+func completeFrom(s *session, cmd *cobra.Command, ask func(context.Context, *crmstore.Store) error) {
 	if !s.storeExists() {
 		return // Tab must not make a store
 	}

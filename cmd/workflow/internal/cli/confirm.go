@@ -59,14 +59,14 @@ type naming struct {
 	skip   bool     // addresses that no live contact has are left out, instead of refused
 }
 
-// named are the ids of the records, some perhaps twice. An id need not be that of a record.
-func (s *session) named(ctx context.Context, store *crmstore.Store, n naming) ([]record.ID, error) {
+// namedIDs are the ids of the records, some perhaps twice. An id need not be that of a record.
+func namedIDs(ctx context.Context, s *session, store *crmstore.Store, n naming) ([]record.ID, error) {
 	ids, addresses, err := argumentIDs(n.object, n.words)
 	if err != nil {
 		return nil, err
 	}
 	if n.file != "" {
-		moreIDs, moreAddresses, err := s.readIDs(ctx, n.object, n.file)
+		moreIDs, moreAddresses, err := readIDs(ctx, s, n.object, n.file)
 		if err != nil {
 			return nil, err
 		}
@@ -129,7 +129,7 @@ const (
 
 // readIDs reads a file of ids, one a line; of contacts also e-mail addresses. "-" is stdin. Empty lines, and a first
 // line that is the heading of an export, do not count.
-func (s *session) readIDs(ctx context.Context, o record.ObjectType, file string) (ids []record.ID, addresses []string, err error) {
+func readIDs(ctx context.Context, s *session, o record.ObjectType, file string) (ids []record.ID, addresses []string, err error) {
 	if file == "-" {
 		return parseIDs(o, "stdin", patient(ctx, s.in))
 	}

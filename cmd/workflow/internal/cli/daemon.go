@@ -24,7 +24,7 @@ import (
 
 const defaultListen = "127.0.0.1:9464"
 
-func (s *session) daemonCommand() *cobra.Command {
+func daemonCommand(s *session) *cobra.Command {
 	var listen, logFormat string
 	var grace, pauseAbove time.Duration
 	cmd := &cobra.Command{
@@ -44,7 +44,7 @@ func (s *session) daemonCommand() *cobra.Command {
 			if pauseAbove < 0 {
 				return usagef("0s = never", "--pause-above %s: want 0s or more", pauseAbove)
 			}
-			log, err := s.logger(logFormat)
+			log, err := newLogger(s, logFormat)
 			if err != nil {
 				return err
 			}
@@ -73,7 +73,7 @@ func (s *session) daemonCommand() *cobra.Command {
 	return cmd
 }
 
-func (s *session) logger(format string) (*slog.Logger, error) {
+func newLogger(s *session, format string) (*slog.Logger, error) {
 	if format == "" {
 		format = formatJSON
 		if s.err.terminal {

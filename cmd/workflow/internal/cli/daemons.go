@@ -11,7 +11,7 @@ import (
 	"github.com/crm-workflow/crm-workflow/workflow"
 )
 
-func (s *session) daemonsCommand() *cobra.Command {
+func daemonsCommand(s *session) *cobra.Command {
 	return &cobra.Command{
 		Use: "daemons", Short: "who runs the workflows: since when, and what each is doing",
 		Long: "daemons lists the daemons that work on the account, wherever they are, and the runs that each carries. One without a\n" +
@@ -22,7 +22,7 @@ func (s *session) daemonsCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return s.showDaemons(cmd.Context(), store)
+			return showDaemons(cmd.Context(), s, store)
 		},
 	}
 }
@@ -36,7 +36,7 @@ type daemonDocument struct {
 	doing []string // the same, with how far they are
 }
 
-func (s *session) showDaemons(ctx context.Context, store *crmstore.Store) error {
+func showDaemons(ctx context.Context, s *session, store *crmstore.Store) error {
 	all, err := store.Daemons(ctx)
 	if err != nil {
 		return err

@@ -32,7 +32,7 @@ func isFile(arg string) bool {
 const maxSource = 16 << 20
 
 // readSource reads a workflow file, or stdin for "-".
-func (s *session) readSource(ctx context.Context, path string) (name string, source []byte, err error) {
+func readSource(ctx context.Context, s *session, path string) (name string, source []byte, err error) {
 	if path == "-" {
 		source, err = io.ReadAll(io.LimitReader(patient(ctx, s.in), maxSource))
 		if err != nil {
@@ -64,12 +64,12 @@ func readAtMost(ctx context.Context, path string, limit int64) ([]byte, error) {
 }
 
 // loadFile loads a workflow file against the account, and shows what is wrong with it.
-func (s *session) loadFile(ctx context.Context, store *crmstore.Store, path string) (*definition.Definition, error) {
+func loadFile(ctx context.Context, s *session, store *crmstore.Store, path string) (*definition.Definition, error) {
 	vocabulary, err := definition.AccountVocabulary(ctx, store)
 	if err != nil {
 		return nil, err
 	}
-	name, source, err := s.readSource(ctx, path)
+	name, source, err := readSource(ctx, s, path)
 	if err != nil {
 		return nil, err
 	}
@@ -77,7 +77,7 @@ func (s *session) loadFile(ctx context.Context, store *crmstore.Store, path stri
 	if err != nil {
 		return nil, err
 	}
-	s.showFindings(findings, map[string][]byte{name: source})
+	showFindings(s, findings, map[string][]byte{name: source})
 	if d == nil {
 		return nil, &problem{
 			code: exitRefused, findings: findings, message: fmt.Sprintf("%s: %s; nothing was changed", name, countFindings(findings)),
@@ -103,20 +103,20 @@ func loadAgainst(ctx context.Context, store *crmstore.Store, name string, source
 }
 
 // loadTarget loads what NAME|FILE says: a file, or the published revision of a workflow.
-func (s *session) loadTarget(ctx context.Context, store *crmstore.Store, target string) (*definition.Definition, error) {
+func loadTarget(ctx context.Context, s *session, store *crmstore.Store, target string) (*definition.Definition, error) {
 	if isFile(target) {
-		return s.loadFile(ctx, store, target)
+		return loadFile(ctx, s, store, target)
 	}
 	d, _, err := workflow.LoadPublished(ctx, store, target)
 	if errors.Is(err, record.ErrNotFound) {
-		return nil, s.unknownWorkflow(ctx, store, target)
+		return nil, unknownWorkflow(ctx, s, store, target)
 	}
 	return d, err
 }
 
 // openTarget is how a verb begins that looks at NAME|FILE as of --now: the instant, the store, the definition.
-func (s *session) openTarget(ctx context.Context, target, now string) (*crmstore.Store, *definition.Definition, time.Time, error) {
-	at, err := s.instant(now)
+func openTarget(ctx context.Context, s *session, target, now string) (*crmstore.Store, *definition.Definition, time.Time, error) {
+	at, err := parseNow(s, now)
 	if err != nil {
 		return nil, nil, at, err
 	}
@@ -124,12 +124,12 @@ func (s *session) openTarget(ctx context.Context, target, now string) (*crmstore
 	if err != nil {
 		return nil, nil, at, err
 	}
-	d, err := s.loadTarget(ctx, store, target)
-	return store, d, s.from(at), err
+	d, err := loadTarget(ctx, s, store, target)
+	return store, d, instantOr(s, at), err
 }
 
 // unknownWorkflow says that no workflow of that name is published, and which one may have been meant.
-func (s *session) unknownWorkflow(ctx context.Context, store *crmstore.Store, name string) error {
+func unknownWorkflow(ctx context.Context, s *session, store *crmstore.Store, name string) error {
 	help := "see: workflow list" + s.repeatFlags()
 	var names []string
 	if all, err := store.Workflows(ctx); err == nil {
@@ -146,7 +146,7 @@ func (s *session) unknownWorkflow(ctx context.Context, store *crmstore.Store, na
 }
 
 // showFindings writes findings to stderr with their source lines. A program gets them in its document instead.
-func (s *session) showFindings(l diag.List, sources map[string][]byte) {
+func showFindings(s *session, l diag.List, sources map[string][]byte) {
 	if len(l) == 0 || s.json() {
 		return
 	}
@@ -178,7 +178,7 @@ func defaultVocabulary(o record.ObjectType) triggers.Vocabulary {
 }
 
 // completeTarget completes NAME|FILE.
-func (s *session) completeTarget() completer { return s.completeWorkflows(true) }
+func completeTarget(s *session) completer { return completeWorkflows(s, true) }
 
 // completeFiles completes workflow files.
 func completeFiles(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {

@@ -30,7 +30,7 @@ type deleteFlags struct {
 	allowFuture bool
 }
 
-func (s *session) deleteCommand() *cobra.Command {
+func deleteCommand(s *session) *cobra.Command {
 	f := &deleteFlags{}
 	cmd := &cobra.Command{
 		Use:   "delete ID|E-MAIL... | --ids FILE | --where EXPR | --list NAME  [--confirm N] [--object TYPE] [--permanent]",
@@ -48,7 +48,7 @@ func (s *session) deleteCommand() *cobra.Command {
 			"  workflow delete --list old-leads\n  workflow delete --permanent ada@example.com --confirm 1",
 		Args: args(0, -1, ""),
 	}
-	f.object = s.objectFlag(cmd)
+	f.object = objectFlag(s, cmd)
 	cmd.Flags().StringVar(&f.ids, "ids", "", "delete the records with the ids (of contacts also the e-mail addresses) in this file, one a line; - for stdin")
 	cmd.Flags().StringVar(&f.where, "where", "", "delete the records for which this expression is true, as in a workflow's triggers")
 	cmd.Flags().StringVar(&f.list, "list", "", "delete the records on this list; with --where, those for which the expression is true; the list stays")
@@ -60,8 +60,8 @@ func (s *session) deleteCommand() *cobra.Command {
 	cmd.Flags().StringVar(&f.reason, "reason", "", "why, for the audit log")
 	nowFlag(cmd, &f.now)
 	allowFutureFlag(cmd, &f.allowFuture)
-	_ = cmd.RegisterFlagCompletionFunc("list", s.completeLists(f.object))
-	cmd.RunE = func(cmd *cobra.Command, words []string) error { return s.delete(cmd.Context(), f, words) }
+	_ = cmd.RegisterFlagCompletionFunc("list", completeLists(s, f.object))
+	cmd.RunE = func(cmd *cobra.Command, words []string) error { return deleteRecords(cmd.Context(), s, f, words) }
 	return cmd
 }
 
@@ -84,7 +84,7 @@ func (f *deleteFlags) check(words []string) error {
 	return nil
 }
 
-func (s *session) delete(ctx context.Context, f *deleteFlags, words []string) error {
+func deleteRecords(ctx context.Context, s *session, f *deleteFlags, words []string) error {
 	if err := f.check(words); err != nil {
 		return err
 	}
@@ -95,7 +95,7 @@ func (s *session) delete(ctx context.Context, f *deleteFlags, words []string) er
 	if err := f.checkPermanent(o); err != nil {
 		return err
 	}
-	at, err := s.instant(f.now)
+	at, err := parseNow(s, f.now)
 	if err != nil {
 		return err
 	}
@@ -103,20 +103,20 @@ func (s *session) delete(ctx context.Context, f *deleteFlags, words []string) er
 	if err != nil {
 		return err
 	}
-	at = s.from(at)
-	if err := s.mayDeleteFrom(at, f.allowFuture); err != nil {
+	at = instantOr(s, at)
+	if err := mayDeleteFrom(s, at, f.allowFuture); err != nil {
 		return err
 	}
 	if f.permanent {
-		return s.deletePermanently(ctx, store, f, words)
+		return deletePermanently(ctx, s, store, f, words)
 	}
 	q := workflow.DeleteRequest{
 		Object: o, Selection: crmstore.Selection{Where: f.where, List: f.list, Everything: f.every}, Skip: f.skip, Now: at, Why: f.reason,
 	}
 	if f.where != "" || f.list != "" {
-		return s.deleteSearch(ctx, store, f, q)
+		return deleteSearch(ctx, s, store, f, q)
 	}
-	if q.IDs, err = s.named(ctx, store, naming{o, words, f.ids, f.skip}); err != nil {
+	if q.IDs, err = namedIDs(ctx, s, store, naming{o, words, f.ids, f.skip}); err != nil {
 		return err
 	}
 	named := q.IDs
@@ -124,7 +124,7 @@ func (s *session) delete(ctx context.Context, f *deleteFlags, words []string) er
 		return err
 	}
 	if f.skip {
-		if err := s.nameHeld(ctx, store, o, named); err != nil {
+		if err := nameHeld(ctx, s, store, o, named); err != nil {
 			return err
 		}
 	}
@@ -132,13 +132,13 @@ func (s *session) delete(ctx context.Context, f *deleteFlags, words []string) er
 	case 0:
 		return refusedf("", "none of the ids is a live %s; nothing was deleted", o)
 	case 1:
-		return s.deleteOne(ctx, store, f, q)
+		return deleteOne(ctx, s, store, f, q)
 	}
-	return s.deleteMany(ctx, store, f, q, int64(len(q.IDs)))
+	return deleteMany(ctx, s, store, f, q, int64(len(q.IDs)))
 }
 
 // deleteSearch checks the expression, and counts first where nobody can be asked for the number.
-func (s *session) deleteSearch(ctx context.Context, store *crmstore.Store, f *deleteFlags, q workflow.DeleteRequest) error {
+func deleteSearch(ctx context.Context, s *session, store *crmstore.Store, f *deleteFlags, q workflow.DeleteRequest) error {
 	sel := &selection{store: store, object: q.Object}
 	var err error
 	if sel.partitions, err = store.Partitions(ctx); err != nil {
@@ -153,16 +153,16 @@ func (s *session) deleteSearch(ctx context.Context, store *crmstore.Store, f *de
 	if text == "" {
 		text = workflow.SelectionExpression(q.Selection)
 	}
-	if sel.matcher, err = s.compileWhere(ctx, sel, text, q.Now); err != nil {
+	if sel.matcher, err = compileWhere(ctx, s, sel, text, q.Now); err != nil {
 		return err
 	}
 	if f.list != "" && f.where != "" { // the whole, after the part whose places in --where a person can see
-		if sel.matcher, err = s.compileWhere(ctx, sel, workflow.SelectionExpression(q.Selection), q.Now); err != nil {
+		if sel.matcher, err = compileWhere(ctx, s, sel, workflow.SelectionExpression(q.Selection), q.Now); err != nil {
 			return err
 		}
 	}
 	if f.confirm.given || s.command.StdinTerminal {
-		return s.deleteMany(ctx, store, f, q, -1)
+		return deleteMany(ctx, s, store, f, q, -1)
 	}
 	n := int64(0) // without those on legal hold, which are left alone
 	err = sel.each(ctx, func(ids []record.ID) error {
@@ -184,7 +184,7 @@ func (s *session) deleteSearch(ctx context.Context, store *crmstore.Store, f *de
 }
 
 // nameHeld says which of the records are left alone because they are on legal hold.
-func (s *session) nameHeld(ctx context.Context, store *crmstore.Store, o record.ObjectType, ids []record.ID) error {
+func nameHeld(ctx context.Context, s *session, store *crmstore.Store, o record.ObjectType, ids []record.ID) error {
 	held, err := store.HoldsOf(ctx, o, ids)
 	for i, h := range held {
 		if i == shownAddresses {
@@ -212,7 +212,7 @@ type deletedDocument struct {
 	Deleted int               `json:"deleted"`
 }
 
-func (s *session) deleteOne(ctx context.Context, store *crmstore.Store, f *deleteFlags, q workflow.DeleteRequest) error {
+func deleteOne(ctx context.Context, s *session, store *crmstore.Store, f *deleteFlags, q workflow.DeleteRequest) error {
 	id := q.IDs[0]
 	if f.confirm.given && f.confirm.n != 1 {
 		return wrongCount(f.confirm.n, 1, q.Object)
@@ -221,7 +221,7 @@ func (s *session) deleteOne(ctx context.Context, store *crmstore.Store, f *delet
 		if !s.command.StdinTerminal {
 			return usagef(fmt.Sprintf("workflow delete --object %s %s --yes", q.Object, id), "deleting needs a yes, and there is no terminal to ask at; nothing was deleted")
 		}
-		if err := s.askYes(fmt.Sprintf("Delete %s? It can be restored for %d days.", s.called(ctx, store, q.Object, id), binDays)); err != nil {
+		if err := s.askYes(fmt.Sprintf("Delete %s? It can be restored for %d days.", inWords(ctx, s, store, q.Object, id), binDays)); err != nil {
 			return err
 		}
 	}
@@ -238,8 +238,8 @@ func (s *session) deleteOne(ctx context.Context, store *crmstore.Store, f *delet
 	return nil
 }
 
-// called is a record in words: contact 4711 (Ada Lovelace, ada@example.com).
-func (s *session) called(ctx context.Context, store *crmstore.Store, o record.ObjectType, id record.ID) string {
+// inWords is a record in words: contact 4711 (Ada Lovelace, ada@example.com).
+func inWords(ctx context.Context, s *session, store *crmstore.Store, o record.ObjectType, id record.ID) string {
 	text := fmt.Sprintf("%s %s", o, id)
 	schema, err := store.Schema(ctx, o)
 	if err != nil {
@@ -269,14 +269,14 @@ func wrongCount(typed, found int64, o record.ObjectType) error {
 
 // deleteMany prepares the run, has its number typed, and carries it out. known is how many records there are, below 0
 // when they are still to be found: a wrong number is refused before anything is saved where that is possible.
-func (s *session) deleteMany(ctx context.Context, store *crmstore.Store, f *deleteFlags, q workflow.DeleteRequest, known int64) error {
+func deleteMany(ctx context.Context, s *session, store *crmstore.Store, f *deleteFlags, q workflow.DeleteRequest, known int64) error {
 	switch {
 	case known >= 0 && f.confirm.given && f.confirm.n != known:
 		return wrongCount(f.confirm.n, known, q.Object)
 	case known >= 0 && !f.confirm.given && !s.command.StdinTerminal:
 		return needsCount("delete", known, q.Object)
 	}
-	r, bar := s.runner(store)
+	r, bar := newRunner(s, store)
 	run, err := r.PrepareDelete(ctx, q)
 	bar.end()
 	if refused, ok := errors.AsType[*workflow.RefusedError](err); ok && refused.Reason == workflow.RefusedEverything {
@@ -284,24 +284,24 @@ func (s *session) deleteMany(ctx context.Context, store *crmstore.Store, f *dele
 		return errors.Join(err, cancelErr)
 	}
 	if err != nil {
-		return s.emitDeletion(run, err)
+		return emitDeletion(s, run, err)
 	}
 	if run.State == crmstore.RunDone {
 		if f.confirm.given && f.confirm.n != 0 {
 			return wrongCount(f.confirm.n, 0, q.Object)
 		}
-		return s.emitDeletion(run, nil)
+		return emitDeletion(s, run, nil)
 	}
-	return s.confirmDeletion(ctx, store, run, f.confirm)
+	return confirmDeletion(ctx, s, store, run, f.confirm)
 }
 
 // confirmDeletion asks for the number of a prepared deletion unless it was given, and carries the deletion out. A
 // deletion whose number was not given is cancelled.
-func (s *session) confirmDeletion(ctx context.Context, store *crmstore.Store, run crmstore.Run, confirm typedNumber) error {
-	r, bar := s.runner(store)
+func confirmDeletion(ctx context.Context, s *session, store *crmstore.Store, run crmstore.Run, confirm typedNumber) error {
+	r, bar := newRunner(s, store)
 	found, typed, err := run.Matched-run.OnHold, confirm.n, error(nil)
 	if !confirm.given {
-		typed, err = s.askCount(ctx, store, run)
+		typed, err = askCount(ctx, s, store, run)
 	}
 	if err == nil && typed != found {
 		err = wrongCount(typed, found, run.Object)
@@ -312,15 +312,15 @@ func (s *session) confirmDeletion(ctx context.Context, store *crmstore.Store, ru
 	}
 	run, err = r.Confirm(ctx, run.ID, typed, s.now())
 	bar.end()
-	return s.emitApproved(ctx, r, run, err)
+	return emitApproved(ctx, s, r, run, err)
 }
 
 // askCount shows what a deletion would delete, and has the number typed.
-func (s *session) askCount(ctx context.Context, store *crmstore.Store, run crmstore.Run) (int64, error) {
+func askCount(ctx context.Context, s *session, store *crmstore.Store, run crmstore.Run) (int64, error) {
 	if !s.command.StdinTerminal {
 		return 0, needsCount("delete", run.Matched-run.OnHold, run.Object)
 	}
-	if err := s.showFew(ctx, store, run); err != nil {
+	if err := showFew(ctx, s, store, run); err != nil {
 		return 0, err
 	}
 	return s.typedCount(fmt.Sprintf("To delete %s (restorable for %d days), type their number: ", records(run.Matched-run.OnHold, run.Object), binDays))
@@ -330,7 +330,7 @@ func (s *session) askCount(ctx context.Context, store *crmstore.Store, run crmst
 const fewShown = 5
 
 // showFew names some of the records that a prepared deletion would delete.
-func (s *session) showFew(ctx context.Context, store *crmstore.Store, run crmstore.Run) error {
+func showFew(ctx context.Context, s *session, store *crmstore.Store, run crmstore.Run) error {
 	partitions, err := store.Partitions(ctx)
 	if err != nil {
 		return err
@@ -346,7 +346,7 @@ func (s *session) showFew(ctx context.Context, store *crmstore.Store, run crmsto
 		}
 	}
 	for _, id := range ids[:min(len(ids), fewShown)] {
-		s.err.printf("  %s\n", s.called(ctx, store, run.Object, id))
+		s.err.printf("  %s\n", inWords(ctx, s, store, run.Object, id))
 	}
 	if rest := run.Matched - run.OnHold - fewShown; rest > 0 {
 		s.err.printf("  and %s more\n", count(rest))
@@ -355,7 +355,7 @@ func (s *session) showFew(ctx context.Context, store *crmstore.Store, run crmsto
 }
 
 // emitDeletion says how a deletion of many ended.
-func (s *session) emitDeletion(run crmstore.Run, err error) error {
+func emitDeletion(s *session, run crmstore.Run, err error) error {
 	var refused *workflow.RefusedError
 	switch {
 	case err != nil && errors.As(err, &refused) && run.Deleted > 0:
@@ -370,5 +370,5 @@ func (s *session) emitDeletion(run crmstore.Run, err error) error {
 			help:    fmt.Sprintf("go on where it stopped: workflow resume %s; or bring them back: workflow cancel %s, and then workflow undo %s", run.ID, run.ID, run.ID),
 		}
 	}
-	return s.emitRun(run, err)
+	return emitRun(s, run, err)
 }

@@ -27,19 +27,19 @@ func (f *deleteFlags) checkPermanent(o record.ObjectType) error {
 }
 
 // deletePermanently has the number of contacts typed, also for one, and deletes them without a way back.
-func (s *session) deletePermanently(ctx context.Context, store *crmstore.Store, f *deleteFlags, words []string) error {
-	ids, err := s.named(ctx, store, naming{record.Contact, words, f.ids, f.skip})
+func deletePermanently(ctx context.Context, s *session, store *crmstore.Store, f *deleteFlags, words []string) error {
+	ids, err := namedIDs(ctx, s, store, naming{record.Contact, words, f.ids, f.skip})
 	if err != nil {
 		return err
 	}
-	if ids, err = s.erasable(ctx, store, unique(ids), f.skip); err != nil {
+	if ids, err = erasable(ctx, s, store, unique(ids), f.skip); err != nil {
 		return err
 	}
 	found := int64(len(ids))
 	if found == 0 {
 		return refusedf("", "none of the ids is a contact's; nothing was deleted")
 	}
-	if err := s.checkLargeErasure(ctx, store, found); err != nil {
+	if err := checkLargeErasure(ctx, s, store, found); err != nil {
 		return err
 	}
 	typed := f.confirm.n
@@ -48,7 +48,7 @@ func (s *session) deletePermanently(ctx context.Context, store *crmstore.Store, 
 	}
 	if !f.confirm.given {
 		for _, id := range ids[:min(len(ids), fewShown)] {
-			s.err.printf("  %s\n", s.called(ctx, store, record.Contact, id))
+			s.err.printf("  %s\n", inWords(ctx, s, store, record.Contact, id))
 		}
 		if rest := len(ids) - fewShown; rest > 0 {
 			s.err.printf("  and %s more\n", count(rest))
@@ -70,12 +70,12 @@ func (s *session) deletePermanently(ctx context.Context, store *crmstore.Store, 
 	if err != nil {
 		return err
 	}
-	return s.emitErased(report, s.confirmByMail(ctx, store, report.Confirmation))
+	return emitErased(s, report, confirmByMail(ctx, s, store, report.Confirmation))
 }
 
 // checkLargeErasure refuses to delete so many contacts permanently that two users would have to approve it in the recycle bin's case: a
 // permanent deletion is of one user, and cannot be undone.
-func (s *session) checkLargeErasure(ctx context.Context, store *crmstore.Store, found int64) error {
+func checkLargeErasure(ctx context.Context, s *session, store *crmstore.Store, found int64) error {
 	rules, err := workflow.ReadApprovalRules(ctx, store)
 	if err != nil || rules.Needed < 2 {
 		return err
@@ -93,7 +93,7 @@ func (s *session) checkLargeErasure(ctx context.Context, store *crmstore.Store, 
 
 // erasable is the ids if all of them are contacts', live or in the bin; else a refusal that names the others, unless
 // these are to be skipped.
-func (s *session) erasable(ctx context.Context, store *crmstore.Store, ids []record.ID, skip bool) ([]record.ID, error) {
+func erasable(ctx context.Context, s *session, store *crmstore.Store, ids []record.ID, skip bool) ([]record.ID, error) {
 	var there, missing []record.ID
 	for from := 0; from < len(ids); from += csvBatch {
 		part := ids[from:min(from+csvBatch, len(ids))]
@@ -148,7 +148,7 @@ type erasedDocument struct {
 	Mail    *confirmation `json:"confirmation,omitempty"`
 }
 
-func (s *session) emitErased(report crmstore.EraseReport, told *confirmation) error {
+func emitErased(s *session, report crmstore.EraseReport, told *confirmation) error {
 	doc := erasedDocument{EraseReport: report, Mail: told}
 	for _, r := range report.Results {
 		if r.Outcome == crmstore.Erased {

@@ -53,7 +53,7 @@ func demoSteps() []demoStep {
 
 func words(line string) []string { return strings.Fields(line) }
 
-func (s *session) demoCommand() *cobra.Command {
+func demoCommand(s *session) *cobra.Command {
 	return &cobra.Command{
 		Use: "demo", Short: "the whole story in ten seconds, on sample contacts in memory",
 		Long: "demo imports sample contacts into a store in memory and goes through it all: review, publish, a run that a limit\n" +
@@ -64,7 +64,7 @@ func (s *session) demoCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			err = s.demo(cmd.Context(), store)
+			err = playDemo(cmd.Context(), s, store)
 			if e := store.Close(); err == nil {
 				err = e
 			}
@@ -73,8 +73,8 @@ func (s *session) demoCommand() *cobra.Command {
 	}
 }
 
-// demo carries the steps out through the verbs themselves. They share one store.
-func (s *session) demo(ctx context.Context, store *crmstore.Store) error {
+// playDemo carries the steps out through the verbs themselves. They share one store.
+func playDemo(ctx context.Context, s *session, store *crmstore.Store) error {
 	files, err := demoFiles()
 	if err != nil {
 		return err
@@ -85,12 +85,12 @@ func (s *session) demo(ctx context.Context, store *crmstore.Store) error {
 			return err
 		}
 		if !s.json() {
-			s.sayStep(i+1, step)
+			sayStep(s, i+1, step)
 		}
 		if step.args == nil {
 			continue
 		}
-		result, code := s.carryOut(ctx, store, files, step.args)
+		result, code := carryOut(ctx, s, store, files, step.args)
 		if code != step.code {
 			return failedf("", "the demo's command workflow %s ended with exit code %d, not %d", strings.Join(step.args, " "), code, step.code)
 		}
@@ -116,7 +116,7 @@ type demoResult struct {
 	Result  json.RawMessage `json:"result"`
 }
 
-func (s *session) sayStep(number int, step demoStep) {
+func sayStep(s *session, number int, step demoStep) {
 	if number > 1 {
 		s.out.printf("\n")
 	}
@@ -130,7 +130,7 @@ func (s *session) sayStep(number int, step demoStep) {
 }
 
 // carryOut runs one verb in this process: to our own output for people, or into a document for programs.
-func (s *session) carryOut(ctx context.Context, store *crmstore.Store, files map[string][]byte, args []string) (json.RawMessage, int) {
+func carryOut(ctx context.Context, s *session, store *crmstore.Store, files map[string][]byte, args []string) (json.RawMessage, int) {
 	c := *s.command
 	c.Args, c.shared, c.files = args, store, files
 	c.StdinTerminal = false

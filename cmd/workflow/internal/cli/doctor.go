@@ -10,7 +10,7 @@ import (
 	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
 
-func (s *session) doctorCommand() *cobra.Command {
+func doctorCommand(s *session) *cobra.Command {
 	var order crmstore.DoctorOrder
 	var back string
 	cmd := &cobra.Command{
@@ -28,7 +28,7 @@ func (s *session) doctorCommand() *cobra.Command {
 	cmd.Flags().BoolVar(&order.Repair, "repair", false, "put right what is wrong")
 	cmd.Flags().BoolVar(&order.Quarantine, "quarantine", false, "move aside what cannot be read; audited")
 	cmd.Flags().StringVar(&back, "put-back", "", "put a record that was moved aside back as it was; audited")
-	object := s.objectFlagOr(cmd, "", "only this object type")
+	object := objectFlagOr(s, cmd, "", "only this object type")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		ctx := cmd.Context()
 		only, err := object(ctx)
@@ -41,7 +41,7 @@ func (s *session) doctorCommand() *cobra.Command {
 		}
 		order.Cause, order.At = s.cause("doctor"), s.now()
 		if back != "" {
-			return s.putBack(ctx, store, cmp.Or(only, record.Contact), back, order)
+			return putBack(ctx, s, store, cmp.Or(only, record.Contact), back, order)
 		}
 		objects, err := store.ObjectTypes(ctx)
 		if err != nil {
@@ -73,7 +73,7 @@ func (s *session) doctorCommand() *cobra.Command {
 }
 
 // putBack puts one record out of quarantine.
-func (s *session) putBack(ctx context.Context, store *crmstore.Store, o record.ObjectType, text string, order crmstore.DoctorOrder) error {
+func putBack(ctx context.Context, s *session, store *crmstore.Store, o record.ObjectType, text string, order crmstore.DoctorOrder) error {
 	id, err := record.ParseID(text)
 	if err != nil || order.Repair || order.Quarantine {
 		return usagef("", "--put-back wants the id of a record and no other order, got %q", text)

@@ -80,7 +80,7 @@ func (s *session) explain(ctx context.Context, err error) *problem {
 	case errors.As(err, &undeletable):
 		return undeletableProblem(undeletable)
 	case errors.As(err, &stale):
-		s.showFindings(stale.List, nil)
+		showFindings(s, stale.List, nil)
 		return &problem{
 			code: exitRefused, message: err.Error(), findings: stale.List,
 			help: "properties or lists changed since it was published: repair the file and publish it again",

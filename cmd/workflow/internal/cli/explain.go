@@ -17,7 +17,7 @@ import (
 	"github.com/crm-workflow/crm-workflow/workflow/diag"
 )
 
-func (s *session) explainCommand() *cobra.Command {
+func explainCommand(s *session) *cobra.Command {
 	var now string
 	cmd := &cobra.Command{
 		Use: "explain FILE|NAME|CODE", Short: "how a trigger is answered and what each condition keeps; or what a finding means",
@@ -26,15 +26,15 @@ func (s *session) explainCommand() *cobra.Command {
 			"With the code of a finding, such as WF201, it says why the rule is there and what to do.",
 		Example:           "  workflow explain stale.yaml\n  workflow explain stale-leads --now 2026-01-01\n  workflow explain WF201",
 		Args:              args(1, 1, "a workflow file, the name of a published workflow, or the code of a finding"),
-		ValidArgsFunction: s.completeTarget(),
+		ValidArgsFunction: completeTarget(s),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if code, err := findingCode(args[0]); code != nil || err != nil {
 				if err == nil {
-					s.emitCode(*code)
+					emitCode(s, *code)
 				}
 				return err
 			}
-			store, d, at, err := s.openTarget(cmd.Context(), args[0], now)
+			store, d, at, err := openTarget(cmd.Context(), s, args[0], now)
 			if err != nil {
 				return err
 			}
@@ -75,7 +75,7 @@ func findingCode(id string) (*diag.Code, error) {
 	return nil, usagef("did you mean "+spelling.Nearest(id, known)+"?", "there is no finding %s", id)
 }
 
-func (s *session) emitCode(c diag.Code) {
+func emitCode(s *session, c diag.Code) {
 	doc := map[string]string{"code": c.ID, "title": c.Title, "severity": c.Severity.String(), "explain": c.Explain}
 	s.emit(doc, func(o *output) {
 		o.printf("%s %s (%s)\n\n%s\n", o.paint(bold, c.ID), c.Title, c.Severity, wrap(c.Explain, 100))

@@ -14,16 +14,16 @@ func nowFlag(cmd *cobra.Command, text *string) {
 	cmd.Flags().StringVar(text, "now", "", "the instant to look from: 2026-11-23T03:00:00Z, or 2026-11-23 for midnight UTC (default: now)")
 }
 
-// instant reads --now; "" is the zero time, which [session.from] makes this moment once the store is open.
-func (s *session) instant(text string) (time.Time, error) {
+// parseNow reads --now; "" is the zero time, which [instantOr] makes this moment once the store is open.
+func parseNow(s *session, text string) (time.Time, error) {
 	if text == "" {
 		return time.Time{}, nil
 	}
 	return parseTime("--now", text)
 }
 
-// from is the instant to look from, given what --now said.
-func (s *session) from(said time.Time) time.Time {
+// instantOr is the instant to look from, given what --now said.
+func instantOr(s *session, said time.Time) time.Time {
 	if said.IsZero() {
 		return s.now()
 	}
@@ -37,7 +37,7 @@ func allowFutureFlag(cmd *cobra.Command, allow *bool) {
 
 // mayDeleteFrom refuses to delete as of an instant that is more than a day ahead, unless that was asked for: whoever is not old
 // enough today would be deleted all the same.
-func (s *session) mayDeleteFrom(at time.Time, allowed bool) error {
+func mayDeleteFrom(s *session, at time.Time, allowed bool) error {
 	if ahead := at.Sub(s.now()); ahead > 24*time.Hour && !allowed {
 		return usagef("to look, take review or --dry-run; if it is meant, add --allow-future",
 			"--now %s is %d days ahead: records would be deleted that are not old enough today", stamp(at), int(ahead/(24*time.Hour)))

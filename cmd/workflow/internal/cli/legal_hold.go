@@ -10,12 +10,12 @@ import (
 	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
 
-func (s *session) legalHoldCommand() *cobra.Command {
+func legalHoldCommand(s *session) *cobra.Command {
 	return group("legal-hold", "records that nothing and nobody may delete",
 		"  workflow legal-hold add ada@example.com --reason \"lawsuit 2026-17\"\n  workflow legal-hold list",
-		s.legalHoldChange("add", "put records on legal hold, live ones and those in the recycle bin", true),
-		s.legalHoldChange("remove", "end a legal hold", false),
-		s.legalHoldList())
+		legalHoldChange(s, "add", "put records on legal hold, live ones and those in the recycle bin", true),
+		legalHoldChange(s, "remove", "end a legal hold", false),
+		legalHoldList(s))
 }
 
 // holdsDocument is which records are on legal hold.
@@ -25,7 +25,7 @@ type holdsDocument struct {
 	Holds   []crmstore.Hold   `json:"holds"`
 }
 
-func (s *session) legalHoldChange(verb, short string, hold bool) *cobra.Command {
+func legalHoldChange(s *session, verb, short string, hold bool) *cobra.Command {
 	var reason, file string
 	long := "legal-hold " + verb + " needs the permission legal-hold, and a reason, which stands in the audit log.\n"
 	if hold {
@@ -39,7 +39,7 @@ func (s *session) legalHoldChange(verb, short string, hold bool) *cobra.Command 
 		Use: verb + " ID|E-MAIL...", Short: short, Long: long, Args: args(0, -1, "ids or e-mail addresses"),
 		Example: "  workflow legal-hold " + verb + " 4711 ada@example.com --reason \"lawsuit 2026-17\"",
 	}
-	object := s.objectFlag(cmd)
+	object := objectFlag(s, cmd)
 	cmd.Flags().StringVar(&reason, "reason", "", "why, for the audit log and for whoever wants to delete the record; must be given")
 	cmd.Flags().StringVar(&file, "ids", "", "a file of ids or e-mail addresses, one a line (- is standard input)")
 	cmd.RunE = func(cmd *cobra.Command, words []string) error {
@@ -49,12 +49,12 @@ func (s *session) legalHoldChange(verb, short string, hold bool) *cobra.Command 
 		if strings.TrimSpace(reason) == "" {
 			return usagef("add --reason TEXT", "a legal hold needs a reason")
 		}
-		return s.changeHolds(cmd.Context(), object, words, file, reason, hold)
+		return changeHolds(cmd.Context(), s, object, words, file, reason, hold)
 	}
 	return cmd
 }
 
-func (s *session) changeHolds(ctx context.Context, object func(context.Context) (record.ObjectType, error), words []string, file, reason string, hold bool) error {
+func changeHolds(ctx context.Context, s *session, object func(context.Context) (record.ObjectType, error), words []string, file, reason string, hold bool) error {
 	o, err := object(ctx)
 	if err != nil {
 		return err
@@ -63,7 +63,7 @@ func (s *session) changeHolds(ctx context.Context, object func(context.Context) 
 	if err != nil {
 		return err
 	}
-	ids, err := s.named(ctx, store, naming{o, words, file, false})
+	ids, err := namedIDs(ctx, s, store, naming{o, words, file, false})
 	if err != nil {
 		return err
 	}
@@ -108,12 +108,12 @@ func holdWords(t crmstore.HoldOutcome, hold bool) string {
 	}
 }
 
-func (s *session) legalHoldList() *cobra.Command {
+func legalHoldList(s *session) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "list", Short: "say which records are on legal hold, since when, by whom and why",
 		Long: "legal-hold list needs view of the object type.", Example: "  workflow legal-hold list --object company", Args: noArgs,
 	}
-	object := s.objectFlag(cmd)
+	object := objectFlag(s, cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		ctx := cmd.Context()
 		o, err := object(ctx)

@@ -13,7 +13,7 @@ import (
 	"github.com/crm-workflow/crm-workflow/workflow/terminal"
 )
 
-func (s *session) listCommand() *cobra.Command {
+func listCommand(s *session) *cobra.Command {
 	return &cobra.Command{
 		Use: "list", Short: "published workflows: on or off, revision, last and next run",
 		Example: "  workflow list\n  workflow list --format json", Args: noArgs,
@@ -151,19 +151,19 @@ func stateInk(state crmstore.RunState) terminal.Style {
 	return plain
 }
 
-func (s *session) showCommand() *cobra.Command {
+func showCommand(s *session) *cobra.Command {
 	var revision int
 	cmd := &cobra.Command{
 		Use: "show NAME [--revision N]", Short: "one workflow with its file as it was published",
 		Example:           "  workflow show stale-leads\n  workflow show stale-leads --revision 1",
 		Args:              args(1, 1, "the name of a published workflow"),
-		ValidArgsFunction: s.completeWorkflows(false),
+		ValidArgsFunction: completeWorkflows(s, false),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			store, err := s.open(cmd.Context())
 			if err != nil {
 				return err
 			}
-			return s.show(cmd.Context(), store, args[0], revision)
+			return showPublishedFile(cmd.Context(), s, store, args[0], revision)
 		},
 	}
 	cmd.Flags().IntVar(&revision, "revision", 0, "show this revision's file (default: the current one)")
@@ -178,10 +178,10 @@ type showDocument struct {
 	Source string    `json:"source"`
 }
 
-func (s *session) show(ctx context.Context, store *crmstore.Store, name string, number int) error {
+func showPublishedFile(ctx context.Context, s *session, store *crmstore.Store, name string, number int) error {
 	w, err := store.Workflow(ctx, name)
 	if errors.Is(err, record.ErrNotFound) {
-		return s.unknownWorkflow(ctx, store, name)
+		return unknownWorkflow(ctx, s, store, name)
 	}
 	if err != nil {
 		return err

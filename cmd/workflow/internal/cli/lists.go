@@ -20,13 +20,13 @@ import (
 	"github.com/crm-workflow/crm-workflow/workflow/diag"
 )
 
-func (s *session) listsCommand() *cobra.Command {
+func listsCommand(s *session) *cobra.Command {
 	return group("lists", "static and active lists, for inList(\"name\") in expressions and for deleting what is on them",
 		"  workflow lists create keep\n  workflow lists add keep ada@example.com\n"+
 			"  workflow lists create stale --where 'daysSince(contact.last_activity_date) > 365'",
-		s.listsList(), s.listsCreate(),
-		s.listsChange("add", "put records on a static list", true), s.listsChange("remove", "take records off a static list", false),
-		s.listsShow(), s.listsDelete())
+		listsList(s), listsCreate(s),
+		listsChange(s, "add", "put records on a static list", true), listsChange(s, "remove", "take records off a static list", false),
+		listsShow(s), listsDelete(s))
 }
 
 // listEntry is one list with its size.
@@ -60,18 +60,18 @@ func (e listEntry) size() string {
 	return count(e.Members)
 }
 
-func (s *session) listsList() *cobra.Command {
+func listsList(s *session) *cobra.Command {
 	var now string
 	cmd := &cobra.Command{
 		Use: "list [--object TYPE]", Short: "the lists, and how many live records are on each", Example: "  workflow lists list", Args: noArgs,
 	}
 	nowFlag(cmd, &now)
-	cmd.RunE = s.onObject(cmd, func(ctx context.Context, store *crmstore.Store, o record.ObjectType, _ []string) error {
-		at, err := s.instant(now)
+	cmd.RunE = onObject(s, cmd, func(ctx context.Context, store *crmstore.Store, o record.ObjectType, _ []string) error {
+		at, err := parseNow(s, now)
 		if err != nil {
 			return err
 		}
-		at = s.from(at)
+		at = instantOr(s, at)
 		v, err := listVocabulary(ctx, store, o)
 		if err != nil {
 			return err
@@ -119,7 +119,7 @@ func listVocabulary(ctx context.Context, store *crmstore.Store, o record.ObjectT
 	return known(o), nil
 }
 
-func (s *session) listsCreate() *cobra.Command {
+func listsCreate(s *session) *cobra.Command {
 	var where, now string
 	cmd := &cobra.Command{
 		Use: "create NAME [--where EXPR] [--object TYPE]", Short: "make an empty static list, or with --where an active one",
@@ -131,19 +131,19 @@ func (s *session) listsCreate() *cobra.Command {
 	}
 	cmd.Flags().StringVar(&where, "where", "", "who is on the list: an expression, as in a workflow's triggers")
 	nowFlag(cmd, &now)
-	cmd.RunE = s.onObject(cmd, func(ctx context.Context, store *crmstore.Store, o record.ObjectType, words []string) error {
-		at, err := s.instant(now)
+	cmd.RunE = onObject(s, cmd, func(ctx context.Context, store *crmstore.Store, o record.ObjectType, words []string) error {
+		at, err := parseNow(s, now)
 		if err != nil {
 			return err
 		}
-		at = s.from(at)
+		at = instantOr(s, at)
 		order := crmstore.ListOrder{Object: o, Name: strings.TrimSpace(words[0]), Where: where, Cause: s.cause("lists create"), At: s.now()}
 		if cmd.Flags().Changed("where") {
-			return s.createActive(ctx, store, order, at)
+			return createActive(ctx, s, store, order, at)
 		}
 		l, err := store.AddList(ctx, order)
 		if err != nil {
-			return s.listExists(ctx, store, order, err)
+			return listExists(ctx, s, store, order, err)
 		}
 		s.emit(newListEntry(workflow.ListSize{List: l}), func(out *output) { out.printf("list %s of %s is there, and empty\n", l.Name, o.Plural()) })
 		return nil
@@ -152,13 +152,13 @@ func (s *session) listsCreate() *cobra.Command {
 }
 
 // createActive makes an active list whose expression is good, and counts who is on it.
-func (s *session) createActive(ctx context.Context, store *crmstore.Store, order crmstore.ListOrder, at time.Time) error {
+func createActive(ctx context.Context, s *session, store *crmstore.Store, order crmstore.ListOrder, at time.Time) error {
 	v, err := listVocabulary(ctx, store, order.Object)
 	if err != nil {
 		return err
 	}
 	if _, there := v.Lists[order.Name]; there {
-		return s.listExists(ctx, store, order, record.ErrExists)
+		return listExists(ctx, s, store, order, record.ErrExists)
 	}
 	// With the list itself among the lists, an expression that asks it is told apart from one that asks an unknown list.
 	v.Lists = maps.Clone(v.Lists)
@@ -170,13 +170,13 @@ func (s *session) createActive(ctx context.Context, store *crmstore.Store, order
 			expr, findings = nil, more // in a circle, or too deep
 		}
 	}
-	s.showFindings(findings, map[string][]byte{whereFile: []byte(order.Where)})
+	showFindings(s, findings, map[string][]byte{whereFile: []byte(order.Where)})
 	if expr == nil {
 		return &problem{code: exitUsage, findings: findings, message: "--where is no good expression; no list was made", help: "see: workflow records list --help"}
 	}
 	l, err := store.AddList(ctx, order)
 	if err != nil {
-		return s.listExists(ctx, store, order, err)
+		return listExists(ctx, s, store, order, err)
 	}
 	v.Lists[order.Name] = l
 	sizes, err := workflow.ListSizes(ctx, store, v, []crmstore.List{l}, at)
@@ -191,7 +191,7 @@ func (s *session) createActive(ctx context.Context, store *crmstore.Store, order
 }
 
 // listExists says of which kind the list is that stands in the way.
-func (s *session) listExists(ctx context.Context, store *crmstore.Store, order crmstore.ListOrder, err error) error {
+func listExists(ctx context.Context, s *session, store *crmstore.Store, order crmstore.ListOrder, err error) error {
 	if !errors.Is(err, record.ErrExists) {
 		return err
 	}

@@ -20,7 +20,7 @@ type changeFlags struct {
 }
 
 // listsChange is `lists add` and `lists remove`.
-func (s *session) listsChange(verb, short string, member bool) *cobra.Command {
+func listsChange(s *session, verb, short string, member bool) *cobra.Command {
 	f := &changeFlags{}
 	cmd := &cobra.Command{
 		Use: verb + " NAME ID|E-MAIL... | --ids FILE | --where EXPR", Short: short,
@@ -30,12 +30,12 @@ func (s *session) listsChange(verb, short string, member bool) *cobra.Command {
 			"  workflow lists " + verb + " keep --where 'contact.lifecyclestage == \"customer\"'",
 		Args: args(1, -1, "the name of a list, and which records"),
 	}
-	f.object = s.objectFlag(cmd)
+	f.object = objectFlag(s, cmd)
 	cmd.Flags().StringVar(&f.ids, "ids", "", "the records with the ids (of contacts also the e-mail addresses) in this file, one a line; - for stdin")
 	cmd.Flags().StringVar(&f.where, "where", "", "the records for which this expression is true, as in a workflow's triggers")
 	cmd.Flags().BoolVar(&f.skip, "skip-missing", false, "leave out ids and addresses that are unknown")
 	nowFlag(cmd, &f.now)
-	cmd.ValidArgsFunction = s.completeLists(f.object)
+	cmd.ValidArgsFunction = completeLists(s, f.object)
 	cmd.RunE = func(cmd *cobra.Command, words []string) error {
 		byIDs, byWhere := len(words) > 1 || f.ids != "", cmd.Flags().Changed("where")
 		switch {
@@ -46,7 +46,7 @@ func (s *session) listsChange(verb, short string, member bool) *cobra.Command {
 		case byWhere && f.skip:
 			return usagef("leave it out", "--skip-missing is about ids")
 		}
-		return s.changeList(cmd.Context(), f, listChange{verb: verb, member: member, name: words[0], words: words[1:], byWhere: byWhere})
+		return changeList(cmd.Context(), s, f, listChange{verb: verb, member: member, name: words[0], words: words[1:], byWhere: byWhere})
 	}
 	return cmd
 }
@@ -64,12 +64,12 @@ type listChange struct {
 	missing []record.ID
 }
 
-func (s *session) changeList(ctx context.Context, f *changeFlags, c listChange) error {
+func changeList(ctx context.Context, s *session, f *changeFlags, c listChange) error {
 	o, err := f.object(ctx)
 	if err != nil {
 		return err
 	}
-	at, err := s.instant(f.now)
+	at, err := parseNow(s, f.now)
 	if err != nil {
 		return err
 	}
@@ -77,7 +77,7 @@ func (s *session) changeList(ctx context.Context, f *changeFlags, c listChange) 
 	if err != nil {
 		return err
 	}
-	at = s.from(at)
+	at = instantOr(s, at)
 	if c.list, err = findList(ctx, store, o, c.name); err != nil {
 		return err
 	}
@@ -89,51 +89,51 @@ func (s *session) changeList(ctx context.Context, f *changeFlags, c listChange) 
 		if sel.partitions, err = store.Partitions(ctx); err != nil {
 			return err
 		}
-		if sel.matcher, err = s.compileWhere(ctx, sel, f.where, at); err != nil {
+		if sel.matcher, err = compileWhere(ctx, s, sel, f.where, at); err != nil {
 			return err
 		}
-		err = s.changeWhere(ctx, sel, &c)
+		err = changeWhere(ctx, s, sel, &c)
 	} else {
 		var ids []record.ID
-		if ids, err = s.named(ctx, store, naming{o, c.words, f.ids, f.skip}); err != nil {
+		if ids, err = namedIDs(ctx, s, store, naming{o, c.words, f.ids, f.skip}); err != nil {
 			return err
 		}
-		err = s.setMembers(ctx, store, &c, ids)
+		err = setMembers(ctx, s, store, &c, ids)
 	}
 	if err != nil {
 		return err
 	}
-	return s.emitChange(o, c, f.skip)
+	return emitChange(s, o, c, f.skip)
 }
 
 // membersAtOnce is how many records are put on a list in one call, which bounds the memory that --where takes.
 const membersAtOnce = 50_000
 
 // changeWhere changes the membership of all that the selection finds.
-func (s *session) changeWhere(ctx context.Context, sel *selection, c *listChange) error {
+func changeWhere(ctx context.Context, s *session, sel *selection, c *listChange) error {
 	var ids []record.ID
 	err := sel.each(ctx, func(found []record.ID) error {
 		if ids = append(ids, found...); len(ids) < membersAtOnce {
 			return nil
 		}
-		err := s.setMembers(ctx, sel.store, c, ids)
+		err := setMembers(ctx, s, sel.store, c, ids)
 		ids = ids[:0]
 		return err
 	})
 	if err != nil {
 		return err
 	}
-	return s.setMembers(ctx, sel.store, c, ids)
+	return setMembers(ctx, s, sel.store, c, ids)
 }
 
-func (s *session) setMembers(ctx context.Context, store *crmstore.Store, c *listChange, ids []record.ID) error {
+func setMembers(ctx context.Context, s *session, store *crmstore.Store, c *listChange, ids []record.ID) error {
 	changed, missing, err := store.SetMembers(ctx, c.list, ids, c.member, s.cause("lists "+c.verb), s.now())
 	c.changed += changed
 	c.missing = append(c.missing, missing...)
 	return err
 }
 
-func (s *session) emitChange(o record.ObjectType, c listChange, skip bool) error {
+func emitChange(s *session, o record.ObjectType, c listChange, skip bool) error {
 	s.emit(map[string]any{"list": c.list.Name, "changed": c.changed, "missing": orEmpty(c.missing)}, func(out *output) {
 		out.printf("list %s: %s %s\n", c.list.Name, records(c.changed, o), map[bool]string{true: "added", false: "taken off"}[c.member])
 		for i, id := range c.missing {

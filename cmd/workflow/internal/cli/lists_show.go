@@ -23,23 +23,23 @@ type showFlags struct {
 	now        string
 }
 
-func (s *session) listsShow() *cobra.Command {
+func listsShow(s *session) *cobra.Command {
 	f := &showFlags{}
 	cmd := &cobra.Command{
 		Use: "show NAME [--limit N] [--properties NAMES]", Short: "one list: who is on it now, its expression, and who asks it",
 		Example: "  workflow lists show keep\n  workflow lists show stale --limit 100 --properties email",
 		Args:    args(1, 1, "the name of a list"),
 	}
-	f.object = s.objectFlag(cmd)
+	f.object = objectFlag(s, cmd)
 	cmd.Flags().IntVar(&f.limit, "limit", 20, "at most so many records")
 	cmd.Flags().StringSliceVar(&f.properties, "properties", nil, "columns to show, by name or label, separated by commas")
 	nowFlag(cmd, &f.now)
-	cmd.ValidArgsFunction = s.completeLists(f.object)
+	cmd.ValidArgsFunction = completeLists(s, f.object)
 	cmd.RunE = func(cmd *cobra.Command, words []string) error {
 		if f.limit < 1 {
 			return usagef("", "--limit %d: want 1 or more", f.limit)
 		}
-		return s.showList(cmd.Context(), f, words[0])
+		return showList(cmd.Context(), s, f, words[0])
 	}
 	return cmd
 }
@@ -53,12 +53,12 @@ type listDocumentShown struct {
 	trouble diag.List
 }
 
-func (s *session) showList(ctx context.Context, f *showFlags, name string) error {
+func showList(ctx context.Context, s *session, f *showFlags, name string) error {
 	o, err := f.object(ctx)
 	if err != nil {
 		return err
 	}
-	at, err := s.instant(f.now)
+	at, err := parseNow(s, f.now)
 	if err != nil {
 		return err
 	}
@@ -66,7 +66,7 @@ func (s *session) showList(ctx context.Context, f *showFlags, name string) error
 	if err != nil {
 		return err
 	}
-	at = s.from(at)
+	at = instantOr(s, at)
 	l, err := findList(ctx, store, o, name)
 	if err != nil {
 		return err
@@ -152,7 +152,7 @@ func (doc *listDocumentShown) show(o *output, properties []*record.Property) {
 	}
 }
 
-func (s *session) listsDelete() *cobra.Command {
+func listsDelete(s *session) *cobra.Command {
 	var yes, force bool
 	cmd := &cobra.Command{
 		Use: "delete NAME [--yes] [--force]", Short: "delete a list; the records on it stay",
@@ -164,8 +164,8 @@ func (s *session) listsDelete() *cobra.Command {
 	}
 	cmd.Flags().BoolVar(&yes, "yes", false, "delete it without asking")
 	cmd.Flags().BoolVar(&force, "force", false, "delete it although workflows or active lists ask it")
-	object := s.objectFlag(cmd)
-	cmd.ValidArgsFunction = s.completeLists(object)
+	object := objectFlag(s, cmd)
+	cmd.ValidArgsFunction = completeLists(s, object)
 	cmd.RunE = func(cmd *cobra.Command, words []string) error {
 		ctx := cmd.Context()
 		o, err := object(ctx)

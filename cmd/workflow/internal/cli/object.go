@@ -13,26 +13,26 @@ import (
 )
 
 // objectFlag adds --object and returns how to read it once flags are parsed.
-func (s *session) objectFlag(cmd *cobra.Command) func(context.Context) (record.ObjectType, error) {
-	return s.objectFlagOr(cmd, record.Contact, "contact, company, deal, ticket, call, or one of the account's own")
+func objectFlag(s *session, cmd *cobra.Command) func(context.Context) (record.ObjectType, error) {
+	return objectFlagOr(s, cmd, record.Contact, "contact, company, deal, ticket, call, or one of the account's own")
 }
 
 // objectFlagOr is objectFlag with another default; "" means none, and then reading it gives "".
-func (s *session) objectFlagOr(cmd *cobra.Command, usual record.ObjectType, help string) func(context.Context) (record.ObjectType, error) {
+func objectFlagOr(s *session, cmd *cobra.Command, usual record.ObjectType, help string) func(context.Context) (record.ObjectType, error) {
 	var name string
 	cmd.Flags().StringVar(&name, "object", string(usual), help)
-	_ = cmd.RegisterFlagCompletionFunc("object", s.completeObjects())
+	_ = cmd.RegisterFlagCompletionFunc("object", completeObjects(s))
 	return func(ctx context.Context) (record.ObjectType, error) {
 		if name == "" && usual == "" {
 			return "", nil
 		}
-		return s.object(ctx, "--object", name)
+		return parseObject(ctx, s, "--object", name)
 	}
 }
 
-// object is the object type that a person means by a word. Only a word that is not one of the standard types' opens
+// parseObject is the object type that a person means by a word. Only a word that is not one of the standard types' opens
 // the store. what says where the word stands.
-func (s *session) object(ctx context.Context, what, word string) (record.ObjectType, error) {
+func parseObject(ctx context.Context, s *session, what, word string) (record.ObjectType, error) {
 	if o, err := record.ParseObjectType(word); err == nil {
 		return o, nil
 	}
@@ -59,10 +59,10 @@ func (s *session) object(ctx context.Context, what, word string) (record.ObjectT
 }
 
 // completeObjects offers the account's object types, or those that every account has.
-func (s *session) completeObjects() completer {
+func completeObjects(s *session) completer {
 	return func(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
 		var words []string
-		s.complete(cmd, func(ctx context.Context, store *crmstore.Store) error {
+		completeFrom(s, cmd, func(ctx context.Context, store *crmstore.Store) error {
 			all, err := store.Objects(ctx)
 			for _, o := range all {
 				words = append(words, string(o.Name)+"\t"+o.PluralLabel)
@@ -79,10 +79,10 @@ func (s *session) completeObjects() completer {
 }
 
 // onObject gives a verb its --object, and is the verb's RunE: it reads the flag, opens the store, and goes on.
-func (s *session) onObject(
-	cmd *cobra.Command, do func(ctx context.Context, store *crmstore.Store, o record.ObjectType, words []string) error,
+func onObject(
+	s *session, cmd *cobra.Command, do func(ctx context.Context, store *crmstore.Store, o record.ObjectType, words []string) error,
 ) func(*cobra.Command, []string) error {
-	object := s.objectFlag(cmd)
+	object := objectFlag(s, cmd)
 	return func(cmd *cobra.Command, words []string) error {
 		o, err := object(cmd.Context())
 		if err != nil {

@@ -11,10 +11,10 @@ import (
 	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
 
-func (s *session) objectsCommand() *cobra.Command {
+func objectsCommand(s *session) *cobra.Command {
 	return group("objects", "the types of records that the account has, and types of its own",
 		"  workflow objects list\n  workflow objects add machine --property serial:string --property bought:date",
-		s.objectsList(), s.objectsAdd())
+		objectsList(s), objectsAdd(s))
 }
 
 // objectDocument is an object type with its counts, for programs.
@@ -24,7 +24,7 @@ type objectDocument struct {
 	crmstore.Counts
 }
 
-func (s *session) objectsList() *cobra.Command {
+func objectsList(s *session) *cobra.Command {
 	return &cobra.Command{
 		Use: "list", Short: "object types, their labels, and how many records each has",
 		Example: "  workflow objects list --format json", Args: noArgs,
@@ -82,7 +82,7 @@ func objectDocuments(ctx context.Context, store *crmstore.Store) ([]objectDocume
 	return docs, nil
 }
 
-func (s *session) objectsAdd() *cobra.Command {
+func objectsAdd(s *session) *cobra.Command {
 	var add crmstore.Object
 	var properties []string
 	cmd := &cobra.Command{

@@ -13,9 +13,9 @@ import (
 	"github.com/crm-workflow/crm-workflow/workflow/outbox"
 )
 
-func (s *session) outboxCommand() *cobra.Command {
+func outboxCommand(s *session) *cobra.Command {
 	return group("outbox", "mails about permanent deletions: what waits, what was sent, what was given up",
-		"  workflow outbox list\n  workflow outbox send", s.outboxList(), s.outboxSend())
+		"  workflow outbox list\n  workflow outbox send", outboxList(s), outboxSend(s))
 }
 
 // mailPassword is the environment variable that holds the mail server's password; it stands nowhere else.
@@ -40,7 +40,7 @@ func mailStates() []string {
 	return words
 }
 
-func (s *session) outboxList() *cobra.Command {
+func outboxList(s *session) *cobra.Command {
 	var state string
 	cmd := &cobra.Command{
 		Use: "list [--state STATE]", Short: "the mails in the outbox, and why one did not get through",
@@ -90,7 +90,7 @@ func showMails(o *output, mails []crmstore.Mail) {
 	o.table(tb, 0)
 }
 
-func (s *session) outboxSend() *cobra.Command {
+func outboxSend(s *session) *cobra.Command {
 	return &cobra.Command{
 		Use: "send [MAIL...]", Short: "try mails now, also ones that were given up",
 		Long: "send makes one attempt with each mail named, or with all that wait. The mail server is in the account's settings\n" +
@@ -113,13 +113,13 @@ func (s *session) outboxSend() *cobra.Command {
 					ids = append(ids, m.ID)
 				}
 			}
-			return s.sendMails(ctx, store, ids)
+			return sendMails(ctx, s, store, ids)
 		},
 	}
 }
 
 // sendMails tries each mail once; exit code 1 when one did not get through.
-func (s *session) sendMails(ctx context.Context, store *crmstore.Store, ids []string) error {
+func sendMails(ctx context.Context, s *session, store *crmstore.Store, ids []string) error {
 	sender := mailSender(store, s.env(mailPassword), nil, nil)
 	mails, unsent := []crmstore.Mail{}, 0
 	for _, id := range ids {

@@ -11,18 +11,18 @@ import (
 	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
 
-func (s *session) propertiesCommand() *cobra.Command {
+func propertiesCommand(s *session) *cobra.Command {
 	return group("properties", "the properties that records have",
 		"  workflow properties list\n  workflow properties add score --type number",
-		s.propertiesList(), s.propertiesAdd())
+		propertiesList(s), propertiesAdd(s))
 }
 
-func (s *session) propertiesList() *cobra.Command {
+func propertiesList(s *session) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "list [--object TYPE]", Short: "names, labels, types and options",
 		Example: "  workflow properties list --object company", Args: noArgs,
 	}
-	cmd.RunE = s.onObject(cmd, func(ctx context.Context, store *crmstore.Store, o record.ObjectType, _ []string) error {
+	cmd.RunE = onObject(s, cmd, func(ctx context.Context, store *crmstore.Store, o record.ObjectType, _ []string) error {
 		schema, err := store.Schema(ctx, o)
 		if err != nil {
 			return err
@@ -68,7 +68,7 @@ var propertyTypes = []string{
 	string(record.Bool), string(record.Enumeration),
 }
 
-func (s *session) propertiesAdd() *cobra.Command {
+func propertiesAdd(s *session) *cobra.Command {
 	var add record.Property
 	var kind string
 	var options []string
@@ -80,7 +80,7 @@ func (s *session) propertiesAdd() *cobra.Command {
 			"  workflow properties add plan --type enumeration --option basic=Basic --option plus=Plus",
 		Args: args(1, 1, "a name, such as score"),
 	}
-	object := s.objectFlag(cmd)
+	object := objectFlag(s, cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		o, err := object(cmd.Context())
 		if err != nil {

@@ -14,7 +14,7 @@ import (
 	"github.com/crm-workflow/crm-workflow/workflow"
 )
 
-func (s *session) publishCommand() *cobra.Command {
+func publishCommand(s *session) *cobra.Command {
 	var yes, off, keep bool
 	cmd := &cobra.Command{
 		Use: "publish FILE [--yes] [--keep-held] | NAME | --off NAME", Short: "review and switch a workflow on; switch it on or off again",
@@ -26,7 +26,7 @@ func (s *session) publishCommand() *cobra.Command {
 			"that acts as another user.",
 		Example:           "  workflow publish stale.yaml\n  workflow publish stale.yaml --yes     # where nobody can be asked\n  workflow publish --off stale-leads",
 		Args:              args(1, 1, "a workflow file or the name of a published workflow"),
-		ValidArgsFunction: s.completeTarget(),
+		ValidArgsFunction: completeTarget(s),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if off && isFile(args[0]) {
 				return usagef("workflow publish --off NAME", "--off wants the name of a workflow, not a file")
@@ -36,9 +36,9 @@ func (s *session) publishCommand() *cobra.Command {
 				return err
 			}
 			if isFile(args[0]) {
-				return s.publishFile(cmd.Context(), store, args[0], yes, workflow.PublishOptions{KeepHeld: keep})
+				return publishFile(cmd.Context(), s, store, args[0], yes, workflow.PublishOptions{KeepHeld: keep})
 			}
-			return s.switchWorkflow(cmd.Context(), store, args[0], !off)
+			return switchWorkflow(cmd.Context(), s, store, args[0], !off)
 		},
 	}
 	cmd.Flags().BoolVar(&yes, "yes", false, "publish without asking")
@@ -78,7 +78,7 @@ func newUnfinished(run crmstore.Run, was crmstore.RunState, left int64) *unfinis
 // publishSample is how many contacts the review before a yes shows.
 const publishSample = 3
 
-func (s *session) publishFile(ctx context.Context, store *crmstore.Store, file string, yes bool, options workflow.PublishOptions) error {
+func publishFile(ctx context.Context, s *session, store *crmstore.Store, file string, yes bool, options workflow.PublishOptions) error {
 	account, err := store.Account(ctx)
 	if err != nil {
 		return err
@@ -86,7 +86,7 @@ func (s *session) publishFile(ctx context.Context, store *crmstore.Store, file s
 	if err := workflow.CheckGate(account); err != nil {
 		return err // before anybody reads a review for nothing
 	}
-	d, err := s.loadFile(ctx, store, file)
+	d, err := loadFile(ctx, s, store, file)
 	if err != nil {
 		return err
 	}
@@ -104,7 +104,7 @@ func (s *session) publishFile(ctx context.Context, store *crmstore.Store, file s
 		s.out.printf("\n")
 	}
 	if !yes && !(r.Same && r.Published.On && r.Published.PublishedBy == store.User()) {
-		if err := s.confirm(file, r); err != nil {
+		if err := confirmPublish(s, file, r); err != nil {
 			return err
 		}
 	}
@@ -163,8 +163,8 @@ func showSuperseded(o *output, past workflow.Superseded) {
 	showHeldNext(o, run, past.Left)
 }
 
-// confirm asks the person at the terminal; where there is none, the call must say --yes.
-func (s *session) confirm(file string, r *workflow.Review) error {
+// confirmPublish asks the person at the terminal; where there is none, the call must say --yes.
+func confirmPublish(s *session, file string, r *workflow.Review) error {
 	if !s.command.StdinTerminal {
 		return usagef("read the review, then: workflow publish "+file+" --yes"+s.repeatFlags(),
 			"publishing needs a yes, and there is no terminal to ask at")
@@ -192,10 +192,10 @@ func boolInt(b bool) int {
 	return 0
 }
 
-func (s *session) switchWorkflow(ctx context.Context, store *crmstore.Store, name string, on bool) error {
+func switchWorkflow(ctx context.Context, s *session, store *crmstore.Store, name string, on bool) error {
 	before, err := store.Workflow(ctx, name)
 	if errors.Is(err, record.ErrNotFound) {
-		return s.unknownWorkflow(ctx, store, name)
+		return unknownWorkflow(ctx, s, store, name)
 	}
 	if err != nil {
 		return err

@@ -18,7 +18,7 @@ import (
 // allObjects is the word for every object type of the account.
 const allObjects = "all"
 
-func (s *session) purgeCommand() *cobra.Command {
+func purgeCommand(s *session) *cobra.Command {
 	var expired bool
 	confirm := int64(-1)
 	var object string
@@ -45,18 +45,18 @@ func (s *session) purgeCommand() *cobra.Command {
 				objects, err = store.ObjectTypes(cmd.Context())
 			} else {
 				objects = make([]record.ObjectType, 1)
-				objects[0], err = s.object(cmd.Context(), "--object", object)
+				objects[0], err = parseObject(cmd.Context(), s, "--object", object)
 			}
 			if err != nil {
 				return err
 			}
-			return s.purge(cmd.Context(), store, objects, confirm)
+			return purgeExpired(cmd.Context(), s, store, objects, confirm)
 		},
 	}
 	cmd.Flags().BoolVar(&expired, "expired", false, "what has been in the recycle bin for 90 days (there is nothing else to purge)")
 	cmd.Flags().Int64Var(&confirm, "confirm", -1, "how many records are held because nobody saw their time pass; remove them too")
 	cmd.Flags().StringVar(&object, "object", allObjects, "only this object type")
-	_ = cmd.RegisterFlagCompletionFunc("object", s.completeObjects())
+	_ = cmd.RegisterFlagCompletionFunc("object", completeObjects(s))
 	return cmd
 }
 
@@ -68,7 +68,7 @@ type purgeDocument struct {
 	Objects map[record.ObjectType]int64 `json:"objects"`
 }
 
-func (s *session) purge(ctx context.Context, store *crmstore.Store, objects []record.ObjectType, confirm int64) error {
+func purgeExpired(ctx context.Context, s *session, store *crmstore.Store, objects []record.ObjectType, confirm int64) error {
 	c, err := store.KeepClock(ctx)
 	if err != nil {
 		return err
@@ -86,7 +86,7 @@ func (s *session) purge(ctx context.Context, store *crmstore.Store, objects []re
 	until := c.Counted()
 	switch {
 	case confirm < 0 && held > 0 && s.command.StdinTerminal:
-		if confirm, err = s.askHeld(held, c); err != nil {
+		if confirm, err = askHeld(s, held, c); err != nil {
 			return err
 		}
 	case confirm < 0:
@@ -145,7 +145,7 @@ func (s *session) purge(ctx context.Context, store *crmstore.Store, objects []re
 }
 
 // askHeld has a person type the number of records that are held; below 0: they stay.
-func (s *session) askHeld(held int64, c crmstore.Clock) (int64, error) {
+func askHeld(s *session, held int64, c crmstore.Clock) (int64, error) {
 	if err := s.out.flush(); err != nil {
 		return -1, err
 	}

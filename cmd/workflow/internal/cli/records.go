@@ -13,21 +13,21 @@ import (
 	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
 
-func (s *session) recordsCommand() *cobra.Command {
+func recordsCommand(s *session) *cobra.Command {
 	return group("records", "import, export, look at and change records",
 		"  workflow records import contacts.csv\n  workflow records count --where 'contact.lifecyclestage == \"lead\"'",
-		s.recordsImport(), s.recordsExport(), s.recordsList(), s.recordsCount(), s.recordsGet(), s.recordsCreate(), s.recordsSet())
+		recordsImport(s), recordsExport(s), recordsList(s), recordsCount(s), recordsGet(s), recordsCreate(s), recordsSet(s))
 }
 
-func (s *session) recordsCount() *cobra.Command {
+func recordsCount(s *session) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "count [--object TYPE] [--archived] [--where EXPR]", Short: "how many records there are",
 		Example: "  workflow records count\n  workflow records count --where 'daysSince(contact.last_activity_date) > 365'",
 		Args:    noArgs,
 	}
-	flags := s.newSelectFlags(cmd)
+	flags := newSelectFlags(s, cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		sel, err := s.selection(cmd.Context(), flags)
+		sel, err := newSelection(cmd.Context(), s, flags)
 		if err != nil {
 			return err
 		}
@@ -85,7 +85,7 @@ func jsonValue(v record.Value) any {
 	return v.String()
 }
 
-func (s *session) recordsList() *cobra.Command {
+func recordsList(s *session) *cobra.Command {
 	var limit int
 	var names []string
 	cmd := &cobra.Command{
@@ -95,7 +95,7 @@ func (s *session) recordsList() *cobra.Command {
 		Example: "  workflow records list --limit 5\n  workflow records list --where 'unknown(contact.email)' --properties firstname,lastname,phone",
 		Args:    noArgs,
 	}
-	flags := s.newSelectFlags(cmd)
+	flags := newSelectFlags(s, cmd)
 	cmd.Flags().IntVar(&limit, "limit", 20, "at most so many records")
 	cmd.Flags().StringSliceVar(&names, "properties", nil, "columns to show, by name or label, separated by commas")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
@@ -103,7 +103,7 @@ func (s *session) recordsList() *cobra.Command {
 			return usagef("", "--limit %d: want 1 or more", limit)
 		}
 		ctx := cmd.Context()
-		sel, err := s.selection(ctx, flags)
+		sel, err := newSelection(ctx, s, flags)
 		if err != nil {
 			return err
 		}
@@ -195,13 +195,13 @@ func (doc *listDocument) show(o *output, properties []*record.Property) {
 	}
 }
 
-func (s *session) recordsGet() *cobra.Command {
+func recordsGet(s *session) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "get ID|E-MAIL...", Short: "all that is known of records, also of deleted ones",
 		Example: "  workflow records get 4711\n  workflow records get ada@example.com --format json",
 		Args:    args(1, -1, "ids of records, or e-mail addresses of contacts"),
 	}
-	cmd.RunE = s.onObject(cmd, func(ctx context.Context, store *crmstore.Store, o record.ObjectType, words []string) error {
+	cmd.RunE = onObject(s, cmd, func(ctx context.Context, store *crmstore.Store, o record.ObjectType, words []string) error {
 		docs, missing, err := getRecords(ctx, store, o, words)
 		if err != nil {
 			return err

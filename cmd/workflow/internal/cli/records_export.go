@@ -13,7 +13,7 @@ import (
 	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
 
-func (s *session) recordsExport() *cobra.Command {
+func recordsExport(s *session) *cobra.Command {
 	var out string
 	var o csvfile.ExportOptions
 	cmd := &cobra.Command{
@@ -23,13 +23,13 @@ func (s *session) recordsExport() *cobra.Command {
 		Example: "  workflow records export --out contacts.csv\n  workflow records export --archived --properties email,firstname > bin.csv",
 		Args:    noArgs,
 	}
-	flags := s.newSelectFlags(cmd)
+	flags := newSelectFlags(s, cmd)
 	cmd.Flags().StringSliceVar(&o.Properties, "properties", nil, "columns to write, by name or label, separated by commas (default all)")
 	cmd.Flags().BoolVar(&o.Labels, "labels", false, "labels in the header instead of internal names")
 	cmd.Flags().StringVar(&out, "out", "", "write to this file, whole or not at all")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		ctx := cmd.Context()
-		sel, err := s.selection(ctx, flags)
+		sel, err := newSelection(ctx, s, flags)
 		if err != nil {
 			return err
 		}
@@ -42,9 +42,9 @@ func (s *session) recordsExport() *cobra.Command {
 		}
 		switch {
 		case out != "":
-			return s.exportFile(ctx, sel, o, out)
+			return exportFile(ctx, s, sel, o, out)
 		case s.json():
-			return s.exportJSON(ctx, sel, o)
+			return exportJSON(ctx, s, sel, o)
 		}
 		_, err = csvfile.Export(ctx, sel.store, s.out.forEyes(), o)
 		return err
@@ -70,7 +70,7 @@ func (sel *selection) narrow(ctx context.Context, o *csvfile.ExportOptions) erro
 	return err
 }
 
-func (s *session) exportFile(ctx context.Context, sel *selection, o csvfile.ExportOptions, path string) error {
+func exportFile(ctx context.Context, s *session, sel *selection, o csvfile.ExportOptions, path string) error {
 	var n int64
 	var leftOut error
 	err := writeFile(ctx, path, func(f io.Writer) (err error) {
@@ -96,7 +96,7 @@ func apart(err error) (leftOut, other error) {
 }
 
 // exportJSON writes one document, a record at a time.
-func (s *session) exportJSON(ctx context.Context, sel *selection, o csvfile.ExportOptions) error {
+func exportJSON(ctx context.Context, s *session, sel *selection, o csvfile.ExportOptions) error {
 	first, keep := true, map[string]bool{}
 	for _, name := range o.Properties {
 		p, err := property(sel.schema, name)

@@ -24,7 +24,7 @@ line's, or where the line has none, is left out, since the ids may be another sy
 A line with a mistake is shown with its
 number and left out as a whole; the other lines go in. Exit code 1 when a line was left out.`
 
-func (s *session) recordsImport() *cobra.Command {
+func recordsImport(s *session) *cobra.Command {
 	var o csvfile.Options
 	var order, zone, mode, decimal, standIns string
 	cmd := &cobra.Command{
@@ -33,7 +33,7 @@ func (s *session) recordsImport() *cobra.Command {
 			"  workflow records import keep.csv --list keep",
 		Args: args(1, 1, "a CSV file (- for stdin)"),
 	}
-	object := s.objectFlag(cmd)
+	object := objectFlag(s, cmd)
 	f := cmd.Flags()
 	f.StringVar(&o.IDColumn, "id-column", "", `header of the record ids (default "Record ID" or "hs_object_id"); email: contacts are found by e-mail alone`)
 	f.BoolVar(&o.TrustIDs, "trust-ids", false, "change the contact that has a line's id also where its e-mail address is another one")
@@ -67,7 +67,7 @@ func (s *session) recordsImport() *cobra.Command {
 		if err := staticOrNew(cmd.Context(), store, o.Object, o.List); err != nil {
 			return err
 		}
-		return s.importFile(cmd.Context(), store, words[0], o)
+		return importFile(cmd.Context(), s, store, words[0], o)
 	}
 	return cmd
 }
@@ -109,8 +109,8 @@ func importOptions(o *csvfile.Options, order, zone, mode string) error {
 }
 
 // importFile imports and says what came of it, also when it was stopped half-way.
-func (s *session) importFile(ctx context.Context, store *crmstore.Store, path string, o csvfile.Options) error {
-	in, size, err := s.openInput(ctx, path)
+func importFile(ctx context.Context, s *session, store *crmstore.Store, path string, o csvfile.Options) error {
+	in, size, err := openInput(ctx, s, path)
 	if err != nil {
 		return err
 	}
@@ -148,7 +148,7 @@ func (s *session) importFile(ctx context.Context, store *crmstore.Store, path st
 }
 
 // openInput opens a file, or stdin for "-"; the size is 0 when it is not known.
-func (s *session) openInput(ctx context.Context, path string) (io.ReadCloser, int64, error) {
+func openInput(ctx context.Context, s *session, path string) (io.ReadCloser, int64, error) {
 	if path == "-" {
 		return io.NopCloser(patient(ctx, s.in)), 0, nil
 	}

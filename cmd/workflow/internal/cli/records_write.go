@@ -12,31 +12,31 @@ import (
 	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
 
-func (s *session) recordsCreate() *cobra.Command {
+func recordsCreate(s *session) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "create PROPERTY=VALUE...", Short: "make one record",
 		Example: "  workflow records create email=ada@example.com firstname=Ada lifecyclestage=lead\n" +
 			"  workflow records create --object company name=Acme",
 		Args: args(1, -1, "values, such as email=ada@example.com"),
 	}
-	cmd.RunE = s.onObject(cmd, func(ctx context.Context, store *crmstore.Store, o record.ObjectType, words []string) error {
-		return s.write(ctx, store, o, crmstore.CreateOnly, 0, words)
+	cmd.RunE = onObject(s, cmd, func(ctx context.Context, store *crmstore.Store, o record.ObjectType, words []string) error {
+		return writeRecord(ctx, s, store, o, crmstore.CreateOnly, 0, words)
 	})
 	return cmd
 }
 
-func (s *session) recordsSet() *cobra.Command {
+func recordsSet(s *session) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "set ID|E-MAIL PROPERTY=VALUE...", Short: "change one record; PROPERTY= clears a value",
 		Example: "  workflow records set 4711 lifecyclestage=customer\n  workflow records set ada@example.com phone=",
 		Args:    args(2, -1, "an id or e-mail address, and values such as lifecyclestage=customer"),
 	}
-	cmd.RunE = s.onObject(cmd, func(ctx context.Context, store *crmstore.Store, o record.ObjectType, words []string) error {
+	cmd.RunE = onObject(s, cmd, func(ctx context.Context, store *crmstore.Store, o record.ObjectType, words []string) error {
 		id, err := recordID(ctx, store, o, words[0])
 		if err != nil {
 			return err
 		}
-		return s.write(ctx, store, o, crmstore.UpdateOnly, id, words[1:])
+		return writeRecord(ctx, s, store, o, crmstore.UpdateOnly, id, words[1:])
 	})
 	return cmd
 }
@@ -46,7 +46,7 @@ var outcomeWords = map[crmstore.WriteOutcome]string{
 	crmstore.Created: "created", crmstore.Updated: "updated", crmstore.Unchanged: "unchanged",
 }
 
-func (s *session) write(ctx context.Context, store *crmstore.Store, o record.ObjectType, mode crmstore.WriteMode, id record.ID, words []string) error {
+func writeRecord(ctx context.Context, s *session, store *crmstore.Store, o record.ObjectType, mode crmstore.WriteMode, id record.ID, words []string) error {
 	schema, err := store.Schema(ctx, o)
 	if err != nil {
 		return err

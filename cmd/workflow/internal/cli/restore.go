@@ -19,7 +19,7 @@ type restoreFlags struct {
 	confirm typedNumber
 }
 
-func (s *session) restoreCommand() *cobra.Command {
+func restoreCommand(s *session) *cobra.Command {
 	f := &restoreFlags{}
 	cmd := &cobra.Command{
 		Use:   "restore ID... | --ids FILE | --run RUN | --workflow NAME [--since T] [--until T] | --user USER | --where EXPR  [--confirm N]",
@@ -32,7 +32,7 @@ func (s *session) restoreCommand() *cobra.Command {
 			"  workflow restore --object deal --user mira --where 'deal.amount > 1000'",
 		Args: args(0, -1, ""),
 	}
-	f.bin = s.newBinFlags(cmd)
+	f.bin = newBinFlags(s, cmd)
 	cmd.Flags().StringVar(&f.ids, "ids", "", "restore the records with the ids in this file, one a line; - for stdin")
 	f.confirm.flag(cmd, "how many records this must restore; with another number it restores nothing")
 	cmd.Flags().StringVar(&f.reason, "reason", "", "why, for the audit log")
@@ -44,20 +44,20 @@ func (s *session) restoreCommand() *cobra.Command {
 		case byIDs && f.bin.any():
 			return usagef("give ids, or a filter", "ids and a filter are two different questions")
 		case byIDs:
-			return s.restoreIDs(cmd.Context(), f, words)
+			return restoreIDs(cmd.Context(), s, f, words)
 		}
-		return s.restoreFiltered(cmd.Context(), f)
+		return restoreFiltered(cmd.Context(), s, f)
 	}
 	return cmd
 }
 
 // restoreIDs restores named records. Those that are not in the bin are reported with the rest.
-func (s *session) restoreIDs(ctx context.Context, f *restoreFlags, words []string) error {
+func restoreIDs(ctx context.Context, s *session, f *restoreFlags, words []string) error {
 	o, err := f.bin.object(ctx)
 	if err != nil {
 		return err
 	}
-	ids, err := s.deletedNamed(ctx, o, words, f.ids)
+	ids, err := deletedNamed(ctx, s, o, words, f.ids)
 	if err != nil {
 		return err
 	}
@@ -77,20 +77,20 @@ func (s *session) restoreIDs(ctx context.Context, f *restoreFlags, words []strin
 			}
 		}
 	}
-	if err := s.confirmRestore(f, inBin, o); err != nil {
+	if err := confirmRestore(s, f, inBin, o); err != nil {
 		return err
 	}
-	return s.restoreAll(ctx, store, crmstore.RestoreOrder{Object: o, Cause: s.cause(f.reason), At: s.now()}, ids, 0)
+	return restoreAll(ctx, s, store, crmstore.RestoreOrder{Object: o, Cause: s.cause(f.reason), At: s.now()}, ids, 0)
 }
 
 // deletedNamed are the ids in arguments and a file, each once. A record in the bin has no address of its own: a live
 // contact may hold it.
-func (s *session) deletedNamed(ctx context.Context, o record.ObjectType, words []string, file string) ([]record.ID, error) {
+func deletedNamed(ctx context.Context, s *session, o record.ObjectType, words []string, file string) ([]record.ID, error) {
 	ids, addresses, err := argumentIDs(o, words)
 	if err == nil && file != "" {
 		var moreIDs []record.ID
 		var moreAddresses []string
-		moreIDs, moreAddresses, err = s.readIDs(ctx, o, file)
+		moreIDs, moreAddresses, err = readIDs(ctx, s, o, file)
 		ids, addresses = append(ids, moreIDs...), append(addresses, moreAddresses...)
 	}
 	if err != nil {
@@ -103,14 +103,14 @@ func (s *session) deletedNamed(ctx context.Context, o record.ObjectType, words [
 }
 
 // restoreFiltered restores all that a filter on the bin finds.
-func (s *session) restoreFiltered(ctx context.Context, f *restoreFlags) error {
-	store, filter, err := s.binFilter(ctx, f.bin)
+func restoreFiltered(ctx context.Context, s *session, f *restoreFlags) error {
+	store, filter, err := binFilter(ctx, s, f.bin)
 	if err != nil {
 		return err
 	}
 	if filter.Run != "" {
 		if _, err := store.Run(ctx, filter.Run); err != nil {
-			return s.unknownRun(filter.Run, err)
+			return unknownRun(s, filter.Run, err)
 		}
 	}
 	var ids []record.ID
@@ -127,11 +127,11 @@ func (s *session) restoreFiltered(ctx context.Context, f *restoreFlags) error {
 	if err != nil {
 		return err
 	}
-	if err := s.confirmRestore(f, int64(len(ids)), filter.Object); err != nil {
+	if err := confirmRestore(s, f, int64(len(ids)), filter.Object); err != nil {
 		return err
 	}
 	if f.bin.onlyRun() {
-		return s.undo(ctx, store, filter.Run)
+		return undoRun(ctx, s, store, filter.Run)
 	}
 	gone := int64(0)
 	if filter.Workflow != "" {
@@ -140,11 +140,11 @@ func (s *session) restoreFiltered(ctx context.Context, f *restoreFlags) error {
 		}
 	}
 	order := crmstore.RestoreOrder{Object: filter.Object, Cause: s.cause(f.reason), At: s.now(), OnlyRun: filter.Run}
-	return s.restoreAll(ctx, store, order, ids, gone)
+	return restoreAll(ctx, s, store, order, ids, gone)
 }
 
 // confirmRestore has the number of records typed when it is over one.
-func (s *session) confirmRestore(f *restoreFlags, found int64, o record.ObjectType) error {
+func confirmRestore(s *session, f *restoreFlags, found int64, o record.ObjectType) error {
 	typed := f.confirm.n
 	switch {
 	case !f.confirm.given && found <= 1:
@@ -163,14 +163,14 @@ func (s *session) confirmRestore(f *restoreFlags, found int64, o record.ObjectTy
 	return nil
 }
 
-func (s *session) restoreAll(ctx context.Context, store *crmstore.Store, order crmstore.RestoreOrder, ids []record.ID, gone int64) error {
-	r, bar := s.runner(store)
+func restoreAll(ctx context.Context, s *session, store *crmstore.Store, order crmstore.RestoreOrder, ids []record.ID, gone int64) error {
+	r, bar := newRunner(s, store)
 	report, err := r.Restore(ctx, order, ids)
 	bar.end()
 	if err != nil {
 		return err
 	}
-	return s.emitRestored(order.Object, report, gone)
+	return emitRestored(s, order.Object, report, gone)
 }
 
 // restoredDocument is what became of records to restore.
@@ -199,7 +199,7 @@ var restoreWords = map[crmstore.RestoreOutcome][2]string{
 }
 
 // emitRestored says what a restore did. gone is what the filter would have found if it had not been purged.
-func (s *session) emitRestored(o record.ObjectType, report workflow.RestoreReport, gone int64) error {
+func emitRestored(s *session, o record.ObjectType, report workflow.RestoreReport, gone int64) error {
 	doc := restoredDocument{
 		Object: o, Restored: report.Restored, NotRestored: len(report.NotRestored), Gone: gone, Records: make([]restoredEntry, 0, len(report.NotRestored)),
 	}

@@ -16,7 +16,7 @@ import (
 	"github.com/crm-workflow/crm-workflow/workflow/terminal"
 )
 
-func (s *session) reviewCommand() *cobra.Command {
+func reviewCommand(s *session) *cobra.Command {
 	var now, csvFile string
 	var sample int
 	cmd := &cobra.Command{
@@ -27,12 +27,12 @@ func (s *session) reviewCommand() *cobra.Command {
 		Example: "  workflow review stale.yaml\n  workflow review stale-leads --now 2026-12-01 --sample 50\n" +
 			"  workflow review stale.yaml --csv everyone.csv",
 		Args:              args(1, 1, "a workflow file or the name of a published workflow"),
-		ValidArgsFunction: s.completeTarget(),
+		ValidArgsFunction: completeTarget(s),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if sample < 0 {
 				return usagef("", "--sample %d: want 0 or more", sample)
 			}
-			store, d, at, err := s.openTarget(cmd.Context(), args[0], now)
+			store, d, at, err := openTarget(cmd.Context(), s, args[0], now)
 			if err != nil {
 				return err
 			}
@@ -46,7 +46,7 @@ func (s *session) reviewCommand() *cobra.Command {
 			}
 			s.emit(doc, func(o *output) { doc.show(o) })
 			if csvFile != "" {
-				return s.writeReviewCSV(cmd.Context(), store, d, r, csvFile)
+				return writeReviewCSV(cmd.Context(), s, store, d, r, csvFile)
 			}
 			return nil
 		},
@@ -248,7 +248,7 @@ func some(n int64) string {
 }
 
 // writeReviewCSV writes all contacts of a review to a file, whole or not at all.
-func (s *session) writeReviewCSV(ctx context.Context, store *crmstore.Store, d *definition.Definition, r *workflow.Review, path string) error {
+func writeReviewCSV(ctx context.Context, s *session, store *crmstore.Store, d *definition.Definition, r *workflow.Review, path string) error {
 	err := writeFile(ctx, path, func(f io.Writer) error { return reviewCSV(ctx, f, store, d, r) })
 	if err != nil {
 		return err

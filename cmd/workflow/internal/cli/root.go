@@ -96,11 +96,11 @@ func newRoot(s *session) *cobra.Command {
 		id, title string
 		verbs     []*cobra.Command
 	}{
-		{groupStart, "Start here:", s.startVerbs()},
-		{groupRecords, "Contacts and other records:", s.recordVerbs()},
-		{groupWorkflow, "Workflows:", s.workflowVerbs()},
-		{groupRuns, "Runs:", s.runVerbs()},
-		{groupOperate, "Operating:", s.operateVerbs()},
+		{groupStart, "Start here:", startVerbs(s)},
+		{groupRecords, "Contacts and other records:", recordVerbs(s)},
+		{groupWorkflow, "Workflows:", workflowVerbs(s)},
+		{groupRuns, "Runs:", runVerbs(s)},
+		{groupOperate, "Operating:", operateVerbs(s)},
 	}
 	for _, g := range groups {
 		root.AddGroup(&cobra.Group{ID: g.id, Title: g.title})

@@ -69,7 +69,7 @@ func TestConfirm(t *testing.T) {
 	for answer, want := range map[string]bool{"y\n": true, "YES\n": true, "n\n": false, "\n": false, "": false, "yep\n": false} {
 		var talk bytes.Buffer
 		s := newSession(&Command{Stdin: strings.NewReader(answer), StdinTerminal: true, Stderr: &talk})
-		err := s.confirm("stale.yaml", exampleReview())
+		err := confirmPublish(s, "stale.yaml", exampleReview())
 		if (err == nil) != want {
 			t.Errorf("answer %q: %v", answer, err)
 		}

@@ -14,7 +14,7 @@ import (
 	"github.com/crm-workflow/crm-workflow/workflow"
 )
 
-func (s *session) runCommand() *cobra.Command {
+func runCommand(s *session) *cobra.Command {
 	var now string
 	var dry, allowFuture bool
 	cmd := &cobra.Command{
@@ -25,9 +25,9 @@ func (s *session) runCommand() *cobra.Command {
 			"Exit codes: 0 done, 1 held or refused, 3 failed.",
 		Example:           "  workflow run stale-leads\n  workflow run stale-leads --now 2026-12-01 --dry-run\n  workflow run stale.yaml --dry-run",
 		Args:              args(1, 1, "the name of a published workflow, or a workflow file"),
-		ValidArgsFunction: s.completeTarget(),
+		ValidArgsFunction: completeTarget(s),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			at, err := s.instant(now)
+			at, err := parseNow(s, now)
 			if err != nil {
 				return err
 			}
@@ -35,18 +35,18 @@ func (s *session) runCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			at = s.from(at)
+			at = instantOr(s, at)
 			if dry {
-				return s.dryRun(cmd.Context(), store, args[0], at)
+				return dryRun(cmd.Context(), s, store, args[0], at)
 			}
-			if err := s.mayDeleteFrom(at, allowFuture); err != nil {
+			if err := mayDeleteFrom(s, at, allowFuture); err != nil {
 				return err
 			}
-			name, err := s.published(cmd.Context(), store, args[0])
+			name, err := publishedName(cmd.Context(), s, store, args[0])
 			if err != nil {
 				return err
 			}
-			return s.runWorkflow(cmd.Context(), store, name, at)
+			return runWorkflow(cmd.Context(), s, store, name, at)
 		},
 	}
 	nowFlag(cmd, &now)
@@ -55,8 +55,8 @@ func (s *session) runCommand() *cobra.Command {
 	return cmd
 }
 
-// runner carries runs for a person who waits for them.
-func (s *session) runner(store *crmstore.Store) (*workflow.Runner, *progress) {
+// newRunner carries runs for a person who waits for them.
+func newRunner(s *session, store *crmstore.Store) (*workflow.Runner, *progress) {
 	bar := s.progress()
 	return &workflow.Runner{
 		Store: store, Health: &workflow.Health{Store: store.AsSystem(), Acting: store.User()}, Owner: workflow.NewOwner(), Progress: bar.update, Helpers: workflow.DaemonsHelp(store),
@@ -67,12 +67,12 @@ func (s *session) runner(store *crmstore.Store) (*workflow.Runner, *progress) {
 	}, bar
 }
 
-func (s *session) dryRun(ctx context.Context, store *crmstore.Store, target string, at time.Time) error {
-	d, err := s.loadTarget(ctx, store, target)
+func dryRun(ctx context.Context, s *session, store *crmstore.Store, target string, at time.Time) error {
+	d, err := loadTarget(ctx, s, store, target)
 	if err != nil {
 		return err
 	}
-	r, bar := s.runner(store)
+	r, bar := newRunner(s, store)
 	started := time.Now()
 	run, err := r.DryRun(ctx, d, at)
 	bar.end()
@@ -98,17 +98,17 @@ func (s *session) dryRun(ctx context.Context, store *crmstore.Store, target stri
 	return nil
 }
 
-// published is the name of the workflow to run. A file must be what is published and switched on, so that nothing runs
+// publishedName is the name of the workflow to run. A file must be what is published and switched on, so that nothing runs
 // that nobody reviewed.
-func (s *session) published(ctx context.Context, store *crmstore.Store, target string) (string, error) {
+func publishedName(ctx context.Context, s *session, store *crmstore.Store, target string) (string, error) {
 	if !isFile(target) {
 		_, err := store.Workflow(ctx, target)
 		if errors.Is(err, record.ErrNotFound) {
-			return "", s.unknownWorkflow(ctx, store, target)
+			return "", unknownWorkflow(ctx, s, store, target)
 		}
 		return target, err
 	}
-	d, err := s.loadFile(ctx, store, target)
+	d, err := loadFile(ctx, s, store, target)
 	if err != nil {
 		return "", err
 	}
@@ -135,15 +135,15 @@ func (s *session) published(ctx context.Context, store *crmstore.Store, target s
 	return d.Name, nil
 }
 
-func (s *session) runWorkflow(ctx context.Context, store *crmstore.Store, name string, at time.Time) error {
-	r, bar := s.runner(store)
+func runWorkflow(ctx context.Context, s *session, store *crmstore.Store, name string, at time.Time) error {
+	r, bar := newRunner(s, store)
 	run, err := r.Run(ctx, workflow.RunRequest{Name: name, Now: at})
 	bar.end()
-	return s.emitRun(run, err)
+	return emitRun(s, run, err)
 }
 
 // emitRun says how a run ended and sets the exit code: a run that was held is a refusal, one that failed a failure.
-func (s *session) emitRun(run crmstore.Run, err error) error {
+func emitRun(s *session, run crmstore.Run, err error) error {
 	var refused *workflow.RefusedError
 	var denied *crmstore.PermissionError
 	if err != nil && (run.ID == "" || errors.As(err, &refused) || errors.As(err, &denied)) {

@@ -22,7 +22,7 @@ var runStates = []string{
 	string(crmstore.RunRunning), string(crmstore.RunHeld), string(crmstore.RunDone), string(crmstore.RunFailed), string(crmstore.RunCancelled),
 }
 
-func (s *session) runsCommand() *cobra.Command {
+func runsCommand(s *session) *cobra.Command {
 	var filter crmstore.RunFilter
 	var state string
 	var watch bool
@@ -30,7 +30,7 @@ func (s *session) runsCommand() *cobra.Command {
 		Use: "runs [RUN] [--watch] [--workflow NAME] [--by-hand] [--state STATE] [--limit N]", Short: "past and present runs; or all about one",
 		Example:           "  workflow runs --state held\n  workflow runs stale-leads@2026-11-23T03:00:00Z\n  workflow runs stale-leads@2026-11-23T03:00:00Z --watch\n  workflow runs --state running --watch",
 		Args:              args(0, 1, "the id of a run, or nothing"),
-		ValidArgsFunction: s.completeRuns(),
+		ValidArgsFunction: completeRuns(s),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if filter.Limit < 1 {
 				return usagef("", "--limit %d: want 1 or more", filter.Limit)
@@ -46,15 +46,15 @@ func (s *session) runsCommand() *cobra.Command {
 				return err
 			}
 			if len(args) == 1 && watch {
-				return s.watch(cmd.Context(), store, args[0])
+				return watchRun(cmd.Context(), s, store, args[0])
 			}
 			if len(args) == 1 {
-				return s.showOneRun(cmd.Context(), store, args[0])
+				return showOneRun(cmd.Context(), s, store, args[0])
 			}
 			if watch {
-				return s.watchRuns(cmd.Context(), store, filter)
+				return watchRuns(cmd.Context(), s, store, filter)
 			}
-			return s.showRuns(cmd.Context(), store, filter)
+			return showRuns(cmd.Context(), s, store, filter)
 		},
 	}
 	cmd.Flags().StringVar(&filter.Workflow, "workflow", "", "only runs of this workflow")
@@ -62,7 +62,7 @@ func (s *session) runsCommand() *cobra.Command {
 	cmd.Flags().StringVar(&state, "state", "", "only runs in this state: running, held, done, failed or cancelled")
 	cmd.Flags().BoolVar(&watch, "watch", false, "with RUN: show how far it is until it is over, the exit code says how it ended; without: show the list anew every second")
 	cmd.Flags().IntVar(&filter.Limit, "limit", 20, "at most so many runs")
-	_ = cmd.RegisterFlagCompletionFunc("workflow", s.completeWorkflows(false))
+	_ = cmd.RegisterFlagCompletionFunc("workflow", completeWorkflows(s, false))
 	_ = cmd.RegisterFlagCompletionFunc("state", cobra.FixedCompletions(runStates, cobra.ShellCompDirectiveNoFileComp))
 	return cmd
 }
@@ -98,10 +98,10 @@ func newRunDocument(r crmstore.Run) runDocument {
 	return doc
 }
 
-func (s *session) showOneRun(ctx context.Context, store *crmstore.Store, id string) error {
+func showOneRun(ctx context.Context, s *session, store *crmstore.Store, id string) error {
 	run, err := store.Run(ctx, id)
 	if err != nil {
-		return s.unknownRun(id, err)
+		return unknownRun(s, id, err)
 	}
 	s.emit(newRunDocument(run), func(o *output) {
 		showRun(o, run)
@@ -164,20 +164,20 @@ func carriedBy(run crmstore.Run, now time.Time) string {
 // watchEvery is how often a run that is watched is looked at.
 const watchEvery = time.Second
 
-// watch shows how far a run is, in place on a terminal, until it is over or held, and then all about it. The exit code is
+// watchRun shows how far a run is, in place on a terminal, until it is over or held, and then all about it. The exit code is
 // what it would have been for whoever carried the run.
-func (s *session) watch(ctx context.Context, store *crmstore.Store, id string) error {
+func watchRun(ctx context.Context, s *session, store *crmstore.Store, id string) error {
 	bar, pause := s.progress(), time.NewTicker(watchEvery)
 	defer pause.Stop()
 	for {
 		run, err := store.Run(ctx, id)
 		if err != nil {
 			bar.end()
-			return s.unknownRun(id, err)
+			return unknownRun(s, id, err)
 		}
 		if run.State != crmstore.RunRunning {
 			bar.end()
-			if err := s.showOneRun(ctx, store, id); err != nil {
+			if err := showOneRun(ctx, s, store, id); err != nil {
 				return err
 			}
 			return endCode(run)
@@ -209,7 +209,7 @@ func runTime(run crmstore.Run) time.Duration {
 }
 
 // unknownRun turns "not found" into words that lead on.
-func (s *session) unknownRun(id string, err error) error {
+func unknownRun(s *session, id string, err error) error {
 	if !errors.Is(err, record.ErrNotFound) {
 		return err
 	}
@@ -218,7 +218,7 @@ func (s *session) unknownRun(id string, err error) error {
 	}
 }
 
-func (s *session) showRuns(ctx context.Context, store *crmstore.Store, filter crmstore.RunFilter) error {
+func showRuns(ctx context.Context, s *session, store *crmstore.Store, filter crmstore.RunFilter) error {
 	runs, err := store.Runs(ctx, filter)
 	if err != nil {
 		return err
@@ -227,11 +227,11 @@ func (s *session) showRuns(ctx context.Context, store *crmstore.Store, filter cr
 	for _, r := range runs {
 		docs = append(docs, newRunDocument(r))
 	}
-	s.emit(map[string]any{"runs": docs}, func(o *output) { s.tableOfRuns(o, runs) })
+	s.emit(map[string]any{"runs": docs}, func(o *output) { tableOfRuns(s, o, runs) })
 	return nil
 }
 
-func (s *session) tableOfRuns(o *output, runs []crmstore.Run) {
+func tableOfRuns(s *session, o *output, runs []crmstore.Run) {
 	if len(runs) == 0 {
 		o.printf("no runs; start one with: workflow run NAME\n")
 		return
@@ -254,7 +254,7 @@ func (s *session) tableOfRuns(o *output, runs []crmstore.Run) {
 }
 
 // watchRuns shows the list in place, until it is interrupted.
-func (s *session) watchRuns(ctx context.Context, store *crmstore.Store, filter crmstore.RunFilter) error {
+func watchRuns(ctx context.Context, s *session, store *crmstore.Store, filter crmstore.RunFilter) error {
 	pause := time.NewTicker(watchEvery)
 	defer pause.Stop()
 	for lines := 0; ; {
@@ -264,7 +264,7 @@ func (s *session) watchRuns(ctx context.Context, store *crmstore.Store, filter c
 		}
 		var text bytes.Buffer
 		o := newOutput(&text, true, s.out.colour, s.out.width)
-		s.tableOfRuns(o, runs)
+		tableOfRuns(s, o, runs)
 		if err := o.flush(); err != nil {
 			return err
 		}
@@ -285,42 +285,42 @@ func (s *session) watchRuns(ctx context.Context, store *crmstore.Store, filter c
 }
 
 // onRun is a verb that does something to one run.
-func (s *session) onRun(cmd *cobra.Command, states []crmstore.RunState, do func(context.Context, *crmstore.Store, string) error) *cobra.Command {
+func onRun(s *session, cmd *cobra.Command, states []crmstore.RunState, do func(context.Context, *crmstore.Store, string) error) *cobra.Command {
 	cmd.Args = args(1, 1, "the id of a run")
-	cmd.ValidArgsFunction = s.completeRuns(states...)
+	cmd.ValidArgsFunction = completeRuns(s, states...)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		store, err := s.open(cmd.Context())
 		if err != nil {
 			return err
 		}
 		if _, err := store.Run(cmd.Context(), args[0]); err != nil {
-			return s.unknownRun(args[0], err)
+			return unknownRun(s, args[0], err)
 		}
 		return do(cmd.Context(), store, args[0])
 	}
 	return cmd
 }
 
-func (s *session) resumeCommand() *cobra.Command {
+func resumeCommand(s *session) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "resume RUN", Short: "go on with a run that failed or was interrupted",
 		Example: "  workflow runs --state failed\n  workflow resume stale-leads@2026-11-23T03:00:00Z",
 	}
-	return s.onRun(cmd, []crmstore.RunState{crmstore.RunFailed, crmstore.RunRunning}, func(ctx context.Context, store *crmstore.Store, id string) error {
-		r, bar := s.runner(store)
+	return onRun(s, cmd, []crmstore.RunState{crmstore.RunFailed, crmstore.RunRunning}, func(ctx context.Context, store *crmstore.Store, id string) error {
+		r, bar := newRunner(s, store)
 		run, err := r.Resume(ctx, id)
 		bar.end()
 		switch {
 		case run.Kind != crmstore.RunDelete:
-			return s.emitRun(run, err)
+			return emitRun(s, run, err)
 		case err == nil && run.State == crmstore.RunHeld && s.command.StdinTerminal:
-			return s.confirmDeletion(ctx, store, run, typedNumber{})
+			return confirmDeletion(ctx, s, store, run, typedNumber{})
 		}
-		return s.emitDeletion(run, err)
+		return emitDeletion(s, run, err)
 	})
 }
 
-func (s *session) cancelCommand() *cobra.Command {
+func cancelCommand(s *session) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "cancel RUN", Short: "end a run that is held, under way or failed",
 		Long: "cancel ends a run. When it has returned, nothing more is deleted by the run, not even by a process that was frozen\n" +
@@ -328,8 +328,8 @@ func (s *session) cancelCommand() *cobra.Command {
 		Example: "  workflow cancel stale-leads@2026-11-23T03:00:00Z",
 	}
 	states := []crmstore.RunState{crmstore.RunHeld, crmstore.RunRunning, crmstore.RunFailed}
-	return s.onRun(cmd, states, func(ctx context.Context, store *crmstore.Store, id string) error {
-		r, bar := s.runner(store)
+	return onRun(s, cmd, states, func(ctx context.Context, store *crmstore.Store, id string) error {
+		r, bar := newRunner(s, store)
 		run, err := r.Cancel(ctx, id, s.now())
 		bar.end()
 		if err != nil {

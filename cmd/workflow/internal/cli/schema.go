@@ -6,7 +6,7 @@ import (
 	"github.com/crm-workflow/crm-workflow/workflow/definition"
 )
 
-func (s *session) schemaCommand() *cobra.Command {
+func schemaCommand(s *session) *cobra.Command {
 	return &cobra.Command{
 		Use: "schema", Short: "the JSON Schema of workflow files, for editors",
 		Long: "schema prints the JSON Schema of workflow files, with which an editor completes and checks them as you type.\n" +

@@ -9,7 +9,7 @@ import (
 	"github.com/crm-workflow/crm-workflow/workflow"
 )
 
-func (s *session) undoCommand() *cobra.Command {
+func undoCommand(s *session) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "undo RUN", Short: "restore all that a run deleted",
 		Long: "undo brings back everything that a run deleted and that is still in the recycle bin, exactly as it was, and says\n" +
@@ -18,17 +18,19 @@ func (s *session) undoCommand() *cobra.Command {
 		Example: "  workflow undo stale-leads@2026-11-23T03:00:00Z",
 	}
 	states := []crmstore.RunState{crmstore.RunDone, crmstore.RunCancelled, crmstore.RunFailed}
-	return s.onRun(cmd, states, s.undo)
+	return onRun(s, cmd, states, func(ctx context.Context, store *crmstore.Store, id string) error {
+		return undoRun(ctx, s, store, id)
+	})
 }
 
-func (s *session) undo(ctx context.Context, store *crmstore.Store, id string) error {
-	r, bar := s.runner(store)
+func undoRun(ctx context.Context, s *session, store *crmstore.Store, id string) error {
+	r, bar := newRunner(s, store)
 	report, err := r.Undo(ctx, id, s.now())
 	bar.end()
 	if err != nil {
 		return err
 	}
-	return s.emitUndo(id, report)
+	return emitUndo(s, id, report)
 }
 
 // undoDocument is what an undo did.
@@ -44,7 +46,7 @@ type undoDocument struct {
 // shownUnrestored bounds how many contacts are listed for people; programs get all.
 const shownUnrestored = 20
 
-func (s *session) emitUndo(id string, u workflow.UndoReport) error {
+func emitUndo(s *session, id string, u workflow.UndoReport) error {
 	doc := undoDocument{Run: id, Workflow: u.Run.Workflow, Restored: u.Restored, NotRestored: []workflow.Unrestored{}, Gone: u.Gone}
 	stuck := 0
 	for _, x := range u.NotRestored {

@@ -14,16 +14,16 @@ import (
 	"github.com/crm-workflow/crm-workflow/crmstore/spelling"
 )
 
-func (s *session) usersCommand() *cobra.Command {
+func usersCommand(s *session) *cobra.Command {
 	return group("users", "who may do what in the account",
 		"  workflow users add eve --email eve@example.com\n  workflow users grant eve view delete --object contact\n"+
 			"  workflow users grant eve bulk-delete restore",
-		s.usersList(), s.usersShow(), s.usersAdd(),
-		s.usersChange("grant", "let a user do more", true), s.usersChange("revoke", "take permissions away from a user", false),
-		s.usersEmail(), s.usersRemove())
+		usersList(s), usersShow(s), usersAdd(s),
+		usersChange(s, "grant", "let a user do more", true), usersChange(s, "revoke", "take permissions away from a user", false),
+		usersEmail(s), usersRemove(s))
 }
 
-func (s *session) usersList() *cobra.Command {
+func usersList(s *session) *cobra.Command {
 	return &cobra.Command{
 		Use: "list", Short: "users, and what each may do", Example: "  workflow users list --format json", Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -55,8 +55,8 @@ type userDocument struct {
 	Refused   []string `json:"refused"`   // those among them that are on and whose next run is refused, by name
 }
 
-// userDocument finds the workflows of a user.
-func (s *session) userDocument(ctx context.Context, store *crmstore.Store, u crmstore.User) (userDocument, error) {
+// newUserDocument finds the workflows of a user.
+func newUserDocument(ctx context.Context, s *session, store *crmstore.Store, u crmstore.User) (userDocument, error) {
 	doc := userDocument{User: u, Workflows: []string{}, Refused: []string{}}
 	all, err := store.Workflows(ctx)
 	for i := range all {
@@ -74,30 +74,30 @@ func (s *session) userDocument(ctx context.Context, store *crmstore.Store, u crm
 }
 
 // noteRefused says which workflows will not run any more.
-func (s *session) noteRefused(doc userDocument) {
+func noteRefused(s *session, doc userDocument) {
 	for _, name := range doc.Refused {
 		s.err.printf("note: workflow %s acts as %s, who may not do what it does: its next run is refused, until somebody who may publishes it again: workflow publish %s\n",
 			name, clean(doc.Name), name)
 	}
 }
 
-func (s *session) usersShow() *cobra.Command {
+func usersShow(s *session) *cobra.Command {
 	return &cobra.Command{
 		Use: "show [NAME]", Short: "one user, what that user may do, and which workflows act as that user",
 		Long:    "show shows one user; without a name, who acts now (--as, WORKFLOW_USER, or your login name).",
 		Example: "  workflow users show\n  workflow users show eve", Args: args(0, 1, "a user's name"),
-		ValidArgsFunction: s.completeUsers(),
+		ValidArgsFunction: completeUsers(s),
 		RunE: func(cmd *cobra.Command, words []string) error {
 			ctx := cmd.Context()
 			store, err := s.open(ctx)
 			if err != nil {
 				return err
 			}
-			u, err := s.findUser(ctx, store, append(words, store.User())[0])
+			u, err := findUser(ctx, s, store, append(words, store.User())[0])
 			if err != nil {
 				return err
 			}
-			doc, err := s.userDocument(ctx, store, u)
+			doc, err := newUserDocument(ctx, s, store, u)
 			if err != nil {
 				return err
 			}
@@ -105,13 +105,13 @@ func (s *session) usersShow() *cobra.Command {
 				o.facts([2]string{"user", u.Name}, [2]string{"e-mail", u.Email}, [2]string{"may", u.Rights()},
 					[2]string{"added", stamp(u.AddedAt) + " by " + u.AddedBy}, [2]string{"workflows", strings.Join(doc.Workflows, ", ")})
 			})
-			s.noteRefused(doc)
+			noteRefused(s, doc)
 			return nil
 		},
 	}
 }
 
-func (s *session) usersAdd() *cobra.Command {
+func usersAdd(s *session) *cobra.Command {
 	var email string
 	var superAdmin bool
 	cmd := &cobra.Command{
@@ -147,12 +147,12 @@ func (s *session) usersAdd() *cobra.Command {
 	return cmd
 }
 
-func (s *session) usersEmail() *cobra.Command {
+func usersEmail(s *session) *cobra.Command {
 	return &cobra.Command{
 		Use: "email NAME ADDRESS", Short: "change where a user's confirmations go",
 		Long:    `email changes the address of a user; "" takes it away, and then no mail is sent.`,
 		Example: "  workflow users email eve eve@example.com", Args: args(2, 2, "a user's name and an e-mail address"),
-		ValidArgsFunction: s.completeUsers(),
+		ValidArgsFunction: completeUsers(s),
 		RunE: func(cmd *cobra.Command, words []string) error {
 			ctx := cmd.Context()
 			store, err := s.open(ctx)
@@ -161,7 +161,7 @@ func (s *session) usersEmail() *cobra.Command {
 			}
 			u, err := store.SetUserEmail(ctx, words[0], words[1], s.cause("users email"), s.now())
 			if err != nil {
-				return s.orUnknownUser(ctx, store, words[0], err)
+				return orUnknownUser(ctx, s, store, words[0], err)
 			}
 			s.emit(u, func(o *output) {
 				if u.Email == "" {
@@ -175,14 +175,14 @@ func (s *session) usersEmail() *cobra.Command {
 	}
 }
 
-func (s *session) usersRemove() *cobra.Command {
+func usersRemove(s *session) *cobra.Command {
 	var yes bool
 	cmd := &cobra.Command{
 		Use: "remove NAME [--yes]", Short: "take a user off the account",
 		Long: "remove takes a user off the account. What the user did stays in the audit log under the name. Workflows that the user\n" +
 			"published are refused from then on, until somebody who may publishes them again. The last super admin stays.",
 		Example: "  workflow users remove eve", Args: args(1, 1, "a user's name"),
-		ValidArgsFunction: s.completeUsers(),
+		ValidArgsFunction: completeUsers(s),
 	}
 	cmd.Flags().BoolVar(&yes, "yes", false, "remove the user without asking")
 	cmd.RunE = func(cmd *cobra.Command, words []string) error {
@@ -200,7 +200,7 @@ func (s *session) usersRemove() *cobra.Command {
 			}
 		}
 		if err := store.RemoveUser(ctx, name, s.cause("users remove"), s.now()); err != nil {
-			return s.orUnknownUser(ctx, store, name, err)
+			return orUnknownUser(ctx, s, store, name, err)
 		}
 		s.emit(map[string]any{"user": name, "removed": true}, func(o *output) {
 			o.printf("%s is not a user of account %s any more\n", clean(name), store.AccountName())
@@ -208,21 +208,21 @@ func (s *session) usersRemove() *cobra.Command {
 		if name == store.User() {
 			return nil // who may no longer ask about workflows
 		}
-		doc, err := s.userDocument(ctx, store, crmstore.User{Name: name})
-		s.noteRefused(doc)
+		doc, err := newUserDocument(ctx, s, store, crmstore.User{Name: name})
+		noteRefused(s, doc)
 		return err
 	}
 	return cmd
 }
 
 // findUser reads one user, or says who may have been meant.
-func (s *session) findUser(ctx context.Context, store *crmstore.Store, name string) (crmstore.User, error) {
+func findUser(ctx context.Context, s *session, store *crmstore.Store, name string) (crmstore.User, error) {
 	u, err := store.UserNamed(ctx, name)
-	return u, s.orUnknownUser(ctx, store, name, err)
+	return u, orUnknownUser(ctx, s, store, name, err)
 }
 
 // orUnknownUser says that there is no such user and who may have been meant, where err is that; else what err means.
-func (s *session) orUnknownUser(ctx context.Context, store *crmstore.Store, name string, err error) error {
+func orUnknownUser(ctx context.Context, s *session, store *crmstore.Store, name string, err error) error {
 	if !errors.Is(err, record.ErrNotFound) {
 		return userProblem(err)
 	}

@@ -20,7 +20,7 @@ type grantDocument struct {
 	Changed bool `json:"changed"`
 }
 
-func (s *session) usersChange(verb, short string, give bool) *cobra.Command {
+func usersChange(s *session, verb, short string, give bool) *cobra.Command {
 	var objects []string
 	long := permissionsHelp + "What is granted counts from the user's next command on, and from the next batch of a run."
 	example := "  workflow users grant eve view edit delete --object contact --object company\n  workflow users grant eve bulk-delete restore"
@@ -30,18 +30,18 @@ func (s *session) usersChange(verb, short string, give bool) *cobra.Command {
 	}
 	cmd := &cobra.Command{
 		Use: verb + " NAME PERMISSION... [--object TYPE]...", Short: short, Long: long, Example: example,
-		Args: args(2, -1, "a user's name and one or more permissions"), ValidArgsFunction: s.completeGrant(),
+		Args: args(2, -1, "a user's name and one or more permissions"), ValidArgsFunction: completeGrant(s),
 	}
 	cmd.Flags().StringArrayVar(&objects, "object", nil, "an object type for view, edit and delete, or all; repeat it")
-	_ = cmd.RegisterFlagCompletionFunc("object", s.completeObjects())
+	_ = cmd.RegisterFlagCompletionFunc("object", completeObjects(s))
 	cmd.RunE = func(cmd *cobra.Command, words []string) error {
-		return s.changeGrants(cmd.Context(), give, words, objects)
+		return changeGrants(cmd.Context(), s, give, words, objects)
 	}
 	return cmd
 }
 
-func (s *session) changeGrants(ctx context.Context, give bool, words, objects []string) error {
-	g, err := s.grants(ctx, words[1:], objects)
+func changeGrants(ctx context.Context, s *session, give bool, words, objects []string) error {
+	g, err := parseGrants(ctx, s, words[1:], objects)
 	if err != nil {
 		return err
 	}
@@ -53,16 +53,16 @@ func (s *session) changeGrants(ctx context.Context, give bool, words, objects []
 	if give {
 		change, reason = store.Grant, "users grant"
 	}
-	before, err := s.findUser(ctx, store, words[0])
+	before, err := findUser(ctx, s, store, words[0])
 	if err != nil {
 		return err
 	}
 	u, err := change(ctx, words[0], g, s.cause(reason), s.now())
 	if err != nil {
-		return s.orUnknownUser(ctx, store, words[0], err)
+		return orUnknownUser(ctx, s, store, words[0], err)
 	}
 	doc := grantDocument{Changed: u.Version != before.Version}
-	if doc.userDocument, err = s.userDocument(ctx, store, u); err != nil {
+	if doc.userDocument, err = newUserDocument(ctx, s, store, u); err != nil {
 		return err
 	}
 	s.emit(doc, func(o *output) {
@@ -72,12 +72,12 @@ func (s *session) changeGrants(ctx context.Context, give bool, words, objects []
 			o.printf("nothing changed; %s may do: %s\n", clean(u.Name), u.Rights())
 		}
 	})
-	s.noteRefused(doc.userDocument)
+	noteRefused(s, doc.userDocument)
 	return nil
 }
 
-// grants reads permissions and the object types that they are for.
-func (s *session) grants(ctx context.Context, words, objects []string) (crmstore.Grants, error) {
+// parseGrants reads permissions and the object types that they are for.
+func parseGrants(ctx context.Context, s *session, words, objects []string) (crmstore.Grants, error) {
 	var g crmstore.Grants
 	for _, word := range words {
 		p, err := crmstore.ParsePermission(word)
@@ -108,7 +108,7 @@ func (s *session) grants(ctx context.Context, words, objects []string) (crmstore
 			}
 			break
 		}
-		o, err := s.object(ctx, "--object", word)
+		o, err := parseObject(ctx, s, "--object", word)
 		if err != nil {
 			return g, err
 		}
@@ -126,11 +126,11 @@ func permissionNames() []string {
 }
 
 // completeUsers offers the account's users as the first argument.
-func (s *session) completeUsers() completer {
+func completeUsers(s *session) completer {
 	return func(cmd *cobra.Command, done []string, _ string) ([]string, cobra.ShellCompDirective) {
 		var names []string
 		if len(done) == 0 {
-			s.complete(cmd, func(ctx context.Context, store *crmstore.Store) error {
+			completeFrom(s, cmd, func(ctx context.Context, store *crmstore.Store) error {
 				all, err := store.Users(ctx)
 				for i := range all {
 					names = append(names, all[i].Name+"\t"+all[i].Rights())
@@ -143,8 +143,8 @@ func (s *session) completeUsers() completer {
 }
 
 // completeGrant offers a user, then permissions that were not typed yet.
-func (s *session) completeGrant() completer {
-	users := s.completeUsers()
+func completeGrant(s *session) completer {
+	users := completeUsers(s)
 	return func(cmd *cobra.Command, done []string, typed string) ([]string, cobra.ShellCompDirective) {
 		if len(done) == 0 {
 			return users(cmd, done, typed)

@@ -12,7 +12,7 @@ import (
 	"github.com/crm-workflow/crm-workflow/workflow/diag"
 )
 
-func (s *session) validateCommand() *cobra.Command {
+func validateCommand(s *session) *cobra.Command {
 	var short bool
 	cmd := &cobra.Command{
 		Use: "validate FILE...", Short: "check workflow files; all findings at once",
@@ -23,7 +23,7 @@ func (s *session) validateCommand() *cobra.Command {
 		Args:              args(1, -1, "one or more workflow files (- for stdin)"),
 		ValidArgsFunction: completeFiles,
 		RunE: func(cmd *cobra.Command, files []string) error {
-			vocabulary, against, err := s.anyVocabulary(cmd.Context())
+			vocabulary, against, err := anyVocabulary(cmd.Context(), s)
 			if err != nil {
 				return err
 			}
@@ -35,7 +35,7 @@ func (s *session) validateCommand() *cobra.Command {
 			}
 			doc, sources := validateDocument{Against: against, Files: []validatedFile{}, Findings: diag.List{}}, map[string][]byte{}
 			for _, file := range files {
-				name, source, err := s.readSource(cmd.Context(), file)
+				name, source, err := readSource(cmd.Context(), s, file)
 				if err != nil {
 					return err
 				}
@@ -106,7 +106,7 @@ func (doc *validateDocument) show(o *output) {
 }
 
 // anyVocabulary is the account's, or a new account's where there is no store or no account.
-func (s *session) anyVocabulary(ctx context.Context) (v definition.Vocabulary, against string, err error) {
+func anyVocabulary(ctx context.Context, s *session) (v definition.Vocabulary, against string, err error) {
 	if !s.storeExists() {
 		s.err.printf("note: there is no store here, so that the usual properties of a new account count\n")
 		return defaultVocabulary, "defaults", nil

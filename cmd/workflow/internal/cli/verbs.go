@@ -2,29 +2,29 @@ package cli
 
 import "github.com/spf13/cobra"
 
-func (s *session) startVerbs() []*cobra.Command {
-	return []*cobra.Command{s.demoCommand(), s.accountCommand(), s.usersCommand()}
+func startVerbs(s *session) []*cobra.Command {
+	return []*cobra.Command{demoCommand(s), accountCommand(s), usersCommand(s)}
 }
 
-func (s *session) recordVerbs() []*cobra.Command {
+func recordVerbs(s *session) []*cobra.Command {
 	return []*cobra.Command{
-		s.recordsCommand(), s.objectsCommand(), s.associationsCommand(), s.propertiesCommand(), s.listsCommand(),
-		s.deleteCommand(), s.binCommand(), s.restoreCommand(), s.auditCommand(),
+		recordsCommand(s), objectsCommand(s), associationsCommand(s), propertiesCommand(s), listsCommand(s),
+		deleteCommand(s), binCommand(s), restoreCommand(s), auditCommand(s),
 	}
 }
 
-func (s *session) workflowVerbs() []*cobra.Command {
+func workflowVerbs(s *session) []*cobra.Command {
 	return []*cobra.Command{
-		s.validateCommand(), s.explainCommand(), s.reviewCommand(), s.publishCommand(), s.listCommand(), s.showCommand(),
+		validateCommand(s), explainCommand(s), reviewCommand(s), publishCommand(s), listCommand(s), showCommand(s),
 	}
 }
 
-func (s *session) runVerbs() []*cobra.Command {
+func runVerbs(s *session) []*cobra.Command {
 	return []*cobra.Command{
-		s.runCommand(), s.runsCommand(), s.approveCommand(), s.cancelCommand(), s.resumeCommand(), s.undoCommand(), s.whyCommand(),
+		runCommand(s), runsCommand(s), approveCommand(s), cancelCommand(s), resumeCommand(s), undoCommand(s), whyCommand(s),
 	}
 }
 
-func (s *session) operateVerbs() []*cobra.Command {
-	return []*cobra.Command{s.daemonCommand(), s.daemonsCommand(), s.doctorCommand(), s.purgeCommand(), s.outboxCommand(), s.blocklistCommand(), s.legalHoldCommand(), s.schemaCommand(), s.completionCommand(), s.versionCommand(), s.referenceCommand()}
+func operateVerbs(s *session) []*cobra.Command {
+	return []*cobra.Command{daemonCommand(s), daemonsCommand(s), doctorCommand(s), purgeCommand(s), outboxCommand(s), blocklistCommand(s), legalHoldCommand(s), schemaCommand(s), completionCommand(s), versionCommand(s), referenceCommand(s)}
 }

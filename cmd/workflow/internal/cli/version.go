@@ -7,7 +7,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-func (s *session) versionCommand() *cobra.Command {
+func versionCommand(s *session) *cobra.Command {
 	return &cobra.Command{
 		Use: "version", Short: "which build this is", Example: "  workflow version --format json", Args: noArgs,
 		RunE: func(*cobra.Command, []string) error {

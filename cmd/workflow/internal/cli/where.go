@@ -23,8 +23,8 @@ type selectFlags struct {
 	now      string
 }
 
-func (s *session) newSelectFlags(cmd *cobra.Command) *selectFlags {
-	f := &selectFlags{object: s.objectFlag(cmd)}
+func newSelectFlags(s *session, cmd *cobra.Command) *selectFlags {
+	f := &selectFlags{object: objectFlag(s, cmd)}
 	cmd.Flags().BoolVar(&f.archived, "archived", false, "the records in the recycle bin instead of the live ones")
 	cmd.Flags().StringVar(&f.where, "where", "", "only records for which this expression is true, as in a workflow's triggers")
 	nowFlag(cmd, &f.now)
@@ -43,8 +43,8 @@ type selection struct {
 	note       func(damaged int64, o record.ObjectType)
 }
 
-// selection checks the flags, opens the store and compiles --where.
-func (s *session) selection(ctx context.Context, f *selectFlags) (*selection, error) {
+// newSelection checks the flags, opens the store and compiles --where.
+func newSelection(ctx context.Context, s *session, f *selectFlags) (*selection, error) {
 	o, err := f.object(ctx)
 	if err != nil {
 		return nil, err
@@ -52,7 +52,7 @@ func (s *session) selection(ctx context.Context, f *selectFlags) (*selection, er
 	if f.archived && f.where != "" {
 		return nil, usagef("leave one of them out", "--where looks at live records, and --archived at the recycle bin")
 	}
-	at, err := s.instant(f.now)
+	at, err := parseNow(s, f.now)
 	if err != nil {
 		return nil, err
 	}
@@ -60,7 +60,7 @@ func (s *session) selection(ctx context.Context, f *selectFlags) (*selection, er
 	if err != nil {
 		return nil, err
 	}
-	at = s.from(at)
+	at = instantOr(s, at)
 	sel := &selection{store: store, object: o, archived: f.archived, note: s.noteDamaged}
 	if sel.partitions, err = store.Partitions(ctx); err != nil {
 		return nil, err
@@ -69,21 +69,21 @@ func (s *session) selection(ctx context.Context, f *selectFlags) (*selection, er
 		return nil, err
 	}
 	if f.where != "" {
-		sel.matcher, err = s.compileWhere(ctx, sel, f.where, at)
+		sel.matcher, err = compileWhere(ctx, s, sel, f.where, at)
 	}
 	return sel, err
 }
 
 const whereFile = "--where"
 
-func (s *session) compileWhere(ctx context.Context, sel *selection, text string, at time.Time) (*triggers.Matcher, error) {
+func compileWhere(ctx context.Context, s *session, sel *selection, text string, at time.Time) (*triggers.Matcher, error) {
 	known, err := definition.AccountVocabulary(ctx, sel.store)
 	if err != nil {
 		return nil, err
 	}
 	vocabulary := known(sel.object)
 	expr, findings := triggers.Compile(diag.NewText(whereFile, text, nil), vocabulary)
-	s.showFindings(findings, map[string][]byte{whereFile: []byte(text)})
+	showFindings(s, findings, map[string][]byte{whereFile: []byte(text)})
 	if expr == nil {
 		return nil, &problem{code: exitUsage, findings: findings, message: "--where is no good expression", help: "see: workflow records list --help"}
 	}

@@ -16,7 +16,7 @@ import (
 	"github.com/crm-workflow/crm-workflow/workflow/terminal"
 )
 
-func (s *session) whyCommand() *cobra.Command {
+func whyCommand(s *session) *cobra.Command {
 	var now string
 	cmd := &cobra.Command{
 		Use: "why NAME|FILE CONTACT [--now TIME]", Short: "each condition's answer for one contact, and whether it would enroll",
@@ -25,10 +25,10 @@ func (s *session) whyCommand() *cobra.Command {
 			"enrolls.",
 		Example:           "  workflow why stale-leads 4711\n  workflow why stale.yaml ada@example.com --now 2026-12-01",
 		Args:              args(2, 2, "a workflow (name or file) and a contact (id or e-mail address)"),
-		ValidArgsFunction: s.completeTarget(),
+		ValidArgsFunction: completeTarget(s),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx := cmd.Context()
-			store, d, at, err := s.openTarget(ctx, args[0], now)
+			store, d, at, err := openTarget(ctx, s, args[0], now)
 			if err != nil {
 				return err
 			}
