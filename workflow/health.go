@@ -135,7 +135,7 @@ func (h *Health) askForUser(ctx context.Context, found []crmstore.Trouble) ([]cr
 	}
 	is, err := h.Store.As(h.Acting).May(ctx, "")
 	switch {
-	case errors.Is(err, record.ErrNoAccount), errors.Is(err, record.ErrNotInSync):
+	case errors.Is(err, record.ErrNoAccount), errors.Is(err, record.ErrNotInSync), errors.Is(err, record.ErrAccountGone), errors.Is(err, record.ErrOtherAccount):
 		return found, nil
 	case err != nil || is:
 		return found, err
