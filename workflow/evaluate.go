@@ -56,7 +56,7 @@ func (p *pass) allSaved(ctx context.Context, want int64) error {
 	return nil
 }
 
-// look saves the matches of all partitions and counts them, together with other runs where it is in a gathering.
+// look saves the matches of all partitions and counts them, together with other runs where it is in a run group.
 func (p *pass) look(ctx context.Context) (totals crmstore.Totals, err error) {
 	restarted := p.carriedBefore()
 	save := func(ctx context.Context, found *swept) error {

@@ -43,7 +43,7 @@ type pass struct {
 	workflow string // name; "" for a deletion by hand
 	byHand   bool   // a deletion by hand: no tier, no switch, no metrics of a workflow
 
-	member *member // of the gathering that its first evaluation is in; nil = of none
+	member *member // of the run group that its first evaluation is in; nil = of none
 
 	def     *definition.Definition // set by load
 	acting  *crmstore.Store        // set by load: in the hands of the user that the run acts as

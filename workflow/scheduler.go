@@ -265,7 +265,7 @@ func (l *loop) begin(ctx context.Context, due []RunRequest, told func(RunRequest
 	default:
 		return false
 	}
-	members := gather(ctx, len(due), l.slots, func(evaluate func()) { l.running.Go(evaluate) })
+	members := groupRuns(ctx, len(due), l.slots, func(evaluate func()) { l.running.Go(evaluate) })
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for i, q := range due {

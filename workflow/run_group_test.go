@@ -103,7 +103,7 @@ func TestSweepTogether_OneFails(t *testing.T) {
 	}
 }
 
-// A gathering whose evaluation cannot be done sends everybody to evaluate alone; who is cancelled or leaves holds nobody up.
+// A run group whose evaluation cannot be done sends everybody to evaluate alone; who is cancelled or leaves holds nobody up.
 func TestGathering(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -112,7 +112,7 @@ func TestGathering(t *testing.T) {
 	var running sync.WaitGroup
 	turns := make(chan struct{}, 1)
 	turns <- struct{}{}
-	members := gather(t.Context(), 4, turns, func(fn func()) { running.Go(fn) })
+	members := groupRuns(t.Context(), 4, turns, func(fn func()) { running.Go(fn) })
 	errs := make([]error, len(members))
 	for i, m := range members {
 		running.Go(func() {

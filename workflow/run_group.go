@@ -12,10 +12,10 @@ import (
 // errAlone says that an evaluation together came to nothing, for no fault of this run: it evaluates alone.
 var errAlone = errors.New("evaluated together in vain")
 
-// gathering lets runs that begin at the same moment evaluate together: contacts are read once for all of them. It waits
+// runGroup lets runs that begin at the same moment evaluate together: contacts are read once for all of them. It waits
 // for each member until that either comes to its evaluation or leaves. Then everybody goes on alone, as many at a
 // time as there are turns.
-type gathering struct {
+type runGroup struct {
 	ctx   context.Context // of the evaluation, which must not end with one member's
 	turns chan struct{}   // holds a token for each member that has its turn, and one for the evaluation
 	spawn func(func())    // runs the evaluation in a goroutine that somebody waits for
@@ -25,9 +25,9 @@ type gathering struct {
 	present []*member
 }
 
-// member is one run's part in a gathering. A nil *member is a run that is in none. Only the run's goroutine uses it.
+// member is one run's part in a run group. A nil *member is a run that is in none. Only the run's goroutine uses it.
 type member struct {
-	in        *gathering
+	in        *runGroup
 	announced bool // has come or left
 	holds     bool // has its turn
 
@@ -36,9 +36,9 @@ type member struct {
 	ended chan error // gets what became of the look
 }
 
-// gather makes the members of a gathering of so many runs. The caller has put the evaluation's token into turns.
-func gather(ctx context.Context, members int, turns chan struct{}, spawn func(func())) []*member {
-	g := &gathering{ctx: ctx, turns: turns, spawn: spawn, missing: members}
+// groupRuns makes the members of a run group of so many runs. The caller has put the evaluation's token into turns.
+func groupRuns(ctx context.Context, members int, turns chan struct{}, spawn func(func())) []*member {
+	g := &runGroup{ctx: ctx, turns: turns, spawn: spawn, missing: members}
 	list := make([]*member, members)
 	for i := range list {
 		list[i] = &member{in: g}
@@ -124,7 +124,7 @@ func (m *member) announce(present *member) {
 }
 
 // evaluate evaluates everybody who came, those who may see the same records together.
-func (g *gathering) evaluate() {
+func (g *runGroup) evaluate() {
 	type kind struct {
 		object record.ObjectType
 		user   string
