@@ -119,7 +119,7 @@ func (w *world) judged(tb testing.TB, trigger *Trigger) map[record.ID]Verdict {
 	return verdicts
 }
 
-// TestRandomTogether holds several triggers in one sweep to what the reference says of each. They are drawn from few
+// TestRandomTogether holds several triggers in one scan to what the reference says of each. They are drawn from few
 // conditions, so that they have some in common.
 func TestRandomTogether(t *testing.T) {
 	t.Parallel()

@@ -8,7 +8,7 @@ import (
 	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
 
-// Together is several triggers that look at the same records in one sweep: each column is read once for all of them, a
+// Together is several triggers that look at the same records in one scan: each column is read once for all of them, a
 // condition on a column that several have in common is tested once, and a record that any of them has to see is read and
 // decoded once. Each finds exactly what it would find alone. It is not safe for concurrent use; Clone it for
 // another goroutine.

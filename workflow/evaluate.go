@@ -13,7 +13,7 @@ func (p *pass) evaluate(ctx context.Context) error {
 	if p.byHand && *p.saved().Selection == (crmstore.Selection{}) {
 		return errIDsLost(p.id)
 	}
-	totals, err := p.look(ctx)
+	totals, err := p.scan(ctx)
 	if err == nil {
 		err = p.allSaved(ctx, enrolling(totals))
 	}
@@ -56,10 +56,10 @@ func (p *pass) allSaved(ctx context.Context, want int64) error {
 	return nil
 }
 
-// look saves the matches of all partitions and counts them, together with other runs where it is in a run group.
-func (p *pass) look(ctx context.Context) (totals crmstore.Totals, err error) {
+// scan saves the matches of all partitions and counts them, together with other runs where it is in a run group.
+func (p *pass) scan(ctx context.Context) (totals crmstore.Totals, err error) {
 	restarted := p.carriedBefore()
-	save := func(ctx context.Context, found *swept) error {
+	save := func(ctx context.Context, found *scanResult) error {
 		if restarted { // whoever evaluated before may have deleted, and the store have gone back behind the saying so
 			if err := p.addDeleted(ctx, found); err != nil {
 				return err
@@ -76,23 +76,23 @@ func (p *pass) look(ctx context.Context) (totals crmstore.Totals, err error) {
 		}
 		return nil
 	}
-	sum := func(_ context.Context, found swept) error {
+	sum := func(_ context.Context, found scanResult) error {
 		add(&totals, found.totals)
 		return nil
 	}
 	if p.member != nil && !restarted {
-		err := p.member.evaluate(ctx, p.acting, &look{def: p.def, now: p.saved().Now, progress: p.looked, save: save, found: sum})
+		err := p.member.evaluate(ctx, p.acting, &scan{def: p.def, now: p.saved().Now, progress: p.scanned, save: save, found: sum})
 		if !errors.Is(err, errAlone) {
 			return totals, err
 		}
 		totals, restarted = crmstore.Totals{}, true // what was saved until then is taken away
 	}
-	err = sweep{store: p.acting, def: p.def, now: p.saved().Now, progress: p.looked, save: save}.run(ctx, sum)
+	err = soloScan{store: p.acting, def: p.def, now: p.saved().Now, progress: p.scanned, save: save}.run(ctx, sum)
 	return totals, err
 }
 
 // matches is what to save of a range: with all, partitions without matches too, so that stale ones go away.
-func (s *swept) matches(all bool) []crmstore.Matches {
+func (s *scanResult) matches(all bool) []crmstore.Matches {
 	var out []crmstore.Matches
 	if !all {
 		for _, part := range s.enroll {

@@ -64,7 +64,7 @@ type pass struct {
 		n      int64 // matches that have an outcome
 		others int64 // the same, of ranges that other processes have
 
-		looked, of int64 // partitions of an evaluation
+		scanned, of int64 // partitions of an evaluation
 	}
 
 	forgot bool // the store has lost matches; see catchUp
@@ -192,17 +192,17 @@ func (p *pass) howFar(stage string) crmstore.Progress {
 	defer p.acted.Unlock()
 	switch stage {
 	case stageEvaluate:
-		return crmstore.Progress{Done: p.acted.looked, Of: p.acted.of}
+		return crmstore.Progress{Done: p.acted.scanned, Of: p.acted.of}
 	case stageAct:
 		return crmstore.Progress{Done: p.acted.n + p.acted.others, Of: total}
 	}
 	return crmstore.Progress{}
 }
 
-// looked says how far the evaluation is.
-func (p *pass) looked(done, of int64) {
+// scanned says how far the evaluation is.
+func (p *pass) scanned(done, of int64) {
 	p.acted.Lock()
-	p.acted.looked, p.acted.of = done, of
+	p.acted.scanned, p.acted.of = done, of
 	p.acted.Unlock()
 	if p.r.Progress != nil {
 		p.r.Progress(stageEvaluate, done, of)

@@ -23,7 +23,7 @@ func TestRun_SignsOfLifeSayHowFarItIs(t *testing.T) {
 		w.must(err)
 		return saved.Progress
 	}
-	p.looked(3, 128)
+	p.scanned(3, 128)
 	if got := beat(); got != (crmstore.Progress{Done: 3, Of: 128}) {
 		t.Errorf("evaluating: %+v", got)
 	}

@@ -167,7 +167,7 @@ func published(ctx context.Context, store *crmstore.Store, d *definition.Definit
 // run comes in between; should the save then fail, somebody stays who could have been deleted, never the other way round.
 func markExisting(ctx context.Context, store *crmstore.Store, d *definition.Definition, revision int, at time.Time) (int64, error) {
 	var count int64
-	err := sweep{store: store, def: d, now: at}.run(ctx, func(ctx context.Context, found swept) error {
+	err := soloScan{store: store, def: d, now: at}.run(ctx, func(ctx context.Context, found scanResult) error {
 		for _, part := range found.enroll {
 			count += int64(len(part.IDs))
 		}

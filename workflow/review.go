@@ -140,7 +140,7 @@ func (r *Review) findPublished(ctx context.Context, store *crmstore.Store, d *de
 func (r *Review) evaluate(ctx context.Context, store *crmstore.Store, d *definition.Definition) ([]record.ID, error) {
 	var totals crmstore.Totals
 	var matched []record.ID
-	err := sweep{store: store, def: d, now: r.Now}.run(ctx, func(_ context.Context, found swept) error {
+	err := soloScan{store: store, def: d, now: r.Now}.run(ctx, func(_ context.Context, found scanResult) error {
 		add(&totals, found.totals)
 		matched = appendIDs(matched, found.matched)
 		r.Contacts = appendIDs(r.Contacts, found.enroll)
@@ -158,7 +158,7 @@ func (r *Review) evaluate(ctx context.Context, store *crmstore.Store, d *definit
 // compare fills in who newly matches and who no longer does.
 func (r *Review) compare(ctx context.Context, store *crmstore.Store, current *definition.Definition, matched []record.ID) error {
 	var before []record.ID
-	err := sweep{store: store, def: current, now: r.Now}.run(ctx, func(_ context.Context, found swept) error {
+	err := soloScan{store: store, def: current, now: r.Now}.run(ctx, func(_ context.Context, found scanResult) error {
 		before = appendIDs(before, found.matched)
 		return nil
 	})

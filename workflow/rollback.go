@@ -100,7 +100,7 @@ func (p *pass) forgetMatches(ctx context.Context) error {
 }
 
 // addDeleted adds to what an evaluation found the records that the run has deleted already. They matched when it evaluated before.
-func (p *pass) addDeleted(ctx context.Context, found *swept) error {
+func (p *pass) addDeleted(ctx context.Context, found *scanResult) error {
 	name := p.saved()
 	deleted, err := p.store.EnrolledBy(ctx, p.def.Object, name.EnrollsIn(), p.id, found.from, found.to)
 	if err != nil {

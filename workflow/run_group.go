@@ -32,8 +32,8 @@ type member struct {
 	holds     bool // has its turn
 
 	store *crmstore.Store
-	look  *look
-	ended chan error // gets what became of the look
+	scan  *scan
+	ended chan error // gets what became of the scan
 }
 
 // groupRuns makes the members of a run group of so many runs. The caller has put the evaluation's token into turns.
@@ -47,11 +47,11 @@ func groupRuns(ctx context.Context, members int, turns chan struct{}, spawn func
 }
 
 // evaluate takes part in the evaluation and then waits for the member's turn. errAlone asks it to evaluate alone.
-func (m *member) evaluate(ctx context.Context, store *crmstore.Store, l *look) error {
+func (m *member) evaluate(ctx context.Context, store *crmstore.Store, l *scan) error {
 	if m.announced {
 		return errAlone
 	}
-	m.store, m.look, m.ended = store, l, make(chan error, 1)
+	m.store, m.scan, m.ended = store, l, make(chan error, 1)
 	l.ctx = ctx
 	m.announce(m)
 	var err error
@@ -132,7 +132,7 @@ func (g *runGroup) evaluate() {
 	groups := map[kind][]*member{}
 	var order []kind
 	for _, m := range g.present {
-		k := kind{m.look.def.Object, m.store.User()}
+		k := kind{m.scan.def.Object, m.store.User()}
 		if groups[k] == nil {
 			order = append(order, k)
 		}
@@ -140,11 +140,11 @@ func (g *runGroup) evaluate() {
 	}
 	for _, k := range order {
 		group := groups[k]
-		looks := make([]*look, len(group))
+		scans := make([]*scan, len(group))
 		for i, m := range group {
-			looks[i] = m.look
+			scans[i] = m.scan
 		}
-		err := sweepTogether(g.ctx, group[0].store, looks)
+		err := scanTogether(g.ctx, group[0].store, scans)
 		for _, m := range group {
 			switch {
 			case err != nil && len(group) == 1:
@@ -152,15 +152,15 @@ func (g *runGroup) evaluate() {
 			case err != nil:
 				m.ended <- errAlone
 			default:
-				m.ended <- m.look.failure()
+				m.ended <- m.scan.failure()
 			}
 		}
 	}
 	<-g.turns
 }
 
-// failure is the look's error.
-func (l *look) failure() error {
+// failure is the scan's error.
+func (l *scan) failure() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.err

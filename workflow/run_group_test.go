@@ -79,7 +79,7 @@ func TestScheduler_OneBadOfSeveral(t *testing.T) {
 	}
 }
 
-// When saving what one look found fails, or its run ends, the other looks find everything.
+// When saving what one scan found fails, or its run ends, the other scans find everything.
 func TestSweepTogether_OneFails(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -89,14 +89,14 @@ func TestSweepTogether_OneFails(t *testing.T) {
 	end()
 	broken := errors.New("broken")
 	var matched int64
-	looks := []*look{
-		{def: d, now: testNow, found: func(context.Context, swept) error { return broken }},
-		{def: d, now: testNow, found: func(_ context.Context, found swept) error { matched += found.totals.Matched; return nil }},
-		{def: d, now: testNow, ctx: ended, found: func(context.Context, swept) error { t.Error("the run was over"); return nil }},
+	scans := []*scan{
+		{def: d, now: testNow, found: func(context.Context, scanResult) error { return broken }},
+		{def: d, now: testNow, found: func(_ context.Context, found scanResult) error { matched += found.totals.Matched; return nil }},
+		{def: d, now: testNow, ctx: ended, found: func(context.Context, scanResult) error { t.Error("the run was over"); return nil }},
 	}
-	w.must(sweepTogether(t.Context(), w.store, looks))
-	if !errors.Is(looks[0].err, broken) || looks[1].err != nil || !errors.Is(looks[2].err, context.Canceled) {
-		t.Errorf("errors %v, %v, %v", looks[0].err, looks[1].err, looks[2].err)
+	w.must(scanTogether(t.Context(), w.store, scans))
+	if !errors.Is(scans[0].err, broken) || scans[1].err != nil || !errors.Is(scans[2].err, context.Canceled) {
+		t.Errorf("errors %v, %v, %v", scans[0].err, scans[1].err, scans[2].err)
 	}
 	if matched != int64(len(stale)) {
 		t.Errorf("%d matched, want %d", matched, len(stale))
@@ -123,13 +123,13 @@ func TestGathering(t *testing.T) {
 			case 1:
 				ctx, stop := context.WithCancel(t.Context())
 				stop()
-				errs[i] = m.evaluate(ctx, w.store, &look{def: d, now: testNow, found: func(context.Context, swept) error { return nil }})
+				errs[i] = m.evaluate(ctx, w.store, &scan{def: d, now: testNow, found: func(context.Context, scanResult) error { return nil }})
 			default:
 				bad := *d
 				if i == 3 {
 					bad.Trigger.Vocabulary.Schema = nil // which no plan can be made of
 				}
-				errs[i] = m.evaluate(t.Context(), w.store, &look{def: &bad, now: testNow, found: func(context.Context, swept) error { return nil }})
+				errs[i] = m.evaluate(t.Context(), w.store, &scan{def: &bad, now: testNow, found: func(context.Context, scanResult) error { return nil }})
 			}
 		})
 	}

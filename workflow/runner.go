@@ -352,10 +352,10 @@ func (r *Runner) DryRun(ctx context.Context, d *definition.Definition, now time.
 // which takes little longer than one of them. Runner.Progress is told of the first definition alone.
 func (r *Runner) DryRuns(ctx context.Context, defs []*definition.Definition, now time.Time) ([]crmstore.Run, error) {
 	runs := make([]crmstore.Run, len(defs))
-	groups := map[record.ObjectType][]*look{}
+	groups := map[record.ObjectType][]*scan{}
 	for i, d := range defs {
 		runs[i] = crmstore.Run{Workflow: d.Name, Object: d.Object, Now: now.UTC(), State: RunDryRun, Stage: stageEvaluate}
-		l := &look{def: d, now: now, found: func(_ context.Context, found swept) error {
+		l := &scan{def: d, now: now, found: func(_ context.Context, found scanResult) error {
 			add(&runs[i].Totals, found.totals)
 			return nil
 		}}
@@ -364,9 +364,9 @@ func (r *Runner) DryRuns(ctx context.Context, defs []*definition.Definition, now
 		}
 		groups[d.Object] = append(groups[d.Object], l)
 	}
-	for _, looks := range groups {
-		err := sweepTogether(ctx, r.Store, looks)
-		for _, l := range looks {
+	for _, scans := range groups {
+		err := scanTogether(ctx, r.Store, scans)
+		for _, l := range scans {
 			err = cmp.Or(err, l.failure())
 		}
 		if err != nil {

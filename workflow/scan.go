@@ -17,20 +17,20 @@ import (
 	"github.com/crm-workflow/crm-workflow/workflow/definition"
 )
 
-// sweepers is how many goroutines evaluate: one waits for the store while the other tests.
-const sweepers = 2
+// scanners is how many goroutines evaluate: one waits for the store while the other tests.
+const scanners = 2
 
-// sweep evaluates a definition's trigger over all partitions. It only reads.
-type sweep struct {
+// soloScan evaluates one definition's trigger over all partitions. It only reads.
+type soloScan struct {
 	store    *crmstore.Store
 	def      *definition.Definition
 	now      time.Time
 	progress func(done, total int64) // partitions; may be nil
-	save     func(ctx context.Context, found *swept) error
+	save     func(ctx context.Context, found *scanResult) error
 }
 
-// swept is what a sweep found in a range of partitions.
-type swept struct {
+// scanResult is what a scan found in a range of partitions.
+type scanResult struct {
 	from, to int
 	totals   crmstore.Totals       // Evaluated, Matched, Suppressed, AlreadyEnrolled
 	matched  []record.PartitionIDs // matches after suppression, enrolled before or not
@@ -38,44 +38,44 @@ type swept struct {
 }
 
 // run calls fn for every range of partitions, one call at a time, in any order, after save, if there is one.
-func (s sweep) run(ctx context.Context, fn func(ctx context.Context, found swept) error) error {
-	one := &look{def: s.def, now: s.now, progress: s.progress, save: s.save, found: fn}
-	if err := sweepTogether(ctx, s.store, []*look{one}); err != nil {
+func (s soloScan) run(ctx context.Context, fn func(ctx context.Context, found scanResult) error) error {
+	one := &scan{def: s.def, now: s.now, progress: s.progress, save: s.save, found: fn}
+	if err := scanTogether(ctx, s.store, []*scan{one}); err != nil {
 		return err
 	}
 	return one.err
 }
 
-// look is one definition in a sweep of several over the same object type.
-type look struct {
-	ctx      context.Context // of found's own; nil = the sweep's
+// scan is one definition's part in a scan of one object type, which may serve several definitions.
+type scan struct {
+	ctx      context.Context // of found and save; nil = that of the whole scan
 	def      *definition.Definition
 	now      time.Time
-	progress func(done, total int64)                       // partitions; may be nil
-	save     func(ctx context.Context, found *swept) error // puts down what was found, before found hears of it; its calls overlap; may be nil
-	found    func(ctx context.Context, found swept) error
+	progress func(done, total int64)                            // partitions; may be nil
+	save     func(ctx context.Context, found *scanResult) error // puts down what was found, before found hears of it; its calls overlap; may be nil
+	found    func(ctx context.Context, found scanResult) error
 
 	mu   sync.Mutex // guards what follows, and keeps found's calls apart
 	done int64
 	err  error // what found returned: the others go on without this one
 }
 
-// sweepTogether evaluates all looks in one reading of the store. Each look's found is called for every range of
-// partitions, one call at a time, in any order, until it returns an error, which becomes that look's err. The error
-// returned is of the reading as a whole: no look may rely on what it found.
-func sweepTogether(ctx context.Context, store *crmstore.Store, looks []*look) error {
+// scanTogether evaluates all scans in one reading of the store. Each scan's found is called for every range of
+// partitions, one call at a time, in any order, until it returns an error, which becomes that scan's err. The error
+// returned is of the reading as a whole: no scan may rely on what it found.
+func scanTogether(ctx context.Context, store *crmstore.Store, scans []*scan) error {
 	whole := func(err error) error {
-		if len(looks) == 1 {
-			return fmt.Errorf("evaluate workflow %s: %w", looks[0].def.Name, err)
+		if len(scans) == 1 {
+			return fmt.Errorf("evaluate workflow %s: %w", scans[0].def.Name, err)
 		}
-		return fmt.Errorf("evaluate %d workflows: %w", len(looks), err)
+		return fmt.Errorf("evaluate %d workflows: %w", len(scans), err)
 	}
 	partitions, err := store.Partitions(ctx)
 	if err != nil {
 		return whole(err)
 	}
-	matchers := make([]*triggers.Matcher, len(looks))
-	for i, l := range looks {
+	matchers := make([]*triggers.Matcher, len(scans))
+	for i, l := range scans {
 		if matchers[i], err = l.def.Trigger.At(l.now); err != nil {
 			return whole(err)
 		}
@@ -84,19 +84,19 @@ func sweepTogether(ctx context.Context, store *crmstore.Store, looks []*look) er
 	step := min(max((partitions+7)/8, 1), 64)
 	var next atomic.Int64
 	group, ctx := errgroup.WithContext(ctx)
-	for range sweepers {
+	for range scanners {
 		mine := together.Clone()
 		group.Go(func() error {
 			for ctx.Err() == nil {
 				from := int(next.Add(int64(step))) - step
-				if from >= partitions || !anyGoesOn(looks) {
+				if from >= partitions || !anyGoesOn(scans) {
 					return nil
 				}
-				found, err := sweepRange(ctx, store, mine, looks, from, min(from+step, partitions))
+				found, err := scanRange(ctx, store, mine, scans, from, min(from+step, partitions))
 				if err != nil {
 					return whole(err)
 				}
-				for i, l := range looks {
+				for i, l := range scans {
 					l.take(ctx, found[i], int64(partitions))
 				}
 			}
@@ -106,9 +106,9 @@ func sweepTogether(ctx context.Context, store *crmstore.Store, looks []*look) er
 	return group.Wait()
 }
 
-// anyGoesOn reports whether there is a look left that wants to know.
-func anyGoesOn(looks []*look) bool {
-	for _, l := range looks {
+// anyGoesOn reports whether there is a scan left that wants to know.
+func anyGoesOn(scans []*scan) bool {
+	for _, l := range scans {
 		if l.failure() == nil {
 			return true
 		}
@@ -117,9 +117,9 @@ func anyGoesOn(looks []*look) bool {
 }
 
 // take hands over what was found in a range.
-func (l *look) take(ctx context.Context, found swept, partitions int64) { //nolint:contextcheck // the look's own ends with its run
+func (l *scan) take(ctx context.Context, found scanResult, partitions int64) { //nolint:contextcheck // its own context ends with its run
 	if l.ctx != nil {
-		ctx = l.ctx // ends with the look's run, not with the sweep
+		ctx = l.ctx // ends with the run of this definition, not with the whole scan
 	}
 	err := cmp.Or(l.failure(), ctx.Err())
 	if err == nil && l.save != nil {
@@ -137,10 +137,10 @@ func (l *look) take(ctx context.Context, found swept, partitions int64) { //noli
 	}
 }
 
-// sweepRange evaluates partitions from ≤ p < to and takes out who is enrolled already.
-func sweepRange(ctx context.Context, store *crmstore.Store, t *triggers.Together, looks []*look, from, to int) ([]swept, error) {
-	object := looks[0].def.Object
-	found := make([]swept, len(looks))
+// scanRange evaluates partitions from ≤ p < to and takes out who is enrolled already.
+func scanRange(ctx context.Context, store *crmstore.Store, t *triggers.Together, scans []*scan, from, to int) ([]scanResult, error) {
+	object := scans[0].def.Object
+	found := make([]scanResult, len(scans))
 	for i := range found {
 		found[i].from, found[i].to = from, to
 	}
@@ -158,15 +158,15 @@ func sweepRange(ctx context.Context, store *crmstore.Store, t *triggers.Together
 	if err != nil {
 		return found, err
 	}
-	enrolling := make([]crmstore.Enrolling, len(looks))
-	for i, l := range looks {
+	enrolling := make([]crmstore.Enrolling, len(scans))
+	for i, l := range scans {
 		enrolling[i] = crmstore.Enrolling{Workflow: l.def.Name, Want: found[i].matched}
 	}
 	enrolled, err := store.EnrollmentsOf(ctx, object, enrolling)
 	if err != nil {
 		return found, err
 	}
-	for i, l := range looks {
+	for i, l := range scans {
 		held, err := store.HeldAmong(ctx, object, found[i].matched)
 		if err != nil {
 			return found, err
@@ -180,7 +180,7 @@ func sweepRange(ctx context.Context, store *crmstore.Store, t *triggers.Together
 }
 
 // leaveOut splits matches into those that enroll and those that are enrolled already, or on legal hold.
-func (s *swept) leaveOut(def *definition.Definition, enrolled [][]record.Enrollment, held [][]crmstore.Hold) {
+func (s *scanResult) leaveOut(def *definition.Definition, enrolled [][]record.Enrollment, held [][]crmstore.Hold) {
 	for i, part := range s.matched {
 		ids := make([]record.ID, 0, len(part.IDs))
 		for j, id := range part.IDs {
@@ -201,7 +201,7 @@ func (s *swept) leaveOut(def *definition.Definition, enrolled [][]record.Enrollm
 }
 
 // countRepeated counts which of those that enroll were restored before, and which of the others have a deleted contact's address.
-func (s *swept) countRepeated(ctx context.Context, store *crmstore.Store, o record.ObjectType) error {
+func (s *scanResult) countRepeated(ctx context.Context, store *crmstore.Store, o record.ObjectType) error {
 	all, err := store.Repeated(ctx, o, s.enroll, store.Now())
 	for _, part := range all {
 		for _, r := range part {
