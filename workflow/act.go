@@ -72,8 +72,8 @@ func (p *pass) act(ctx context.Context) error {
 			return p.update(ctx, func(run *crmstore.Run) { run.Stage = stageClose })
 		}
 		p.again = true
-		if p.spreads() {
-			if err := p.spread().reopen(ctx, open); err != nil {
+		if p.isLarge() {
+			if err := p.sharing().reopen(ctx, open); err != nil {
 				return fmt.Errorf("act: %w", err)
 			}
 		}
@@ -86,8 +86,8 @@ func (p *pass) actAll(ctx context.Context, partitions int) error {
 	p.acted.Lock()
 	p.acted.n, p.acted.others = 0, 0
 	p.acted.Unlock()
-	if p.spreads() {
-		return p.spread().carryOut(ctx, partitions)
+	if p.isLarge() {
+		return p.sharing().carryOut(ctx, partitions)
 	}
 	return eachRange(ctx, partitions, rangePartitions, func() func(ctx context.Context, from, to int) error {
 		return p.newActor().actRange

@@ -14,7 +14,7 @@ import (
 // others are told that somebody was faster.
 func TestApprove_ManyAtOnce(t *testing.T) {
 	t.Parallel()
-	w, stale := spreadWorld(t)
+	w, stale := sharingWorld(t)
 	w.publish(file("limits:\n  max_deletions: 1\n  max_percent: 100", "enroll:\n  reenroll: true\n  triggers:\n    - contact.lifecyclestage == \"lead\" && daysSince(contact.notes_last_updated) > 365"))
 	for range 12 {
 		held := w.run(crmstore.RunHeld)
@@ -106,7 +106,7 @@ func TestApprove_LooksFirst(t *testing.T) {
 // The same of a run that failed, which several resume at once.
 func TestResume_ManyAtOnce(t *testing.T) {
 	t.Parallel()
-	w, stale := spreadWorld(t)
+	w, stale := sharingWorld(t)
 	w.setting(crmstore.SettingRepeated, "1000000")
 	for range 6 {
 		ctx, stop := context.WithCancel(t.Context())

@@ -173,7 +173,7 @@ func (p *pass) leave(ctx context.Context) (crmstore.Run, error) {
 			p.r.event(ctx, run, slog.LevelWarn, "run lost to another process", slog.String(keyState, string(run.State)))
 			return run, &lostError{now: run}
 		}
-		if p.spreads() { // others may have a batch on its way, until the run is sealed
+		if p.isLarge() { // others may have a batch on its way, until the run is sealed
 			if run, err = p.store.SealRun(ctx, run); errors.Is(err, record.ErrConflict) {
 				continue
 			}

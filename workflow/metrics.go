@@ -37,7 +37,7 @@ type Metrics struct {
 	mails       *prometheus.CounterVec
 	mailsWait   prometheus.Gauge
 	denied      *storeRefusals
-	spread      spreadMetrics
+	sharing     sharingMetrics
 	paused      *prometheus.CounterVec
 	troubles    *prometheus.GaugeVec
 	clock       clockMetrics
@@ -86,7 +86,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		return prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: name, Help: help}, labels)
 	}
 	m := &Metrics{
-		known: map[string]bool{}, kept: map[string]int64{}, denied: newStoreRefusals(), spread: newSpreadMetrics(), paused: newPaused(), troubles: newTroubles(), clock: newClockMetrics(), limits: newLimitMetrics(),
+		known: map[string]bool{}, kept: map[string]int64{}, denied: newStoreRefusals(), sharing: newSharingMetrics(), paused: newPaused(), troubles: newTroubles(), clock: newClockMetrics(), limits: newLimitMetrics(),
 		runs: counter("workflow_runs_total",
 			"Runs by how they ended; a run that is held and then approved counts as held and again as what it ends as.", "state"),
 		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
@@ -131,7 +131,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		m.mails.WithLabelValues(outcome) // from 0 on, so that the first one is an increase
 	}
 	if reg != nil {
-		reg.MustRegister(m.spread.collectors()...)
+		reg.MustRegister(m.sharing.collectors()...)
 		reg.MustRegister(m.clock.collectors()...)
 		reg.MustRegister(m.limits.collectors()...)
 		reg.MustRegister(m.denied, m.paused, m.troubles, m.runs, m.duration, m.contacts, m.matches, m.repeated, m.acted, m.deleted, m.held, m.refusals,
@@ -288,7 +288,7 @@ func (m *Metrics) start(name string) {
 	for _, reason := range pauseReasons() {
 		m.paused.WithLabelValues(name, reason)
 	}
-	m.spread.start(name)
+	m.sharing.start(name)
 	m.success.WithLabelValues(name)
 	m.duration.WithLabelValues(name)
 }
@@ -298,7 +298,7 @@ func (m *Metrics) forget(name string) {
 	for _, c := range []*prometheus.CounterVec{m.runs, m.refusals, m.acted, m.contacts, m.matches, m.repeated, m.deleted, m.missedSlots, m.paused} {
 		c.DeletePartialMatch(labels)
 	}
-	for _, c := range append(m.spread.counters(), m.clock.mended) {
+	for _, c := range append(m.sharing.counters(), m.clock.mended) {
 		c.DeletePartialMatch(labels)
 	}
 	for _, g := range []*prometheus.GaugeVec{m.success, m.published, m.switchedOn, m.interval} {

@@ -100,9 +100,9 @@ func TestDelete_ByHandStaysBelowTheAccountsLimit(t *testing.T) {
 }
 
 // Two processes with ranges of one run have one limit together.
-func TestSpread_ProcessesShareALimit(t *testing.T) {
+func TestSharing_ProcessesShareALimit(t *testing.T) {
 	t.Parallel()
-	w, stale := spreadWorld(t)
+	w, stale := sharingWorld(t)
 	perSecond := len(stale) / 3
 	w.publish(limited(strconv.Itoa(perSecond)))
 	helper := w.other(t, "b:1:1")
@@ -121,7 +121,7 @@ func TestSpread_ProcessesShareALimit(t *testing.T) {
 	run, err := w.runner.Run(t.Context(), w.request())
 	helping.Wait()
 	wantPaced(t, began, len(stale), perSecond)
-	w.wantSpread(run, err, stale)
+	w.wantShared(run, err, stale)
 }
 
 // While a run waits for its turn, it can be cancelled, switched off, taken over and interrupted, within about a second.

@@ -54,7 +54,7 @@ type pass struct {
 	did      atomic.Int64     // records that this pass deleted by itself and was told so
 	again    bool             // a stage is carried out again after trouble
 	helping  bool             // another process carries the run; this one carries out some of its ranges
-	ranges   *spread          // of a large run; see spread
+	ranges   *sharing         // of a large run; see sharing
 	reserved bool             // its guard has set the deletions aside
 	sum      *crmstore.Totals // what the run did, once it has closed
 	pace     pace             // how fast it deletes; see turn

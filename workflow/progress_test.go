@@ -10,7 +10,7 @@ import (
 // A sign of life says how far the stage is; the end says nothing any more.
 func TestRun_SignsOfLifeSayHowFarItIs(t *testing.T) {
 	t.Parallel()
-	w, stale := spreadWorld(t)
+	w, stale := sharingWorld(t)
 	run, err := w.store.CreateRun(t.Context(), crmstore.Run{
 		ID: "stale@1", Workflow: "stale", Object: record.Contact, Revision: 1, Now: testNow, State: crmstore.RunRunning, Stage: stageEvaluate,
 		StartedAt: testNow, Owner: "a:1:1", Fence: 1,

@@ -38,11 +38,11 @@ func TestRun_StoreGoesBack(t *testing.T) {
 }
 
 // goBack keeps the store at one report of progress and rewinds it at another. It is false when the run was over before that.
-func goBack(t *testing.T, spreadFrom int64, keep, rewind int) bool {
+func goBack(t *testing.T, shareFrom int64, keep, rewind int) bool {
 	t.Helper()
 	server := storetest.StartRewindable(t)
 	w, stale := worldToLose(t, server)
-	w.runner.SpreadFrom, w.runner.Patience = spreadFrom, 300*time.Millisecond
+	w.runner.ShareFrom, w.runner.Patience = shareFrom, 300*time.Millisecond
 	var mu sync.Mutex
 	calls, done := 0, false
 	log := ""
@@ -95,7 +95,7 @@ func TestRun_StoreLosesTheRun(t *testing.T) {
 			t.Parallel()
 			server := storetest.StartRewindable(t)
 			w, stale := worldToLose(t, server)
-			w.runner.SpreadFrom, w.runner.Patience = from, 300*time.Millisecond
+			w.runner.ShareFrom, w.runner.Patience = from, 300*time.Millisecond
 			ctx, stop := context.WithCancel(t.Context())
 			w.runner.Progress = func(stage string, done, _ int64) {
 				if stage == stageAct && done > 0 {

@@ -30,8 +30,8 @@ type Runner struct {
 
 	// Helpers are asked to carry out ranges of large runs; nil = nobody is asked.
 	Helpers Helpers
-	// SpreadFrom is the number of matches from which a run is large; 0 = 10,000. All processes of an account must agree.
-	SpreadFrom int64
+	// ShareFrom is the number of matches from which a run is large; 0 = 10,000. All processes of an account must agree.
+	ShareFrom int64
 
 	// PauseAbove is how long the store may take to answer a short question before deletions pause, and take fewer records at a
 	// time; 0 = 250 ms, below 0 = they never do.

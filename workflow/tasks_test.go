@@ -36,7 +36,7 @@ func (w *world) daemons(t *testing.T, n int, done func() bool) []*Metrics {
 	for i := range n {
 		m := NewMetrics(prometheus.NewRegistry())
 		all = append(all, m)
-		r := &Runner{Store: w.store, Metrics: m, Owner: fmt.Sprintf("host-%d:1:1", i), SpreadFrom: w.runner.SpreadFrom}
+		r := &Runner{Store: w.store, Metrics: m, Owner: fmt.Sprintf("host-%d:1:1", i), ShareFrom: w.runner.ShareFrom}
 		s := &Scheduler{Runner: r, Poll: 20 * time.Millisecond, Queue: w.queued(t)}
 		running.Go(func() {
 			if err := s.Run(ctx); err != nil {
@@ -99,8 +99,8 @@ func TestQueue_EachSlotRunsOnce(t *testing.T) {
 	duplicates, bypassed := 0.0, 0.0
 	for _, m := range all {
 		for _, name := range names {
-			duplicates += testutil.ToFloat64(m.spread.duplicates.WithLabelValues(name))
-			bypassed += testutil.ToFloat64(m.spread.late.WithLabelValues(name))
+			duplicates += testutil.ToFloat64(m.sharing.duplicates.WithLabelValues(name))
+			bypassed += testutil.ToFloat64(m.sharing.late.WithLabelValues(name))
 		}
 	}
 	if duplicates > 2*float64(len(names)) || bypassed > 0 {
@@ -112,17 +112,17 @@ func TestQueue_EachSlotRunsOnce(t *testing.T) {
 // A large run is shared out through the queue.
 func TestQueue_RangesAreSharedOut(t *testing.T) {
 	t.Parallel()
-	w, stale := spreadWorld(t)
+	w, stale := sharingWorld(t)
 	w.daemons(t, 3, func() bool { return w.over(1) })
 	runs, err := w.store.Runs(t.Context(), crmstore.RunFilter{})
 	w.must(err)
-	w.wantSpread(runs[0], nil, stale)
+	w.wantShared(runs[0], nil, stale)
 }
 
 // A daemon that stops hands its run back, and another one carries it to its end.
 func TestQueue_StopsAndHandsBack(t *testing.T) {
 	t.Parallel()
-	w, stale := spreadWorld(t)
+	w, stale := sharingWorld(t)
 	deleting := func() bool {
 		counts, err := w.store.Count(t.Context(), record.Contact)
 		w.must(err)
@@ -135,7 +135,7 @@ func TestQueue_StopsAndHandsBack(t *testing.T) {
 	if len(runs) != 1 {
 		t.Fatalf("%d runs, want 1", len(runs))
 	}
-	w.wantSpread(runs[0], nil, stale)
+	w.wantShared(runs[0], nil, stale)
 }
 
 // A slot that the queue hands to nobody is started without it; one whose workflow is under way elsewhere waits.
@@ -150,10 +150,10 @@ func TestQueue_IsBypassed(t *testing.T) {
 	k.wantRuns() // it is in the queue, which nobody serves
 	k.at(testNow.Add(time.Second))
 	k.wantRuns()
-	w.wantCount("duplicates", w.metrics.spread.duplicates.WithLabelValues("stale"), 0)
+	w.wantCount("duplicates", w.metrics.sharing.duplicates.WithLabelValues("stale"), 0)
 	twin := ticking{w, newLoop(&Scheduler{Runner: w.runner, Queue: q})} // another daemon
 	twin.at(testNow)
-	w.wantCount("duplicates", w.metrics.spread.duplicates.WithLabelValues("stale"), 1)
+	w.wantCount("duplicates", w.metrics.sharing.duplicates.WithLabelValues("stale"), 1)
 	if state, err := q.State(queue.Runs); err != nil || state.Pending != 1 {
 		t.Errorf("queue %+v, %v; want one task", state, err)
 	}
@@ -167,7 +167,7 @@ func TestQueue_IsBypassed(t *testing.T) {
 	k.carried["stale"] = false
 	k.at(testNow.Add(3 * time.Second))
 	k.wantRuns("stale@2026-11-24T03:00:00Z done")
-	w.wantCount("bypassed", w.metrics.spread.late.WithLabelValues("stale"), 1)
+	w.wantCount("bypassed", w.metrics.sharing.late.WithLabelValues("stale"), 1)
 	run, err := w.store.Run(t.Context(), "stale@2026-11-24T03:00:00Z")
 	w.must(err)
 	w.wantDeleted(run, stale)

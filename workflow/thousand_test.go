@@ -37,7 +37,7 @@ func TestThousandRuns_LeaveNothingBehind(t *testing.T) { //nolint:paralleltest /
 	}
 	w := worldOn(t, store)
 	w.publish(file("schedule: {cron: '0 0 29 2 *'}")) // the daemon starts none of them
-	w.runner.SpreadFrom = 1
+	w.runner.ShareFrom = 1
 	q := queue.Open(store, nil)
 	w.runner.Helpers = helpers{q}
 	ctx, stop := context.WithCancel(t.Context())

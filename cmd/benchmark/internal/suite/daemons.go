@@ -111,12 +111,12 @@ func (s *sharing) prepare(ctx context.Context) error {
 }
 
 // alone carries the run in this process.
-func (s *sharing) alone(spreadFrom int64) act {
+func (s *sharing) alone(shareFrom int64) act {
 	return func(ctx context.Context) (table.Sample, error) {
 		if err := s.scratch.rewind(ctx); err != nil {
 			return table.Sample{}, err
 		}
-		run, err := (&workflow.Runner{Store: s.store, SpreadFrom: spreadFrom}).Run(ctx, workflow.RunRequest{Name: "bench", Now: s.crowd.Now})
+		run, err := (&workflow.Runner{Store: s.store, ShareFrom: shareFrom}).Run(ctx, workflow.RunRequest{Name: "bench", Now: s.crowd.Now})
 		if err != nil {
 			return table.Sample{}, err
 		}

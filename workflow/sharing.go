@@ -16,13 +16,13 @@ import (
 )
 
 const (
-	// spreadFrom is the number of matches from which a run's ranges are laid out, so that other processes can help.
+	// shareFrom is the number of matches from which a run's ranges are laid out, so that other processes can help.
 	// Below it the laying out, and the telling of others, would cost more than they save.
-	spreadFrom = 10_000
-	// A carrier that has nothing to take looks again how far others are after spreadFirst, then after twice as long … up to
-	// spreadPause, and at once when another worker of its own is through with a range.
-	spreadFirst = 5 * time.Millisecond
-	spreadPause = 200 * time.Millisecond
+	shareFrom = 10_000
+	// A carrier that has nothing to take looks again how far others are after recheckFirst, then after twice as long … up to
+	// recheckMost, and at once when another worker of its own is through with a range.
+	recheckFirst = 5 * time.Millisecond
+	recheckMost  = 200 * time.Millisecond
 	// mostHelpers is how many are asked to help with a run, besides those who carry it: as many as a server can keep busy.
 	mostHelpers = 8
 )
@@ -37,8 +37,8 @@ type Helpers interface {
 	AskForHelp(ctx context.Context, run string, n int) error
 }
 
-// spread is what the processes that carry out one run's ranges are at.
-type spread struct {
+// sharing is what the processes that carry out one run's ranges are at.
+type sharing struct {
 	*pass
 
 	mu      sync.Mutex     // guards what follows
@@ -47,20 +47,20 @@ type spread struct {
 	through chan struct{}  // closed, and made anew, when a worker of this pass is through with a range
 }
 
-// spread is the pass's own, so that after trouble it knows what it had.
-func (p *pass) spread() *spread {
+// sharing is the pass's own, so that after trouble it knows what it had.
+func (p *pass) sharing() *sharing {
 	if p.ranges == nil {
-		p.ranges = &spread{pass: p, own: map[int]bool{}, dropped: map[int]uint64{}, through: make(chan struct{})}
+		p.ranges = &sharing{pass: p, own: map[int]bool{}, dropped: map[int]uint64{}, through: make(chan struct{})}
 	}
 	return p.ranges
 }
 
-// spreads reports whether the run is large enough to be laid out. It depends on the run alone, so that whoever carries it
+// isLarge reports whether the run is large enough to be laid out. It depends on the run alone, so that whoever carries it
 // on does it in the same way.
-func (p *pass) spreads() bool {
-	from := p.r.SpreadFrom
+func (p *pass) isLarge() bool {
+	from := p.r.ShareFrom
 	if from == 0 {
-		from = spreadFrom
+		from = shareFrom
 	}
 	return enrolling(p.saved().Totals) >= from
 }
@@ -69,7 +69,7 @@ func (p *pass) spreads() bool {
 func rangesOf(partitions int) int { return (partitions + rangePartitions - 1) / rangePartitions }
 
 // carryOut takes one range after the other, two at a time, until all are done, by whomever.
-func (s *spread) carryOut(ctx context.Context, partitions int) error {
+func (s *sharing) carryOut(ctx context.Context, partitions int) error {
 	s.mu.Lock()
 	clear(s.own) // what it did before trouble is counted like others'
 	s.mu.Unlock()
@@ -85,7 +85,7 @@ func (s *spread) carryOut(ctx context.Context, partitions int) error {
 }
 
 // askForHelp tells others. The run is carried through without them too.
-func (s *spread) askForHelp(ctx context.Context, n int) {
+func (s *sharing) askForHelp(ctx context.Context, n int) {
 	if s.r.Helpers == nil || n < 1 {
 		return
 	}
@@ -96,8 +96,8 @@ func (s *spread) askForHelp(ctx context.Context, n int) {
 
 // takeAll carries out ranges that nobody has, and then waits for those that others have: whoever falls silent loses his. Who
 // helps does not wait.
-func (s *spread) takeAll(ctx context.Context, partitions int) error {
-	for pause := spreadFirst; ; {
+func (s *sharing) takeAll(ctx context.Context, partitions int) error {
+	for pause := recheckFirst; ; {
 		news := s.news() // before the list is read: what ends after that is seen
 		list, err := s.list(ctx, partitions)
 		if err != nil {
@@ -119,7 +119,7 @@ func (s *spread) takeAll(ctx context.Context, partitions int) error {
 		switch {
 		case took:
 			s.tellSiblings()
-			pause = spreadFirst
+			pause = recheckFirst
 			continue
 		case over, s.helping:
 			return nil
@@ -129,7 +129,7 @@ func (s *spread) takeAll(ctx context.Context, partitions int) error {
 		case <-ctx.Done():
 		case <-news:
 		case <-timer.C:
-			pause = min(2*pause, spreadPause)
+			pause = min(2*pause, recheckMost)
 		}
 		timer.Stop()
 		if err := ctx.Err(); err != nil {
@@ -139,14 +139,14 @@ func (s *spread) takeAll(ctx context.Context, partitions int) error {
 }
 
 // news is closed when the next worker of this pass is through with a range.
-func (s *spread) news() <-chan struct{} {
+func (s *sharing) news() <-chan struct{} {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.through
 }
 
 // tellSiblings wakes the workers of this pass that wait.
-func (s *spread) tellSiblings() {
+func (s *sharing) tellSiblings() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	close(s.through)
@@ -154,7 +154,7 @@ func (s *spread) tellSiblings() {
 }
 
 // list reads how far the ranges are. When they are gone, the run was stopped, or the store has lost them.
-func (s *spread) list(ctx context.Context, partitions int) ([]crmstore.Range, error) {
+func (s *sharing) list(ctx context.Context, partitions int) ([]crmstore.Range, error) {
 	for range maxTroubles {
 		list, err := s.store.Ranges(ctx, s.id)
 		if err != nil {
@@ -175,7 +175,7 @@ func (s *spread) list(ctx context.Context, partitions int) ([]crmstore.Range, er
 }
 
 // count sums up what others settled.
-func (s *spread) count(list []crmstore.Range) {
+func (s *sharing) count(list []crmstore.Range) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	others := int64(0)
@@ -189,7 +189,7 @@ func (s *spread) count(list []crmstore.Range) {
 
 // takeable reports whether a range waits for an owner, or has one that is gone. After the store went back, an owner with a
 // number from before can change nothing any more, so nothing is gained by waiting for its silence.
-func (s *spread) takeable(r crmstore.Range, now time.Time) bool {
+func (s *sharing) takeable(r crmstore.Range, now time.Time) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	before := leapt(s.fence) && r.Fence < s.fence
@@ -198,7 +198,7 @@ func (s *spread) takeable(r crmstore.Range, now time.Time) bool {
 }
 
 // take takes a range as it was seen and carries it out. It is false when somebody else was faster.
-func (s *spread) take(ctx context.Context, seen crmstore.Range, partitions int) (bool, error) {
+func (s *sharing) take(ctx context.Context, seen crmstore.Range, partitions int) (bool, error) {
 	taken, err := s.store.TakeRange(ctx, s.saved(), seen, s.r.owner(), s.store.Now())
 	if errors.Is(err, record.ErrConflict) {
 		return false, nil
@@ -224,14 +224,14 @@ func (s *spread) take(ctx context.Context, seen crmstore.Range, partitions int) 
 }
 
 // takes says that a worker of this pass has a range.
-func (s *spread) takes(r crmstore.Range) {
+func (s *sharing) takes(r crmstore.Range) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.own[r.Number] = true
 }
 
 // has says that this pass is through with a range, and whether it did it.
-func (s *spread) has(r crmstore.Range, done bool) {
+func (s *sharing) has(r crmstore.Range, done bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.dropped[r.Number] = r.Fence
@@ -241,7 +241,7 @@ func (s *spread) has(r crmstore.Range, done bool) {
 }
 
 // work carries a range out and says so in the store; when it cannot, it hands the range back.
-func (s *spread) work(ctx context.Context, a *actor, r crmstore.Range, partitions int) error {
+func (s *sharing) work(ctx context.Context, a *actor, r crmstore.Range, partitions int) error {
 	work, stop := context.WithCancelCause(ctx)
 	var beating sync.WaitGroup
 	beating.Go(func() { s.beatRange(work, stop, a, r) })
@@ -266,7 +266,7 @@ func (s *spread) work(ctx context.Context, a *actor, r crmstore.Range, partition
 }
 
 // beatRange gives signs of life for a range until the work is over. It stops the work when the range is lost.
-func (s *spread) beatRange(ctx context.Context, stop context.CancelCauseFunc, a *actor, r crmstore.Range) {
+func (s *sharing) beatRange(ctx context.Context, stop context.CancelCauseFunc, a *actor, r crmstore.Range) {
 	ticker := time.NewTicker(beatEvery)
 	defer ticker.Stop()
 	for {
@@ -285,7 +285,7 @@ func (s *spread) beatRange(ctx context.Context, stop context.CancelCauseFunc, a 
 }
 
 // reopen takes ranges that are said to be done, but have partitions that are not, and hands them out again.
-func (s *spread) reopen(ctx context.Context, open []int) error {
+func (s *sharing) reopen(ctx context.Context, open []int) error {
 	list, err := s.store.Ranges(ctx, s.id)
 	if err != nil {
 		return err
@@ -317,7 +317,7 @@ func (r *Runner) Help(ctx context.Context, id string) error {
 	if err != nil {
 		return fmt.Errorf("help with run %s: %w", id, err)
 	}
-	s := r.newPass(run).spread()
+	s := r.newPass(run).sharing()
 	if s.helping = true; run.State != crmstore.RunRunning || run.Stage != stageAct {
 		return nil
 	}

@@ -12,8 +12,8 @@ const (
 	takeoverRange = "range"
 )
 
-// spreadMetrics count what happens when several daemons work on one store.
-type spreadMetrics struct {
+// sharingMetrics count what happens when several daemons work on one store.
+type sharingMetrics struct {
 	takeovers  *prometheus.CounterVec
 	retries    *prometheus.CounterVec
 	duplicates *prometheus.CounterVec
@@ -22,14 +22,14 @@ type spreadMetrics struct {
 	age        *prometheus.GaugeVec
 }
 
-func newSpreadMetrics() spreadMetrics {
+func newSharingMetrics() sharingMetrics {
 	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
 		return prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, labels)
 	}
 	gauge := func(name, help string, labels ...string) *prometheus.GaugeVec {
 		return prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: name, Help: help}, labels)
 	}
-	return spreadMetrics{
+	return sharingMetrics{
 		takeovers: counter("workflow_takeovers_total",
 			"Runs, and ranges of large runs, that this daemon took over from a process that had died or was silent for 15 s.", "workflow", "what"),
 		retries: counter("workflow_retries_total",
@@ -43,16 +43,16 @@ func newSpreadMetrics() spreadMetrics {
 	}
 }
 
-func (m *spreadMetrics) counters() []*prometheus.CounterVec {
+func (m *sharingMetrics) counters() []*prometheus.CounterVec {
 	return []*prometheus.CounterVec{m.takeovers, m.retries, m.duplicates, m.late}
 }
 
-func (m *spreadMetrics) collectors() []prometheus.Collector {
+func (m *sharingMetrics) collectors() []prometheus.Collector {
 	return []prometheus.Collector{m.takeovers, m.retries, m.duplicates, m.late, m.depth, m.age}
 }
 
 // start makes a workflow's series, at zero.
-func (m *spreadMetrics) start(name string) {
+func (m *sharingMetrics) start(name string) {
 	for _, what := range []string{takeoverRun, takeoverRange} {
 		m.takeovers.WithLabelValues(name, what)
 	}
@@ -64,28 +64,28 @@ func (m *spreadMetrics) start(name string) {
 // tookOver counts what was taken over from another process.
 func (m *Metrics) tookOver(workflow, what string) {
 	if m != nil {
-		m.spread.takeovers.WithLabelValues(workflow, what).Inc()
+		m.sharing.takeovers.WithLabelValues(workflow, what).Inc()
 	}
 }
 
 // triedAgain counts a stage that is tried again after trouble.
 func (m *Metrics) triedAgain(workflow string) {
 	if m != nil {
-		m.spread.retries.WithLabelValues(workflow).Inc()
+		m.sharing.retries.WithLabelValues(workflow).Inc()
 	}
 }
 
 // duplicateTick counts a slot that another daemon had offered.
 func (m *Metrics) duplicateTick(workflow string) {
 	if m != nil {
-		m.spread.duplicates.WithLabelValues(workflow).Inc()
+		m.sharing.duplicates.WithLabelValues(workflow).Inc()
 	}
 }
 
 // bypassed counts a run that began without the queue, which had handed its slot to nobody.
 func (m *Metrics) bypassed(workflow string) {
 	if m != nil {
-		m.spread.late.WithLabelValues(workflow).Inc()
+		m.sharing.late.WithLabelValues(workflow).Inc()
 	}
 }
 
@@ -94,8 +94,8 @@ func (m *Metrics) queueIs(name string, s queue.State) {
 	if m == nil {
 		return
 	}
-	m.spread.depth.WithLabelValues(name, "pending").Set(float64(s.Pending))
-	m.spread.depth.WithLabelValues(name, "active").Set(float64(s.Active))
-	m.spread.depth.WithLabelValues(name, "retry").Set(float64(s.Retry))
-	m.spread.age.WithLabelValues(name).Set(s.Oldest.Seconds())
+	m.sharing.depth.WithLabelValues(name, "pending").Set(float64(s.Pending))
+	m.sharing.depth.WithLabelValues(name, "active").Set(float64(s.Active))
+	m.sharing.depth.WithLabelValues(name, "retry").Set(float64(s.Retry))
+	m.sharing.age.WithLabelValues(name).Set(s.Oldest.Seconds())
 }

@@ -13,8 +13,8 @@ import (
 	"github.com/crm-workflow/crm-workflow/crmstore/storetest"
 )
 
-// spreadWorld is an account of four ranges with stale leads in it, whose runs are laid out however small they are.
-func spreadWorld(t *testing.T) (w *world, stale []record.ID) {
+// sharingWorld is an account of four ranges with stale leads in it, whose runs are laid out however small they are.
+func sharingWorld(t *testing.T) (w *world, stale []record.ID) {
 	t.Helper()
 	w = worldOn(t, storetest.OpenWith(t, storetest.Options{Partitions: 4 * rangePartitions}))
 	var batch []crmstore.Upsert
@@ -31,7 +31,7 @@ func spreadWorld(t *testing.T) (w *world, stale []record.ID) {
 	}
 	w.write(batch...)
 	w.publish(file())
-	w.runner.SpreadFrom = 1
+	w.runner.ShareFrom = 1
 	return w, stale
 }
 
@@ -43,7 +43,7 @@ func (c called) AskForHelp(ctx context.Context, run string, n int) error { retur
 // other is another process, as far as the store can tell.
 func (w *world) other(t *testing.T, owner string) *Runner {
 	t.Helper()
-	return &Runner{Store: storetest.Again(t, w.store), Owner: owner, Metrics: w.metrics, SpreadFrom: 1, Patience: -1}
+	return &Runner{Store: storetest.Again(t, w.store), Owner: owner, Metrics: w.metrics, ShareFrom: 1, Patience: -1}
 }
 
 // help has a helper carry out so many ranges of a run; in one more it stops after its first batch, and hands it back.
@@ -74,8 +74,8 @@ func (w *world) rangesDone(run string) (done int) {
 	return done
 }
 
-// wantSpread checks that a run ended as if one process had carried it out.
-func (w *world) wantSpread(run crmstore.Run, err error, stale []record.ID) {
+// wantShared checks that a run ended as if one process had carried it out.
+func (w *world) wantShared(run crmstore.Run, err error, stale []record.ID) {
 	w.Helper()
 	w.must(err)
 	w.wantState(run, crmstore.RunDone)
@@ -91,12 +91,12 @@ func (w *world) wantSpread(run crmstore.Run, err error, stale []record.ID) {
 	w.wantClean()
 }
 
-func TestSpread_HelpersDoTheirShare(t *testing.T) {
+func TestSharing_HelpersDoTheirShare(t *testing.T) {
 	t.Parallel()
 	for helped := range 5 { // ranges that helpers carry out before the carrier begins
 		t.Run(fmt.Sprint(helped), func(t *testing.T) {
 			t.Parallel()
-			w, stale := spreadWorld(t)
+			w, stale := sharingWorld(t)
 			helper, done := w.other(t, "b:1:1"), int64(0)
 			w.runner.Helpers = called(func(ctx context.Context, run string, _ int) error {
 				w.help(helper, run, helped/2)
@@ -116,7 +116,7 @@ func TestSpread_HelpersDoTheirShare(t *testing.T) {
 				}
 			}
 			run, err := w.runner.Run(t.Context(), w.request())
-			w.wantSpread(run, err, stale)
+			w.wantShared(run, err, stale)
 			if (done > 0) != (helped > 0) || (helped == 4) != (done == int64(len(stale))) {
 				t.Errorf("helpers settled %d of %d in %d of 4 ranges", done, len(stale), helped)
 			}
@@ -128,9 +128,9 @@ func TestSpread_HelpersDoTheirShare(t *testing.T) {
 }
 
 // Several processes at once, each with as many hands as it likes.
-func TestSpread_AllAtOnce(t *testing.T) {
+func TestSharing_AllAtOnce(t *testing.T) {
 	t.Parallel()
-	w, stale := spreadWorld(t)
+	w, stale := sharingWorld(t)
 	var helping sync.WaitGroup
 	w.runner.Helpers = called(func(ctx context.Context, run string, n int) error {
 		for i := range 3 {
@@ -147,19 +147,19 @@ func TestSpread_AllAtOnce(t *testing.T) {
 	})
 	run, err := w.runner.Run(t.Context(), w.request())
 	helping.Wait()
-	w.wantSpread(run, err, stale)
-	w.wantCount("takeovers", w.metrics.spread.takeovers.WithLabelValues("stale", takeoverRange), 0)
+	w.wantShared(run, err, stale)
+	w.wantCount("takeovers", w.metrics.sharing.takeovers.WithLabelValues("stale", takeoverRange), 0)
 }
 
 // A helper that dies in the middle of its range loses it to the carrier.
-func TestSpread_HelperDies(t *testing.T) {
+func TestSharing_HelperDies(t *testing.T) {
 	t.Parallel()
 	at := int64(1)
 	for ; ; at++ {
-		w, stale := spreadWorld(t)
+		w, stale := sharingWorld(t)
 		killed := storetest.Again(t, w.store)
 		var calls atomic.Int64
-		dying := &Runner{Store: killed, Owner: nobody(), SpreadFrom: 1, Patience: -1, Progress: func(string, int64, int64) {
+		dying := &Runner{Store: killed, Owner: nobody(), ShareFrom: 1, Patience: -1, Progress: func(string, int64, int64) {
 			if calls.Add(1) == at {
 				_ = killed.Close()
 			}
@@ -169,11 +169,11 @@ func TestSpread_HelperDies(t *testing.T) {
 			return nil
 		})
 		run, err := w.runner.Run(t.Context(), w.request())
-		w.wantSpread(run, err, stale)
+		w.wantShared(run, err, stale)
 		if calls.Load() < at {
 			break // it ended before its time
 		}
-		w.wantCount("takeovers", w.metrics.spread.takeovers.WithLabelValues("stale", takeoverRange), 1)
+		w.wantCount("takeovers", w.metrics.sharing.takeovers.WithLabelValues("stale", takeoverRange), 1)
 	}
 	if at < 3 {
 		t.Errorf("killed at %d places only", at-1)
@@ -181,12 +181,12 @@ func TestSpread_HelperDies(t *testing.T) {
 }
 
 // The carrier dies while helpers are at work: whoever takes the run over finds what they did, and is helped too.
-func TestSpread_CarrierDies(t *testing.T) {
+func TestSharing_CarrierDies(t *testing.T) {
 	t.Parallel()
-	w, stale := spreadWorld(t)
+	w, stale := sharingWorld(t)
 	killed := storetest.Again(t, w.store)
 	helper := w.other(t, "b:1:1")
-	dying := &Runner{Store: killed, Owner: nobody(), SpreadFrom: 1, Patience: -1}
+	dying := &Runner{Store: killed, Owner: nobody(), ShareFrom: 1, Patience: -1}
 	dying.Helpers = called(func(_ context.Context, run string, _ int) error {
 		w.help(helper, run, 1)
 		return killed.Close()
@@ -202,14 +202,14 @@ func TestSpread_CarrierDies(t *testing.T) {
 		t.Fatalf("%d of %d deleted by the helper", before, len(stale))
 	}
 	run, err := w.runner.Resume(t.Context(), runs[0].ID)
-	w.wantSpread(run, err, stale)
-	w.wantCount("takeovers", w.metrics.spread.takeovers.WithLabelValues("stale", takeoverRun), 1)
+	w.wantShared(run, err, stale)
+	w.wantCount("takeovers", w.metrics.sharing.takeovers.WithLabelValues("stale", takeoverRun), 1)
 }
 
 // A helper that was frozen in its range wakes up after the carrier took it: it does nothing more and says nothing.
-func TestSpread_FrozenHelper(t *testing.T) {
+func TestSharing_FrozenHelper(t *testing.T) {
 	t.Parallel()
-	w, stale := spreadWorld(t)
+	w, stale := sharingWorld(t)
 	asleep, wake := make(chan struct{}), make(chan struct{})
 	var once sync.Once
 	sleeper := w.other(t, nobody())
@@ -232,11 +232,11 @@ func TestSpread_FrozenHelper(t *testing.T) {
 	w.must(err)
 	close(wake)
 	helping.Wait()
-	w.wantSpread(run, err, stale)
+	w.wantShared(run, err, stale)
 }
 
 // Whoever stops a run stops its helpers: nothing is deleted afterwards, and the totals are exact.
-func TestSpread_StoppedWhileHelpersWork(t *testing.T) {
+func TestSharing_StoppedWhileHelpersWork(t *testing.T) {
 	t.Parallel()
 	for name, stop := range map[string]func(w *world, run string){
 		"cancel": func(w *world, run string) {
@@ -247,7 +247,7 @@ func TestSpread_StoppedWhileHelpersWork(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			w, stale := spreadWorld(t)
+			w, stale := sharingWorld(t)
 			helper := w.other(t, "b:1:1")
 			var helping sync.WaitGroup
 			var once sync.Once
@@ -286,16 +286,16 @@ func TestSpread_StoppedWhileHelpersWork(t *testing.T) {
 				w.switchTo(true)
 				w.runner.Helpers = nil
 				run, err = w.approve(run.ID)
-				w.wantSpread(run, err, stale)
+				w.wantShared(run, err, stale)
 			}
 		})
 	}
 }
 
 // Interrupted at each report of progress in turn, and resumed until it is done.
-func TestSpread_InterruptedAnywhere(t *testing.T) {
+func TestSharing_InterruptedAnywhere(t *testing.T) {
 	t.Parallel()
-	w, stale := spreadWorld(t)
+	w, stale := sharingWorld(t)
 	var calls atomic.Int64
 	var run crmstore.Run
 	interruptions := 0
@@ -315,7 +315,7 @@ func TestSpread_InterruptedAnywhere(t *testing.T) {
 		}
 		stop()
 		if !errors.Is(err, context.Canceled) {
-			w.wantSpread(run, err, stale)
+			w.wantShared(run, err, stale)
 			break
 		}
 		interruptions++
@@ -326,11 +326,11 @@ func TestSpread_InterruptedAnywhere(t *testing.T) {
 }
 
 // A server that took over may have lost what it said was done. The run looks before it closes.
-func TestSpread_StoreForgetsWhatWasDone(t *testing.T) {
+func TestSharing_StoreForgetsWhatWasDone(t *testing.T) {
 	t.Parallel()
 	for _, from := range []int64{1, 1 << 40} {
-		w, stale := spreadWorld(t)
-		w.runner.SpreadFrom = from
+		w, stale := sharingWorld(t)
+		w.runner.ShareFrom = from
 		var once sync.Once
 		w.runner.Progress = func(stage string, done, total int64) {
 			if stage != stageAct || done < total {
@@ -348,6 +348,6 @@ func TestSpread_StoreForgetsWhatWasDone(t *testing.T) {
 			})
 		}
 		run, err := w.runner.Run(t.Context(), w.request())
-		w.wantSpread(run, err, stale)
+		w.wantShared(run, err, stale)
 	}
 }
