@@ -141,10 +141,10 @@ func (r *Runner) mayApprove(ctx context.Context, run crmstore.Run) (current int,
 		return 0, &RefusedError{Reason: RefusedState, Message: fmt.Sprintf("run %s is %s, not held: there is nothing to approve", run.ID, run.State)}
 	case run.Kind == crmstore.RunDelete:
 		run.ApprovedBy = r.Store.User()
-		_, err := checkByHand(ctx, r.books(), run)
+		_, err := checkByHand(ctx, r.system(), run)
 		return 0, err
 	}
-	_, w, err := checkRuns(ctx, r.books(), run.Workflow, run.Revision)
+	_, w, err := checkRuns(ctx, r.system(), run.Workflow, run.Revision)
 	if err != nil {
 		if refused, ok := errors.AsType[*RefusedError](err); ok {
 			r.Metrics.refused(run.Workflow, refused.Reason)
@@ -163,7 +163,7 @@ func (r *Runner) mayApprove(ctx context.Context, run crmstore.Run) (current int,
 
 // left is how many of its matches a run has not dealt with: whom it deletes when it goes on, unless they changed.
 func (r *Runner) left(ctx context.Context, run crmstore.Run) (int64, error) {
-	t, err := tally(ctx, r.books(), run)
+	t, err := tally(ctx, r.system(), run)
 	return unsettled(t), err
 }
 
@@ -221,7 +221,7 @@ func (r *Runner) cancel(ctx context.Context, id, reason string, at time.Time) (c
 		counted := run.Totals
 		run.State, run.Reason, run.FinishedAt = crmstore.RunCancelled, reason, at
 		if !carried { // nobody else will count what was done
-			if run.Totals, err = tally(ctx, r.books(), run); err != nil {
+			if run.Totals, err = tally(ctx, r.system(), run); err != nil {
 				return run, fmt.Errorf("cancel run %s: %w", id, err)
 			}
 			run.Owner = ""
@@ -234,7 +234,7 @@ func (r *Runner) cancel(ctx context.Context, id, reason string, at time.Time) (c
 			return run, fmt.Errorf("cancel run %s: %w", id, err)
 		}
 		if !carried {
-			if saved, err = settleSealed(ctx, r.books(), saved); err != nil {
+			if saved, err = settleSealed(ctx, r.system(), saved); err != nil {
 				return saved, fmt.Errorf("cancel run %s: %w", id, err)
 			}
 			r.newPass(saved).metrics().ended(passEnd{run: saved, counted: counted})

@@ -76,11 +76,11 @@ type seen struct {
 
 // rulesOf are the account's rules for a run.
 func (r *Runner) rulesOf(ctx context.Context, run crmstore.Run) (ApprovalRules, error) {
-	rules, err := ReadApprovalRules(ctx, r.books())
+	rules, err := ReadApprovalRules(ctx, r.system())
 	if err != nil || run.Kind != crmstore.RunDelete || rules.Needed < 2 {
 		return rules.of(run, 0), err
 	}
-	counts, err := r.books().Count(ctx, run.Object)
+	counts, err := r.system().Count(ctx, run.Object)
 	return rules.of(run, counts.Live), err
 }
 
@@ -89,11 +89,11 @@ func (r *Runner) publishers(ctx context.Context, run crmstore.Run) ([]string, er
 	if run.Kind == crmstore.RunDelete {
 		return nil, nil
 	}
-	w, err := r.books().Workflow(ctx, run.Workflow)
+	w, err := r.system().Workflow(ctx, run.Workflow)
 	if err != nil {
 		return nil, err
 	}
-	revision, err := r.books().Revision(ctx, run.Workflow, run.Revision)
+	revision, err := r.system().Revision(ctx, run.Workflow, run.Revision)
 	return []string{w.PublishedBy, revision.By}, err
 }
 
@@ -129,7 +129,7 @@ func (r *Runner) standing(ctx context.Context, s seen) ([]crmstore.Approval, err
 		if a.Count != s.left || a.Revision != s.current || a.Fence != s.run.Fence || slices.Contains(barred, a.By) {
 			continue
 		}
-		may, err := r.books().As(a.By).May(ctx, s.run.Object, s.run.ApprovalPermissions()...)
+		may, err := r.system().As(a.By).May(ctx, s.run.Object, s.run.ApprovalPermissions()...)
 		if err != nil {
 			return nil, err
 		}
@@ -155,7 +155,7 @@ func (r *Runner) secondBy(s seen, before []crmstore.Approval) error {
 // lifted reports whether the approvals pass the account's ceiling: one of a super admin does.
 func (r *Runner) lifted(ctx context.Context, approvals []crmstore.Approval) bool {
 	for _, a := range approvals {
-		if may, err := r.books().As(a.By).May(ctx, "", crmstore.IsSuperAdmin); may && err == nil {
+		if may, err := r.system().As(a.By).May(ctx, "", crmstore.IsSuperAdmin); may && err == nil {
 			return true
 		}
 	}
@@ -174,7 +174,7 @@ func (r *Runner) WaitsForMore(ctx context.Context, id string) (string, error) {
 		return "", err
 	}
 	if run.Kind != crmstore.RunDelete {
-		w, err := r.books().Workflow(ctx, run.Workflow)
+		w, err := r.system().Workflow(ctx, run.Workflow)
 		if err != nil {
 			return "", err
 		}

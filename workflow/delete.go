@@ -157,7 +157,7 @@ func (r *Runner) forgetShown(ctx context.Context, run crmstore.Run) error {
 	if run.Kind != crmstore.RunDelete || run.Stage == stageAct || run.Stage == stageClose {
 		return nil
 	}
-	partitions, err := r.books().Partitions(ctx)
+	partitions, err := r.system().Partitions(ctx)
 	if err != nil {
 		return err
 	}
@@ -165,7 +165,7 @@ func (r *Runner) forgetShown(ctx context.Context, run crmstore.Run) error {
 	for p := range none {
 		none[p].Partition = p
 	}
-	return r.books().SaveMatches(ctx, crmstore.RunMatches{Object: run.Object, Run: run.ID}, none)
+	return r.system().SaveMatches(ctx, crmstore.RunMatches{Object: run.Object, Run: run.ID}, none)
 }
 
 // loadByHand is a deletion by hand as a definition: what it was asked for as its one trigger, which for ids is true of
@@ -214,8 +214,8 @@ func SelectionExpression(s crmstore.Selection) string {
 
 // checkByHand asks whether a deletion by hand may act now: who confirmed it still may delete many, and the list that it
 // was asked for is there, and the same one. It returns the store in the hands of that user.
-func checkByHand(ctx context.Context, books *crmstore.Store, run crmstore.Run) (*crmstore.Store, error) {
-	acting, err := actingFor(ctx, books, run)
+func checkByHand(ctx context.Context, system *crmstore.Store, run crmstore.Run) (*crmstore.Store, error) {
+	acting, err := actingFor(ctx, system, run)
 	if err != nil {
 		return nil, err
 	}
@@ -225,7 +225,7 @@ func checkByHand(ctx context.Context, books *crmstore.Store, run crmstore.Run) (
 	if run.Selection.List == "" {
 		return acting, nil
 	}
-	list, err := listOf(ctx, books, run)
+	list, err := listOf(ctx, system, run)
 	if err != nil {
 		return nil, err
 	}

@@ -72,11 +72,11 @@ func checkActions(d *definition.Definition) error {
 
 // mayAct asks whether the run may act now: a workflow's as checkRuns says, a deletion by hand as checkByHand does. It
 // returns the store in the hands of the user that the run acts as.
-func mayAct(ctx context.Context, books *crmstore.Store, run crmstore.Run) (*crmstore.Store, error) {
+func mayAct(ctx context.Context, system *crmstore.Store, run crmstore.Run) (*crmstore.Store, error) {
 	if run.Kind == crmstore.RunDelete {
-		return checkByHand(ctx, books, run)
+		return checkByHand(ctx, system, run)
 	}
-	acting, w, err := checkRuns(ctx, books, run.Workflow, run.Revision)
+	acting, w, err := checkRuns(ctx, system, run.Workflow, run.Revision)
 	if err == nil {
 		err = checkRevision(w, run)
 	}
@@ -102,22 +102,22 @@ func refusedRevision(w crmstore.Workflow, run crmstore.Run) *RefusedError {
 
 // checkRuns asks whether a run of the workflow's revision may act now: the account's tier allows it, the workflow is
 // on, and the user who published it still may do what it does. It returns the store in the hands of that user, and the workflow.
-func checkRuns(ctx context.Context, books *crmstore.Store, name string, revision int) (*crmstore.Store, crmstore.Workflow, error) {
-	account, err := books.Account(ctx)
+func checkRuns(ctx context.Context, system *crmstore.Store, name string, revision int) (*crmstore.Store, crmstore.Workflow, error) {
+	account, err := system.Account(ctx)
 	if err != nil {
 		return nil, crmstore.Workflow{}, fmt.Errorf("ask the gate of workflow %s: %w", name, err)
 	}
 	if err := CheckGate(account); err != nil {
 		return nil, crmstore.Workflow{}, err
 	}
-	w, err := books.Workflow(ctx, name)
+	w, err := system.Workflow(ctx, name)
 	if err != nil {
 		return nil, w, fmt.Errorf("ask the gate of workflow %s: %w", name, err)
 	}
 	if err := checkOn(w); err != nil {
 		return nil, w, err
 	}
-	acting, err := publisherOf(ctx, books, w, revision)
+	acting, err := publisherOf(ctx, system, w, revision)
 	if err != nil {
 		return nil, w, fmt.Errorf("ask the gate of workflow %s: %w", name, err)
 	}
@@ -131,31 +131,31 @@ func checkPublisher(ctx context.Context, acting *crmstore.Store, o record.Object
 
 // actingFor is the store in the hands of the user that the run acts as: who published its workflow, or who confirmed a
 // deletion by hand.
-func actingFor(ctx context.Context, books *crmstore.Store, run crmstore.Run) (*crmstore.Store, error) {
+func actingFor(ctx context.Context, system *crmstore.Store, run crmstore.Run) (*crmstore.Store, error) {
 	if run.Kind == crmstore.RunDelete {
 		if run.ApprovedBy != "" {
-			return books.As(run.ApprovedBy), nil
+			return system.As(run.ApprovedBy), nil
 		}
-		return books.As(run.StartedBy), nil
+		return system.As(run.StartedBy), nil
 	}
-	w, err := books.Workflow(ctx, run.Workflow)
+	w, err := system.Workflow(ctx, run.Workflow)
 	if err != nil {
 		return nil, err
 	}
-	return publisherOf(ctx, books, w, run.Revision)
+	return publisherOf(ctx, system, w, run.Revision)
 }
 
 // publisherOf is the store in the hands of the user whose permissions a run of the revision has: who published it, or
 // for the current one who published it again since.
-func publisherOf(ctx context.Context, books *crmstore.Store, w crmstore.Workflow, revision int) (*crmstore.Store, error) {
+func publisherOf(ctx context.Context, system *crmstore.Store, w crmstore.Workflow, revision int) (*crmstore.Store, error) {
 	if revision == w.Revision {
-		return books.As(w.PublishedBy), nil
+		return system.As(w.PublishedBy), nil
 	}
-	r, err := books.Revision(ctx, w.Name, revision)
+	r, err := system.Revision(ctx, w.Name, revision)
 	if err != nil {
 		return nil, err
 	}
-	return books.As(r.By), nil
+	return system.As(r.By), nil
 }
 
 func checkOn(w crmstore.Workflow) error {

@@ -289,11 +289,11 @@ func (r *Runner) checkCeiling(ctx context.Context, run crmstore.Run) error {
 	if run.Stage == stageEvaluate || r.liftsCeiling(ctx) { // what is not counted yet is held when it is
 		return nil
 	}
-	live, err := liveOf(ctx, r.books(), run)
+	live, err := liveOf(ctx, r.system(), run)
 	if err != nil {
 		return fmt.Errorf("approve run %s: %w", run.ID, err)
 	}
-	a, err := readAllowance(ctx, r.books(), &definition.Definition{Name: run.Workflow, Object: run.Object}, live, r.Store.Now())
+	a, err := readAllowance(ctx, r.system(), &definition.Definition{Name: run.Workflow, Object: run.Object}, live, r.Store.Now())
 	if err != nil {
 		return fmt.Errorf("approve run %s: %w", run.ID, err)
 	}
@@ -348,7 +348,7 @@ func settleSealed(ctx context.Context, store *crmstore.Store, run crmstore.Run) 
 func (r *Runner) settleEnded(ctx context.Context, o record.ObjectType, open []crmstore.Aside, at time.Time) (bool, error) {
 	settled := false
 	for _, aside := range open {
-		run, err := r.books().Run(ctx, aside.Run)
+		run, err := r.system().Run(ctx, aside.Run)
 		switch {
 		case errors.Is(err, record.ErrNotFound): // nobody knows what it did: it counts as if it had done it all
 			run = crmstore.Run{ID: aside.Run, Object: o, Workflow: aside.Workflow, State: crmstore.RunCancelled}
@@ -358,11 +358,11 @@ func (r *Runner) settleEnded(ctx context.Context, o record.ObjectType, open []cr
 		case run.State == crmstore.RunRunning:
 			continue
 		default:
-			if run.Totals, err = tally(ctx, r.books(), run); err != nil {
+			if run.Totals, err = tally(ctx, r.system(), run); err != nil {
 				return settled, err
 			}
 		}
-		if err := settleStopped(ctx, r.books(), run, at); err != nil {
+		if err := settleStopped(ctx, r.system(), run, at); err != nil {
 			return settled, err
 		}
 		settled = true

@@ -72,7 +72,7 @@ func (l *loop) mend(ctx context.Context, now time.Time, w crmstore.Workflow, s s
 		return w
 	}
 	cause := record.Cause{Workflow: w.Name, Reason: wrong}
-	saved, err := l.r.books().SaveWorkflow(ctx, mended(s, w, now), nil, opMendSlot, cause, now)
+	saved, err := l.r.system().SaveWorkflow(ctx, mended(s, w, now), nil, opMendSlot, cause, now)
 	if errors.Is(err, record.ErrConflict) {
 		return w // the next tick sees what the other wrote
 	}

@@ -36,7 +36,7 @@ const (
 // pass is one process carrying one run: from taking it to its end, or to letting it go.
 type pass struct {
 	r     *Runner
-	store *crmstore.Store // the run's books, in the hands of the program
+	store *crmstore.Store // acts as the system
 	id    string
 	fence uint64
 
@@ -75,7 +75,7 @@ type pass struct {
 
 func (r *Runner) newPass(run crmstore.Run) *pass {
 	return &pass{
-		r: r, store: r.books(), id: run.ID, workflow: run.Workflow, byHand: run.Kind == crmstore.RunDelete,
+		r: r, store: r.system(), id: run.ID, workflow: run.Workflow, byHand: run.Kind == crmstore.RunDelete,
 		fence: run.Fence, began: steady(), counted: r.Metrics.countedOf(run), run: run,
 	}
 }

@@ -62,9 +62,9 @@ var ErrSlotTaken = errors.New("the slot has its run already")
 // byWorkflow is who started a scheduled run.
 const byWorkflow = "workflow"
 
-// books is the store in the hands of the program itself, for what a run writes down about itself. It must be able to
+// system is the store acting as the system, for what a run saves about itself. It must be able to
 // say that a run was refused for lack of permission. What a run reads and deletes, it does as the workflow's publisher.
-func (r *Runner) books() *crmstore.Store { return r.Store.AsSystem() }
+func (r *Runner) system() *crmstore.Store { return r.Store.AsSystem() }
 
 // Run carries one pass of a published workflow from its evaluation to its end, and returns the run as it was saved last.
 // An unfinished run of the workflow that nobody carries is resumed first. A run over a limit comes back held, with a nil
@@ -79,7 +79,7 @@ func (r *Runner) Run(ctx context.Context, q RunRequest) (crmstore.Run, error) {
 		if err != nil {
 			return crmstore.Run{}, fmt.Errorf("run workflow %s: %w", q.Name, err)
 		}
-		if _, _, err := checkRuns(ctx, r.books(), q.Name, w.Revision); err != nil {
+		if _, _, err := checkRuns(ctx, r.system(), q.Name, w.Revision); err != nil {
 			return crmstore.Run{}, r.refuseRun(ctx, q, err)
 		}
 		run, err := r.create(ctx, w, q)
@@ -204,7 +204,7 @@ func (r *Runner) finish(ctx context.Context, id string) (crmstore.Run, error) {
 // counts the slots missed before it.
 func (r *Runner) note(ctx context.Context, q RunRequest, run string) error {
 	for range 20 {
-		w, err := r.books().Workflow(ctx, q.Name)
+		w, err := r.system().Workflow(ctx, q.Name)
 		if err != nil {
 			return err
 		}
@@ -218,7 +218,7 @@ func (r *Runner) note(ctx context.Context, q RunRequest, run string) error {
 		if run != "" {
 			w.LastRun = run
 		}
-		_, err = r.books().SaveWorkflow(ctx, w, nil, "", record.Cause{}, r.Store.Now())
+		_, err = r.system().SaveWorkflow(ctx, w, nil, "", record.Cause{}, r.Store.Now())
 		if err == nil && newer && q.missed > 0 {
 			r.Metrics.missed(q.Name, q.missed)
 			r.log().LogAttrs(ctx, slog.LevelWarn, "slots missed", slog.String(keyWorkflow, q.Name),
@@ -265,7 +265,7 @@ func (r *Runner) Resume(ctx context.Context, id string) (crmstore.Run, error) {
 // the workflow on again, perhaps weeks later, does not set it going by itself. So does a failed run of a revision that is
 // not the workflow's any more: it goes on when it is approved.
 func (r *Runner) resume(ctx context.Context, run crmstore.Run) (crmstore.Run, error) {
-	_, err := mayAct(ctx, r.books(), run)
+	_, err := mayAct(ctx, r.system(), run)
 	var refused *RefusedError
 	if err != nil && (!errors.As(err, &refused) || run.State != crmstore.RunRunning && refused.Reason != RefusedRevision) {
 		return run, err

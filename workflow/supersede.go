@@ -26,16 +26,16 @@ type Superseded struct {
 // supersede deals with the run of a revision before that is not over: one that is under way becomes held, one that is held is ended
 // unless it is to be kept. When it has returned, nothing more is deleted by it.
 func supersede(ctx context.Context, store *crmstore.Store, w crmstore.Workflow, o PublishOptions, at time.Time) (Superseded, error) {
-	books, r := store.AsSystem(), &Runner{Store: store}
+	system, r := store.AsSystem(), &Runner{Store: store}
 	for range 20 {
-		run, err := unfinished(ctx, books, w.Name)
+		run, err := unfinished(ctx, system, w.Name)
 		if err != nil || run.ID == "" || run.Revision == w.Revision {
 			return Superseded{}, err
 		}
 		past := Superseded{Was: run.State}
 		switch {
 		case run.State == crmstore.RunRunning:
-			err = hold(ctx, books, run, refusedRevision(w, run).Message, books.Now())
+			err = hold(ctx, system, run, refusedRevision(w, run).Message, system.Now())
 		case !o.KeepHeld:
 			reason := fmt.Sprintf("ended by %s, who published revision %s", store.User(), diag.Thousands(int64(w.Revision)))
 			_, err = r.cancel(ctx, run.ID, reason, at)
@@ -46,13 +46,13 @@ func supersede(ctx context.Context, store *crmstore.Store, w crmstore.Workflow, 
 		if err != nil {
 			return past, err
 		}
-		if past.Run, err = books.Run(ctx, run.ID); err != nil {
+		if past.Run, err = system.Run(ctx, run.ID); err != nil {
 			return past, err
 		}
 		if past.Run.State == crmstore.RunRunning { // approved in between
 			continue
 		}
-		if past.Run.Totals, err = tally(ctx, r.books(), past.Run); err != nil { // whoever carried it counts later
+		if past.Run.Totals, err = tally(ctx, r.system(), past.Run); err != nil { // whoever carried it counts later
 			return past, err
 		}
 		past.Left = unsettled(past.Run.Totals)

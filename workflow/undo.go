@@ -151,7 +151,7 @@ func (r *Runner) undoAll(ctx context.Context, report *UndoReport, order crmstore
 func (r *Runner) undoRange(
 	ctx context.Context, run crmstore.Run, order crmstore.RestoreOrder, from, to int,
 ) (results []crmstore.RestoreResult, known int, deleted int64, err error) {
-	saved, err := r.books().Matches(ctx, order.Object, order.OnlyRun, from, to)
+	saved, err := r.system().Matches(ctx, order.Object, order.OnlyRun, from, to)
 	if err != nil {
 		return nil, 0, 0, err
 	}
@@ -159,7 +159,7 @@ func (r *Runner) undoRange(
 	for _, m := range saved {
 		parts = append(parts, record.PartitionIDs{Partition: m.Partition, IDs: m.IDs})
 	}
-	mine, err := completed(ctx, r.books(), run, parts)
+	mine, err := completed(ctx, r.system(), run, parts)
 	if err != nil {
 		return nil, 0, 0, err
 	}
@@ -201,7 +201,7 @@ func (r *Runner) purgedSince(
 		return nil, nil
 	}
 	others := slices.DeleteFunc(slices.Clone(m.IDs), func(id record.ID) bool { return mine[id] })
-	there, err := r.books().Get(ctx, o, others)
+	there, err := r.system().Get(ctx, o, others)
 	damaged, _ := errors.AsType[*record.DamagedError](err)
 	if err != nil && damaged == nil {
 		return nil, err

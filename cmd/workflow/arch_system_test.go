@@ -17,7 +17,7 @@ var actAsSystem = map[string]string{
 	"workflow/housekeeping.go":                 "purges, finishes erasures and trims history",
 	"workflow/publish.go":                      "stops the runs of a workflow that somebody who may has switched off",
 	"workflow/supersede.go":                    "stops the run of the revision before, of a workflow that somebody who may has published",
-	"workflow/runner.go":                       "keeps the books of runs that somebody who may has started",
+	"workflow/runner.go":                       "saves the progress and the end of runs that a permitted user started",
 }
 
 // Whoever acts as the system is asked for no permission, so that each place that does is a decision.
