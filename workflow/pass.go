@@ -57,7 +57,7 @@ type pass struct {
 	ranges   *sharing         // of a large run; see sharing
 	reserved bool             // its guard has set the deletions aside
 	sum      *crmstore.Totals // what the run did, once it has closed
-	pace     pace             // how fast it deletes; see turn
+	throttle throttle         // how fast it deletes; see turn
 
 	acted struct { // for progress, which is told by one goroutine at a time
 		sync.Mutex

@@ -274,7 +274,7 @@ func TestRun_EndsOnAStoreThatStaysSlow(t *testing.T) {
 }
 
 // Rounds get half as large while the store is slow, and grow again.
-func TestPace_RoundsShrinkAndGrow(t *testing.T) {
+func TestThrottle_RoundsShrinkAndGrow(t *testing.T) {
 	t.Parallel()
 	p := &pass{r: &Runner{}}
 	got, low := []int{}, roundRecords>>mostHalved

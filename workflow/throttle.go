@@ -26,8 +26,8 @@ const (
 	slowMost = 10 * time.Second
 )
 
-// pace is how fast a pass deletes: what it knows of the store, for all of its actors. The zero value is full speed.
-type pace struct {
+// throttle is how fast a pass deletes: what it knows of the store, for all of its actors. The zero value is full speed.
+type throttle struct {
 	mu     sync.Mutex
 	halved int  // how often the size of a round was halved
 	said   bool // it was said that the store is slow
@@ -120,9 +120,9 @@ func (p *pass) wait(ctx context.Context, reason string, d time.Duration) (acting
 
 // roundSize is how many records a round may take.
 func (p *pass) roundSize() int {
-	p.pace.mu.Lock()
-	defer p.pace.mu.Unlock()
-	return roundRecords >> p.pace.halved
+	p.throttle.mu.Lock()
+	defer p.throttle.mu.Unlock()
+	return roundRecords >> p.throttle.halved
 }
 
 // answered takes note of how long the store took to answer a short question, and reports whether it was quick. Rounds get
@@ -135,15 +135,15 @@ func (p *pass) answered(ctx context.Context, took time.Duration) bool {
 	if above < 0 {
 		return true
 	}
-	p.pace.mu.Lock()
-	defer p.pace.mu.Unlock()
+	p.throttle.mu.Lock()
+	defer p.throttle.mu.Unlock()
 	if took <= above {
-		p.pace.halved = max(p.pace.halved-1, 0)
+		p.throttle.halved = max(p.throttle.halved-1, 0)
 		return true
 	}
-	p.pace.halved = min(p.pace.halved+1, mostHalved)
-	if !p.pace.said { // once: a store that is quick and slow in turn would fill the log
-		p.pace.said = true
+	p.throttle.halved = min(p.throttle.halved+1, mostHalved)
+	if !p.throttle.said { // once: a store that is quick and slow in turn would fill the log
+		p.throttle.said = true
 		p.r.event(ctx, p.saved(), slog.LevelWarn, "store is slow; deletions pause",
 			slog.Duration("answered_after", took), slog.Duration("pause_above", above))
 	}
