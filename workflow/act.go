@@ -177,13 +177,13 @@ func (p *actor) openParts(ctx context.Context, from, to int) ([]*part, error) {
 	if !p.repeats {
 		return parts, nil
 	}
-	mine, err := completed(ctx, p.store, p.saved(), want)
+	byRun, err := completed(ctx, p.store, p.saved(), want)
 	if err != nil {
 		return nil, err
 	}
 	for i, part := range parts {
-		part.Deleted = int64(len(mine[i]))
-		part.open = slices.DeleteFunc(part.open, func(id record.ID) bool { return mine[i][id] })
+		part.Deleted = int64(len(byRun[i]))
+		part.open = slices.DeleteFunc(part.open, func(id record.ID) bool { return byRun[i][id] })
 	}
 	return p.settle(context.WithoutCancel(ctx), parts)
 }

@@ -144,7 +144,7 @@ func (p *pass) sumUp(ctx context.Context) error {
 		return err
 	}
 	if complete(totals) != nil && !leapt(p.fence) { // once
-		p.forgot = true
+		p.matchesLost = true
 		return errRolledBack
 	}
 	p.sum = &totals
@@ -242,7 +242,7 @@ func (p *pass) keepCount() {
 
 // ending is what metrics are told of the pass's end.
 func (p *pass) ending(run crmstore.Run) passEnd {
-	end := passEnd{run: run, counted: p.counted, took: steady().Sub(p.began)}
+	end := passEnd{run: run, counted: p.counted, took: monotonic().Sub(p.began)}
 	if p.def != nil {
 		for _, step := range p.def.Actions {
 			end.actions = append(end.actions, step.Spec.Name)
@@ -331,8 +331,8 @@ func deletedIn(ctx context.Context, store *crmstore.Store, run crmstore.Run, par
 			open = append(open, record.PartitionIDs{Partition: m.Partition, IDs: m.IDs})
 		}
 	}
-	mine, err := completed(ctx, store, run, open)
-	for _, part := range mine {
+	byRun, err := completed(ctx, store, run, open)
+	for _, part := range byRun {
 		deleted += int64(len(part))
 	}
 	return deleted, err
@@ -347,14 +347,14 @@ func completed(ctx context.Context, store *crmstore.Store, run crmstore.Run, par
 	if err != nil {
 		return nil, err
 	}
-	mine := make([]map[record.ID]bool, len(parts))
+	byRun := make([]map[record.ID]bool, len(parts))
 	for i, part := range parts {
-		mine[i] = map[record.ID]bool{}
+		byRun[i] = map[record.ID]bool{}
 		for j, id := range part.IDs {
 			if e := enrolled[i][j]; e.State == record.Completed && e.Run == run.ID {
-				mine[i][id] = true
+				byRun[i][id] = true
 			}
 		}
 	}
-	return mine, nil
+	return byRun, nil
 }

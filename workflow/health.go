@@ -161,7 +161,7 @@ func (h *Health) mayGoOn(ctx context.Context) error {
 		return nil
 	}
 	h.mu.Lock()
-	old := steady().Sub(h.asked) > staleHealth
+	old := monotonic().Sub(h.asked) > staleHealth
 	h.mu.Unlock()
 	if old {
 		_ = h.Ask(ctx) // a store that does not answer is the work's own to meet
@@ -203,7 +203,7 @@ func asTrouble(troubles []crmstore.Trouble) error {
 func (h *Health) heard(ctx context.Context, found []crmstore.Trouble, err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.asked = steady()
+	h.asked = monotonic()
 	codes := map[string]bool{TroubleUnreachable: err != nil}
 	if err == nil {
 		h.troubles = found

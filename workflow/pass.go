@@ -67,7 +67,7 @@ type pass struct {
 		scanned, of int64 // partitions of an evaluation
 	}
 
-	forgot bool // the store has lost matches; see catchUp
+	matchesLost bool // the store has lost matches; see reconcile
 
 	mu  sync.Mutex   // guards run, and keeps saves apart
 	run crmstore.Run // as saved last
@@ -76,7 +76,7 @@ type pass struct {
 func (r *Runner) newPass(run crmstore.Run) *pass {
 	return &pass{
 		r: r, store: r.system(), id: run.ID, workflow: run.Workflow, byHand: run.Kind == crmstore.RunDelete,
-		fence: run.Fence, began: steady(), counted: r.Metrics.countedOf(run), run: run,
+		fence: run.Fence, began: monotonic(), counted: r.Metrics.countedOf(run), run: run,
 	}
 }
 
@@ -291,7 +291,7 @@ func (p *pass) remaining(ctx context.Context) error {
 		return err
 	}
 	if p.again {
-		if err := p.catchUp(ctx); err != nil {
+		if err := p.reconcile(ctx); err != nil {
 			return err
 		}
 	}

@@ -97,9 +97,9 @@ func TestRun_ManyRanges(t *testing.T) {
 	if diff := cmp.Diff(want, report.NotRestored); diff != "" || report.Restored != int64(len(stale)-2) {
 		t.Errorf("restored %d of %d; the others (-want +got):\n%s", report.Restored, len(stale), diff)
 	}
-	for name, told := range map[string][]int64{"act": acted, "undo": undone} {
-		if len(told) == 0 || !slices.IsSorted(told) || told[len(told)-1] != int64(len(stale)) {
-			t.Errorf("progress of %s does not grow to %d: %v", name, len(stale), told)
+	for name, reported := range map[string][]int64{"act": acted, "undo": undone} {
+		if len(reported) == 0 || !slices.IsSorted(reported) || reported[len(reported)-1] != int64(len(stale)) {
+			t.Errorf("progress of %s does not grow to %d: %v", name, len(stale), reported)
 		}
 	}
 	w.must(w.store.Doctor(t.Context(), record.Contact, false, func(p crmstore.Problem) error { return fmt.Errorf("the doctor finds %+v", p) }))

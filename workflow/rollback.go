@@ -12,7 +12,7 @@ import (
 )
 
 // errRolledBack says that the store lost what it had said was saved: the power went off, or a replica took over that did not have
-// it yet. The run goes on from what the store knows of it; see catchUp.
+// it yet. The run goes on from what the store knows of it; see reconcile.
 var errRolledBack = errors.New("the store went back to an earlier state")
 
 // fenceLeap is how far a run's fencing number leaps after the store went back: above all numbers that may have been taken for the run
@@ -23,35 +23,35 @@ const fenceLeap = 1 << 20
 // other note of it could be among what the store lost.
 func leapt(fence uint64) bool { return fence > fenceLeap }
 
-// catchUp finds out, after trouble, whether the store went back behind what it had saved of the run. When it did, the pass takes
+// reconcile finds out, after trouble, whether the store went back behind what it had saved of the run. When it did, the pass takes
 // the run anew, with a number above all that were taken, so that nobody who still carries out what was before changes
 // anything; and goes on deleting when the store has all matches, or else evaluates again.
-func (p *pass) catchUp(ctx context.Context) error {
-	mine := p.saved()
+func (p *pass) reconcile(ctx context.Context) error {
+	own := p.saved()
 	now, err := p.store.Run(ctx, p.id)
 	if err != nil {
 		return fmt.Errorf("read run %s: %w", p.id, err)
 	}
-	if now.Version >= mine.Version && !p.forgot && now.Stage == mine.Stage {
+	if now.Version >= own.Version && !p.matchesLost && now.Stage == own.Stage {
 		return nil
 	}
 	if now.State != crmstore.RunRunning || now.Fence > p.fence {
 		return &lostError{now: now}
 	}
-	kept := !p.forgot && (mine.Stage == stageAct || mine.Stage == stageClose)
+	kept := !p.matchesLost && (own.Stage == stageAct || own.Stage == stageClose)
 	if kept {
-		switch err := p.allSaved(ctx, enrolling(mine.Totals)); {
+		switch err := p.allSaved(ctx, enrolling(own.Totals)); {
 		case errors.Is(err, errRolledBack):
 			kept = false
 		case err != nil:
 			return err
 		}
 	}
-	p.forgot = !kept // until forgetMatches has come to its end
+	p.matchesLost = !kept // until forgetMatches has come to its end
 	next := now
 	next.Fence, next.Owner, next.Beat = p.fence+fenceLeap, p.r.owner(), p.store.Now()
 	if next.Stage, next.Totals = stageEvaluate, (crmstore.Totals{}); kept {
-		next.Stage, next.Totals = stageAct, mine.Totals
+		next.Stage, next.Totals = stageAct, own.Totals
 	}
 	saved, err := p.store.TakeRun(ctx, next)
 	if err != nil {
@@ -61,7 +61,7 @@ func (p *pass) catchUp(ctx context.Context) error {
 	p.run, p.fence, p.ranges = saved, saved.Fence, nil
 	p.mu.Unlock()
 	p.r.event(ctx, saved, slog.LevelWarn, "store went back to an earlier state; the run goes on from there", slog.String(keyStage, saved.Stage))
-	if p.forgot {
+	if p.matchesLost {
 		return p.forgetMatches(ctx)
 	}
 	return nil
@@ -77,7 +77,7 @@ func (p *pass) refusedMatches(ctx context.Context, err error) error {
 		return err
 	}
 	p.mu.Lock() // several ranges may find it at once
-	p.forgot = true
+	p.matchesLost = true
 	p.mu.Unlock()
 	return errRolledBack
 }
@@ -95,7 +95,7 @@ func (p *pass) forgetMatches(ctx context.Context) error {
 	if err := p.store.SaveMatches(ctx, p.runMatches(), none); err != nil {
 		return fmt.Errorf("evaluate again: %w", err)
 	}
-	p.forgot = false
+	p.matchesLost = false
 	return nil
 }
 

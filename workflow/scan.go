@@ -85,14 +85,14 @@ func scanTogether(ctx context.Context, store *crmstore.Store, scans []*scan) err
 	var next atomic.Int64
 	group, ctx := errgroup.WithContext(ctx)
 	for range scanners {
-		mine := together.Clone()
+		matcher := together.Clone()
 		group.Go(func() error {
 			for ctx.Err() == nil {
 				from := int(next.Add(int64(step))) - step
 				if from >= partitions || !anyGoesOn(scans) {
 					return nil
 				}
-				found, err := scanRange(ctx, store, mine, scans, from, min(from+step, partitions))
+				found, err := scanRange(ctx, store, matcher, scans, from, min(from+step, partitions))
 				if err != nil {
 					return whole(err)
 				}

@@ -245,10 +245,10 @@ func (l *loop) schedule(ctx context.Context, now time.Time, w crmstore.Workflow)
 }
 
 // begin starts the runs that are due: one by itself, several together, so that contacts are read once for all of them. It is
-// false when enough runs are under way: then they stay due. told hears of each run's end; it may be nil.
-func (l *loop) begin(ctx context.Context, due []RunRequest, told func(RunRequest, crmstore.Run, error)) bool {
-	if told == nil {
-		told = func(RunRequest, crmstore.Run, error) {}
+// false when enough runs are under way: then they stay due. ended hears of each run's end; it may be nil.
+func (l *loop) begin(ctx context.Context, due []RunRequest, ended func(RunRequest, crmstore.Run, error)) bool {
+	if ended == nil {
+		ended = func(RunRequest, crmstore.Run, error) {}
 	}
 	if len(due) == 0 {
 		return true
@@ -256,7 +256,7 @@ func (l *loop) begin(ctx context.Context, due []RunRequest, told func(RunRequest
 	if len(due) == 1 {
 		return l.start(ctx, due[0].Name, func(ctx context.Context) (crmstore.Run, error) {
 			run, err := l.run(ctx, due[0])
-			told(due[0], run, err)
+			ended(due[0], run, err)
 			return run, err
 		})
 	}
@@ -275,7 +275,7 @@ func (l *loop) begin(ctx context.Context, due []RunRequest, told func(RunRequest
 			run, err := l.run(ctx, q)
 			q.member.end()
 			l.stopped(ctx, q.Name, run, err)
-			told(q, run, err)
+			ended(q, run, err)
 		})
 	}
 	return true
@@ -297,7 +297,7 @@ func (l *loop) run(ctx context.Context, q RunRequest) (crmstore.Run, error) {
 func (l *loop) free(workflow string) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return !l.busy[workflow] && !steady().Before(l.patience[workflow].until)
+	return !l.busy[workflow] && !monotonic().Before(l.patience[workflow].until)
 }
 
 // load compiles a revision once. One that does not load is reported once, and tried again every minute: the
@@ -344,7 +344,7 @@ func (l *loop) load(ctx context.Context, now time.Time, w crmstore.Workflow) loa
 func (l *loop) start(ctx context.Context, workflow string, work func(context.Context) (crmstore.Run, error)) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.busy[workflow] || steady().Before(l.patience[workflow].until) {
+	if l.busy[workflow] || monotonic().Before(l.patience[workflow].until) {
 		return false
 	}
 	select {
@@ -378,7 +378,7 @@ func (l *loop) stopped(ctx context.Context, workflow string, run crmstore.Run, e
 	} else {
 		p := l.patience[workflow]
 		p.wait = min(max(2*p.wait, backOffFrom), backOffTo)
-		p.until = steady().Add(p.wait)
+		p.until = monotonic().Add(p.wait)
 		l.patience[workflow] = p
 		if p.wait > backOffFrom {
 			return // it was said before

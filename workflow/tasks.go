@@ -114,14 +114,14 @@ func (l *loop) offer(ctx context.Context, due []RunRequest) []RunRequest {
 	for _, q := range due {
 		known := l.offered[q.Name]
 		if !known.slot.Equal(q.Now) {
-			l.offered[q.Name] = offer{slot: q.Now, at: steady()}
+			l.offered[q.Name] = offer{slot: q.Now, at: monotonic()}
 			l.offerSlot(ctx, q)
 			continue
 		}
-		if steady().Sub(known.at) < bypassAfter || l.carried[q.Name] {
+		if monotonic().Sub(known.at) < bypassAfter || l.carried[q.Name] {
 			continue
 		}
-		known.at = steady()
+		known.at = monotonic()
 		l.offered[q.Name] = known
 		q.late = true
 		late = append(late, q)
@@ -212,8 +212,8 @@ func (l *loop) beginArrived(ctx context.Context, batch []*arrival) {
 	}
 	begun := l.begin(ctx, due, func(q RunRequest, run crmstore.Run, err error) { over[q.Name] <- forQueue(run, err) })
 	if !begun {
-		for _, told := range over {
-			told <- queue.ErrBusy
+		for _, ended := range over {
+			ended <- queue.ErrBusy
 		}
 	}
 }

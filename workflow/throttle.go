@@ -44,12 +44,12 @@ func (p *pass) turn(ctx context.Context, open int) (*crmstore.Store, int, error)
 		if err != nil {
 			return nil, 0, err
 		}
-		began := steady()
+		began := monotonic()
 		account, err := p.store.DeletionsPerSecond(ctx)
 		if err != nil {
 			return nil, 0, err
 		}
-		quick := p.answered(ctx, steady().Sub(began))
+		quick := p.answered(ctx, monotonic().Sub(began))
 		if !quick && slow < slowMost {
 			if _, err := p.wait(ctx, pausedSlow, pause); err != nil {
 				return nil, 0, err
@@ -101,16 +101,16 @@ func (p *pass) promised(ctx context.Context, acting *crmstore.Store, n int, rate
 
 // wait waits, and every second and in the end asks whether the run may still go on.
 func (p *pass) wait(ctx context.Context, reason string, d time.Duration) (acting *crmstore.Store, err error) {
-	until := steady().Add(d)
-	for left := d; left > 0; left = until.Sub(steady()) {
-		began := steady()
+	until := monotonic().Add(d)
+	for left := d; left > 0; left = until.Sub(monotonic()) {
+		began := monotonic()
 		timer := time.NewTimer(min(left, askWithin))
 		select {
 		case <-ctx.Done():
 		case <-timer.C:
 		}
 		timer.Stop()
-		p.metrics().waited(p.workflow, reason, max(steady().Sub(began), 0))
+		p.metrics().waited(p.workflow, reason, max(monotonic().Sub(began), 0))
 		if acting, err = p.mayGoOn(ctx); err != nil {
 			return nil, err
 		}

@@ -159,18 +159,18 @@ func (r *Runner) undoRange(
 	for _, m := range saved {
 		parts = append(parts, record.PartitionIDs{Partition: m.Partition, IDs: m.IDs})
 	}
-	mine, err := completed(ctx, r.system(), run, parts)
+	byRun, err := completed(ctx, r.system(), run, parts)
 	if err != nil {
 		return nil, 0, 0, err
 	}
 	var ids []record.ID
 	for i, part := range parts {
 		for _, id := range part.IDs {
-			if mine[i][id] {
+			if byRun[i][id] {
 				ids = append(ids, id)
 			}
 		}
-		gone, err := r.purgedSince(ctx, run.Object, saved[i], mine[i])
+		gone, err := r.purgedSince(ctx, run.Object, saved[i], byRun[i])
 		if err != nil {
 			return nil, 0, 0, err
 		}
@@ -179,7 +179,7 @@ func (r *Runner) undoRange(
 		} else {
 			deleted += int64(len(part.IDs))
 		}
-		if missing := saved[i].Deleted - int64(len(mine[i])+len(gone)); run.Kind == crmstore.RunDelete && missing > 0 {
+		if missing := saved[i].Deleted - int64(len(byRun[i])+len(gone)); run.Kind == crmstore.RunDelete && missing > 0 {
 			return nil, 0, 0, forgottenError(run, missing)
 		}
 		results = append(results, gone...)
@@ -194,13 +194,13 @@ func (r *Runner) undoRange(
 // purgedSince are the records of one partition that the run deleted and that are gone for good: a purge takes a record's
 // enrollment with it, so that fewer are the run's by now than it had counted.
 func (r *Runner) purgedSince(
-	ctx context.Context, o record.ObjectType, m crmstore.Matches, mine map[record.ID]bool,
+	ctx context.Context, o record.ObjectType, m crmstore.Matches, byRun map[record.ID]bool,
 ) ([]crmstore.RestoreResult, error) {
-	lost := int(m.Deleted) - len(mine)
+	lost := int(m.Deleted) - len(byRun)
 	if lost <= 0 {
 		return nil, nil
 	}
-	others := slices.DeleteFunc(slices.Clone(m.IDs), func(id record.ID) bool { return mine[id] })
+	others := slices.DeleteFunc(slices.Clone(m.IDs), func(id record.ID) bool { return byRun[id] })
 	there, err := r.system().Get(ctx, o, others)
 	damaged, _ := errors.AsType[*record.DamagedError](err)
 	if err != nil && damaged == nil {

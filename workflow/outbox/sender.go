@@ -48,16 +48,16 @@ func (s *Sender) Run(ctx context.Context) error {
 	}
 	ticker := time.NewTicker(poll)
 	defer ticker.Stop()
-	said := "" // the last trouble that was told
+	reported := "" // the last trouble that was told
 	for {
 		trouble := ""
 		if err := s.Round(ctx); err != nil && ctx.Err() == nil {
 			trouble = err.Error()
-			if trouble != said {
+			if trouble != reported {
 				s.log().LogAttrs(ctx, slog.LevelWarn, "mail waits", slog.Any("error", err))
 			}
 		}
-		said = trouble
+		reported = trouble
 		select {
 		case <-ctx.Done():
 			return nil

@@ -96,8 +96,8 @@ func (q *Queue) Offer(ctx context.Context, queue, id string, payload []byte) (bo
 // was given to another daemon because this one was frozen. A handler that returns an error gets the task, or another
 // daemon does, again.
 func (q *Queue) Serve(ctx context.Context, queue string, atOnce int, handle func(ctx context.Context, payload []byte) error) error {
-	var inHand hands
-	defer inHand.wait() // the library does not wait for those whose context ended
+	var running inFlight
+	defer running.wait() // the library does not wait for those whose context ended
 	server := q.serve(asynq.Config{
 		Concurrency: atOnce, Queues: map[string]int{q.name(queue): 1},
 		TaskCheckInterval: checkEvery, DelayedTaskCheckInterval: delayEvery, JanitorInterval: janitorEach,
@@ -107,10 +107,10 @@ func (q *Queue) Serve(ctx context.Context, queue string, atOnce int, handle func
 		Logger:         &quiet{log: q.log}, LogLevel: asynq.WarnLevel,
 	})
 	err := server.Start(asynq.HandlerFunc(func(ctx context.Context, task *asynq.Task) error {
-		if !inHand.take() {
+		if !running.take() {
 			return context.Canceled
 		}
-		defer inHand.tasks.Done()
+		defer running.tasks.Done()
 		return handle(ctx, task.Payload())
 	}))
 	if err != nil {
@@ -122,14 +122,14 @@ func (q *Queue) Serve(ctx context.Context, queue string, atOnce int, handle func
 	return nil
 }
 
-// hands counts the tasks in hand.
-type hands struct {
+// inFlight counts the tasks in hand.
+type inFlight struct {
 	mu    sync.Mutex
 	full  bool // nothing is taken any more
 	tasks sync.WaitGroup
 }
 
-func (h *hands) take() bool {
+func (h *inFlight) take() bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if !h.full {
@@ -138,7 +138,7 @@ func (h *hands) take() bool {
 	return !h.full
 }
 
-func (h *hands) wait() {
+func (h *inFlight) wait() {
 	h.mu.Lock()
 	h.full = true
 	h.mu.Unlock()

@@ -1,7 +1,0 @@
-package workflow
-
-import "time"
-
-// steady is this process's own count, which nobody can set. It is only for how long something takes here. What time it is, the
-// store says.
-func steady() time.Time { return time.Now() }
