@@ -57,7 +57,7 @@ func TestActiveListAnswers(t *testing.T) {
 		r := recordOf(t, v.Schema, test.record)
 		r.Slot = 9
 		env.lists = map[int][]byte{1: {0, 0b0100_0000}, 3: {}}
-		env.look(r)
+		env.setRecord(r)
 		if got := e.test(env); got != test.want {
 			t.Errorf("%s of %v is %s, want %s", test.source, test.record, got, test.want)
 		}

@@ -103,7 +103,7 @@ func BenchmarkRecord(b *testing.B) {
 	b.Run("functions", func(b *testing.B) {
 		env := newEnv(v, now, pStatus)
 		b.ReportAllocs()
-		env.look(r)
+		env.setRecord(r)
 		for b.Loop() {
 			if e.test(env) != True {
 				b.Fatal("no match")

@@ -163,7 +163,7 @@ func (m *Matcher) Explain(ctx context.Context, src Source, o record.ObjectType, 
 			if r == nil || r.Deletion != nil {
 				continue
 			}
-			m.env.look(r)
+			m.env.setRecord(r)
 			for _, t := range rest {
 				if t.ask(m.env) == True {
 					*t.count++

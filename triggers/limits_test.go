@@ -107,7 +107,7 @@ func limited(tb testing.TB, source, text string) {
 		}
 		return
 	}
-	m.env.look(r)
+	m.env.setRecord(r)
 	if got := normal.test(m.env); got != answer(verdict.Match) {
 		tb.Fatalf("%s is %t, its normal form %s is %s", source, verdict.Match, e.Normal(), got)
 	}

@@ -106,7 +106,7 @@ func (m *Matcher) Now() time.Time { return m.now }
 
 // judge tests a record with the whole expressions; m.env.lists are those of its partition.
 func (m *Matcher) judge(r *record.Record) Verdict {
-	m.env.look(r)
+	m.env.setRecord(r)
 	return m.verdict()
 }
 

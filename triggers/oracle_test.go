@@ -34,7 +34,7 @@ func TestRandomNormalFormsInExpr(t *testing.T) {
 		env := newEnv(w.vocabulary, w.now, pStatus)
 		w.each(t, func(r *record.Record, ref reference) {
 			env.lists = w.lists(r)
-			env.look(r)
+			env.setRecord(r)
 			want := e.test(env) == True
 			got, err := o.answer(ref)
 			if err != nil || got != want {

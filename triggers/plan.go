@@ -128,7 +128,7 @@ func (p *planner) leaf(n *node) *columnTest {
 	properties, lists := n.mentions()
 	switch {
 	case len(properties) == 0 && len(lists) == 0:
-		p.env.look(nil)
+		p.env.setRecord(nil)
 		if truth(n)(p.env) == True {
 			return &columnTest{op: testAny, exact: true}
 		}
@@ -146,7 +146,7 @@ func (p *planner) leaf(n *node) *columnTest {
 
 // answer evaluates a condition on a record whose only value is v.
 func (p *planner) answer(n *node, property *record.Property, v record.Value) Answer {
-	p.env.look(nil)
+	p.env.setRecord(nil)
 	p.env.pretend(property, v)
 	return truth(n)(p.env)
 }
@@ -186,7 +186,7 @@ func (p *planner) optionCells(n *node, property *record.Property) cells {
 		o := &property.Options[i]
 		cell := oneCell(record.OptionCell(o.Number))
 		asked = append(asked, cell...)
-		p.env.look(nil)
+		p.env.setRecord(nil)
 		p.env.pretend(property, record.EnumValue(o.Value))
 		if test(p.env) == True {
 			set = append(set, cell...)

@@ -60,7 +60,7 @@ func TestRandomAnswers(t *testing.T) {
 		env := newEnv(w.vocabulary, w.now, pStatus)
 		w.each(t, func(r *record.Record, ref reference) {
 			env.lists = w.lists(r)
-			env.look(r)
+			env.setRecord(r)
 			want := ref.answer(e.Source())
 			if got := e.test(env); got != want {
 				rt.Fatalf("%s\nof %s\nis %s, the reference says %s", e.Source(), describe(r), got, want)

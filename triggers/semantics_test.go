@@ -124,7 +124,7 @@ func TestSemantics(t *testing.T) {
 		r := recordOf(t, v.Schema, test.record)
 		r.Slot = 9
 		env.lists = map[int][]byte{1: {0, 0b0100_0000}, 3: {0xff, 0b1011_1111}}
-		env.look(r)
+		env.setRecord(r)
 		if got := e.test(env); got != test.want {
 			t.Errorf("%s is %s, want %s", test.source, got, test.want)
 		}
@@ -154,7 +154,7 @@ func TestZones(t *testing.T) {
 		v.Zone = zone(t, test.zone)
 		e := mustCompile(t, test.source, v)
 		env := newEnv(v, at(t, test.now), pStatus)
-		env.look(recordOf(t, v.Schema, values{"closedate": test.close}))
+		env.setRecord(recordOf(t, v.Schema, values{"closedate": test.close}))
 		if got := e.test(env); got != True {
 			t.Errorf("%s at %s in %s: %s is %s", test.close, test.now, test.zone, test.source, got)
 		}

@@ -49,8 +49,8 @@ func (e *env) clone() *env {
 	return &c
 }
 
-// look turns to another record; nil means one without any values.
-func (e *env) look(r *record.Record) {
+// setRecord turns to another record; nil means one without any values.
+func (e *env) setRecord(r *record.Record) {
 	e.record, e.given = r, nil
 	e.generation++
 	if r != nil {

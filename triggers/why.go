@@ -56,7 +56,7 @@ func (m *Matcher) Why(ctx context.Context, src Source, o record.ObjectType, id r
 			return nil
 		}
 		w.Found, w.Deletion, w.Verdict = true, recs[0].Deletion, v[0]
-		m.env.look(recs[0])
+		m.env.setRecord(recs[0])
 		m.expressions(func(e *Expr, _ *columnTest, suppress bool, number int) {
 			a := m.answered(e)
 			a.Suppress, a.Number = suppress, number

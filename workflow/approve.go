@@ -55,7 +55,7 @@ func (r *Runner) Approve(ctx context.Context, id string, a Approval) (crmstore.R
 				Help:    "look again: workflow approve " + id + " --dry-run",
 			}
 		}
-		run, err = r.say(ctx, run, left, current, a.At)
+		run, err = r.addApproval(ctx, run, left, current, a.At)
 		if !errors.Is(err, record.ErrConflict) || errors.As(err, new(*lostError)) {
 			return run, err
 		}
@@ -63,17 +63,17 @@ func (r *Runner) Approve(ctx context.Context, id string, a Approval) (crmstore.R
 	return crmstore.Run{}, fmt.Errorf("approve run %s: %w", id, record.ErrConflict)
 }
 
-// say adds the user's approval to a held run, and lets the run go on when that is the last that it needs. With one too few the run comes
+// addApproval adds the user's approval to a held run, and lets the run go on when that is the last that it needs. With one too few the run comes
 // back held. crmstore.ErrConflict when it was changed meanwhile.
-func (r *Runner) say(ctx context.Context, run crmstore.Run, left int64, current int, at time.Time) (crmstore.Run, error) {
+func (r *Runner) addApproval(ctx context.Context, run crmstore.Run, left int64, current int, at time.Time) (crmstore.Run, error) {
 	rules, err := r.rulesOf(ctx, run)
 	if err != nil {
 		return run, fmt.Errorf("approve run %s: %w", run.ID, err)
 	}
 	s := seen{run: run, left: left, current: current, rules: rules}
-	before, err := r.standing(ctx, s)
+	before, err := r.validApprovals(ctx, s)
 	if err == nil {
-		err = r.secondBy(s, before)
+		err = r.checkSecondApprover(s, before)
 	}
 	if err != nil {
 		return run, err
@@ -94,7 +94,7 @@ func (r *Runner) say(ctx context.Context, run crmstore.Run, left int64, current 
 			return run, err
 		}
 	}
-	return r.goOn(ctx, run, lifts, at)
+	return r.letGoOn(ctx, run, lifts, at)
 }
 
 // Waiting is a held run that the user may approve now, and how many records it deletes then. A run that was held before it had
@@ -179,8 +179,8 @@ func sameCount(run crmstore.Run, typed, left int64) error {
 	}
 }
 
-// goOn carries a held run on from behind its guard. crmstore.ErrConflict when the run was changed meanwhile.
-func (r *Runner) goOn(ctx context.Context, run crmstore.Run, lifts bool, at time.Time) (crmstore.Run, error) {
+// letGoOn carries a held run on from behind its guard. crmstore.ErrConflict when the run was changed meanwhile.
+func (r *Runner) letGoOn(ctx context.Context, run crmstore.Run, lifts bool, at time.Time) (crmstore.Run, error) {
 	taken, err := r.take(ctx, run, func(run *crmstore.Run) {
 		run.ApprovedBy, run.Lifted, run.Ask = r.Store.User(), lifts, false
 		if run.Stage == stageGuard {

@@ -114,9 +114,9 @@ func (r *Runner) mayBeApprover(ctx context.Context, run crmstore.Run, rules Appr
 	}
 }
 
-// standing are the earlier approvals of a held run that still count: given for the same number of records, beside the same
+// validApprovals are the earlier approvals of a held run that still count: given for the same number of records, beside the same
 // revision, since when nobody carried the run, by users who still may.
-func (r *Runner) standing(ctx context.Context, s seen) ([]crmstore.Approval, error) {
+func (r *Runner) validApprovals(ctx context.Context, s seen) ([]crmstore.Approval, error) {
 	var barred []string
 	if s.rules.NotPublisher {
 		var err error
@@ -140,8 +140,8 @@ func (r *Runner) standing(ctx context.Context, s seen) ([]crmstore.Approval, err
 	return good, nil
 }
 
-// secondBy is a *RefusedError when the runner's user is among those who approved already and another one is wanted.
-func (r *Runner) secondBy(s seen, before []crmstore.Approval) error {
+// checkSecondApprover is a *RefusedError when the runner's user is among those who approved already and another one is wanted.
+func (r *Runner) checkSecondApprover(s seen, before []crmstore.Approval) error {
 	if s.rules.Needed < 2 || !slices.ContainsFunc(before, func(a crmstore.Approval) bool { return a.By == r.Store.User() }) {
 		return nil
 	}
@@ -183,7 +183,7 @@ func (r *Runner) WaitsForMore(ctx context.Context, id string) (string, error) {
 	if s.rules, err = r.rulesOf(ctx, run); err != nil || s.rules.Needed < 2 {
 		return "", err
 	}
-	good, err := r.standing(ctx, s)
+	good, err := r.validApprovals(ctx, s)
 	if err != nil || len(good) == 0 {
 		return "", err
 	}

@@ -41,22 +41,22 @@ func InBin(ctx context.Context, store *crmstore.Store, f BinFilter, fn func([]De
 	if err != nil {
 		return fmt.Errorf("read the recycle bin: %w", err)
 	}
-	look := binLook{store: store, filter: f, byCells: f.Run+f.Workflow+f.User == "" && f.Where == nil, fn: fn}
+	reader := binReader{store: store, filter: f, byCells: f.Run+f.Workflow+f.User == "" && f.Where == nil, fn: fn}
 	if f.Where != nil {
-		look.filter.Where = f.Where.InBin()
+		reader.filter.Where = f.Where.InBin()
 	}
 	err = store.ReadColumns(ctx, f.Object, 0, partitions, crmstore.Want{IDs: true}, func(c *crmstore.Columns) error {
-		look.gather(c)
-		if look.gathered < binAtOnce {
+		reader.gather(c)
+		if reader.gathered < binAtOnce {
 			return nil
 		}
-		return look.flush(ctx)
+		return reader.flush(ctx)
 	})
 	if err == nil {
-		err = look.flush(ctx)
+		err = reader.flush(ctx)
 	}
-	if err == nil && len(look.damaged) > 0 {
-		return &record.DamagedError{Object: f.Object, IDs: look.damaged}
+	if err == nil && len(reader.damaged) > 0 {
+		return &record.DamagedError{Object: f.Object, IDs: reader.damaged}
 	}
 	if err != nil {
 		return fmt.Errorf("read the recycle bin: %w", err)
@@ -64,8 +64,8 @@ func InBin(ctx context.Context, store *crmstore.Store, f BinFilter, fn func([]De
 	return nil
 }
 
-// binLook is one look through the bin.
-type binLook struct {
+// binReader reads through the bin once.
+type binReader struct {
 	store   *crmstore.Store
 	filter  BinFilter
 	byCells bool // nothing is asked that the cells do not say
@@ -78,7 +78,7 @@ type binLook struct {
 }
 
 // gather takes up a partition's records that were deleted in the filter's time.
-func (l *binLook) gather(c *crmstore.Columns) {
+func (l *binReader) gather(c *crmstore.Columns) {
 	part, times := record.PartitionIDs{Partition: c.Partition}, []time.Time(nil)
 	for i := 0; i+8 <= len(c.Archived) && i+8 <= len(c.IDs); i += 8 {
 		cell := binary.LittleEndian.Uint64(c.Archived[i:])
@@ -99,7 +99,7 @@ func (l *binLook) gather(c *crmstore.Columns) {
 }
 
 // flush hands over those of the gathered records that the filter means.
-func (l *binLook) flush(ctx context.Context) error {
+func (l *binReader) flush(ctx context.Context) error {
 	var found []Deleted
 	var err error
 	next := 0
@@ -141,7 +141,7 @@ func (l *binLook) flush(ctx context.Context) error {
 }
 
 // means reports whether the filter's run, workflow and user are those of the record's deletion.
-func (l *binLook) means(r *record.Record) bool {
+func (l *binReader) means(r *record.Record) bool {
 	d, f := r.Deletion, &l.filter
 	if d == nil {
 		return false // restored since

@@ -121,7 +121,7 @@ func (h *Health) Ask(ctx context.Context) error {
 		return ctx.Err()
 	}
 	h.Metrics.clockIs(h.Store.LastClock().Ahead())
-	h.heard(ctx, found, err)
+	h.remember(ctx, found, err)
 	if err != nil {
 		return err
 	}
@@ -199,8 +199,8 @@ func asTrouble(troubles []crmstore.Trouble) error {
 	return &TroubleError{Troubles: troubles}
 }
 
-// heard remembers what the store said. While it does not answer, what it said last holds: a loss does not go away by silence.
-func (h *Health) heard(ctx context.Context, found []crmstore.Trouble, err error) {
+// remember keeps what the store said. While it does not answer, what it said last holds: a loss does not go away by silence.
+func (h *Health) remember(ctx context.Context, found []crmstore.Trouble, err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.asked = monotonic()
@@ -218,12 +218,12 @@ func (h *Health) heard(ctx context.Context, found []crmstore.Trouble, err error)
 	h.Metrics.inTrouble(codes)
 	if said := strings.Join(now, " "); err == nil && said != h.said {
 		h.said = said
-		h.say(ctx, found)
+		h.report(ctx, found)
 	}
 }
 
-// say writes a line for each trouble, or that there is none any more.
-func (h *Health) say(ctx context.Context, troubles []crmstore.Trouble) {
+// report writes a line for each trouble, or that there is none any more.
+func (h *Health) report(ctx context.Context, troubles []crmstore.Trouble) {
 	if h.Log == nil {
 		return
 	}

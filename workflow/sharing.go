@@ -41,16 +41,16 @@ type Helpers interface {
 type sharing struct {
 	*pass
 
-	mu      sync.Mutex     // guards what follows
-	own     map[int]bool   // ranges that this pass has or has done
-	dropped map[int]uint64 // ranges that it is through with, by their fence: the store may not know, or have forgotten it
-	through chan struct{}  // closed, and made anew, when a worker of this pass is through with a range
+	mu    sync.Mutex     // guards what follows
+	own   map[int]bool   // ranges that this pass has or has done
+	ended map[int]uint64 // ranges that it is through with, by their fence: the store may not know, or have forgotten it
+	wake  chan struct{}  // closed, and made anew, when a worker of this pass is through with a range
 }
 
 // sharing is the pass's own, so that after trouble it knows what it had.
 func (p *pass) sharing() *sharing {
 	if p.ranges == nil {
-		p.ranges = &sharing{pass: p, own: map[int]bool{}, dropped: map[int]uint64{}, through: make(chan struct{})}
+		p.ranges = &sharing{pass: p, own: map[int]bool{}, ended: map[int]uint64{}, wake: make(chan struct{})}
 	}
 	return p.ranges
 }
@@ -98,7 +98,7 @@ func (s *sharing) askForHelp(ctx context.Context, n int) {
 // helps does not wait.
 func (s *sharing) takeAll(ctx context.Context, partitions int) error {
 	for pause := recheckFirst; ; {
-		news := s.news() // before the list is read: what ends after that is seen
+		wake := s.nextEnd() // before the list is read: what ends after that is seen
 		list, err := s.list(ctx, partitions)
 		if err != nil {
 			return err
@@ -118,7 +118,7 @@ func (s *sharing) takeAll(ctx context.Context, partitions int) error {
 		}
 		switch {
 		case took:
-			s.tellSiblings()
+			s.wakeWorkers()
 			pause = recheckFirst
 			continue
 		case over, s.helping:
@@ -127,7 +127,7 @@ func (s *sharing) takeAll(ctx context.Context, partitions int) error {
 		timer := time.NewTimer(pause)
 		select {
 		case <-ctx.Done():
-		case <-news:
+		case <-wake:
 		case <-timer.C:
 			pause = min(2*pause, recheckMost)
 		}
@@ -138,19 +138,19 @@ func (s *sharing) takeAll(ctx context.Context, partitions int) error {
 	}
 }
 
-// news is closed when the next worker of this pass is through with a range.
-func (s *sharing) news() <-chan struct{} {
+// nextEnd is closed when the next worker of this pass is through with a range.
+func (s *sharing) nextEnd() <-chan struct{} {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.through
+	return s.wake
 }
 
-// tellSiblings wakes the workers of this pass that wait.
-func (s *sharing) tellSiblings() {
+// wakeWorkers wakes the workers of this pass that wait.
+func (s *sharing) wakeWorkers() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	close(s.through)
-	s.through = make(chan struct{})
+	close(s.wake)
+	s.wake = make(chan struct{})
 }
 
 // list reads how far the ranges are. When they are gone, the run was stopped, or the store has lost them.
@@ -193,8 +193,8 @@ func (s *sharing) takeable(r crmstore.Range, now time.Time) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	before := leapt(s.fence) && r.Fence < s.fence
-	through := r.Fence <= s.dropped[r.Number]
-	return !r.Done && (r.Owner == "" || before || through || dead(r.Owner) || silent(r.Beat, now))
+	over := r.Fence <= s.ended[r.Number]
+	return !r.Done && (r.Owner == "" || before || over || dead(r.Owner) || silent(r.Beat, now))
 }
 
 // take takes a range as it was seen and carries it out. It is false when somebody else was faster.
@@ -212,9 +212,9 @@ func (s *sharing) take(ctx context.Context, seen crmstore.Range, partitions int)
 	}
 	a := s.newActor()
 	a.rangeFence, a.repeats = taken.Fence, a.repeats || seen.Fence > 0
-	s.takes(taken)
+	s.markOwn(taken)
 	err = s.work(ctx, a, taken, partitions)
-	if s.has(taken, err == nil); err != nil {
+	if s.markEnded(taken, err == nil); err != nil {
 		s.tell(-int(a.settled.Load()))
 	}
 	if errors.Is(err, errRangeLost) || errors.Is(err, record.ErrFenced) {
@@ -223,18 +223,18 @@ func (s *sharing) take(ctx context.Context, seen crmstore.Range, partitions int)
 	return true, err
 }
 
-// takes says that a worker of this pass has a range.
-func (s *sharing) takes(r crmstore.Range) {
+// markOwn says that a worker of this pass has a range.
+func (s *sharing) markOwn(r crmstore.Range) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.own[r.Number] = true
 }
 
-// has says that this pass is through with a range, and whether it did it.
-func (s *sharing) has(r crmstore.Range, done bool) {
+// markEnded says that this pass is through with a range, and whether it did it.
+func (s *sharing) markEnded(r crmstore.Range, done bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.dropped[r.Number] = r.Fence
+	s.ended[r.Number] = r.Fence
 	if !done {
 		delete(s.own, r.Number)
 	}
@@ -301,7 +301,7 @@ func (s *sharing) reopen(ctx context.Context, open []int) error {
 		if err != nil {
 			return err
 		}
-		s.has(taken, false)
+		s.markEnded(taken, false)
 	}
 	return nil
 }

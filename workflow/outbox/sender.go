@@ -144,9 +144,9 @@ func (s *Sender) attempt(ctx context.Context, server Server, m *crmstore.Mail) (
 	}
 	*m = refused
 	if next.IsZero() {
-		s.tell(ctx, slog.LevelError, OutcomeGivenUp, m, r.code)
+		s.report(ctx, slog.LevelError, OutcomeGivenUp, m, r.code)
 	} else {
-		s.tell(ctx, slog.LevelWarn, OutcomeRetry, m, r.code)
+		s.report(ctx, slog.LevelWarn, OutcomeRetry, m, r.code)
 	}
 	return r, nil
 }
@@ -160,7 +160,7 @@ func (s *Sender) accepted(ctx context.Context, m *crmstore.Mail) error {
 		return fmt.Errorf("mail %s was accepted, but this could not be recorded; it may be sent once more with the same Message-ID: %w", m.ID, err)
 	}
 	*m = sent
-	s.tell(ctx, slog.LevelInfo, OutcomeSent, m, 0)
+	s.report(ctx, slog.LevelInfo, OutcomeSent, m, 0)
 	return nil
 }
 
@@ -181,8 +181,8 @@ func nextAttempt(m crmstore.Mail, at time.Time) time.Time {
 	return at.Add(min(wait, againAtMost))
 }
 
-// tell counts an attempt and writes its line: without addresses, and without what the server said, which may hold some.
-func (s *Sender) tell(ctx context.Context, level slog.Level, outcome string, m *crmstore.Mail, code int) {
+// report counts an attempt and writes its line: without addresses, and without what the server said, which may hold some.
+func (s *Sender) report(ctx context.Context, level slog.Level, outcome string, m *crmstore.Mail, code int) {
 	if s.Count != nil {
 		s.Count(outcome)
 	}
