@@ -31,7 +31,7 @@ type part struct {
 // actor is a pass at work on one range after the other, or in a large run on one range. It is not safe for concurrent use,
 // but for settled.
 type actor struct {
-	*pass
+	pass       *pass
 	matcher    *triggers.Matcher
 	rangeFence uint64       // the run's fence, or in a large run the fence of the range
 	repeats    bool         // another carrier, or this one before trouble, may have been at work on it
@@ -97,43 +97,43 @@ func (p *pass) actAll(ctx context.Context, partitions int) error {
 // actRange carries out partitions from ≤ p < to. It depends on nothing but the run in the store, may be repeated by
 // any owner of the run, and skips what is done. When the context ends it finishes the batches in hand first. When the server may
 // have been away, and lost a deletion before it was told that the partition is done, it looks, and begins again.
-func (p *actor) actRange(ctx context.Context, from, to int) error {
+func (a *actor) actRange(ctx context.Context, from, to int) error {
 	for range maxTroubles {
-		before := p.store.Connections()
-		if err := p.actOnce(ctx, from, to); err != nil {
+		before := a.pass.store.Connections()
+		if err := a.actOnce(ctx, from, to); err != nil {
 			return err
 		}
-		if p.store.Connections() == before {
+		if a.pass.store.Connections() == before {
 			return nil
 		}
-		reopened, err := p.reopenLost(ctx, from, to)
+		reopened, err := a.reopenLost(ctx, from, to)
 		if err != nil {
 			return fmt.Errorf("act on partitions %d to %d: %w", from, to-1, err)
 		}
 		if reopened == 0 {
 			return nil
 		}
-		p.repeats = true
+		a.repeats = true
 	}
 	return fmt.Errorf("act on partitions %d to %d: %w", from, to-1, errRolledBack)
 }
 
 // actOnce does the work of actRange.
-func (p *actor) actOnce(ctx context.Context, from, to int) error {
-	parts, err := p.openParts(ctx, from, to)
+func (a *actor) actOnce(ctx context.Context, from, to int) error {
+	parts, err := a.openParts(ctx, from, to)
 	if err != nil {
 		return fmt.Errorf("act on partitions %d to %d: %w", from, to-1, err)
 	}
 	for len(parts) > 0 {
-		acting, n, err := p.turn(ctx, openMatches(parts))
+		acting, n, err := a.pass.turn(ctx, openMatches(parts))
 		if err != nil {
 			return err
 		}
 		whole := context.WithoutCancel(ctx)
-		if err := p.round(whole, acting, parts, n); err != nil {
+		if err := a.round(whole, acting, parts, n); err != nil {
 			return fmt.Errorf("act on partitions %d to %d: %w", from, to-1, err)
 		}
-		if parts, err = p.settle(whole, parts); err != nil {
+		if parts, err = a.settle(whole, parts); err != nil {
 			return fmt.Errorf("act on partitions %d to %d: %w", from, to-1, err)
 		}
 	}
@@ -158,8 +158,8 @@ func (p *pass) mayGoOn(ctx context.Context) (*crmstore.Store, error) {
 
 // openParts reads what is to be done. On a run that was carried before, records that it deleted count as done, also
 // when somebody restored them since.
-func (p *actor) openParts(ctx context.Context, from, to int) ([]*part, error) {
-	saved, err := p.store.Matches(ctx, p.def.Object, p.id, from, to)
+func (a *actor) openParts(ctx context.Context, from, to int) ([]*part, error) {
+	saved, err := a.pass.store.Matches(ctx, a.pass.def.Object, a.pass.id, from, to)
 	if err != nil {
 		return nil, err
 	}
@@ -167,17 +167,17 @@ func (p *actor) openParts(ctx context.Context, from, to int) ([]*part, error) {
 	var want []record.PartitionIDs
 	for _, m := range saved {
 		if m.Done {
-			p.addSettled(len(m.IDs))
+			a.addSettled(len(m.IDs))
 			continue
 		}
 		m.Deleted, m.Changed, m.Held, m.Failed = 0, 0, 0, 0
 		parts = append(parts, &part{Matches: m, open: slices.Clone(m.IDs), tries: map[record.ID]int{}})
 		want = append(want, record.PartitionIDs{Partition: m.Partition, IDs: m.IDs})
 	}
-	if !p.repeats {
+	if !a.repeats {
 		return parts, nil
 	}
-	byRun, err := completed(ctx, p.store, p.saved(), want)
+	byRun, err := completed(ctx, a.pass.store, a.pass.saved(), want)
 	if err != nil {
 		return nil, err
 	}
@@ -185,11 +185,11 @@ func (p *actor) openParts(ctx context.Context, from, to int) ([]*part, error) {
 		part.Deleted = int64(len(byRun[i]))
 		part.open = slices.DeleteFunc(part.open, func(id record.ID) bool { return byRun[i][id] })
 	}
-	return p.settle(context.WithoutCancel(ctx), parts)
+	return a.settle(context.WithoutCancel(ctx), parts)
 }
 
 // settle marks the partitions done that have nothing open any more, and returns the others.
-func (p *actor) settle(ctx context.Context, parts []*part) ([]*part, error) {
+func (a *actor) settle(ctx context.Context, parts []*part) ([]*part, error) {
 	var open []*part
 	var done []crmstore.Matches
 	news := 0
@@ -205,23 +205,23 @@ func (p *actor) settle(ctx context.Context, parts []*part) ([]*part, error) {
 		done = append(done, part.Matches)
 	}
 	if len(done) > 0 {
-		if err := p.store.FinishMatches(ctx, p.rangeMatches(), done); err != nil {
+		if err := a.pass.store.FinishMatches(ctx, a.rangeMatches(), done); err != nil {
 			return nil, err
 		}
 	}
-	p.addSettled(news)
+	a.addSettled(news)
 	return open, nil
 }
 
 // rangeMatches names the run's matches with the fence of the range.
-func (p *actor) rangeMatches() crmstore.RunMatches {
-	return crmstore.RunMatches{Object: p.def.Object, Run: p.id, Fence: p.rangeFence}
+func (a *actor) rangeMatches() crmstore.RunMatches {
+	return crmstore.RunMatches{Object: a.pass.def.Object, Run: a.pass.id, Fence: a.rangeFence}
 }
 
 // addSettled counts matches that got an outcome, for the range and for the run.
-func (p *actor) addSettled(news int) {
-	p.settled.Add(int64(news))
-	p.tell(news)
+func (a *actor) addSettled(news int) {
+	a.settled.Add(int64(news))
+	a.pass.tell(news)
 }
 
 // tell says how far the run is.
@@ -252,7 +252,7 @@ func (p *pass) tellProgress(total int64) {
 }
 
 // round reads and tests the next batch of every partition, n records in all, and hands those that still match to the actions.
-func (p *actor) round(ctx context.Context, acting *crmstore.Store, parts []*part, n int) error {
+func (a *actor) round(ctx context.Context, acting *crmstore.Store, parts []*part, n int) error {
 	byNumber := make(map[int]*part, len(parts))
 	want := make([]record.PartitionIDs, 0, len(parts))
 	for _, part := range parts {
@@ -265,15 +265,15 @@ func (p *actor) round(ctx context.Context, acting *crmstore.Store, parts []*part
 		part.open = part.open[take:]
 	}
 	var batches []actions.Batch
-	err := p.matcher.Test(ctx, acting, p.def.Object, want, func(n int, recs []*record.Record, verdicts []triggers.Verdict) error {
-		if batch := byNumber[n].tested(p.id, recs, verdicts); len(batch.Records) > 0 {
+	err := a.matcher.Test(ctx, acting, a.pass.def.Object, want, func(n int, recs []*record.Record, verdicts []triggers.Verdict) error {
+		if batch := byNumber[n].tested(a.pass.id, recs, verdicts); len(batch.Records) > 0 {
 			batches = append(batches, batch)
 		}
 		return nil
 	})
 	if damaged, ok := errors.AsType[*record.DamagedError](err); ok {
 		for _, id := range damaged.IDs { // they are among those that are not there
-			part := byNumber[p.partitionOf(want, id)]
+			part := byNumber[a.partitionOf(want, id)]
 			part.Changed--
 			part.Failed++
 		}
@@ -282,17 +282,17 @@ func (p *actor) round(ctx context.Context, acting *crmstore.Store, parts []*part
 	if err != nil || len(batches) == 0 {
 		return err
 	}
-	if err := p.listsStand(ctx); err != nil {
+	if err := a.pass.listsStand(ctx); err != nil {
 		return err
 	}
-	outcomes, err := p.do(ctx, acting, batches)
+	outcomes, err := a.do(ctx, acting, batches)
 	if err != nil {
 		return err
 	}
 	for i, batch := range batches {
 		for j, rec := range batch.Records {
 			if outcomes[i][j] == actions.Done {
-				p.did.Add(1)
+				a.pass.did.Add(1)
 			}
 			byNumber[batch.Partition].take(rec.ID, outcomes[i][j])
 		}
@@ -301,7 +301,7 @@ func (p *actor) round(ctx context.Context, acting *crmstore.Store, parts []*part
 }
 
 // partitionOf is where a record stands that was asked for.
-func (p *actor) partitionOf(want []record.PartitionIDs, id record.ID) int {
+func (a *actor) partitionOf(want []record.PartitionIDs, id record.ID) int {
 	i := slices.IndexFunc(want, func(w record.PartitionIDs) bool { return slices.Contains(w.IDs, id) })
 	return want[i].Partition
 }
@@ -344,20 +344,20 @@ func (t *part) take(id record.ID, outcome actions.Outcome) {
 }
 
 // do performs the definition's actions in order. A record's outcome is the first that is not done, else done.
-func (p *actor) do(ctx context.Context, acting *crmstore.Store, batches []actions.Batch) ([][]actions.Outcome, error) {
-	run := p.saved()
+func (a *actor) do(ctx context.Context, acting *crmstore.Store, batches []actions.Batch) ([][]actions.Outcome, error) {
+	run := a.pass.saved()
 	call := actions.Call{
-		Object: p.def.Object, At: p.store.Now(), Fence: p.rangeFence, Batches: batches,
+		Object: a.pass.def.Object, At: a.pass.store.Now(), Fence: a.rangeFence, Batches: batches,
 		Cause: record.Cause{Workflow: run.Workflow, Revision: run.Revision, Run: run.ID},
 	}
-	if p.byHand {
+	if a.pass.byHand {
 		call.Cause.Reason = reasonByHand(run)
 	}
 	var all [][]actions.Outcome
-	for i, step := range p.def.Actions {
+	for i, step := range a.pass.def.Actions {
 		outcomes, err := step.Spec.New().Do(ctx, acting, call)
 		if err != nil {
-			return nil, asRefusal(p.workflow, err)
+			return nil, asRefusal(a.pass.workflow, err)
 		}
 		if i == 0 {
 			all = outcomes

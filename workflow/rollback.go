@@ -122,8 +122,8 @@ func (p *pass) addDeleted(ctx context.Context, found *scanResult) error {
 
 // reopenLost compares the partitions' counts of deletions with what was deleted. It opens again the partitions that
 // count too many, and returns how many these are.
-func (p *actor) reopenLost(ctx context.Context, from, to int) (int, error) {
-	parts, err := p.store.Matches(ctx, p.def.Object, p.id, from, to)
+func (a *actor) reopenLost(ctx context.Context, from, to int) (int, error) {
+	parts, err := a.pass.store.Matches(ctx, a.pass.def.Object, a.pass.id, from, to)
 	if err != nil {
 		return 0, err
 	}
@@ -131,7 +131,7 @@ func (p *actor) reopenLost(ctx context.Context, from, to int) (int, error) {
 	for _, m := range parts {
 		done = append(done, record.PartitionIDs{Partition: m.Partition, IDs: m.IDs})
 	}
-	deleted, err := completed(ctx, p.store, p.saved(), done)
+	deleted, err := completed(ctx, a.pass.store, a.pass.saved(), done)
 	if err != nil {
 		return 0, err
 	}
@@ -139,11 +139,11 @@ func (p *actor) reopenLost(ctx context.Context, from, to int) (int, error) {
 	for i, m := range parts {
 		if m.Done && int64(len(deleted[i])) < m.Deleted {
 			lost = append(lost, crmstore.Matches{Partition: m.Partition, IDs: m.IDs})
-			p.addSettled(-len(m.IDs))
+			a.addSettled(-len(m.IDs))
 		}
 	}
 	if len(lost) == 0 {
 		return 0, nil
 	}
-	return len(lost), p.store.SaveMatches(ctx, p.rangeMatches(), lost)
+	return len(lost), a.pass.store.SaveMatches(ctx, a.rangeMatches(), lost)
 }

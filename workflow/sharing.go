@@ -39,7 +39,7 @@ type Helpers interface {
 
 // sharing is what the processes that carry out one run's ranges are at.
 type sharing struct {
-	*pass
+	pass *pass
 
 	mu    sync.Mutex     // guards what follows
 	own   map[int]bool   // ranges that this pass has or has done
@@ -73,7 +73,7 @@ func (s *sharing) carryOut(ctx context.Context, partitions int) error {
 	s.mu.Lock()
 	clear(s.own) // what it did before trouble is counted like others'
 	s.mu.Unlock()
-	if err := s.store.OpenRanges(ctx, s.saved(), rangesOf(partitions)); err != nil {
+	if err := s.pass.store.OpenRanges(ctx, s.pass.saved(), rangesOf(partitions)); err != nil {
 		return err
 	}
 	s.askForHelp(ctx, min(rangesOf(partitions)-rangeWorkers, mostHelpers))
@@ -86,11 +86,11 @@ func (s *sharing) carryOut(ctx context.Context, partitions int) error {
 
 // askForHelp tells others. The run is carried through without them too.
 func (s *sharing) askForHelp(ctx context.Context, n int) {
-	if s.r.Helpers == nil || n < 1 {
+	if s.pass.r.Helpers == nil || n < 1 {
 		return
 	}
-	if err := s.r.Helpers.AskForHelp(ctx, s.id, n); err != nil && ctx.Err() == nil {
-		s.r.event(ctx, s.saved(), slog.LevelWarn, "nobody was asked to help with the run", slog.Any(keyError, err))
+	if err := s.pass.r.Helpers.AskForHelp(ctx, s.pass.id, n); err != nil && ctx.Err() == nil {
+		s.pass.r.event(ctx, s.pass.saved(), slog.LevelWarn, "nobody was asked to help with the run", slog.Any(keyError, err))
 	}
 }
 
@@ -106,10 +106,10 @@ func (s *sharing) takeAll(ctx context.Context, partitions int) error {
 		took, over := false, true
 		for i := range list {
 			next := list[len(list)-1-i] // the carrier from the end, who helps from the beginning: so they seldom want the same
-			if s.helping {
+			if s.pass.helping {
 				next = list[i]
 			}
-			if over = over && next.Done; took || !s.takeable(next, s.store.Now()) {
+			if over = over && next.Done; took || !s.takeable(next, s.pass.store.Now()) {
 				continue
 			}
 			if took, err = s.take(ctx, next, partitions); err != nil {
@@ -121,7 +121,7 @@ func (s *sharing) takeAll(ctx context.Context, partitions int) error {
 			s.wakeWorkers()
 			pause = recheckFirst
 			continue
-		case over, s.helping:
+		case over, s.pass.helping:
 			return nil
 		}
 		timer := time.NewTimer(pause)
@@ -156,22 +156,22 @@ func (s *sharing) wakeWorkers() {
 // list reads how far the ranges are. When they are gone, the run was stopped, or the store has lost them.
 func (s *sharing) list(ctx context.Context, partitions int) ([]crmstore.Range, error) {
 	for range maxTroubles {
-		list, err := s.store.Ranges(ctx, s.id)
+		list, err := s.pass.store.Ranges(ctx, s.pass.id)
 		if err != nil {
 			return nil, err
 		}
-		if len(list) > 0 || s.helping {
+		if len(list) > 0 || s.pass.helping {
 			s.count(list)
 			return list, nil
 		}
-		if err := s.owned(ctx); err != nil {
+		if err := s.pass.owned(ctx); err != nil {
 			return nil, err
 		}
-		if err := s.store.OpenRanges(ctx, s.saved(), rangesOf(partitions)); err != nil {
+		if err := s.pass.store.OpenRanges(ctx, s.pass.saved(), rangesOf(partitions)); err != nil {
 			return nil, err
 		}
 	}
-	return nil, fmt.Errorf("the ranges of run %s do not stay laid out", s.id)
+	return nil, fmt.Errorf("the ranges of run %s do not stay laid out", s.pass.id)
 }
 
 // count sums up what others settled.
@@ -184,7 +184,7 @@ func (s *sharing) count(list []crmstore.Range) {
 			others += r.Settled
 		}
 	}
-	s.tellOthers(others)
+	s.pass.tellOthers(others)
 }
 
 // takeable reports whether a range waits for an owner, or has one that is gone. After the store went back, an owner with a
@@ -192,14 +192,14 @@ func (s *sharing) count(list []crmstore.Range) {
 func (s *sharing) takeable(r crmstore.Range, now time.Time) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	before := leapt(s.fence) && r.Fence < s.fence
+	before := leapt(s.pass.fence) && r.Fence < s.pass.fence
 	over := r.Fence <= s.ended[r.Number]
 	return !r.Done && (r.Owner == "" || before || over || dead(r.Owner) || silent(r.Beat, now))
 }
 
 // take takes a range as it was seen and carries it out. It is false when somebody else was faster.
 func (s *sharing) take(ctx context.Context, seen crmstore.Range, partitions int) (bool, error) {
-	taken, err := s.store.TakeRange(ctx, s.saved(), seen, s.r.owner(), s.store.Now())
+	taken, err := s.pass.store.TakeRange(ctx, s.pass.saved(), seen, s.pass.r.owner(), s.pass.store.Now())
 	if errors.Is(err, record.ErrConflict) {
 		return false, nil
 	}
@@ -207,18 +207,18 @@ func (s *sharing) take(ctx context.Context, seen crmstore.Range, partitions int)
 		return false, err
 	}
 	if seen.Owner != "" && !seen.Done {
-		s.metrics().tookOver(s.workflow, takeoverRange)
-		s.r.event(ctx, s.saved(), slog.LevelWarn, "range taken over", slog.Int("range", seen.Number))
+		s.pass.metrics().tookOver(s.pass.workflow, takeoverRange)
+		s.pass.r.event(ctx, s.pass.saved(), slog.LevelWarn, "range taken over", slog.Int("range", seen.Number))
 	}
-	a := s.newActor()
+	a := s.pass.newActor()
 	a.rangeFence, a.repeats = taken.Fence, a.repeats || seen.Fence > 0
 	s.markOwn(taken)
 	err = s.work(ctx, a, taken, partitions)
 	if s.markEnded(taken, err == nil); err != nil {
-		s.tell(-int(a.settled.Load()))
+		s.pass.tell(-int(a.settled.Load()))
 	}
 	if errors.Is(err, errRangeLost) || errors.Is(err, record.ErrFenced) {
-		err = s.owned(ctx) // when it is, somebody else has just this range
+		err = s.pass.owned(ctx) // when it is, somebody else has just this range
 	}
 	return true, err
 }
@@ -252,13 +252,13 @@ func (s *sharing) work(ctx context.Context, a *actor, r crmstore.Range, partitio
 	}
 	stop(nil)
 	beating.Wait()
-	r.Settled, r.Beat = a.settled.Load(), s.store.Now()
+	r.Settled, r.Beat = a.settled.Load(), s.pass.store.Now()
 	if r.Done = err == nil; !r.Done {
 		r.Owner = ""
 	}
 	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), endTime)
 	defer cancel()
-	keepErr := s.store.KeepRange(end, s.saved(), r)
+	keepErr := s.pass.store.KeepRange(end, s.pass.saved(), r)
 	if err != nil || errors.Is(keepErr, record.ErrConflict) { // whoever has it now finds that it is done
 		return err
 	}
@@ -275,8 +275,8 @@ func (s *sharing) beatRange(ctx context.Context, stop context.CancelCauseFunc, a
 			return
 		case <-ticker.C:
 		}
-		r.Settled, r.Beat = a.settled.Load(), s.store.Now()
-		if errors.Is(s.store.KeepRange(ctx, s.saved(), r), record.ErrConflict) {
+		r.Settled, r.Beat = a.settled.Load(), s.pass.store.Now()
+		if errors.Is(s.pass.store.KeepRange(ctx, s.pass.saved(), r), record.ErrConflict) {
 			stop(errRangeLost)
 			return
 		}
@@ -286,7 +286,7 @@ func (s *sharing) beatRange(ctx context.Context, stop context.CancelCauseFunc, a
 
 // reopen takes ranges that are said to be done, but have partitions that are not, and hands them out again.
 func (s *sharing) reopen(ctx context.Context, open []int) error {
-	list, err := s.store.Ranges(ctx, s.id)
+	list, err := s.pass.store.Ranges(ctx, s.pass.id)
 	if err != nil {
 		return err
 	}
@@ -294,7 +294,7 @@ func (s *sharing) reopen(ctx context.Context, open []int) error {
 		if !r.Done || !slices.ContainsFunc(open, func(partition int) bool { return partition/rangePartitions == r.Number }) {
 			continue
 		}
-		taken, err := s.store.TakeRange(ctx, s.saved(), r, "", s.store.Now())
+		taken, err := s.pass.store.TakeRange(ctx, s.pass.saved(), r, "", s.pass.store.Now())
 		if errors.Is(err, record.ErrConflict) {
 			continue
 		}
@@ -318,19 +318,19 @@ func (r *Runner) Help(ctx context.Context, id string) error {
 		return fmt.Errorf("help with run %s: %w", id, err)
 	}
 	s := r.newPass(run).sharing()
-	if s.helping = true; run.State != crmstore.RunRunning || run.Stage != stageAct {
+	if s.pass.helping = true; run.State != crmstore.RunRunning || run.Stage != stageAct {
 		return nil
 	}
-	list, err := s.store.Ranges(ctx, id)
+	list, err := s.pass.store.Ranges(ctx, id)
 	if err != nil {
 		return fmt.Errorf("help with run %s: %w", id, err)
 	}
-	if !slices.ContainsFunc(list, func(r crmstore.Range) bool { return s.takeable(r, s.store.Now()) }) {
+	if !slices.ContainsFunc(list, func(r crmstore.Range) bool { return s.takeable(r, s.pass.store.Now()) }) {
 		return nil
 	}
-	partitions, err := s.store.Partitions(ctx)
+	partitions, err := s.pass.store.Partitions(ctx)
 	if err == nil {
-		err = s.load(ctx)
+		err = s.pass.load(ctx)
 	}
 	if err == nil {
 		err = s.takeAll(ctx, partitions)
