@@ -83,9 +83,7 @@ func (p *pass) act(ctx context.Context) error {
 
 // actAll carries out what is not done: a large run together with others, a small one alone.
 func (p *pass) actAll(ctx context.Context, partitions int) error {
-	p.acted.Lock()
-	p.acted.n, p.acted.others = 0, 0
-	p.acted.Unlock()
+	p.progress.restart()
 	if p.isLarge() {
 		return p.sharing().carryOut(ctx, partitions)
 	}
@@ -125,7 +123,7 @@ func (a *actor) actOnce(ctx context.Context, from, to int) error {
 		return fmt.Errorf("act on partitions %d to %d: %w", from, to-1, err)
 	}
 	for len(parts) > 0 {
-		acting, n, err := a.pass.turn(ctx, openMatches(parts))
+		acting, n, err := a.pass.throttle.turn(ctx, openMatches(parts))
 		if err != nil {
 			return err
 		}
@@ -221,34 +219,7 @@ func (a *actor) rangeMatches() crmstore.RunMatches {
 // addSettled counts matches that got an outcome, for the range and for the run.
 func (a *actor) addSettled(news int) {
 	a.settled.Add(int64(news))
-	a.pass.tell(news)
-}
-
-// tell says how far the run is.
-func (p *pass) tell(news int) {
-	total := enrolling(p.saved().Totals)
-	p.acted.Lock()
-	defer p.acted.Unlock()
-	p.acted.n += int64(news)
-	p.tellProgress(total)
-}
-
-// tellOthers says how far others are with their ranges of the run.
-func (p *pass) tellOthers(settled int64) {
-	total := enrolling(p.saved().Totals)
-	p.acted.Lock()
-	defer p.acted.Unlock()
-	if p.acted.others != settled {
-		p.acted.others = settled
-		p.tellProgress(total)
-	}
-}
-
-// tellProgress needs the lock of acted, under which nobody asks for the run: a sign of life takes them the other way round.
-func (p *pass) tellProgress(total int64) {
-	if p.r.Progress != nil {
-		p.r.Progress(stageAct, p.acted.n+p.acted.others, total)
-	}
+	a.pass.progress.settle(int64(news), enrolling(a.pass.saved().Totals))
 }
 
 // round reads and tests the next batch of every partition, n records in all, and hands those that still match to the actions.

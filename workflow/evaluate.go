@@ -81,13 +81,13 @@ func (p *pass) scan(ctx context.Context) (totals crmstore.Totals, err error) {
 		return nil
 	}
 	if p.member != nil && !restarted {
-		err := p.member.evaluate(ctx, p.acting, &scan{def: p.def, now: p.saved().Now, progress: p.scanned, save: save, found: sum})
+		err := p.member.evaluate(ctx, p.acting, &scan{def: p.def, now: p.saved().Now, progress: p.progress.scan, save: save, found: sum})
 		if !errors.Is(err, errAlone) {
 			return totals, err
 		}
 		totals, restarted = crmstore.Totals{}, true // what was saved until then is taken away
 	}
-	err = soloScan{store: p.acting, def: p.def, now: p.saved().Now, progress: p.scanned, save: save}.run(ctx, sum)
+	err = soloScan{store: p.acting, def: p.def, now: p.saved().Now, progress: p.progress.scan, save: save}.run(ctx, sum)
 	return totals, err
 }
 

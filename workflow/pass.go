@@ -57,15 +57,8 @@ type pass struct {
 	ranges   *sharing         // of a large run; see sharing
 	reserved bool             // its guard has set the deletions aside
 	sum      *crmstore.Totals // what the run did, once it has closed
-	throttle throttle         // how fast it deletes; see turn
-
-	acted struct { // for progress, which is told by one goroutine at a time
-		sync.Mutex
-		n      int64 // matches that have an outcome
-		others int64 // the same, of ranges that other processes have
-
-		scanned, of int64 // partitions of an evaluation
-	}
+	throttle *throttle
+	progress progress
 
 	matchesLost bool // the store has lost matches; see reconcile
 
@@ -74,10 +67,13 @@ type pass struct {
 }
 
 func (r *Runner) newPass(run crmstore.Run) *pass {
-	return &pass{
+	p := &pass{
 		r: r, store: r.system(), id: run.ID, workflow: run.Workflow, byHand: run.Kind == crmstore.RunDelete,
 		fence: run.Fence, began: monotonic(), counted: r.Metrics.countedOf(run), run: run,
+		progress: progress{report: r.Progress},
 	}
+	p.throttle = &throttle{pass: p}
+	return p
 }
 
 // metrics are the workflow's; a deletion by hand has none.
@@ -131,7 +127,7 @@ func (p *pass) beat(ctx context.Context, stop context.CancelCauseFunc) {
 		case <-ticker.C:
 		}
 		var lost *lostError
-		if err := p.update(ctx, func(run *crmstore.Run) { run.Progress = p.howFar(run.Stage) }); errors.As(err, &lost) {
+		if err := p.update(ctx, func(run *crmstore.Run) { run.Progress = p.progress.of(*run) }); errors.As(err, &lost) {
 			stop(err)
 			return
 		}
@@ -180,33 +176,6 @@ func (p *pass) update(ctx context.Context, change func(*crmstore.Run)) error {
 		p.run = now
 	}
 	return fmt.Errorf("save run %s: %w", p.id, record.ErrConflict)
-}
-
-// howFar is how far the stage is.
-func (p *pass) howFar(stage string) crmstore.Progress {
-	total := int64(0)
-	if stage == stageAct {
-		total = enrolling(p.run.Totals) // update holds the lock
-	}
-	p.acted.Lock()
-	defer p.acted.Unlock()
-	switch stage {
-	case stageEvaluate:
-		return crmstore.Progress{Done: p.acted.scanned, Of: p.acted.of}
-	case stageAct:
-		return crmstore.Progress{Done: p.acted.n + p.acted.others, Of: total}
-	}
-	return crmstore.Progress{}
-}
-
-// scanned says how far the evaluation is.
-func (p *pass) scanned(done, of int64) {
-	p.acted.Lock()
-	p.acted.scanned, p.acted.of = done, of
-	p.acted.Unlock()
-	if p.r.Progress != nil {
-		p.r.Progress(stageEvaluate, done, of)
-	}
 }
 
 // check is a *lostError unless the run as it stands in the store is still this pass's, or acts and may be helped.

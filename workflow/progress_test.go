@@ -18,18 +18,19 @@ func TestRun_SignsOfLifeSayHowFarItIs(t *testing.T) {
 	w.must(err)
 	p := w.runner.newPass(run)
 	beat := func() crmstore.Progress {
-		w.must(p.update(t.Context(), func(run *crmstore.Run) { run.Progress = p.howFar(run.Stage) }))
+		w.must(p.update(t.Context(), func(run *crmstore.Run) { run.Progress = p.progress.of(*run) }))
 		saved, err := w.store.Run(t.Context(), run.ID)
 		w.must(err)
 		return saved.Progress
 	}
-	p.scanned(3, 128)
+	p.progress.scan(3, 128)
 	if got := beat(); got != (crmstore.Progress{Done: 3, Of: 128}) {
 		t.Errorf("evaluating: %+v", got)
 	}
 	w.must(p.update(t.Context(), func(run *crmstore.Run) { run.Stage, run.Matched = stageAct, int64(len(stale)) }))
-	p.tell(7)
-	p.tellOthers(5)
+	total := int64(len(stale))
+	p.progress.settle(7, total)
+	p.progress.setOthers(5, total)
 	if got := beat(); got != (crmstore.Progress{Done: 12, Of: int64(len(stale))}) {
 		t.Errorf("acting: %+v, want 12 of %d", got, len(stale))
 	}

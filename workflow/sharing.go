@@ -184,7 +184,7 @@ func (s *sharing) count(list []crmstore.Range) {
 			others += r.Settled
 		}
 	}
-	s.pass.tellOthers(others)
+	s.pass.progress.setOthers(others, enrolling(s.pass.saved().Totals))
 }
 
 // takeable reports whether a range waits for an owner, or has one that is gone. After the store went back, an owner with a
@@ -215,7 +215,7 @@ func (s *sharing) take(ctx context.Context, seen crmstore.Range, partitions int)
 	s.markOwn(taken)
 	err = s.work(ctx, a, taken, partitions)
 	if s.markEnded(taken, err == nil); err != nil {
-		s.pass.tell(-int(a.settled.Load()))
+		s.pass.progress.settle(-a.settled.Load(), enrolling(s.pass.saved().Totals))
 	}
 	if errors.Is(err, errRangeLost) || errors.Is(err, record.ErrFenced) {
 		err = s.pass.owned(ctx) // when it is, somebody else has just this range

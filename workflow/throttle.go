@@ -28,68 +28,70 @@ const (
 
 // throttle is how fast a pass deletes: what it knows of the store, for all of its actors. The zero value is full speed.
 type throttle struct {
-	mu     sync.Mutex
-	halved int  // how often the size of a round was halved
-	said   bool // it was said that the store is slow
+	pass *pass
+
+	mu     sync.Mutex // guards what follows
+	halved int        // how often the size of a round was halved
+	said   bool       // it was said that the store is slow
 }
 
 // turn waits until the next round may be carried out, and says how many records it may take, at most open of them. It asks
 // before, after and at least once a second while it waits, all that mayGoOn asks; and returns the store in the hands of
 // the user that the run acts as. A limit's records are charged when the turn is promised: a run that is stopped while it
 // waits has taken them in vain, half a second's worth.
-func (p *pass) turn(ctx context.Context, open int) (*crmstore.Store, int, error) {
+func (t *throttle) turn(ctx context.Context, open int) (*crmstore.Store, int, error) {
 	var slow time.Duration // waited for a slow store
 	for pause := slowFrom; ; pause = min(2*pause, slowTo) {
-		acting, err := p.mayGoOn(ctx)
+		acting, err := t.pass.mayGoOn(ctx)
 		if err != nil {
 			return nil, 0, err
 		}
 		began := monotonic()
-		account, err := p.store.DeletionsPerSecond(ctx)
+		account, err := t.pass.store.DeletionsPerSecond(ctx)
 		if err != nil {
 			return nil, 0, err
 		}
-		quick := p.answered(ctx, monotonic().Sub(began))
+		quick := t.answered(ctx, monotonic().Sub(began))
 		if !quick && slow < slowMost {
-			if _, err := p.wait(ctx, pausedSlow, pause); err != nil {
+			if _, err := t.wait(ctx, pausedSlow, pause); err != nil {
 				return nil, 0, err
 			}
 			slow += pause
 			continue
 		}
-		rates, n := p.rates(account), min(open, p.roundSize())
+		rates, n := t.rates(account), min(open, t.roundSize())
 		if len(rates) == 0 {
 			return acting, n, nil
 		}
 		for _, r := range rates {
 			n = min(n, max(r.PerSecond/2, 1))
 		}
-		acting, err = p.promised(ctx, acting, n, rates)
+		acting, err = t.promised(ctx, acting, n, rates)
 		return acting, n, err
 	}
 }
 
 // rates are the limits that the run's deletions are under.
-func (p *pass) rates(account int) []crmstore.Rate {
+func (t *throttle) rates(account int) []crmstore.Rate {
 	var rates []crmstore.Rate
 	if account > 0 {
 		rates = append(rates, crmstore.Rate{PerSecond: account})
 	}
-	if own := p.def.Limits.MaxPerSecond; own > 0 {
-		rates = append(rates, crmstore.Rate{Workflow: p.workflow, PerSecond: own})
+	if own := t.pass.def.Limits.MaxPerSecond; own > 0 {
+		rates = append(rates, crmstore.Rate{Workflow: t.pass.workflow, PerSecond: own})
 	}
 	return rates
 }
 
 // promised waits for the turn of n records under the rates.
-func (p *pass) promised(ctx context.Context, acting *crmstore.Store, n int, rates []crmstore.Rate) (*crmstore.Store, error) {
+func (t *throttle) promised(ctx context.Context, acting *crmstore.Store, n int, rates []crmstore.Rate) (*crmstore.Store, error) {
 	for {
-		wait, granted, err := p.store.Pace(ctx, n, p.store.Now(), rates...)
+		wait, granted, err := t.pass.store.Pace(ctx, n, t.pass.store.Now(), rates...)
 		if err != nil {
 			return nil, err
 		}
 		if wait > 0 {
-			if acting, err = p.wait(ctx, pausedRate, wait); err != nil {
+			if acting, err = t.wait(ctx, pausedRate, wait); err != nil {
 				return nil, err
 			}
 		}
@@ -100,7 +102,7 @@ func (p *pass) promised(ctx context.Context, acting *crmstore.Store, n int, rate
 }
 
 // wait waits, and every second and in the end asks whether the run may still go on.
-func (p *pass) wait(ctx context.Context, reason string, d time.Duration) (acting *crmstore.Store, err error) {
+func (t *throttle) wait(ctx context.Context, reason string, d time.Duration) (acting *crmstore.Store, err error) {
 	until := monotonic().Add(d)
 	for left := d; left > 0; left = until.Sub(monotonic()) {
 		began := monotonic()
@@ -110,8 +112,8 @@ func (p *pass) wait(ctx context.Context, reason string, d time.Duration) (acting
 		case <-timer.C:
 		}
 		timer.Stop()
-		p.metrics().waited(p.workflow, reason, max(monotonic().Sub(began), 0))
-		if acting, err = p.mayGoOn(ctx); err != nil {
+		t.pass.metrics().waited(t.pass.workflow, reason, max(monotonic().Sub(began), 0))
+		if acting, err = t.pass.mayGoOn(ctx); err != nil {
 			return nil, err
 		}
 	}
@@ -119,32 +121,32 @@ func (p *pass) wait(ctx context.Context, reason string, d time.Duration) (acting
 }
 
 // roundSize is how many records a round may take.
-func (p *pass) roundSize() int {
-	p.throttle.mu.Lock()
-	defer p.throttle.mu.Unlock()
-	return roundRecords >> p.throttle.halved
+func (t *throttle) roundSize() int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return roundRecords >> t.halved
 }
 
 // answered takes note of how long the store took to answer a short question, and reports whether it was quick. Rounds get
 // half as large each time that it was not, since they may be what makes it slow, and grow again when it was.
-func (p *pass) answered(ctx context.Context, took time.Duration) bool {
-	above := p.r.PauseAbove
+func (t *throttle) answered(ctx context.Context, took time.Duration) bool {
+	above := t.pass.r.PauseAbove
 	if above == 0 {
 		above = DefaultPauseAbove
 	}
 	if above < 0 {
 		return true
 	}
-	p.throttle.mu.Lock()
-	defer p.throttle.mu.Unlock()
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	if took <= above {
-		p.throttle.halved = max(p.throttle.halved-1, 0)
+		t.halved = max(t.halved-1, 0)
 		return true
 	}
-	p.throttle.halved = min(p.throttle.halved+1, mostHalved)
-	if !p.throttle.said { // once: a store that is quick and slow in turn would fill the log
-		p.throttle.said = true
-		p.r.event(ctx, p.saved(), slog.LevelWarn, "store is slow; deletions pause",
+	t.halved = min(t.halved+1, mostHalved)
+	if !t.said { // once: a store that is quick and slow in turn would fill the log
+		t.said = true
+		t.pass.r.event(ctx, t.pass.saved(), slog.LevelWarn, "store is slow; deletions pause",
 			slog.Duration("answered_after", took), slog.Duration("pause_above", above))
 	}
 	return false

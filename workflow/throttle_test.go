@@ -276,14 +276,14 @@ func TestRun_EndsOnAStoreThatStaysSlow(t *testing.T) {
 // Rounds get half as large while the store is slow, and grow again.
 func TestThrottle_RoundsShrinkAndGrow(t *testing.T) {
 	t.Parallel()
-	p := &pass{r: &Runner{}}
+	throttle := &throttle{pass: &pass{r: &Runner{}}}
 	got, low := []int{}, roundRecords>>mostHalved
 	if low != batchRecords {
 		t.Errorf("the smallest round takes %d, want a batch", low)
 	}
 	for _, ms := range []int{0, 250, 251, 0, 0, 300, 300, 300, 300, 300, 300, 300, 0, 0, 0, 0, 0, 0} {
-		p.answered(t.Context(), time.Duration(ms)*time.Millisecond)
-		got = append(got, p.roundSize())
+		throttle.answered(t.Context(), time.Duration(ms)*time.Millisecond)
+		got = append(got, throttle.roundSize())
 	}
 	want := []int{2048, 2048, 1024, 2048, 2048, 1024, 512, 256, 128, 64, 64, 64, 128, 256, 512, 1024, 2048, 2048}
 	if d := cmp.Diff(want, got); d != "" {
