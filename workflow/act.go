@@ -28,13 +28,13 @@ type part struct {
 	shown            int // matches with an outcome, as progress shows them
 }
 
-// actor is a pass at work on one range after the other, or in a large run on one range. It is not safe for concurrent use,
-// but for settled.
+// actor carries out ranges for a pass: one after the other, or in a large run a single one. Only settled is safe for
+// concurrent use.
 type actor struct {
 	pass       *pass
 	matcher    *triggers.Matcher
 	rangeFence uint64       // the run's fence, or in a large run the fence of the range
-	repeats    bool         // another carrier, or this one before trouble, may have been at work on it
+	repeats    bool         // an earlier process, or this one before trouble, may have deleted some of it
 	settled    atomic.Int64 // matches that have an outcome
 }
 
@@ -42,10 +42,10 @@ func (p *pass) newActor() *actor {
 	return &actor{pass: p, matcher: p.matcher.Clone(), rangeFence: p.fence, repeats: p.carriedBefore()}
 }
 
-// act carries out all ranges, two at a time, and closes the run when every partition is done. It looks before it closes,
-// since a store that failed over may have lost what it said was done.
+// act carries out all ranges, two at a time, and closes the run when every partition is done. Before it closes the run
+// it asks the store once more: a store that failed over may have lost partitions that it had called done.
 func (p *pass) act(ctx context.Context) error {
-	if p.again || !p.reserved { // the guard did it, or whoever carried the run before, unless the store lost it
+	if p.again || !p.reserved { // the guard or an earlier carrier has reserved, unless the store lost it
 		if err := p.reserve(ctx, p.saved().ApprovedBy != ""); err != nil {
 			return err
 		}
@@ -92,9 +92,9 @@ func (p *pass) actAll(ctx context.Context, partitions int) error {
 	})
 }
 
-// actRange carries out partitions from ≤ p < to. It depends on nothing but the run in the store, may be repeated by
-// any owner of the run, and skips what is done. When the context ends it finishes the batches in hand first. When the server may
-// have been away, and lost a deletion before it was told that the partition is done, it looks, and begins again.
+// actRange carries out partitions from ≤ p < to. It depends on the run in the store alone: any owner may repeat it, and
+// it skips what is done. When the context ends it finishes the batches in hand first. A server that was away may have lost
+// deletions of a partition that is done: after a new connection actRange compares, and begins again where some are lost.
 func (a *actor) actRange(ctx context.Context, from, to int) error {
 	for range maxTroubles {
 		before := a.pass.store.Connections()
@@ -138,9 +138,9 @@ func (a *actor) actOnce(ctx context.Context, from, to int) error {
 	return nil
 }
 
-// mayGoOn asks, before each round, all that may have changed: the context, who owns the run, whether it was
-// cancelled, the account's tier, the workflow's switch, what the user may do that it acts as, the list that a deletion by
-// hand was asked for. It returns the store in the hands of that user.
+// mayGoOn asks, before each round, all that may have changed: the context, the run's owner and state, the account's tier,
+// the workflow's switch, the permissions of the acting user, and the list of a deletion by hand. It returns the store as
+// that user sees it.
 func (p *pass) mayGoOn(ctx context.Context) (*crmstore.Store, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -154,8 +154,8 @@ func (p *pass) mayGoOn(ctx context.Context) (*crmstore.Store, error) {
 	return mayAct(ctx, p.store, p.saved())
 }
 
-// openParts reads what is to be done. On a run that was carried before, records that it deleted count as done, also
-// when somebody restored them since.
+// openParts reads what is to be done. In a repeated range, records that the run has deleted count as done, also when a
+// user restored them since.
 func (a *actor) openParts(ctx context.Context, from, to int) ([]*part, error) {
 	saved, err := a.pass.store.Matches(ctx, a.pass.def.Object, a.pass.id, from, to)
 	if err != nil {
@@ -222,7 +222,7 @@ func (a *actor) addSettled(news int) {
 	a.pass.progress.settle(int64(news), enrolling(a.pass.saved().Totals))
 }
 
-// round reads and tests the next batch of every partition, n records in all, and hands those that still match to the actions.
+// round reads and tests the next batch of every partition, n records in all. The actions get the records that still match.
 func (a *actor) round(ctx context.Context, acting *crmstore.Store, parts []*part, n int) error {
 	byNumber := make(map[int]*part, len(parts))
 	want := make([]record.PartitionIDs, 0, len(parts))
@@ -243,7 +243,7 @@ func (a *actor) round(ctx context.Context, acting *crmstore.Store, parts []*part
 		return nil
 	})
 	if damaged, ok := errors.AsType[*record.DamagedError](err); ok {
-		for _, id := range damaged.IDs { // they are among those that are not there
+		for _, id := range damaged.IDs { // tested has counted them as changed
 			part := byNumber[a.partitionOf(want, id)]
 			part.Changed--
 			part.Failed++
@@ -271,13 +271,13 @@ func (a *actor) round(ctx context.Context, acting *crmstore.Store, parts []*part
 	return nil
 }
 
-// partitionOf is where a record stands that was asked for.
+// partitionOf is the partition of a record in want.
 func (a *actor) partitionOf(want []record.PartitionIDs, id record.ID) int {
 	i := slices.IndexFunc(want, func(w record.PartitionIDs) bool { return slices.Contains(w.IDs, id) })
 	return want[i].Partition
 }
 
-// tested is the batch of those that enroll; the others have their outcome.
+// tested is the batch of the records that still enroll. It counts the outcome of the others.
 func (t *part) tested(run string, recs []*record.Record, verdicts []triggers.Verdict) actions.Batch {
 	batch := actions.Batch{Partition: t.Partition}
 	for i, rec := range recs {

@@ -334,8 +334,8 @@ func settleStopped(ctx context.Context, store *crmstore.Store, run crmstore.Run,
 	return settle(ctx, store, run, run.State == crmstore.RunCancelled || run.State == crmstore.RunDone, at)
 }
 
-// settleSealed is settleStopped of a run that is sealed: until then, others may have been at work on its ranges.
-func settleSealed(ctx context.Context, store *crmstore.Store, run crmstore.Run) (crmstore.Run, error) {
+// settleFenced is settleStopped of a fenced run: until it was fenced, helpers may have worked on its ranges.
+func settleFenced(ctx context.Context, store *crmstore.Store, run crmstore.Run) (crmstore.Run, error) {
 	run, err := recount(ctx, store, run)
 	if err != nil {
 		return run, err

@@ -234,7 +234,7 @@ func (r *Runner) cancel(ctx context.Context, id, reason string, at time.Time) (c
 			return run, fmt.Errorf("cancel run %s: %w", id, err)
 		}
 		if !carried {
-			if saved, err = settleSealed(ctx, r.system(), saved); err != nil {
+			if saved, err = settleFenced(ctx, r.system(), saved); err != nil {
 				return saved, fmt.Errorf("cancel run %s: %w", id, err)
 			}
 			r.newPass(saved).metrics().ended(passEnd{run: saved, counted: counted})

@@ -13,7 +13,7 @@ import (
 	"github.com/crm-workflow/crm-workflow/workflow/diag"
 )
 
-// lostError says that the run is not this pass's any more: somebody cancelled it or took it over.
+// lostError says that this pass no longer owns the run: a user stopped it, or another process took it over.
 type lostError struct{ now crmstore.Run }
 
 func (e *lostError) Error() string {
@@ -68,7 +68,7 @@ func (p *pass) end(ctx context.Context, err error) (crmstore.Run, error) {
 	case errors.As(err, &limit):
 		p.metrics().refused(p.workflow, cmp.Or(limit.metric, RefusedLimit))
 		return p.finish(ctx, ending{state: crmstore.RunHeld, reason: limit.reason + p.approvalWords(ctx), asked: true})
-	case errors.As(err, &refused) && p.byHand: // whoever asked for it is there to be told, and may repeat it
+	case errors.As(err, &refused) && p.byHand: // its user reads the refusal at once, and may repeat the command
 		return p.finish(ctx, ending{state: crmstore.RunFailed, reason: refused.Message, cause: refused})
 	case errors.As(err, &refused):
 		p.metrics().refused(p.workflow, refused.Reason)
@@ -99,7 +99,7 @@ func (p *pass) finish(ctx context.Context, e ending) (crmstore.Run, error) {
 		done.Totals = totals
 		if err := settle(ctx, p.store, done, true, p.store.Now()); err != nil {
 			p.keepCount()
-			return p.saved(), fmt.Errorf("run %s: %w", p.id, err) // it is carried on, and counted, later
+			return p.saved(), fmt.Errorf("run %s: %w", p.id, err) // a later pass carries it on and counts it
 		}
 	}
 	saveErr := p.update(ctx, func(run *crmstore.Run) {
@@ -130,14 +130,14 @@ func (p *pass) finish(ctx context.Context, e ending) (crmstore.Run, error) {
 		p.r.Metrics.remember(p.workflow, run) // the store does not know what was counted
 		return run, e.cause
 	} else if run.State == crmstore.RunHeld || run.State == crmstore.RunFailed {
-		run, err = settleSealed(ctx, p.store, run)
+		run, err = settleFenced(ctx, p.store, run)
 		e.cause = errors.Join(e.cause, err)
 	}
 	p.report(ctx, run, e.cause)
 	return run, e.cause
 }
 
-// sumUp counts what the run did. It is a stage's work, so that trouble with the store is waited for like any other.
+// sumUp counts what the run did. It is part of a stage, so that the pass waits for a store in trouble here too.
 func (p *pass) sumUp(ctx context.Context) error {
 	totals, err := tally(ctx, p.store, p.saved())
 	if err != nil {
@@ -160,8 +160,8 @@ func complete(t crmstore.Totals) error {
 	return nil
 }
 
-// leave ends a pass that lost its run. One that was cancelled or held by somebody else gets its final totals, because only
-// now is the last batch over.
+// leave ends a pass that lost its run. It saves the final totals of a run that a user or another process stopped: only now
+// is the last batch over.
 func (p *pass) leave(ctx context.Context) (crmstore.Run, error) {
 	for range 5 {
 		run, err := p.store.Run(ctx, p.id)
@@ -173,12 +173,12 @@ func (p *pass) leave(ctx context.Context) (crmstore.Run, error) {
 			p.r.event(ctx, run, slog.LevelWarn, "run lost to another process", slog.String(keyState, string(run.State)))
 			return run, &lostError{now: run}
 		}
-		if p.isLarge() { // others may have a batch on its way, until the run is sealed
+		if p.isLarge() { // a helper may have a batch on its way until the run is fenced
 			if run, err = p.store.SealRun(ctx, run); errors.Is(err, record.ErrConflict) {
 				continue
 			}
 			if err != nil {
-				return run, fmt.Errorf("seal run %s: %w", p.id, err)
+				return run, fmt.Errorf("fence run %s: %w", p.id, err)
 			}
 		}
 		if run.Totals, err = tally(ctx, p.store, run); err != nil {
@@ -206,7 +206,8 @@ func (p *pass) leave(ctx context.Context) (crmstore.Run, error) {
 	return p.saved(), fmt.Errorf("save run %s: %w", p.id, record.ErrConflict)
 }
 
-// approvalWords says in a held run's reason who must approve it, where that is not anyone. What it says is only told: the rules are read anew by an approval.
+// approvalWords is the part of a held run's reason that names the rules of its approval; "" where any user may approve. It
+// only informs: an approval reads the rules again.
 func (p *pass) approvalWords(ctx context.Context) string {
 	rules, err := p.r.rulesOf(ctx, p.saved())
 	if err != nil || rules.String() == "" {
@@ -215,7 +216,7 @@ func (p *pass) approvalWords(ctx context.Context) string {
 	return "; " + rules.String()
 }
 
-// whyHeld is why somebody else held the run while this pass carried it, as the metric of refusals says it.
+// whyHeld is the reason, for the metric of refusals, of a run that was held from outside while this pass carried it.
 func (p *pass) whyHeld(ctx context.Context, run crmstore.Run) string {
 	if _, err := mayAct(ctx, p.store, run); err != nil {
 		if refused, ok := errors.AsType[*RefusedError](err); ok {
@@ -225,14 +226,13 @@ func (p *pass) whyHeld(ctx context.Context, run crmstore.Run) string {
 	return RefusedOff
 }
 
-// known is the totals with at least the deletions that this pass knows of, for an end at which the store cannot be asked.
+// known is the totals with at least the deletions that this pass knows of. It is for an end that cannot ask the store.
 func (p *pass) known(t crmstore.Totals) crmstore.Totals {
 	t.Deleted = max(t.Deleted, p.counted.Deleted+p.did.Load())
 	return t
 }
 
-// keepCount counts what this pass deleted when its end could not be written down. Whichever pass of this process carries the run on
-// counts the rest.
+// keepCount counts what this pass deleted when its end could not be saved. A later pass of this process counts the rest.
 func (p *pass) keepCount() {
 	run := p.saved()
 	run.State, run.Totals = crmstore.RunRunning, p.known(run.Totals)
@@ -240,7 +240,7 @@ func (p *pass) keepCount() {
 	p.r.Metrics.remember(p.workflow, run)
 }
 
-// ending is what metrics are told of the pass's end.
+// ending is the pass's end for the metrics.
 func (p *pass) ending(run crmstore.Run) passEnd {
 	end := passEnd{run: run, counted: p.counted, took: monotonic().Sub(p.began)}
 	if p.def != nil {
@@ -279,8 +279,8 @@ func (p *pass) report(ctx context.Context, run crmstore.Run, cause error) {
 	p.r.event(ctx, run, level, what, attrs...)
 }
 
-// tally counts what the run did, from what the store holds: the totals of partitions that are done, and of the others
-// the enrollments that this run completed. So it is exact at any moment, whoever died when.
+// tally counts what the run did from what the store holds: the totals of partitions that are done, and in the others the
+// enrollments that the run completed. So it is exact at any moment, whichever process died.
 func tally(ctx context.Context, store *crmstore.Store, run crmstore.Run) (crmstore.Totals, error) {
 	totals := run.Totals
 	totals.Deleted, totals.Changed, totals.Held, totals.Failed = 0, 0, 0, 0
@@ -319,7 +319,7 @@ func tally(ctx context.Context, store *crmstore.Store, run crmstore.Run) (crmsto
 	return totals, nil
 }
 
-// deletedIn counts whom the run deleted in partitions that are not done; they are in order, and near each other.
+// deletedIn counts the records that the run deleted in partitions that are not done. They are sorted and near each other.
 func deletedIn(ctx context.Context, store *crmstore.Store, run crmstore.Run, partitions []int) (deleted int64, err error) {
 	parts, err := store.Matches(ctx, run.Object, run.ID, partitions[0], partitions[len(partitions)-1]+1)
 	if err != nil {
@@ -338,7 +338,7 @@ func deletedIn(ctx context.Context, store *crmstore.Store, run crmstore.Run, par
 	return deleted, err
 }
 
-// completed is, for each of the given partitions, which of the records this run deleted, wherever they are now.
+// completed is, for each of the given partitions, the set of its records that the run deleted, wherever they are now.
 func completed(ctx context.Context, store *crmstore.Store, run crmstore.Run, parts []record.PartitionIDs) ([]map[record.ID]bool, error) {
 	if len(parts) == 0 {
 		return nil, nil

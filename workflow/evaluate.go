@@ -8,7 +8,7 @@ import (
 	"github.com/crm-workflow/crm-workflow/crmstore"
 )
 
-// evaluate saves who matches. A restarted evaluation first takes away what the one before left in each range.
+// evaluate saves the matches. A restarted evaluation replaces, range by range, what the one before it left.
 func (p *pass) evaluate(ctx context.Context) error {
 	if p.byHand && *p.saved().Selection == (crmstore.Selection{}) {
 		return errIDsLost(p.id)
@@ -36,8 +36,7 @@ func (p *pass) evaluate(ctx context.Context) error {
 	return err
 }
 
-// allSaved asks the store whether it has all matches that were saved. One that lost some while others were saved would have them
-// forgotten for good.
+// allSaved is errRolledBack when the store has fewer matches than were saved. The run would never delete the lost ones.
 func (p *pass) allSaved(ctx context.Context, want int64) error {
 	partitions, err := p.store.Partitions(ctx)
 	if err != nil {
@@ -56,21 +55,21 @@ func (p *pass) allSaved(ctx context.Context, want int64) error {
 	return nil
 }
 
-// scan saves the matches of all partitions and counts them, together with other runs where it is in a run group.
+// scan saves the matches of all partitions and counts them. A run in a run group does so together with the others.
 func (p *pass) scan(ctx context.Context) (totals crmstore.Totals, err error) {
 	restarted := p.carriedBefore()
 	save := func(ctx context.Context, found *scanResult) error {
-		if restarted { // whoever evaluated before may have deleted, and the store have gone back behind the saying so
+		if restarted { // the run may have deleted before the store went back
 			if err := p.addDeleted(ctx, found); err != nil {
 				return err
 			}
 		}
-		// Another owner may be acting on its own matches by now: they must not be replaced.
+		// Another owner may act on its own matches by now: this pass must not replace them.
 		if err := p.owned(ctx); err != nil {
 			return err
 		}
 		saved := p.runMatches()
-		saved.First = !restarted // where there are some, it is this run that saved them, or one that the store has lost
+		saved.First = !restarted // matches that are there already are this run's own, or of a run that the store has lost
 		if err := p.acting.SaveMatches(ctx, saved, found.matches(restarted)); err != nil {
 			return fmt.Errorf("evaluate: %w", p.refusedMatches(ctx, err))
 		}
@@ -85,13 +84,13 @@ func (p *pass) scan(ctx context.Context) (totals crmstore.Totals, err error) {
 		if !errors.Is(err, errAlone) {
 			return totals, err
 		}
-		totals, restarted = crmstore.Totals{}, true // what was saved until then is taken away
+		totals, restarted = crmstore.Totals{}, true // the second evaluation replaces what the first one saved
 	}
 	err = soloScan{store: p.acting, def: p.def, now: p.saved().Now, progress: p.progress.scan, save: save}.run(ctx, sum)
 	return totals, err
 }
 
-// matches is what to save of a range: with all, partitions without matches too, so that stale ones go away.
+// matches is what to save of a range. With all it has the partitions without matches too, so that stale matches go.
 func (s *scanResult) matches(all bool) []crmstore.Matches {
 	var out []crmstore.Matches
 	if !all {

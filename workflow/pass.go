@@ -26,8 +26,8 @@ const (
 // endTime is how long saving a run's end may take after the context was cancelled.
 const endTime = 10 * time.Second
 
-// How often, and by default how long each time, a pass waits for a store that is in trouble: long enough for a
-// server to start again or a replica to take over.
+// How often a pass waits for a store in trouble, and by default how long each time. That is enough for a server to start
+// again or a replica to take over.
 const (
 	maxTroubles     = 5
 	defaultPatience = 30 * time.Second
@@ -46,12 +46,12 @@ type pass struct {
 	member *member // of the run group that its first evaluation is in; nil = of none
 
 	def     *definition.Definition // set by load
-	acting  *crmstore.Store        // set by load: in the hands of the user that the run acts as
+	acting  *crmstore.Store        // set by load: the store as the acting user sees it
 	matcher *triggers.Matcher      // set by load; actors have clones
 
 	began    time.Time
 	counted  crmstore.Totals  // what earlier passes deleted, and counted in metrics
-	did      atomic.Int64     // records that this pass deleted by itself and was told so
+	did      atomic.Int64     // records whose deletion by this pass the store confirmed
 	again    bool             // a stage is carried out again after trouble
 	helping  bool             // another process carries the run; this one carries out some of its ranges
 	ranges   *sharing         // of a large run; see sharing
@@ -135,8 +135,8 @@ func (p *pass) beat(ctx context.Context, stop context.CancelCauseFunc) {
 	}
 }
 
-// update changes the run in the store. Only the owner's own change may be in between; otherwise it is a *lostError. A
-// run that stops before its end is sealed, because somebody who carried it before may be frozen in a deletion.
+// update changes the run in the store. It is a *lostError when another process changed the run in between. A run that
+// stops before its end is fenced: a process that carried it before may be frozen in a deletion.
 func (p *pass) update(ctx context.Context, change func(*crmstore.Run)) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -162,7 +162,7 @@ func (p *pass) update(ctx context.Context, change func(*crmstore.Run)) error {
 		}
 		if now.Fence == p.fence && now.State == next.State && now.Stage == next.Stage && now.Owner == next.Owner {
 			p.run = now                              // our own write, whose answer was lost on the way
-			if now.Totals == next.Totals && !stops { // it is not known whether a run that stops was sealed
+			if now.Totals == next.Totals && !stops { // the lost answer leaves open whether the run was fenced
 				return nil
 			}
 			continue
@@ -178,7 +178,7 @@ func (p *pass) update(ctx context.Context, change func(*crmstore.Run)) error {
 	return fmt.Errorf("save run %s: %w", p.id, record.ErrConflict)
 }
 
-// check is a *lostError unless the run as it stands in the store is still this pass's, or acts and may be helped.
+// check is a *lostError unless this pass still owns the run as the store has it, or may still help with it.
 func (p *pass) check(now crmstore.Run) error {
 	if now.State == crmstore.RunRunning && (now.Fence == p.fence || p.helping && now.Stage == stageAct) {
 		return nil
@@ -186,7 +186,7 @@ func (p *pass) check(now crmstore.Run) error {
 	return &lostError{now: now}
 }
 
-// owned asks the store whether the run is still this pass's; a *lostError when it is not.
+// owned reads the run and is a *lostError when this pass no longer owns it.
 func (p *pass) owned(ctx context.Context) error {
 	before := p.saved().Version
 	now, err := p.store.Run(ctx, p.id)
@@ -199,7 +199,7 @@ func (p *pass) owned(ctx context.Context) error {
 	return p.check(now)
 }
 
-// stages carries the stages out, again after trouble with the store that passes.
+// stages carries the stages out. After trouble with the store that passes it tries the stage again.
 func (p *pass) stages(ctx context.Context) error {
 	for troubles := 0; ; troubles++ {
 		err := p.remaining(ctx)
@@ -269,7 +269,7 @@ func (p *pass) remaining(ctx context.Context) error {
 			return err
 		}
 		stage := p.saved().Stage
-		if stage == stageEvaluate || stage == stageAct { // before it is found out who matches, and before anything is deleted
+		if stage == stageEvaluate || stage == stageAct { // before the run finds its matches, and before it deletes
 			if err := p.r.Health.countAll(ctx, p.def.Object); err != nil {
 				return err
 			}

@@ -11,21 +11,21 @@ import (
 	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
 
-// errRolledBack says that the store lost what it had said was saved: the power went off, or a replica took over that did not have
-// it yet. The run goes on from what the store knows of it; see reconcile.
+// errRolledBack says that the store lost writes that it had confirmed: the power went off, or a replica took over that did
+// not have them yet. The run goes on from what the store still has; see reconcile.
 var errRolledBack = errors.New("the store went back to an earlier state")
 
-// fenceLeap is how far a run's fencing number leaps after the store went back: above all numbers that may have been taken for the run
-// since, which the store has forgotten and would give out again.
+// fenceLeap is how far a run's fencing number leaps after the store went back. The leap passes all numbers that the store
+// has forgotten and would give out again.
 const fenceLeap = 1 << 20
 
-// leapt reports whether a run with this fence was taken anew after the store went back. The fence says it because every
-// other note of it could be among what the store lost.
+// leapt reports whether a run with this fence was taken anew after the store went back. The fence says it, because the
+// store could lose any other note of it.
 func leapt(fence uint64) bool { return fence > fenceLeap }
 
-// reconcile finds out, after trouble, whether the store went back behind what it had saved of the run. When it did, the pass takes
-// the run anew, with a number above all that were taken, so that nobody who still carries out what was before changes
-// anything; and goes on deleting when the store has all matches, or else evaluates again.
+// reconcile finds out, after trouble, whether the store lost what it had saved of the run. If it did, the pass takes the
+// run anew with a fencing number above all earlier ones: processes with an earlier number change nothing any more. The
+// pass then goes on deleting if the store has all matches, and otherwise evaluates again.
 func (p *pass) reconcile(ctx context.Context) error {
 	own := p.saved()
 	now, err := p.store.Run(ctx, p.id)
@@ -67,8 +67,8 @@ func (p *pass) reconcile(ctx context.Context) error {
 	return nil
 }
 
-// refusedMatches is why matches of an evaluation could not be saved. Numbers above the run's own, though the run is still this
-// pass's, are those of an earlier run of its name that the store has lost, but not all that it did.
+// refusedMatches explains why the store refused an evaluation's matches. If this pass still owns the run, a higher fencing
+// number is left of an earlier run of the same name, which the store has lost in part.
 func (p *pass) refusedMatches(ctx context.Context, err error) error {
 	if !errors.Is(err, record.ErrFenced) {
 		return err
@@ -76,13 +76,13 @@ func (p *pass) refusedMatches(ctx context.Context, err error) error {
 	if err := p.owned(ctx); err != nil {
 		return err
 	}
-	p.mu.Lock() // several ranges may find it at once
+	p.mu.Lock() // several ranges may come here at once
 	p.matchesLost = true
 	p.mu.Unlock()
 	return errRolledBack
 }
 
-// forgetMatches takes away what is left of the matches, and with it keeps everybody with a lower number from deleting any more.
+// forgetMatches removes what is left of the matches. Its fencing number stops all processes with a lower one.
 func (p *pass) forgetMatches(ctx context.Context) error {
 	partitions, err := p.store.Partitions(ctx)
 	if err != nil {
@@ -99,7 +99,7 @@ func (p *pass) forgetMatches(ctx context.Context) error {
 	return nil
 }
 
-// addDeleted adds to what an evaluation found the records that the run has deleted already. They matched when it evaluated before.
+// addDeleted adds the records that the run has deleted already to what the scan found. They matched in an earlier scan.
 func (p *pass) addDeleted(ctx context.Context, found *scanResult) error {
 	name := p.saved()
 	deleted, err := p.store.EnrolledBy(ctx, p.def.Object, name.EnrollsIn(), p.id, found.from, found.to)
@@ -120,8 +120,8 @@ func (p *pass) addDeleted(ctx context.Context, found *scanResult) error {
 	return nil
 }
 
-// reopenLost compares the partitions' counts of deletions with what was deleted. It opens again the partitions that
-// count too many, and returns how many these are.
+// reopenLost compares each partition's count of deletions with the deletions that the store has. It opens partitions that
+// lost some again, and returns how many these are.
 func (a *actor) reopenLost(ctx context.Context, from, to int) (int, error) {
 	parts, err := a.pass.store.Matches(ctx, a.pass.def.Object, a.pass.id, from, to)
 	if err != nil {

@@ -9,16 +9,16 @@ import (
 	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
 
-// errAlone says that an evaluation together came to nothing, for no fault of this run: it evaluates alone.
-var errAlone = errors.New("evaluated together in vain")
+// errAlone asks a run to evaluate alone: the evaluation of its group failed, and not because of this run.
+var errAlone = errors.New("the evaluation of the run group failed; evaluate alone")
 
-// runGroup lets runs that begin at the same moment evaluate together: contacts are read once for all of them. It waits
-// for each member until that either comes to its evaluation or leaves. Then everybody goes on alone, as many at a
+// runGroup lets runs that begin at the same moment evaluate together: one scan reads the contacts for all of them. The
+// scan begins when each member has either come to its evaluation or left. After it each run goes on alone, as many at a
 // time as there are turns.
 type runGroup struct {
 	ctx   context.Context // of the evaluation, which must not end with one member's
 	turns chan struct{}   // holds a token for each member that has its turn, and one for the evaluation
-	spawn func(func())    // runs the evaluation in a goroutine that somebody waits for
+	spawn func(func())    // runs the evaluation in a goroutine; the caller waits for its end
 
 	mu      sync.Mutex // guards what follows
 	missing int        // members that have neither come nor left
@@ -33,10 +33,10 @@ type member struct {
 
 	store *crmstore.Store
 	scan  *scan
-	ended chan error // gets what became of the scan
+	ended chan error // gets the scan's error, or nil
 }
 
-// groupRuns makes the members of a run group of so many runs. The caller has put the evaluation's token into turns.
+// groupRuns makes a run group and returns its members. The caller has put the evaluation's token into turns.
 func groupRuns(ctx context.Context, members int, turns chan struct{}, spawn func(func())) []*member {
 	g := &runGroup{ctx: ctx, turns: turns, spawn: spawn, missing: members}
 	list := make([]*member, members)
@@ -59,7 +59,7 @@ func (m *member) evaluate(ctx context.Context, store *crmstore.Store, l *scan) e
 	case err = <-m.ended:
 	case <-ctx.Done():
 		err = ctx.Err()
-		l.mu.Lock() // when found is at work, it must end before its run does
+		l.mu.Lock() // a call of found that has begun ends before its run does
 		l.err = err
 		l.mu.Unlock()
 	}
@@ -71,7 +71,7 @@ func (m *member) evaluate(ctx context.Context, store *crmstore.Store, l *scan) e
 	return err
 }
 
-// leave says that the others need not wait, and waits for the member's turn.
+// leave takes the member out of the group, so that the others do not wait for it, and waits for its turn.
 func (m *member) leave(ctx context.Context) error {
 	if m == nil {
 		return nil
@@ -80,7 +80,7 @@ func (m *member) leave(ctx context.Context) error {
 	return m.turn(ctx)
 }
 
-// end is called when the run is over, whatever happened before.
+// end gives the member's turn back. The caller calls it when the run is over, whatever happened before.
 func (m *member) end() {
 	if m == nil {
 		return
@@ -105,7 +105,7 @@ func (m *member) turn(ctx context.Context) error {
 	}
 }
 
-// announce counts the member down; the last one sets the evaluation going.
+// announce counts the member as come or gone. The last one starts the evaluation.
 func (m *member) announce(present *member) {
 	if m.announced {
 		return
@@ -123,7 +123,7 @@ func (m *member) announce(present *member) {
 	}
 }
 
-// evaluate evaluates everybody who came, those who may see the same records together.
+// evaluate evaluates the members that came. Those with the same object type and acting user share one scan.
 func (g *runGroup) evaluate() {
 	type kind struct {
 		object record.ObjectType

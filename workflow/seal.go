@@ -16,13 +16,13 @@ func (p *pass) runMatches() crmstore.RunMatches {
 	return crmstore.RunMatches{Object: run.Object, Run: p.id, Fence: p.fence}
 }
 
-// halted reports whether somebody else held or cancelled the run while this pass carried it, and nobody took it since.
+// halted reports whether the run was held or cancelled from outside while this pass carried it, and has no newer owner.
 func (p *pass) halted(run crmstore.Run) bool {
 	return (run.State == crmstore.RunCancelled || run.State == crmstore.RunHeld) && run.Fence == p.fence
 }
 
-// stopRuns holds the workflow's run that is not over, if there is one, and seals it: nothing more is deleted afterwards by
-// anybody who carried it until then. A process that carries it still counts what it did and lets it go.
+// stopRuns holds and fences the workflow's unfinished run, if there is one. After that, no process that carried it deletes
+// anything more. Its carrier still counts what it did, and lets the run go.
 func stopRuns(ctx context.Context, store *crmstore.Store, w crmstore.Workflow, at time.Time) error {
 	for range 20 {
 		run, err := unfinished(ctx, store, w.Name)
@@ -30,7 +30,7 @@ func stopRuns(ctx context.Context, store *crmstore.Store, w crmstore.Workflow, a
 			return err
 		}
 		if err := hold(ctx, store, run, refusedOff(w).Message, at); !errors.Is(err, record.ErrConflict) {
-			return err // or else the owner's sign of life came in between
+			return err // a conflict is the carrier's sign of life
 		}
 	}
 	return fmt.Errorf("hold the run that is under way: %w", record.ErrConflict)
@@ -50,10 +50,10 @@ func unfinished(ctx context.Context, store *crmstore.Store, name string) (crmsto
 	return crmstore.Run{}, nil
 }
 
-// hold makes a run held, unless it is, and seals it in any case: it may have had a carrier that was frozen.
+// hold makes a running run held, and fences it in any case: an earlier carrier may be frozen in a deletion.
 func hold(ctx context.Context, store *crmstore.Store, run crmstore.Run, reason string, at time.Time) error {
 	if run.State == crmstore.RunRunning {
-		if abandoned(run, at) { // nobody else will count what was done
+		if abandoned(run, at) { // no carrier will count what it did
 			var err error
 			if run.Totals, err = tally(ctx, store, run); err != nil {
 				return err
@@ -63,16 +63,15 @@ func hold(ctx context.Context, store *crmstore.Store, run crmstore.Run, reason s
 		run.State, run.Reason = crmstore.RunHeld, reason
 		askAgain(&run)
 	}
-	sealed, err := store.SealRun(ctx, run)
-	if err != nil || sealed.Owner != "" {
+	fenced, err := store.SealRun(ctx, run)
+	if err != nil || fenced.Owner != "" {
 		return err
 	}
-	_, err = settleSealed(ctx, store, sealed)
+	_, err = settleFenced(ctx, store, fenced)
 	return err
 }
 
-// recount counts once more what a run did that nobody carries and that is sealed: until then, others may have been at
-// work on its ranges.
+// recount counts again what a fenced run without a carrier did: until it was fenced, helpers may have worked on its ranges.
 func recount(ctx context.Context, store *crmstore.Store, run crmstore.Run) (crmstore.Run, error) {
 	totals, err := tally(ctx, store, run)
 	if err != nil || totals == run.Totals {
@@ -80,14 +79,14 @@ func recount(ctx context.Context, store *crmstore.Store, run crmstore.Run) (crms
 	}
 	run.Totals = totals
 	saved, err := store.SaveRun(ctx, run)
-	if errors.Is(err, record.ErrConflict) { // somebody took it meanwhile, and counts in the end
+	if errors.Is(err, record.ErrConflict) { // a new carrier took it, and counts at its end
 		return run, nil
 	}
 	return saved, err
 }
 
-// askAgain sends a run that is held before anybody was shown a count back to its evaluation, so that an approval does not
-// pass the guard by.
+// askAgain sends a run that is held in its guard back to its evaluation, so that an approval cannot skip the guard: no
+// user has seen the run's count yet.
 func askAgain(run *crmstore.Run) {
 	if run.Stage == stageGuard {
 		run.Stage = stageEvaluate

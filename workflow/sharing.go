@@ -17,13 +17,13 @@ import (
 
 const (
 	// shareFrom is the number of matches from which a run's ranges are laid out, so that other processes can help.
-	// Below it the laying out, and the telling of others, would cost more than they save.
+	// For a smaller run, laying out ranges and inviting helpers would cost more than it saves.
 	shareFrom = 10_000
-	// A carrier that has nothing to take looks again how far others are after recheckFirst, then after twice as long … up to
-	// recheckMost, and at once when another worker of its own is through with a range.
+	// A carrier without a range to take reads the list of ranges again after recheckFirst, then after twice as long … up to
+	// recheckMost, and at once when another worker of its pass ends a range.
 	recheckFirst = 5 * time.Millisecond
 	recheckMost  = 200 * time.Millisecond
-	// mostHelpers is how many are asked to help with a run, besides those who carry it: as many as a server can keep busy.
+	// mostHelpers is how many helpers a carrier asks for at most: a server cannot serve more at full speed.
 	mostHelpers = 8
 )
 
@@ -32,22 +32,22 @@ var errRangeLost = errors.New("the range was taken by another process")
 
 // Helpers asks other processes to help with a run.
 type Helpers interface {
-	// AskForHelp tells everybody that up to n may come and take ranges of the run, until none is left. Nobody has to come: the
-	// run's carrier takes every range that nobody takes.
+	// AskForHelp invites up to n helpers to take ranges of the run until none is left. Helpers need not come: the run's
+	// carrier takes every range that no helper takes.
 	AskForHelp(ctx context.Context, run string, n int) error
 }
 
-// sharing is what the processes that carry out one run's ranges are at.
+// sharing is what one process knows of the ranges of a large run, which it shares with others.
 type sharing struct {
 	pass *pass
 
 	mu    sync.Mutex     // guards what follows
 	own   map[int]bool   // ranges that this pass has or has done
-	ended map[int]uint64 // ranges that it is through with, by their fence: the store may not know, or have forgotten it
-	wake  chan struct{}  // closed, and made anew, when a worker of this pass is through with a range
+	ended map[int]uint64 // by range, the fence of its last end in this pass: the store may not know of that end
+	wake  chan struct{}  // closed, and made anew, when a worker of this pass ends a range
 }
 
-// sharing is the pass's own, so that after trouble it knows what it had.
+// sharing returns the pass's one sharing, which remembers across troubles what this pass had.
 func (p *pass) sharing() *sharing {
 	if p.ranges == nil {
 		p.ranges = &sharing{pass: p, own: map[int]bool{}, ended: map[int]uint64{}, wake: make(chan struct{})}
@@ -55,8 +55,8 @@ func (p *pass) sharing() *sharing {
 	return p.ranges
 }
 
-// isLarge reports whether the run is large enough to be laid out. It depends on the run alone, so that whoever carries it
-// on does it in the same way.
+// isLarge reports whether the run is laid out in ranges. It depends on the run alone, so that every later carrier decides
+// the same.
 func (p *pass) isLarge() bool {
 	from := p.r.ShareFrom
 	if from == 0 {
@@ -68,10 +68,10 @@ func (p *pass) isLarge() bool {
 // rangesOf is the number of ranges of so many partitions.
 func rangesOf(partitions int) int { return (partitions + rangePartitions - 1) / rangePartitions }
 
-// carryOut takes one range after the other, two at a time, until all are done, by whomever.
+// carryOut takes one range after the other, two at a time, until this process and its helpers have done them all.
 func (s *sharing) carryOut(ctx context.Context, partitions int) error {
 	s.mu.Lock()
-	clear(s.own) // what it did before trouble is counted like others'
+	clear(s.own) // what this pass did before trouble counts as the others'
 	s.mu.Unlock()
 	if err := s.pass.store.OpenRanges(ctx, s.pass.saved(), rangesOf(partitions)); err != nil {
 		return err
@@ -84,7 +84,7 @@ func (s *sharing) carryOut(ctx context.Context, partitions int) error {
 	return group.Wait()
 }
 
-// askForHelp tells others. The run is carried through without them too.
+// askForHelp invites helpers. A failure is logged only, since the carrier can do without them.
 func (s *sharing) askForHelp(ctx context.Context, n int) {
 	if s.pass.r.Helpers == nil || n < 1 {
 		return
@@ -94,18 +94,18 @@ func (s *sharing) askForHelp(ctx context.Context, n int) {
 	}
 }
 
-// takeAll carries out ranges that nobody has, and then waits for those that others have: whoever falls silent loses his. Who
-// helps does not wait.
+// takeAll carries out the ranges without an owner. A carrier then waits for those that helpers have, and takes the ranges
+// of helpers that fall silent. A helper does not wait.
 func (s *sharing) takeAll(ctx context.Context, partitions int) error {
 	for pause := recheckFirst; ; {
-		wake := s.nextEnd() // before the list is read: what ends after that is seen
+		wake := s.nextEnd() // asked for before the list is read, so that no later end is missed
 		list, err := s.list(ctx, partitions)
 		if err != nil {
 			return err
 		}
 		took, over := false, true
 		for i := range list {
-			next := list[len(list)-1-i] // the carrier from the end, who helps from the beginning: so they seldom want the same
+			next := list[len(list)-1-i] // a carrier begins at the end, a helper at the start: they seldom want the same range
 			if s.pass.helping {
 				next = list[i]
 			}
@@ -138,14 +138,14 @@ func (s *sharing) takeAll(ctx context.Context, partitions int) error {
 	}
 }
 
-// nextEnd is closed when the next worker of this pass is through with a range.
+// nextEnd is a channel that is closed when a worker of this pass next ends a range.
 func (s *sharing) nextEnd() <-chan struct{} {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.wake
 }
 
-// wakeWorkers wakes the workers of this pass that wait.
+// wakeWorkers wakes the waiting workers of this pass.
 func (s *sharing) wakeWorkers() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -153,7 +153,7 @@ func (s *sharing) wakeWorkers() {
 	s.wake = make(chan struct{})
 }
 
-// list reads how far the ranges are. When they are gone, the run was stopped, or the store has lost them.
+// list reads how far the ranges are. Ranges that are gone belong to a stopped run, or the store has lost them.
 func (s *sharing) list(ctx context.Context, partitions int) ([]crmstore.Range, error) {
 	for range maxTroubles {
 		list, err := s.pass.store.Ranges(ctx, s.pass.id)
@@ -174,7 +174,7 @@ func (s *sharing) list(ctx context.Context, partitions int) ([]crmstore.Range, e
 	return nil, fmt.Errorf("the ranges of run %s do not stay laid out", s.pass.id)
 }
 
-// count sums up what others settled.
+// count sums up what other processes settled.
 func (s *sharing) count(list []crmstore.Range) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -187,8 +187,8 @@ func (s *sharing) count(list []crmstore.Range) {
 	s.pass.progress.setOthers(others, enrolling(s.pass.saved().Totals))
 }
 
-// takeable reports whether a range waits for an owner, or has one that is gone. After the store went back, an owner with a
-// number from before can change nothing any more, so nothing is gained by waiting for its silence.
+// takeable reports whether a range has no owner, or an owner that is gone. After the store went back, an owner with an
+// earlier fencing number can change nothing more: this process need not wait for its silence.
 func (s *sharing) takeable(r crmstore.Range, now time.Time) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -197,7 +197,7 @@ func (s *sharing) takeable(r crmstore.Range, now time.Time) bool {
 	return !r.Done && (r.Owner == "" || before || over || dead(r.Owner) || silent(r.Beat, now))
 }
 
-// take takes a range as it was seen and carries it out. It is false when somebody else was faster.
+// take takes a range as it was seen and carries it out. It is false when another process was faster.
 func (s *sharing) take(ctx context.Context, seen crmstore.Range, partitions int) (bool, error) {
 	taken, err := s.pass.store.TakeRange(ctx, s.pass.saved(), seen, s.pass.r.owner(), s.pass.store.Now())
 	if errors.Is(err, record.ErrConflict) {
@@ -218,19 +218,19 @@ func (s *sharing) take(ctx context.Context, seen crmstore.Range, partitions int)
 		s.pass.progress.settle(-a.settled.Load(), enrolling(s.pass.saved().Totals))
 	}
 	if errors.Is(err, errRangeLost) || errors.Is(err, record.ErrFenced) {
-		err = s.pass.owned(ctx) // when it is, somebody else has just this range
+		err = s.pass.owned(ctx) // nil when another process has taken this range alone
 	}
 	return true, err
 }
 
-// markOwn says that a worker of this pass has a range.
+// markOwn notes that a worker of this pass has a range.
 func (s *sharing) markOwn(r crmstore.Range) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.own[r.Number] = true
 }
 
-// markEnded says that this pass is through with a range, and whether it did it.
+// markEnded notes that this pass has ended its work on a range, and whether the range is done.
 func (s *sharing) markEnded(r crmstore.Range, done bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -240,7 +240,7 @@ func (s *sharing) markEnded(r crmstore.Range, done bool) {
 	}
 }
 
-// work carries a range out and says so in the store; when it cannot, it hands the range back.
+// work carries a range out and saves it as done. When it cannot, it gives the range back.
 func (s *sharing) work(ctx context.Context, a *actor, r crmstore.Range, partitions int) error {
 	work, stop := context.WithCancelCause(ctx)
 	var beating sync.WaitGroup
@@ -259,7 +259,7 @@ func (s *sharing) work(ctx context.Context, a *actor, r crmstore.Range, partitio
 	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), endTime)
 	defer cancel()
 	keepErr := s.pass.store.KeepRange(end, s.pass.saved(), r)
-	if err != nil || errors.Is(keepErr, record.ErrConflict) { // whoever has it now finds that it is done
+	if err != nil || errors.Is(keepErr, record.ErrConflict) { // the range's new owner finds that it is done
 		return err
 	}
 	return keepErr
@@ -284,7 +284,7 @@ func (s *sharing) beatRange(ctx context.Context, stop context.CancelCauseFunc, a
 	}
 }
 
-// reopen takes ranges that are said to be done, but have partitions that are not, and hands them out again.
+// reopen makes ranges takeable again that are marked done and have partitions that are not.
 func (s *sharing) reopen(ctx context.Context, open []int) error {
 	list, err := s.pass.store.Ranges(ctx, s.pass.id)
 	if err != nil {
@@ -306,9 +306,9 @@ func (s *sharing) reopen(ctx context.Context, open []int) error {
 	return nil
 }
 
-// Help carries out ranges of a run that another process carries, one after the other, until there is none that waits for
-// somebody. It returns nil when there is nothing to do (any more); a range's matches are the same whoever deletes them. When
-// the context ends it finishes the batch in hand and hands the range back.
+// Help carries out ranges of a run that another process carries, one after the other, until each has an owner or is done.
+// It returns nil when there is nothing to do, or the run ends or stops meanwhile: its carrier reports that. When the
+// context ends it finishes the batch in hand and gives the range back.
 func (r *Runner) Help(ctx context.Context, id string) error {
 	run, err := r.Store.Run(ctx, id)
 	if errors.Is(err, record.ErrNotFound) {
@@ -336,7 +336,7 @@ func (r *Runner) Help(ctx context.Context, id string) error {
 		err = s.takeAll(ctx, partitions)
 	}
 	if err == nil || errors.As(err, new(*lostError)) || errors.As(err, new(*RefusedError)) || errors.As(err, new(*TroubleError)) {
-		return nil // the run's carrier meets the same, and says so
+		return nil // the run's carrier meets the same, and reports it
 	}
 	return fmt.Errorf("help with run %s: %w", id, err)
 }

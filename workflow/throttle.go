@@ -17,28 +17,28 @@ const (
 	// DefaultPauseAbove is how long the store may take to answer a short question before it counts as slow; see docs/OPERATING.md
 	// for what was measured.
 	DefaultPauseAbove = 250 * time.Millisecond
-	// askWithin is how long a pause may be before all is asked again that may have changed meanwhile.
+	// askWithin is the longest pause without asking mayGoOn.
 	askWithin = time.Second
-	// A slow store is asked again after slowFrom, then after twice as long … up to slowTo, and after slowMost in all the
-	// round is carried out all the same, so that every run ends.
+	// A pass asks a slow store again after slowFrom, then after twice as long … up to slowTo. After slowMost in all it
+	// carries the round out all the same, so that every run ends.
 	slowFrom = 250 * time.Millisecond
 	slowTo   = 4 * time.Second
 	slowMost = 10 * time.Second
 )
 
-// throttle is how fast a pass deletes: what it knows of the store, for all of its actors. The zero value is full speed.
+// throttle slows the deletions of a pass down: under the limits per second, and while the store is slow. All actors of the
+// pass share it.
 type throttle struct {
 	pass *pass
 
 	mu     sync.Mutex // guards what follows
 	halved int        // how often the size of a round was halved
-	said   bool       // it was said that the store is slow
+	logged bool       // that the store is slow
 }
 
-// turn waits until the next round may be carried out, and says how many records it may take, at most open of them. It asks
-// before, after and at least once a second while it waits, all that mayGoOn asks; and returns the store in the hands of
-// the user that the run acts as. A limit's records are charged when the turn is promised: a run that is stopped while it
-// waits has taken them in vain, half a second's worth.
+// turn waits until the next round may begin, and returns how many records it may take, at most open. It asks mayGoOn
+// before it waits, after it, and every second meanwhile, and returns the store of the last answer. The limits are charged
+// before the wait: a run that is stopped while it waits has used up to half a second's worth.
 func (t *throttle) turn(ctx context.Context, open int) (*crmstore.Store, int, error) {
 	var slow time.Duration // waited for a slow store
 	for pause := slowFrom; ; pause = min(2*pause, slowTo) {
@@ -71,7 +71,7 @@ func (t *throttle) turn(ctx context.Context, open int) (*crmstore.Store, int, er
 	}
 }
 
-// rates are the limits that the run's deletions are under.
+// rates are the limits per second on the run's deletions.
 func (t *throttle) rates(account int) []crmstore.Rate {
 	var rates []crmstore.Rate
 	if account > 0 {
@@ -83,7 +83,7 @@ func (t *throttle) rates(account int) []crmstore.Rate {
 	return rates
 }
 
-// promised waits for the turn of n records under the rates.
+// promised charges n records to the rates and waits until they may be deleted.
 func (t *throttle) promised(ctx context.Context, acting *crmstore.Store, n int, rates []crmstore.Rate) (*crmstore.Store, error) {
 	for {
 		wait, granted, err := t.pass.store.Pace(ctx, n, t.pass.store.Now(), rates...)
@@ -101,7 +101,7 @@ func (t *throttle) promised(ctx context.Context, acting *crmstore.Store, n int, 
 	}
 }
 
-// wait waits, and every second and in the end asks whether the run may still go on.
+// wait waits for d. Every second and at the end it asks whether the run may go on.
 func (t *throttle) wait(ctx context.Context, reason string, d time.Duration) (acting *crmstore.Store, err error) {
 	until := monotonic().Add(d)
 	for left := d; left > 0; left = until.Sub(monotonic()) {
@@ -127,8 +127,8 @@ func (t *throttle) roundSize() int {
 	return roundRecords >> t.halved
 }
 
-// answered takes note of how long the store took to answer a short question, and reports whether it was quick. Rounds get
-// half as large each time that it was not, since they may be what makes it slow, and grow again when it was.
+// answered notes how long the store took to answer a short question, and reports whether it was quick. Each slow answer
+// halves the rounds, since they may be what slows the store; each quick one doubles them again.
 func (t *throttle) answered(ctx context.Context, took time.Duration) bool {
 	above := t.pass.r.PauseAbove
 	if above == 0 {
@@ -144,8 +144,8 @@ func (t *throttle) answered(ctx context.Context, took time.Duration) bool {
 		return true
 	}
 	t.halved = min(t.halved+1, mostHalved)
-	if !t.said { // once: a store that is quick and slow in turn would fill the log
-		t.said = true
+	if !t.logged { // once: a store that is quick and slow in turn would fill the log
+		t.logged = true
 		t.pass.r.event(ctx, t.pass.saved(), slog.LevelWarn, "store is slow; deletions pause",
 			slog.Duration("answered_after", took), slog.Duration("pause_above", above))
 	}
