@@ -22,20 +22,21 @@ const (
 
 // Approval is one person's yes to a held run.
 type Approval struct {
-	Count    int64 // how many records the person was told that the run deletes; the run must be about to delete exactly so many
-	Revision int   // the workflow's current revision, as the person was told; 0 = it was not asked
+	Count    int64 // how many deletions the user was shown; the run must be about to delete exactly so many
+	Revision int   // the workflow's current revision that the user was shown; 0 = it is not compared
 	At       time.Time
 }
 
-// approveTries is how often an approval is tried again when the run was changed meanwhile, by another approval or by the
-// process that just let it go.
+// approveTries is how often an approval is tried again when the run changed meanwhile: by another approval, or by the
+// carrier that just let it go.
 const approveTries = 20
 
-// Approve lets a held run go on and carries it to its end, if the approval's count is the number of records that the run is
-// about to delete: it acts on those that were shown, never on more, and still tests each again. Where the account wants two approvals, the first is noted and the run comes back held. The user needs view of the object and
-// bulk-delete, and for a workflow's run manage-workflows. A run that was held before it had looked for its records looks first.
-// Errors as [Runner.Run], and a *RefusedError when the count is another one or the run is not held, also because
-// another approval was faster; then nothing was deleted.
+// Approve carries a held run to its end, if the approval's count is the number of records that the run is about to delete.
+// The run acts on the records that were shown, never on more, and still tests each again. Where the account wants two
+// approvals, the first is saved and the run comes back held. The user needs view of the object and bulk-delete, and for a
+// workflow's run manage-workflows. A run that was held before its evaluation evaluates first. Errors as [Runner.Run], and a
+// *RefusedError when the count differs or the run is not held, also because another approval was faster; then nothing was
+// deleted.
 func (r *Runner) Approve(ctx context.Context, id string, a Approval) (crmstore.Run, error) {
 	for range approveTries {
 		run, left, current, err := r.waiting(ctx, id)
@@ -63,7 +64,7 @@ func (r *Runner) Approve(ctx context.Context, id string, a Approval) (crmstore.R
 	return crmstore.Run{}, fmt.Errorf("approve run %s: %w", id, record.ErrConflict)
 }
 
-// addApproval adds the user's approval to a held run, and lets the run go on when that is the last that it needs. With one too few the run comes
+// addApproval adds the user's approval to a held run, and continues the run when it needs no other. Otherwise the run comes
 // back held. crmstore.ErrConflict when it was changed meanwhile.
 func (r *Runner) addApproval(ctx context.Context, run crmstore.Run, left int64, current int, at time.Time) (crmstore.Run, error) {
 	rules, err := r.rulesOf(ctx, run)
@@ -97,8 +98,8 @@ func (r *Runner) addApproval(ctx context.Context, run crmstore.Run, left int64, 
 	return r.letGoOn(ctx, run, lifts, at)
 }
 
-// Waiting is a held run that the user may approve now, and how many records it deletes then. A run that was held before it had
-// looked for its records looks now, and comes back held with their number, or done when there are none. Errors as [Runner.Approve].
+// Waiting is a held run that the user may approve now, and how many records it deletes then. A run that was held before its
+// evaluation evaluates now. It comes back held with the number, or done when nothing matches. Errors as [Runner.Approve].
 func (r *Runner) Waiting(ctx context.Context, id string) (crmstore.Run, int64, error) {
 	run, left, _, err := r.waiting(ctx, id)
 	return run, left, err
@@ -128,7 +129,7 @@ func (r *Runner) waiting(ctx context.Context, id string) (run crmstore.Run, left
 	return run, left, current, err
 }
 
-// mayApprove is nil when the run is held and the user may let it go on now. It returns the workflow's current revision, which
+// mayApprove is nil when the run is held and the user may approve it now. It returns the workflow's current revision, which
 // need not be the run's.
 func (r *Runner) mayApprove(ctx context.Context, run crmstore.Run) (current int, err error) {
 	if err := r.Store.Check(ctx, run.Object, run.ApprovalPermissions()...); err != nil {
@@ -161,13 +162,13 @@ func (r *Runner) mayApprove(ctx context.Context, run crmstore.Run) (current int,
 	return w.Revision, err
 }
 
-// left is how many of its matches a run has not dealt with: whom it deletes when it goes on, unless they changed.
+// left is how many of a run's matches have no outcome: the run deletes them when it goes on, unless they changed.
 func (r *Runner) left(ctx context.Context, run crmstore.Run) (int64, error) {
 	t, err := tally(ctx, r.system(), run)
 	return unsettled(t), err
 }
 
-// sameCount is nil when the number that was typed is that of the records that the run would delete.
+// sameCount is nil when the user typed the number of records that the run would delete.
 func sameCount(run crmstore.Run, typed, left int64) error {
 	if typed == left {
 		return nil
@@ -179,7 +180,7 @@ func sameCount(run crmstore.Run, typed, left int64) error {
 	}
 }
 
-// letGoOn carries a held run on from behind its guard. crmstore.ErrConflict when the run was changed meanwhile.
+// letGoOn carries a held run on from the stage after its guard. crmstore.ErrConflict when the run was changed meanwhile.
 func (r *Runner) letGoOn(ctx context.Context, run crmstore.Run, lifts bool, at time.Time) (crmstore.Run, error) {
 	taken, err := r.take(ctx, run, func(run *crmstore.Run) {
 		run.ApprovedBy, run.Lifted, run.Ask = r.Store.User(), lifts, false
@@ -194,9 +195,9 @@ func (r *Runner) letGoOn(ctx context.Context, run crmstore.Run, lifts bool, at t
 	return r.newPass(taken).carry(ctx)
 }
 
-// Cancel ends a run that is held, under way or failed. When it has returned without an error, nothing more is deleted by
-// the run; what it deleted stays deleted until it is undone. It returns the run as cancelled; its totals are final once the process that
-// carried it has stopped. Errors: crmstore.ErrNotFound, a *RefusedError when the run is over.
+// Cancel ends a run that is held, under way or failed. When it has returned without an error, the run deletes nothing
+// more. What it deleted stays deleted until it is undone. It returns the cancelled run, whose totals are final once its
+// carrier has stopped. Errors: crmstore.ErrNotFound, a *RefusedError when the run is over.
 func (r *Runner) Cancel(ctx context.Context, id string, at time.Time) (crmstore.Run, error) {
 	return r.cancel(ctx, id, "cancelled by "+r.Store.User(), at)
 }
@@ -220,7 +221,7 @@ func (r *Runner) cancel(ctx context.Context, id, reason string, at time.Time) (c
 		carried := run.State == crmstore.RunRunning && !abandoned(run, r.Store.Now())
 		counted := run.Totals
 		run.State, run.Reason, run.FinishedAt = crmstore.RunCancelled, reason, at
-		if !carried { // nobody else will count what was done
+		if !carried { // no carrier will count what it did
 			if run.Totals, err = tally(ctx, r.system(), run); err != nil {
 				return run, fmt.Errorf("cancel run %s: %w", id, err)
 			}
@@ -228,7 +229,7 @@ func (r *Runner) cancel(ctx context.Context, id, reason string, at time.Time) (c
 		}
 		saved, err := r.Store.SealRun(ctx, run, record.Event{Op: opCancel, At: at, Detail: cancelDetail(reason, r.Store.User())})
 		if errors.Is(err, record.ErrConflict) {
-			continue // the owner's sign of life came in between
+			continue // the carrier gave a sign of life in between
 		}
 		if err != nil {
 			return run, fmt.Errorf("cancel run %s: %w", id, err)
@@ -248,7 +249,7 @@ func (r *Runner) cancel(ctx context.Context, id, reason string, at time.Time) (c
 	return crmstore.Run{}, fmt.Errorf("cancel run %s: %w", id, record.ErrConflict)
 }
 
-// cancelDetail is what an audit event says of why a run was ended, beside who did it.
+// cancelDetail is the reason in the audit event of a cancellation; "" when it only repeats the user.
 func cancelDetail(reason, user string) string {
 	if reason == "cancelled by "+user {
 		return ""

@@ -10,10 +10,10 @@ import (
 	"github.com/crm-workflow/crm-workflow/workflow/definition"
 )
 
-// ApprovalRules are the account's settings about who lets held runs go on.
+// ApprovalRules are the account's settings about the users that approve held runs.
 type ApprovalRules struct {
 	Needed       int  // how many different users must approve: 1 or 2
-	NotPublisher bool // whoever published the run's workflow may not
+	NotPublisher bool // the publisher of the run's workflow may not approve it
 }
 
 // ReadApprovalRules reads them. Every user of the account may.
@@ -84,7 +84,7 @@ func (r *Runner) rulesOf(ctx context.Context, run crmstore.Run) (ApprovalRules, 
 	return rules.of(run, counts.Live), err
 }
 
-// publishers are who published the run's revision, and the workflow last; none for a deletion by hand.
+// publishers are the users that published the run's revision, and the workflow last; none for a deletion by hand.
 func (r *Runner) publishers(ctx context.Context, run crmstore.Run) ([]string, error) {
 	if run.Kind == crmstore.RunDelete {
 		return nil, nil
@@ -114,8 +114,8 @@ func (r *Runner) mayBeApprover(ctx context.Context, run crmstore.Run, rules Appr
 	}
 }
 
-// validApprovals are the earlier approvals of a held run that still count: given for the same number of records, beside the same
-// revision, since when nobody carried the run, by users who still may.
+// validApprovals are the earlier approvals of a held run that still count. They were given for the same number of records
+// and the same revision, since the run was last carried, by users that still may approve it.
 func (r *Runner) validApprovals(ctx context.Context, s seen) ([]crmstore.Approval, error) {
 	var barred []string
 	if s.rules.NotPublisher {
@@ -140,7 +140,7 @@ func (r *Runner) validApprovals(ctx context.Context, s seen) ([]crmstore.Approva
 	return good, nil
 }
 
-// checkSecondApprover is a *RefusedError when the runner's user is among those who approved already and another one is wanted.
+// checkSecondApprover is a *RefusedError when another user must approve, since the runner's user has approved already.
 func (r *Runner) checkSecondApprover(s seen, before []crmstore.Approval) error {
 	if s.rules.Needed < 2 || !slices.ContainsFunc(before, func(a crmstore.Approval) bool { return a.By == r.Store.User() }) {
 		return nil
@@ -162,8 +162,8 @@ func (r *Runner) lifted(ctx context.Context, approvals []crmstore.Approval) bool
 	return r.liftsCeiling(ctx)
 }
 
-// WaitsForMore is what a held run still wants, in words: "approved by theo; another user must approve it too". "" when nobody
-// approved it as it is.
+// WaitsForMore says in words what a held run still needs: "approved by theo; another user must approve it too". "" when it
+// has no valid approval.
 func (r *Runner) WaitsForMore(ctx context.Context, id string) (string, error) {
 	run, err := r.Store.Run(ctx, id)
 	if err != nil || run.State != crmstore.RunHeld || len(run.Approvals) == 0 {

@@ -8,11 +8,11 @@
 // # Life of a definition
 //
 //  1. [definition.Load] turns bytes into a Definition, or into findings.
-//  2. [MakeReview] says who would be deleted now, and writes nothing.
+//  2. [MakeReview] lists the contacts that a run would delete now, and writes nothing.
 //  3. [Publish] freezes the file as a numbered revision and switches the workflow on.
 //  4. [Scheduler.Run] starts a run for each slot of the schedule; [Runner.Run] starts one by hand.
 //  5. [Switch] turns the workflow off and on. A run that is under way when it is switched off is
-//     held: when Switch has returned nothing more is deleted, and nothing goes on until a person says so.
+//     held: when Switch has returned nothing more is deleted, until a user approves the run.
 //
 // # Life of a run
 //
@@ -23,8 +23,8 @@
 //     again before each round of batches.
 //  4. close: totals are summed over the partitions, so that any number of crashes gives the same totals.
 //
-// A large run's third stage is cut into ranges, which other processes help to carry out ([Runner.Help]). Who carries the run
-// takes those that nobody takes or whose owner fell silent, and closes the run.
+// A large run's third stage is cut into ranges, which helpers in other processes carry out too ([Runner.Help]). The carrier
+// takes the ranges that have no owner or a silent one, and closes the run.
 //
 // A run is running, then done, held, failed or cancelled. A held run goes on with [Runner.Approve] or ends
 // with [Runner.Cancel]. A failed or interrupted run goes on where it stopped with [Runner.Resume].

@@ -70,8 +70,8 @@ func checkActions(d *definition.Definition) error {
 	return nil
 }
 
-// mayAct asks whether the run may act now: a workflow's as checkRuns says, a deletion by hand as checkByHand does. It
-// returns the store in the hands of the user that the run acts as.
+// mayAct asks whether the run may act now: checkRuns answers for a workflow's run, checkByHand for a deletion by hand. It
+// returns the store as the run's acting user sees it.
 func mayAct(ctx context.Context, system *crmstore.Store, run crmstore.Run) (*crmstore.Store, error) {
 	if run.Kind == crmstore.RunDelete {
 		return checkByHand(ctx, system, run)
@@ -83,8 +83,8 @@ func mayAct(ctx context.Context, system *crmstore.Store, run crmstore.Run) (*crm
 	return acting, err
 }
 
-// checkRevision is nil when the run's revision is the workflow's, or who approved the run was told that it is not; else
-// a *RefusedError. So a run that was under way when another revision was published stops before its next batch.
+// checkRevision is a *RefusedError when the workflow has another revision than the run, and the run's approver did not see
+// that one. So a run that is under way when another revision is published stops before its next batch.
 func checkRevision(w crmstore.Workflow, run crmstore.Run) error {
 	if run.Revision == w.Revision || run.SeenRevision == w.Revision {
 		return nil
@@ -100,8 +100,8 @@ func refusedRevision(w crmstore.Workflow, run crmstore.Run) *RefusedError {
 	}
 }
 
-// checkRuns asks whether a run of the workflow's revision may act now: the account's tier allows it, the workflow is
-// on, and the user who published it still may do what it does. It returns the store in the hands of that user, and the workflow.
+// checkRuns asks whether a run of the workflow's revision may act now: the account's tier allows it, the workflow is on,
+// and its publisher still may do what it does. It returns the store as the publisher sees it, and the workflow.
 func checkRuns(ctx context.Context, system *crmstore.Store, name string, revision int) (*crmstore.Store, crmstore.Workflow, error) {
 	account, err := system.Account(ctx)
 	if err != nil {
@@ -129,7 +129,7 @@ func checkPublisher(ctx context.Context, acting *crmstore.Store, o record.Object
 	return acting.Check(ctx, o, crmstore.CanManageWorkflows, crmstore.CanView, crmstore.CanDelete)
 }
 
-// actingFor is the store in the hands of the user that the run acts as: who published its workflow, or who confirmed a
+// actingFor is the store as the run's acting user sees it: the publisher of its workflow, or the user that confirmed a
 // deletion by hand.
 func actingFor(ctx context.Context, system *crmstore.Store, run crmstore.Run) (*crmstore.Store, error) {
 	if run.Kind == crmstore.RunDelete {
@@ -145,8 +145,8 @@ func actingFor(ctx context.Context, system *crmstore.Store, run crmstore.Run) (*
 	return publisherOf(ctx, system, w, run.Revision)
 }
 
-// publisherOf is the store in the hands of the user whose permissions a run of the revision has: who published it, or
-// for the current one who published it again since.
+// publisherOf is the store as the publisher of the revision sees it. The current revision's publisher is the user that
+// published it last.
 func publisherOf(ctx context.Context, system *crmstore.Store, w crmstore.Workflow, revision int) (*crmstore.Store, error) {
 	if revision == w.Revision {
 		return system.As(w.PublishedBy), nil
@@ -173,8 +173,8 @@ func refusedOff(w crmstore.Workflow) *RefusedError {
 	}
 }
 
-// asRefusal gives the refusal of an action, or of the store to the user that the workflow acts as, the form that all
-// refusals have. name is the workflow's, "" for a deletion by hand.
+// asRefusal turns an action's refusal, or the store's refusal of the acting user, into a *RefusedError. Other errors stay
+// as they are. name is the workflow's, "" for a deletion by hand.
 func asRefusal(name string, err error) error {
 	if denied, ok := errors.AsType[*crmstore.PermissionError](err); ok {
 		if name == "" {

@@ -16,9 +16,8 @@ func OverLimit(l definition.Limits, o record.ObjectType, count, live int64) stri
 	return reason
 }
 
-// guard sets aside what the run deletes. Without room for it, by the workflow's limits and the account's ceiling on any 24
-// hours, it holds the run. A share is one of the records that were evaluated: runs that evaluated at the same moment may
-// have deleted some of them by now.
+// guard sets the run's deletions aside. It holds the run when the workflow's limits or the account's ceiling on any 24
+// hours leave no room. A percentage is taken of the evaluated records: other runs may have deleted some of them by now.
 func (p *pass) guard(ctx context.Context) error {
 	if p.byHand {
 		return p.guardByHand(ctx)
@@ -33,7 +32,7 @@ func (p *pass) guard(ctx context.Context) error {
 	return p.update(ctx, func(run *crmstore.Run) { run.Stage = stageAct })
 }
 
-// askAnyway holds a run that was held once before anybody knew whom it deletes, so that whoever lets it go on is told their number.
+// askAnyway holds a run that was held before its matches were counted, so that its approver sees their number.
 func (p *pass) askAnyway() error {
 	run := p.saved()
 	if n := enrolling(run.Totals); run.Ask && n > 0 {

@@ -13,13 +13,13 @@ import (
 	"github.com/crm-workflow/crm-workflow/workflow/definition"
 )
 
-// HeldSet is whom a run would delete if it went on: the run's own matches, as it saved them, and what changed since.
+// HeldSet is the records that a run would delete if it went on: the matches that it saved, and what changed since.
 type HeldSet struct {
 	Run        crmstore.Run
 	Definition *definition.Definition // of the run's own revision, or of what a deletion by hand was asked for
-	Records    []record.ID            // whom it has not dealt with, sorted; an approval acts on these and on nobody else
+	Records    []record.ID            // matches without an outcome, sorted; an approval acts on these alone
 	Changed    []record.ID            // of these, those that no longer match: they stay; sorted
-	OnHold     []record.ID            // of Records, those on legal hold: they stay, whatever else they are; sorted
+	OnHold     []record.ID            // of Records, those on legal hold: they stay; sorted
 	Gone       []record.ID            // of these, those that are no longer live; sorted
 	Current    crmstore.Workflow      // the workflow as it is now; zero for a deletion by hand
 	Superseded bool                   // Current has another revision than the run
@@ -27,8 +27,8 @@ type HeldSet struct {
 	Broken     string                 // why the current revision cannot be compared; "" = it was
 }
 
-// MakeHeldSet reads whom a run would delete if it went on. It writes nothing, and needs view of the run's object. For a run
-// that did not save its matches yet there are none. Errors: crmstore.ErrNotFound, *FindingsError when the run's own
+// MakeHeldSet reads the records that a run would delete if it went on. It writes nothing, and needs view of the run's
+// object. A run that has not saved its matches yet has none. Errors: crmstore.ErrNotFound, *FindingsError when the run's own
 // revision no longer loads.
 func MakeHeldSet(ctx context.Context, store *crmstore.Store, id string) (*HeldSet, error) {
 	run, err := store.Run(ctx, id)
@@ -76,7 +76,7 @@ func MakeHeldSet(ctx context.Context, store *crmstore.Store, id string) (*HeldSe
 	return h, nil
 }
 
-// compare finds out whom the workflow's current revision would not enroll, when it is another one than the run's.
+// compare finds the records that the workflow's current revision would not enroll, if the run has another revision.
 func (h *HeldSet) compare(ctx context.Context, store *crmstore.Store, parts []record.PartitionIDs) error {
 	var err error
 	if h.Current, err = store.Workflow(ctx, h.Run.Workflow); err != nil {
@@ -105,8 +105,8 @@ func (h *HeldSet) compare(ctx context.Context, store *crmstore.Store, parts []re
 // heldAtOnce is how many records of a held set are read at a time.
 const heldAtOnce = 5000
 
-// test tells of each record whether it is live, and whether the definition enrolls it at an instant.
-func (h *HeldSet) test(ctx context.Context, store *crmstore.Store, d *definition.Definition, now time.Time, parts []record.PartitionIDs, tell func(id record.ID, live, enrolls bool)) error {
+// test calls fn for each record: whether it is live, and whether the definition enrolls it at an instant.
+func (h *HeldSet) test(ctx context.Context, store *crmstore.Store, d *definition.Definition, now time.Time, parts []record.PartitionIDs, fn func(id record.ID, live, enrolls bool)) error {
 	matcher, err := d.Trigger.At(now)
 	if err != nil {
 		return err
@@ -123,7 +123,7 @@ func (h *HeldSet) test(ctx context.Context, store *crmstore.Store, d *definition
 		err := matcher.Test(ctx, store, d.Object, batch, func(_ int, recs []*record.Record, verdicts []triggers.Verdict) error {
 			for j, id := range batch[next].IDs {
 				live := recs[j] != nil && recs[j].Deletion == nil
-				tell(id, live, live && verdicts[j].Enrolls())
+				fn(id, live, live && verdicts[j].Enrolls())
 			}
 			next++
 			return nil
@@ -138,7 +138,7 @@ func (h *HeldSet) test(ctx context.Context, store *crmstore.Store, d *definition
 // openMatchesOf are the run's matches that have no outcome yet.
 func openMatchesOf(ctx context.Context, store *crmstore.Store, run crmstore.Run) ([]record.PartitionIDs, error) {
 	if run.Stage == stageEvaluate {
-		return nil, nil // what is saved so far is not all, and is found anew
+		return nil, nil // the saved matches may not be all, and are replaced
 	}
 	partitions, err := store.Partitions(ctx)
 	if err != nil {

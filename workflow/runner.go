@@ -16,10 +16,10 @@ import (
 
 // Runner carries runs through. It is safe for concurrent use; one process needs one.
 type Runner struct {
-	Store   *crmstore.Store // who asks for runs, approves, cancels and undoes: a user, or the system for schedules
+	Store   *crmstore.Store // as its user sees it: the user that runs, approves, cancels and undoes, or the system for schedules
 	Metrics *Metrics        // nil = none
 	Log     *slog.Logger    // nil = nothing is logged
-	Owner   string          // who carries the runs; "" = this process, see NewOwner
+	Owner   string          // the carrier's name; "" = this process, see NewOwner
 
 	// Patience is how long a run waits for a store that stops answering before it fails; 0 = 30 s, below 0 = not at all.
 	// It then tries its stage again, a few times.
@@ -28,7 +28,7 @@ type Runner struct {
 	// Health is asked before a run starts and before each of its batches; nil = the store is taken to be well.
 	Health *Health
 
-	// Helpers are asked to carry out ranges of large runs; nil = nobody is asked.
+	// Helpers are asked to carry out ranges of large runs; nil = the runner asks none.
 	Helpers Helpers
 	// ShareFrom is the number of matches from which a run is large; 0 = 10,000. All processes of an account must agree.
 	ShareFrom int64
@@ -37,11 +37,11 @@ type Runner struct {
 	// time; 0 = 250 ms, below 0 = they never do.
 	PauseAbove time.Duration
 
-	// Progress is told how far a stage (evaluate, act, undo) is, in partitions or records; nil = nobody is.
+	// Progress is called with how far a stage (evaluate, act, undo) is, in partitions or records; nil = none.
 	// Calls do not overlap within one run.
 	Progress func(stage string, done, total int64)
 
-	// Resumed is told of an unfinished run that Run carried to its end before its own; nil = nobody is.
+	// Resumed is called with an unfinished run that Run carried to its end before its own; nil = none.
 	Resumed func(crmstore.Run)
 }
 
@@ -52,24 +52,25 @@ type RunRequest struct {
 	Scheduled bool
 
 	missed int     // slots before this one that get no run
-	late   bool    // the queue handed the slot to nobody
+	late   bool    // the queue gave the slot to no daemon
 	member *member // of the runs that it evaluates together with; nil = none
 }
 
 // ErrSlotTaken says that the slot has its run already.
 var ErrSlotTaken = errors.New("the slot has its run already")
 
-// byWorkflow is who started a scheduled run.
+// byWorkflow is the StartedBy of a scheduled run.
 const byWorkflow = "workflow"
 
-// system is the store acting as the system, for what a run saves about itself. It must be able to
-// say that a run was refused for lack of permission. What a run reads and deletes, it does as the workflow's publisher.
+// system is the store acting as the system, for what a run saves about itself: also a refusal for lack of permission.
+// What a run reads and deletes, it reads and deletes as its acting user.
 func (r *Runner) system() *crmstore.Store { return r.Store.AsSystem() }
 
 // Run carries one pass of a published workflow from its evaluation to its end, and returns the run as it was saved last.
-// An unfinished run of the workflow that nobody carries is resumed first. A run over a limit comes back held, with a nil
-// error. Errors: *crmstore.PermissionError when the store's user may not manage workflows, *RefusedError (tier, permission of its publisher, switched off, another run not over), ErrSlotTaken, crmstore.ErrNotFound, the
-// context's error (the run can be resumed), or what made the run fail.
+// It first resumes an unfinished run of the workflow without a carrier. A run over a limit comes back held, with a nil
+// error. Errors: *crmstore.PermissionError when the store's user may not manage workflows; *RefusedError (tier, permission
+// of its publisher, switched off, another run not over); ErrSlotTaken; crmstore.ErrNotFound; the context's error (the run
+// can be resumed); or what made the run fail.
 func (r *Runner) Run(ctx context.Context, q RunRequest) (crmstore.Run, error) {
 	if err := r.Store.Check(ctx, "", crmstore.CanManageWorkflows); err != nil {
 		return crmstore.Run{}, err
@@ -155,7 +156,7 @@ func (r *Runner) create(ctx context.Context, w crmstore.Workflow, q RunRequest) 
 	}
 }
 
-// slotTaken answers for a slot that has a run: one that nobody carries is carried on.
+// slotTaken answers for a slot that has a run. It resumes a run without a carrier.
 func (r *Runner) slotTaken(ctx context.Context, q RunRequest) (crmstore.Run, error) {
 	run, err := r.Store.Run(ctx, slotID(q))
 	if err != nil {
@@ -173,7 +174,7 @@ func (r *Runner) slotTaken(ctx context.Context, q RunRequest) (crmstore.Run, err
 	return run, fmt.Errorf("run %s: %w", run.ID, ErrSlotTaken)
 }
 
-// finish carries another run of the workflow to its end when nobody else does, and refuses otherwise.
+// finish carries another run of the workflow to its end if that has no carrier. Otherwise it is a *RefusedError.
 func (r *Runner) finish(ctx context.Context, id string) (crmstore.Run, error) {
 	run, err := r.Store.Run(ctx, id)
 	if err != nil {
@@ -200,8 +201,8 @@ func (r *Runner) finish(ctx context.Context, id string) (crmstore.Run, error) {
 	return run, refused
 }
 
-// note records the run as the workflow's last and, for a scheduled one, its slot. Only the process that gets the slot in
-// counts the slots missed before it.
+// note saves the run as the workflow's last and, for a scheduled one, its slot. Only the process that saves the slot counts
+// the slots missed before it.
 func (r *Runner) note(ctx context.Context, q RunRequest, run string) error {
 	for range 20 {
 		w, err := r.system().Workflow(ctx, q.Name)
@@ -231,8 +232,8 @@ func (r *Runner) note(ctx context.Context, q RunRequest, run string) error {
 	return fmt.Errorf("note run of workflow %s: %w", q.Name, record.ErrConflict)
 }
 
-// Resume goes on with a run that failed or that nobody carries any more, from where it stopped. A run that was approved needs
-// the permissions of an approval. Errors as [Runner.Run].
+// Resume goes on with a run that failed or lost its carrier, from where it stopped. A run that was approved needs the
+// permissions of an approval. Errors as [Runner.Run].
 func (r *Runner) Resume(ctx context.Context, id string) (crmstore.Run, error) {
 	run, err := r.Store.Run(ctx, id)
 	if err != nil {
@@ -241,7 +242,7 @@ func (r *Runner) Resume(ctx context.Context, id string) (crmstore.Run, error) {
 	if err := r.Store.Check(ctx, run.Object, run.Permissions()...); err != nil {
 		return run, err
 	}
-	if run.ApprovedBy != "" { // what only an approval lets go on, only who may approve takes up
+	if run.ApprovedBy != "" { // else a user without that permission could carry an approved run on
 		if err := r.Store.Check(ctx, run.Object, run.ApprovalPermissions()...); err != nil {
 			return run, err
 		}
@@ -261,9 +262,9 @@ func (r *Runner) Resume(ctx context.Context, id string) (crmstore.Run, error) {
 	return run, refused
 }
 
-// resume takes the run over and carries it on. An interrupted run that may not go on becomes held, so that switching
-// the workflow on again, perhaps weeks later, does not set it going by itself. So does a failed run of a revision that is
-// not the workflow's any more: it goes on when it is approved.
+// resume takes the run over and carries it on. An interrupted run that may not go on becomes held: switching the workflow
+// on again, perhaps weeks later, must not continue it. A failed run of an earlier revision becomes held too, and goes on
+// when it is approved.
 func (r *Runner) resume(ctx context.Context, run crmstore.Run) (crmstore.Run, error) {
 	_, err := mayAct(ctx, r.system(), run)
 	var refused *RefusedError
@@ -272,7 +273,7 @@ func (r *Runner) resume(ctx context.Context, run crmstore.Run) (crmstore.Run, er
 	}
 	taken, err := r.take(ctx, run, func(run *crmstore.Run) {
 		if run.Kind == crmstore.RunDelete && run.Stage == stageAct && !r.Store.IsSystem() {
-			run.ApprovedBy = r.Store.User() // who lets it go on
+			run.ApprovedBy = r.Store.User() // resuming it is confirming it
 		}
 	})
 	if errors.Is(err, record.ErrConflict) {
@@ -292,7 +293,7 @@ func (r *Runner) resume(ctx context.Context, run crmstore.Run) (crmstore.Run, er
 	return p.carry(ctx)
 }
 
-// take makes this process the run's owner, with a higher fencing number. crmstore.ErrConflict when somebody else took or
+// take makes this process the run's owner, with a higher fencing number. crmstore.ErrConflict when another process took or
 // changed the run since it was read.
 func (r *Runner) take(ctx context.Context, run crmstore.Run, change func(*crmstore.Run), notes ...record.Event) (crmstore.Run, error) {
 	run.State, run.Reason = crmstore.RunRunning, ""
@@ -313,7 +314,7 @@ func (r *Runner) take(ctx context.Context, run crmstore.Run, change func(*crmsto
 	return taken, nil
 }
 
-// tooLate says to somebody who wanted to carry a run on that somebody else was faster, and what the run is now.
+// tooLate is the refusal for a user who was not the first to continue a run. It says what the run is now.
 func (r *Runner) tooLate(ctx context.Context, id string) error {
 	now, err := r.Store.Run(ctx, id)
 	if err != nil {
@@ -333,7 +334,7 @@ func (r *Runner) tooLate(ctx context.Context, id string) error {
 	return refused
 }
 
-// approvers is who approved a run, for a sentence; "" when nobody did.
+// approvers names the user that approved a run, for a sentence; "" when it was not approved.
 func approvers(run crmstore.Run) string {
 	if run.ApprovedBy == "" {
 		return ""
@@ -348,8 +349,8 @@ func (r *Runner) DryRun(ctx context.Context, d *definition.Definition, now time.
 	return runs[0], err
 }
 
-// DryRuns is [Runner.DryRun] of several definitions, in their order. Those about one object type read its records together,
-// which takes little longer than one of them. Runner.Progress is told of the first definition alone.
+// DryRuns is [Runner.DryRun] of several definitions, in their order. One scan reads the records for all definitions of an
+// object type. Runner.Progress is called for the first definition alone.
 func (r *Runner) DryRuns(ctx context.Context, defs []*definition.Definition, now time.Time) ([]crmstore.Run, error) {
 	runs := make([]crmstore.Run, len(defs))
 	groups := map[record.ObjectType][]*scan{}
