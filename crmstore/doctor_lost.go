@@ -81,7 +81,8 @@ type shortfall struct {
 	first            record.ID
 }
 
-// compareSizes compares what is counted with its counters. A key that nobody has counted yet is counted by a repair.
+// compareSizes compares what is counted with its counters. A key that has no counter, of an older version or since it was lost, is counted by a
+// repair.
 func (x *examination) compareSizes() {
 	if x.noCounters() {
 		x.short = append(x.short, shortfall{name: noCounters})
@@ -94,6 +95,7 @@ func (x *examination) compareSizes() {
 		text, counted := x.counters[name]
 		if !counted {
 			if there > strangers {
+				x.foundf(problemCount, 0, "partition %d: %d entries of %s are not counted, so that a loss of them would not be noticed", x.partition, there-strangers, name)
 				x.recount(name, there-strangers, 0)
 			}
 			continue
@@ -130,8 +132,10 @@ func (x *examination) compareSizes() {
 	}
 }
 
-// noCounters reports whether the partition has records, and has lost the counters of them.
-func (x *examination) noCounters() bool { return len(x.counters) == 0 && len(x.body.records) > 0 }
+// noCounters reports whether the partition has lost its counters, also when the next write made some of them anew.
+func (x *examination) noCounters() bool {
+	return countersLost(x.counters, ownRecords(slices.Collect(maps.Keys(x.body.records)), x.partition, x.doctor.partitions))
+}
 
 // uncount takes entries that a cure removes off their counter.
 func (x *examination) uncount(name string, n int64) {
@@ -209,7 +213,7 @@ func (x *examination) findLostRecords() {
 		}
 	}
 	missing := x.counts.Live + x.counts.Archived - int64(len(x.body.records))
-	if _, counted := x.counters[countLive]; !counted || x.uncounted {
+	if x.uncounted || x.noCounters() {
 		missing = int64(len(named))
 	}
 	if missing <= 0 || len(named) == 0 && (len(x.body.records) > 0 && len(x.ids) > 0 || x.untouched()) {

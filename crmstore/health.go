@@ -25,6 +25,7 @@ const (
 	TroubleEvicts       = "evicts"          // the server drops keys when its memory is full
 	TroubleEvicted      = "evicted"         // the server dropped keys
 	TroubleMissing      = "records-missing" // there are fewer records than there were, and nothing explains it
+	TroubleUncounted    = "counters-lost"   // partitions have lost the counters of lists, enrollments, holds and the log
 
 	TroubleClockDiffers  = "clock-differs"        // this process's clock and the store's differ
 	TroubleClockServers  = "clock-servers-differ" // the clocks of the store's servers differ
@@ -36,7 +37,7 @@ const (
 func TroubleCodes() []string {
 	return []string{
 		TroubleAccountGone, TroubleOtherAccount, TroubleNotInSync, TroubleReadOnly, TroubleMemory, TroubleRefuses,
-		TroubleEvicts, TroubleEvicted, TroubleMissing,
+		TroubleEvicts, TroubleEvicted, TroubleMissing, TroubleUncounted,
 		TroubleClockDiffers, TroubleClockServers, TroubleClockWentBack, TroubleClockLeapt,
 	}
 }
@@ -85,7 +86,7 @@ func (s *Store) Health(ctx context.Context) ([]Trouble, error) {
 }
 
 // keyHealth is a hash of what was found wrong with the store or was accepted by a person:
-// lost:<object>/<window> → how many records are missing; evicted:<server's run> → dropped keys that a person has accepted.
+// lost:<object>/<window> → how many records are missing; uncounted:<object>/<window> → how many partitions have lost their counters; evicted:<server's run> → dropped keys that a person has accepted.
 func (s *Store) keyHealth() string { return s.accountKey("health") }
 
 // lookAtStore asks. The write is one that changes nothing and creates no key: servers refuse it for the reasons for which they
@@ -246,6 +247,8 @@ func droppedKeys(l *look) int64 {
 const (
 	markEvicted = "evicted:"
 	markLost    = "lost:"
+
+	markUncounted = "uncounted:"
 )
 
 // wholeNumber reads a count; what is none is 0.
@@ -257,11 +260,11 @@ func wholeNumber(text string) int64 {
 	return n
 }
 
-// objectsOf are the object types of which something was found missing, in order.
-func objectsOf(marks map[string]string) []record.ObjectType {
+// objectsOf are the object types that have a mark of a kind, in order.
+func objectsOf(marks map[string]string, kind string) []record.ObjectType {
 	var list []record.ObjectType
 	for field := range marks {
-		if name, ok := strings.CutPrefix(field, markLost); ok {
+		if name, ok := strings.CutPrefix(field, kind); ok {
 			o, _, _ := strings.Cut(name, "/")
 			list = append(list, record.ObjectType(o))
 		}
@@ -270,24 +273,32 @@ func objectsOf(marks map[string]string) []record.ObjectType {
 	return slices.Compact(list)
 }
 
-// missingOf is how many records of an object type were found missing, in all its windows.
-func missingOf(marks map[string]string, o record.ObjectType) (missing int64) {
+// sumOfMarks sums up the marks of a kind that an object type has, in all its windows.
+func sumOfMarks(marks map[string]string, kind string, o record.ObjectType) (sum int64) {
 	for field, n := range marks {
-		if strings.HasPrefix(field, markLost+string(o)+"/") {
-			missing += wholeNumber(n)
+		if strings.HasPrefix(field, kind+string(o)+"/") {
+			sum += wholeNumber(n)
 		}
 	}
-	return missing
+	return sum
 }
 
 // lossTroubles says what was found missing and nobody has accepted.
 func (s *Store) lossTroubles(l *look) []Trouble {
 	var found []Trouble
-	for _, o := range objectsOf(l.marks) {
+	for _, o := range objectsOf(l.marks, markLost) {
 		found = append(found, Trouble{
 			Code:    TroubleMissing,
-			Message: fmt.Sprintf("%d %s are missing: no run, no purge and no person removed them", missingOf(l.marks, o), o.Plural()),
+			Message: fmt.Sprintf("%d %s are missing: no run, no purge and no person removed them", sumOfMarks(l.marks, markLost, o), o.Plural()),
 			Help:    "find out what emptied the store and bring a backup back; or go on without them: workflow account accept-loss",
+		})
+	}
+	for _, o := range objectsOf(l.marks, markUncounted) {
+		found = append(found, Trouble{
+			Code: TroubleUncounted,
+			Message: fmt.Sprintf("%d partitions of %s have lost their counters: nobody can tell whether lists, enrollments, legal holds and the audit log are whole there",
+				sumOfMarks(l.marks, markUncounted, o), o.Plural()),
+			Help: "find out what emptied the store and bring a backup back; or go on with what is there: workflow account accept-loss",
 		})
 	}
 	return found

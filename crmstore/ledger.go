@@ -37,6 +37,7 @@ type holding struct {
 	records, aside uint32 // there, in quarantine
 	purged         uint32 // given up for good, ever
 	gap            uint32 // records that its counters say it has, and that are not there
+	surplus        bool   // it holds more records than its counters say: another process writes, or they were lost and began anew
 	damaged        bool   // a key has a wrong type, which is for doctor to say: nothing is compared
 }
 
@@ -78,7 +79,8 @@ var (
 
 // LookForLoss compares how many records the partitions of a window (1,024 of them; from 0) hold with the ledger. What is missing
 // without a purge, a permanent deletion or a quarantine that explains it, is marked in the store, so that [Store.Health] says it to every
-// process until a person accepts it; else the ledger is brought up to date. It returns how many are missing, and whether there
+// process until a person accepts it; else the ledger is brought up to date. Partitions that have lost their counters are marked
+// too, until they have them again. It returns how many are missing, and whether there
 // are further windows. It costs three short questions for each partition. Where the server's ACL forbids to count, nothing is found.
 func (s *Store) LookForLoss(ctx context.Context, o record.ObjectType, window int) (missing int64, more bool, err error) {
 	if err := s.require(ctx, ""); err != nil {
@@ -98,6 +100,11 @@ func (s *Store) LookForLoss(ctx context.Context, o record.ObjectType, window int
 				return 0, more, nil
 			}
 			return 0, more, fmt.Errorf("look for lost %s: %w", o.Plural(), s.db.Explain(err))
+		}
+		if attempt == 0 {
+			if err := s.markUncounted(ctx, o, window, now); err != nil {
+				return 0, more, err
+			}
 		}
 		missing = 0
 		for i, h := range now {
@@ -132,6 +139,71 @@ func (s *Store) LookForLossOf(ctx context.Context, o record.ObjectType) (missing
 		missing += n
 	}
 	return missing, nil
+}
+
+// markUncounted marks in the store how many partitions of a window have lost their counters, and takes the mark away when they have
+// them again. Those in which records may have come between two answers are asked once more.
+func (s *Store) markUncounted(ctx context.Context, o record.ObjectType, window int, now []holding) error {
+	field, n := markUncounted+ledgerField(o, window), 0
+	for i, h := range now {
+		if h.surplus && !h.damaged {
+			lost, err := s.uncounted(ctx, o, window*ledgerWindow+i)
+			if err != nil {
+				return fmt.Errorf("look for lost counters of %s: %w", o.Plural(), err)
+			}
+			if lost {
+				n++
+			}
+		}
+	}
+	marked, err := s.db.Redis.HGet(ctx, s.keyHealth(), field).Result()
+	switch {
+	case err != nil && !errors.Is(err, redis.Nil):
+	case n > 0 && wholeNumber(marked) != int64(n):
+		err = s.db.Redis.HSet(ctx, s.keyHealth(), field, n).Err()
+	case n == 0 && err == nil:
+		err = s.db.Redis.HDel(ctx, s.keyHealth(), field).Err()
+	default:
+		err = nil
+	}
+	if err != nil {
+		return fmt.Errorf("mark lost counters of %s: %w", o.Plural(), s.db.Explain(err))
+	}
+	return nil
+}
+
+// uncounted reports whether a partition has lost its counters: they count fewer records than it holds.
+func (s *Store) uncounted(ctx context.Context, o record.ObjectType, p int) (bool, error) {
+	k := s.partition(o, p)
+	var counters *redis.MapStringStringCmd
+	var names *redis.StringSliceCmd
+	err := s.atOnce(ctx, func(pipe redis.Pipeliner) error {
+		counters, names = pipe.HGetAll(ctx, k.cnt()), pipe.HKeys(ctx, k.rec())
+		return nil
+	})
+	if err != nil {
+		return false, err
+	}
+	partitions, err := s.Partitions(ctx)
+	return countersLost(counters.Val(), ownRecords(names.Val(), p, partitions)), err
+}
+
+// ownRecords is how many of these names of records belong in a partition; another name was put there by a hand.
+func ownRecords(names []string, p, partitions int) (n int64) {
+	for _, name := range names {
+		if len(name) == 8 && record.IDFromBytes(record.BytesOf(name)).Partition(partitions) == p {
+			n++
+		}
+	}
+	return n
+}
+
+// countersLost reports whether a partition that holds so many records has lost its counters. Every script that adds a record or
+// takes one away counts it, so that counters which were lost, and began anew with the next write, count fewer than there are.
+// Counters that cannot be read were not lost.
+func countersLost(counters map[string]string, records int64) bool {
+	counts, err := countsOf(counters)
+	return err == nil && counts.Live+counts.Archived < records
 }
 
 // readHoldings reads the ledger of a window, and then what its partitions hold. The counters are read before the records: a
@@ -170,6 +242,7 @@ func (s *Store) readHoldings(ctx context.Context, o record.ObjectType, window, p
 		n := records[i].Val()
 		now[i] = holding{
 			records: uint32(n), aside: uint32(aside[i].Val()), purged: uint32(max(counts[2], 0)), gap: uint32(max(counts[0]+counts[1]-n, 0)),
+			surplus: counts[0]+counts[1] < n,
 		}
 	}
 	return ledger, now, nil
@@ -233,8 +306,8 @@ func (s *Store) Lost(ctx context.Context) (Accepted, error) {
 	if err != nil {
 		return lost, fmt.Errorf("look for what was lost: %w", s.db.Explain(err))
 	}
-	for _, o := range objectsOf(l.marks) {
-		lost.Missing[o] = missingOf(l.marks, o)
+	for _, o := range objectsOf(l.marks, markLost) {
+		lost.Missing[o] = sumOfMarks(l.marks, markLost, o)
 	}
 	lost.Dropped = droppedKeys(l)
 	return lost, nil

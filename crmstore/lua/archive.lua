@@ -15,7 +15,7 @@ local enrolled = {}
 if ARGV[3] ~= '' then
   enrolled = redis.call('HMGET', KEYS[5], unpack(ids))
 end
-local held, lost = held_among(KEYS[7], KEYS[3], ids)
+local held, lost = held_among(KEYS[1], KEYS[7], KEYS[3], ids)
 local outcome, fields, slots, enrollments, done = {}, {}, {}, {}, {}
 local heads, logged, order = {}, {}, {} -- what stands between slot and properties, and whose ids, by number of the facts
 for i, id in ipairs(ids) do

@@ -31,7 +31,7 @@ local types = {}
 for i = 9, #ARGV do
   types[#types + 1] = ARGV[i]
 end
-local held, lost = held_among(KEYS[9], KEYS[4], ids)
+local held, lost = held_among(KEYS[1], KEYS[9], KEYS[4], ids)
 local tied = has_association(KEYS[8], ids, types)
 local outcome, gone, slots, done = {}, {}, {}, {}
 for i, id in ipairs(ids) do
