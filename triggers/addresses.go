@@ -3,6 +3,7 @@ package triggers
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/expr-lang/expr/ast"
@@ -49,9 +50,34 @@ func (n *node) folded() *node {
 			same := *a
 			same.text = fold(a.text)
 			n.args[i] = &same
+		} else {
+			n.args[i] = a.foldedInside()
 		}
 	}
 	return n
+}
+
+// foldedInside is a text that a folded test looks at, with the constants that it may come to in the form in which they are compared:
+// the normal form of the test then says in expr's own words what is tested.
+func (n *node) foldedInside() *node {
+	var from int // the first argument that n may come to
+	switch {
+	case n.op == opConst && n.kind == kindText:
+		same := *n
+		same.text = record.FoldAddress(n.text)
+		return &same
+	case n.op == opCoalesce, n.op == opLower:
+	case n.op == opChoose:
+		from = 1
+	default:
+		return n
+	}
+	same := *n
+	same.args = slices.Clone(n.args)
+	for i := from; i < len(same.args); i++ {
+		same.args[i] = same.args[i].foldedInside()
+	}
+	return &same
 }
 
 // foldPart folds what is looked for in addresses. A text of nothing but invisible characters stays: no address holds it,
