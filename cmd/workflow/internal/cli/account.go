@@ -20,6 +20,7 @@ func accountCommand(s *session) *cobra.Command {
 
 func accountCreate(s *session) *cobra.Command {
 	var tier string
+	var level crmstore.Tier
 	var partitions int
 	cmd := &cobra.Command{
 		Use: "create [--tier TIER] [--partitions N]", Short: "make the account",
@@ -27,31 +28,28 @@ func accountCreate(s *session) *cobra.Command {
 			"The number of partitions is fixed from then on; the default is right up to tens of millions of contacts.",
 		Example: "  workflow account create\n  workflow account create --tier enterprise --partitions 4096",
 		Args:    noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			level, err := parseTier(tier)
-			if err != nil {
+		RunE: s.work(needs{check: func([]string) (err error) {
+			if level, err = parseTier(tier); err != nil {
 				return err
 			}
 			if partitions < 0 {
 				return usagef("", "--partitions %d: want a positive number", partitions)
 			}
-			store, err := s.open(cmd.Context())
-			if err != nil {
-				return err
-			}
-			a, err := store.CreateAccount(cmd.Context(), level, partitions, s.cause("account create"), s.now())
+			return nil
+		}}, func(ctx context.Context, w *work) error {
+			a, err := w.store.CreateAccount(ctx, level, partitions, w.cause("account create"), w.now())
 			if errors.Is(err, record.ErrExists) {
-				return refusedf("see it: workflow account show"+s.repeatFlags(), "%v", err)
+				return refusedf("see it: workflow account show"+w.repeatFlags(), "%v", err)
 			}
 			if err != nil {
 				return err
 			}
-			s.emit(a, func(o *output) {
-				o.printf("account %s is ready in %s: tier %s, %s partitions\n", a.Name, store.Describe(), a.Tier, count(a.Partitions))
+			w.emit(a, func(o *output) {
+				o.printf("account %s is ready in %s: tier %s, %s partitions\n", a.Name, w.store.Describe(), a.Tier, count(a.Partitions))
 				o.printf("next: workflow records import FILE.csv\n")
 			})
 			return nil
-		},
+		}),
 	}
 	cmd.Flags().StringVar(&tier, "tier", string(crmstore.Professional), "free, starter, professional or enterprise")
 	cmd.Flags().IntVar(&partitions, "partitions", 0, "partitions of each object type (0 = 1024)")
@@ -63,13 +61,7 @@ func accountShow(s *session) *cobra.Command {
 	return &cobra.Command{
 		Use: "show", Short: "tier, partitions, how many records there are, and the settings",
 		Example: "  workflow account show --format json", Args: noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			store, err := s.open(cmd.Context())
-			if err != nil {
-				return err
-			}
-			return showAccount(cmd.Context(), s, store)
-		},
+		RunE: s.work(needs{}, showAccount),
 	}
 }
 
@@ -82,29 +74,29 @@ type accountDocument struct {
 	Settings  []crmstore.Setting                    `json:"settings"`
 }
 
-func showAccount(ctx context.Context, s *session, store *crmstore.Store) error {
-	a, err := store.Account(ctx)
+func showAccount(ctx context.Context, w *work) error {
+	a, err := w.store.Account(ctx)
 	if err != nil {
 		return err
 	}
 	doc := accountDocument{
-		Account: a, Store: store.Describe(), Workflows: runsWorkflows(a.Tier),
+		Account: a, Store: w.store.Describe(), Workflows: runsWorkflows(a.Tier),
 		Records: map[record.ObjectType]crmstore.Counts{},
 	}
-	objects, err := store.Objects(ctx)
+	objects, err := w.store.Objects(ctx)
 	if err != nil {
 		return err
 	}
 	for i := range objects {
 		o := objects[i].Name
-		if doc.Records[o], err = store.Count(ctx, o); err != nil {
+		if doc.Records[o], err = w.store.Count(ctx, o); err != nil {
 			return err
 		}
 	}
-	if doc.Settings, err = store.Settings(ctx); err != nil {
+	if doc.Settings, err = w.store.Settings(ctx); err != nil {
 		return err
 	}
-	s.emit(doc, func(o *output) {
+	w.emit(doc, func(o *output) {
 		tier := string(a.Tier)
 		if !doc.Workflows {
 			tier += " (workflows need professional or enterprise)"
@@ -125,30 +117,26 @@ func showAccount(ctx context.Context, s *session, store *crmstore.Store) error {
 }
 
 func accountSetTier(s *session) *cobra.Command {
+	var tier crmstore.Tier
 	return &cobra.Command{
 		Use: "set-tier TIER", Short: "change the tier; workflows run on professional and enterprise",
 		Example:           "  workflow account set-tier enterprise",
 		Args:              args(1, 1, "a tier: "+strings.Join(tierNames(), ", ")),
 		ValidArgsFunction: cobra.FixedCompletions(tierNames(), cobra.ShellCompDirectiveNoFileComp),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			tier, err := parseTier(args[0])
+		RunE: s.work(needs{check: func(words []string) (err error) {
+			tier, err = parseTier(words[0])
+			return err
+		}}, func(ctx context.Context, w *work) error {
+			a, err := w.store.SetTier(ctx, tier, w.cause("account set-tier"), w.now())
 			if err != nil {
 				return err
 			}
-			store, err := s.open(cmd.Context())
-			if err != nil {
-				return err
-			}
-			a, err := store.SetTier(cmd.Context(), tier, s.cause("account set-tier"), s.now())
-			if err != nil {
-				return err
-			}
-			s.emit(a, func(o *output) { o.printf("account %s has tier %s\n", a.Name, a.Tier) })
+			w.emit(a, func(o *output) { o.printf("account %s has tier %s\n", a.Name, a.Tier) })
 			if !runsWorkflows(a.Tier) {
-				s.err.printf("note: on this tier no workflow runs; published ones wait until the account is professional or enterprise\n")
+				w.err.printf("note: on this tier no workflow runs; published ones wait until the account is professional or enterprise\n")
 			}
 			return nil
-		},
+		}),
 	}
 }
 

@@ -26,29 +26,24 @@ func accountAcceptLoss(s *session) *cobra.Command {
 		Args:    noArgs,
 	}
 	confirm.flag(cmd, "how many entries and keys are lost, as accept-loss says it")
-	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		ctx := cmd.Context()
-		store, err := s.open(ctx)
-		if err != nil {
+	cmd.RunE = s.work(needs{}, func(ctx context.Context, w *work) error {
+		if err := w.store.Check(ctx, "", crmstore.IsSuperAdmin); err != nil {
 			return err
 		}
-		if err := store.Check(ctx, "", crmstore.IsSuperAdmin); err != nil {
-			return err
-		}
-		doc, err := findLoss(ctx, s, store)
+		doc, err := findLoss(ctx, w)
 		if err != nil {
 			return err
 		}
 		if doc.Lost > 0 {
-			if err := confirmLoss(s, doc, confirm); err != nil {
+			if err := confirmLoss(w.session, doc, confirm); err != nil {
 				return err
 			}
-			if err := acceptLoss(ctx, s, store); err != nil {
+			if err := acceptLoss(ctx, w); err != nil {
 				return err
 			}
 			doc.Accepted = true
 		}
-		s.emit(doc, func(o *output) {
+		w.emit(doc, func(o *output) {
 			if doc.Lost == 0 {
 				o.printf("nothing is missing\n")
 				return
@@ -57,7 +52,7 @@ func accountAcceptLoss(s *session) *cobra.Command {
 			o.printf("\naccepted: %s lost; work goes on with what is there\nsee what is left of it: workflow doctor\n", count(doc.Lost))
 		})
 		return nil
-	}
+	})
 	return cmd
 }
 
@@ -87,10 +82,10 @@ func (d *lossDocument) table(o *output) {
 
 // findLoss looks for all that is lost, and changes nothing. Records that the ledger and the counters of partitions both miss are
 // the same records.
-func findLoss(ctx context.Context, s *session, store *crmstore.Store) (*lossDocument, error) {
+func findLoss(ctx context.Context, w *work) (*lossDocument, error) {
 	doc := &lossDocument{Problems: []crmstore.Problem{}}
 	missing := map[record.ObjectType]crmstore.Problem{}
-	err := examineLoss(ctx, store, "", func(p crmstore.Problem) {
+	err := examineLoss(ctx, w.store, "", func(p crmstore.Problem) {
 		if p.Code == crmstore.TroubleMissing {
 			missing[p.Object] = p
 			return
@@ -100,12 +95,12 @@ func findLoss(ctx context.Context, s *session, store *crmstore.Store) (*lossDocu
 	if err != nil {
 		return nil, err
 	}
-	objects, err := store.ObjectTypes(ctx)
+	objects, err := w.store.ObjectTypes(ctx)
 	if err != nil {
 		return nil, err
 	}
 	for _, o := range objects {
-		err := store.Examine(ctx, o, crmstore.DoctorOrder{}, func(p crmstore.Problem) error {
+		err := w.store.Examine(ctx, o, crmstore.DoctorOrder{}, func(p crmstore.Problem) error {
 			switch ledger, known := missing[o]; {
 			case p.Code != "lost":
 			case !p.OfRecords || !known:
@@ -152,19 +147,19 @@ func confirmLoss(s *session, doc *lossDocument, typed typedNumber) error {
 }
 
 // acceptLoss goes on without it: what is counted in partitions first, then the ledger of the whole.
-func acceptLoss(ctx context.Context, s *session, store *crmstore.Store) error {
-	cause, at := s.cause("account accept-loss"), s.now()
-	objects, err := store.ObjectTypes(ctx)
+func acceptLoss(ctx context.Context, w *work) error {
+	cause, at := w.cause("account accept-loss"), w.now()
+	objects, err := w.store.ObjectTypes(ctx)
 	if err != nil {
 		return err
 	}
 	for _, o := range objects {
 		order := crmstore.DoctorOrder{AcceptLoss: true, Cause: cause, At: at}
-		if err := store.Examine(ctx, o, order, func(crmstore.Problem) error { return nil }); err != nil {
+		if err := w.store.Examine(ctx, o, order, func(crmstore.Problem) error { return nil }); err != nil {
 			return err
 		}
 	}
-	_, err = store.AcceptLoss(ctx, cause, at)
+	_, err = w.store.AcceptLoss(ctx, cause, at)
 	return err
 }
 

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"errors"
 	"strings"
 
@@ -21,21 +22,17 @@ func accountSet(s *session) *cobra.Command {
 			"  workflow account set audit_retention_days --unset",
 		Args:              args(1, 2, "a setting and its value: "+strings.Join(settingNames(), ", ")),
 		ValidArgsFunction: cobra.FixedCompletions(settingNames(), cobra.ShellCompDirectiveNoFileComp),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			value := ""
-			switch {
-			case len(args) == 2 && unset:
+		RunE: s.work(needs{check: func(words []string) error {
+			switch given := len(words) == 2; {
+			case given && unset:
 				return usagef("", "--unset goes without a value")
-			case len(args) == 2:
-				value = args[1]
-			case !unset:
-				return usagef("to bring the default back: --unset", "%s needs a value", args[0])
+			case !given && !unset:
+				return usagef("to bring the default back: --unset", "%s needs a value", words[0])
 			}
-			store, err := s.open(cmd.Context())
-			if err != nil {
-				return err
-			}
-			set, err := store.SetSetting(cmd.Context(), args[0], value, s.cause("account set"), s.now())
+			return nil
+		}}, func(ctx context.Context, w *work) error {
+			key, value := w.words[0], strings.Join(w.words[1:], "") // no value brings the default back
+			set, err := w.store.SetSetting(ctx, key, value, w.cause("account set"), w.now())
 			var refused *crmstore.SettingError
 			if errors.As(err, &refused) {
 				return settingUsage(refused)
@@ -43,9 +40,9 @@ func accountSet(s *session) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			s.emit(set, func(o *output) { o.printf("%s is %s\n", set.Key, settingText(set)) })
+			w.emit(set, func(o *output) { o.printf("%s is %s\n", set.Key, settingText(set)) })
 			return nil
-		},
+		}),
 	}
 	cmd.Flags().BoolVar(&unset, "unset", false, "the default again")
 	return cmd

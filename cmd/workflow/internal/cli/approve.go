@@ -40,76 +40,76 @@ func approveCommand(s *session) *cobra.Command {
 	cmd.Flags().BoolVar(&f.dry, "dry-run", false, "show whom the run would delete, and change nothing")
 	cmd.Flags().StringVar(&f.csv, "csv", "", "write every one of them to this CSV file")
 	cmd.Flags().IntVar(&f.sample, "sample", fewShown, "how many of them to show")
-	return onRun(s, cmd, []crmstore.RunState{crmstore.RunHeld}, func(ctx context.Context, store *crmstore.Store, id string) error {
+	return onRun(s, cmd, []crmstore.RunState{crmstore.RunHeld}, func(ctx context.Context, w *work, id string) error {
 		if f.sample < 0 {
 			return usagef("", "--sample %d: want 0 or more", f.sample)
 		}
 		if f.dry {
-			return showHeldRun(ctx, s, store, f, id)
+			return showHeldRun(ctx, w, f, id)
 		}
-		return approveRun(ctx, s, store, f, id)
+		return approveRun(ctx, w, f, id)
 	})
 }
 
 // showHeldRun is a dry run of an approval.
-func showHeldRun(ctx context.Context, s *session, store *crmstore.Store, f *approveFlags, id string) error {
-	h, err := workflow.MakeHeldSet(ctx, store, id)
+func showHeldRun(ctx context.Context, w *work, f *approveFlags, id string) error {
+	h, err := workflow.MakeHeldSet(ctx, w.store, id)
 	if err != nil {
 		return err
 	}
 	if h.Run.State != crmstore.RunHeld {
 		return refusedf("see what it did: workflow runs "+id, "run %s is %s, not held: there is nothing to approve", id, h.Run.State)
 	}
-	doc, err := newHeldDocument(ctx, store, h, f.sample)
+	doc, err := newHeldDocument(ctx, w.store, h, f.sample)
 	if err != nil {
 		return err
 	}
-	s.emit(doc, func(o *output) {
+	w.emit(doc, func(o *output) {
 		doc.show(o, h)
 		o.printf("\n")
 		showHeldNext(o, h.Run, int64(len(h.Records)))
 	})
-	return heldCSV(ctx, s, store, h, f.csv)
+	return heldCSV(ctx, w, h, f.csv)
 }
 
 // approveRun shows the held set where a person is asked, has its number typed, and lets the run go on.
-func approveRun(ctx context.Context, s *session, store *crmstore.Store, f *approveFlags, id string) error {
-	r, bar := newRunner(s, store)
+func approveRun(ctx context.Context, w *work, f *approveFlags, id string) error {
+	r, bar := newRunner(w)
 	run, left, err := r.Waiting(ctx, id)
 	bar.end()
 	if err != nil || run.State != crmstore.RunHeld {
-		return emitRun(s, run, err)
+		return emitRun(w.session, run, err)
 	}
-	h, err := workflow.MakeHeldSet(ctx, store, id)
+	h, err := workflow.MakeHeldSet(ctx, w.store, id)
 	if err != nil {
 		return err
 	}
-	if err := heldCSV(ctx, s, store, h, f.csv); err != nil {
+	if err := heldCSV(ctx, w, h, f.csv); err != nil {
 		return err
 	}
 	typed := f.confirm.n
 	if !f.confirm.given {
-		if err := showBeforeAsking(ctx, s, store, h, f.sample); err != nil {
+		if err := showBeforeAsking(ctx, w, h, f.sample); err != nil {
 			return err
 		}
-		if !s.command.StdinTerminal {
+		if !w.command.StdinTerminal {
 			return needsCount("delete", left, run.Object)
 		}
 		question := fmt.Sprintf("To delete %s (restorable for %d days), type their number: ", records(left, run.Object), binDays)
-		if typed, err = s.typedCount(question); err != nil {
+		if typed, err = w.typedCount(question); err != nil {
 			return err
 		}
 	} else if words := sinceWords(h); h.Superseded {
-		talk := s.out
-		if s.json() {
-			talk = s.err
+		talk := w.out
+		if w.json() {
+			talk = w.err
 		}
 		talk.printf("%s\n", talk.paint(yellow, words))
 	}
-	r, bar = newRunner(s, store)
-	run, err = r.Approve(ctx, id, workflow.Approval{Count: typed, Revision: h.Current.Revision, At: s.now()})
+	r, bar = newRunner(w)
+	run, err = r.Approve(ctx, id, workflow.Approval{Count: typed, Revision: h.Current.Revision, At: w.now()})
 	bar.end()
-	return emitApproved(ctx, s, r, run, err)
+	return emitApproved(ctx, w.session, r, run, err)
 }
 
 // emitApproved says how an approved run ended, or that it waits for another approval: then this one did what it could, and the exit code is 0.
@@ -134,14 +134,14 @@ func emitApproved(ctx context.Context, s *session, r *workflow.Runner, run crmst
 }
 
 // showBeforeAsking shows the held set to whoever is about to type its number.
-func showBeforeAsking(ctx context.Context, s *session, store *crmstore.Store, h *workflow.HeldSet, sample int) error {
-	doc, err := newHeldDocument(ctx, store, h, sample)
+func showBeforeAsking(ctx context.Context, w *work, h *workflow.HeldSet, sample int) error {
+	doc, err := newHeldDocument(ctx, w.store, h, sample)
 	if err != nil {
 		return err
 	}
-	talk := s.out
-	if s.json() {
-		talk = s.err
+	talk := w.out
+	if w.json() {
+		talk = w.err
 	}
 	doc.show(talk, h)
 	return nil
@@ -255,15 +255,15 @@ func showHeldNext(o *output, run crmstore.Run, left int64) {
 }
 
 // heldCSV writes a held set to a file; nothing without a path.
-func heldCSV(ctx context.Context, s *session, store *crmstore.Store, h *workflow.HeldSet, path string) error {
+func heldCSV(ctx context.Context, w *work, h *workflow.HeldSet, path string) error {
 	if path == "" {
 		return nil
 	}
-	err := writeFile(ctx, path, func(f io.Writer) error { return writeHeld(ctx, f, store, h) })
+	err := writeFile(ctx, path, func(f io.Writer) error { return writeHeld(ctx, f, w.store, h) })
 	if err != nil {
 		return err
 	}
-	s.err.printf("%s written to %s\n", records(len(h.Records), h.Run.Object), path)
+	w.err.printf("%s written to %s\n", records(len(h.Records), h.Run.Object), path)
 	return nil
 }
 

@@ -22,29 +22,29 @@ func associationsCommand(s *session) *cobra.Command {
 const recordWords = "A record is written TYPE:ID, such as company:12; an e-mail address means the contact that has it."
 
 // parseRef reads what a person calls a record of any object type: TYPE:ID, or a contact's e-mail address.
-func parseRef(ctx context.Context, s *session, store *crmstore.Store, word string) (record.Ref, error) {
+func parseRef(ctx context.Context, w *work, word string) (record.Ref, error) {
 	object, id, typed := strings.Cut(word, ":")
 	if !typed && strings.Contains(word, "@") {
 		object, id = string(record.Contact), word
 	} else if !typed {
 		return record.Ref{}, usagef("write it as TYPE:ID, such as contact:4711", "%q does not say of which type the record is", word)
 	}
-	o, err := parseObject(ctx, s, word, object)
+	o, err := parseObject(ctx, w.session, word, object)
 	if err != nil {
 		return record.Ref{}, err
 	}
 	r := record.Ref{Object: o}
-	if r.ID, err = recordID(ctx, store, o, id); errors.Is(err, record.ErrNotFound) {
+	if r.ID, err = recordID(ctx, w.store, o, id); errors.Is(err, record.ErrNotFound) {
 		return r, &problem{code: exitRefused, reason: "not-found", message: "no contact has the e-mail address " + id}
 	}
 	return r, err
 }
 
-func parseRefs(ctx context.Context, s *session, store *crmstore.Store, words []string) ([]record.Ref, error) {
+func parseRefs(ctx context.Context, w *work, words []string) ([]record.Ref, error) {
 	refs := make([]record.Ref, len(words))
-	for i, w := range words {
+	for i, word := range words {
 		var err error
-		if refs[i], err = parseRef(ctx, s, store, w); err != nil {
+		if refs[i], err = parseRef(ctx, w, word); err != nil {
 			return nil, err
 		}
 	}
@@ -72,13 +72,8 @@ func associationsChange(s *session, verb, short string, add bool) *cobra.Command
 		Long:    verb + " is about the first record and each of the others.\n" + recordWords + "\nNeeds the permission edit for the types of all of them.",
 		Example: "  workflow associations " + verb + " ada@example.com company:12\n  workflow associations " + verb + " deal:7 contact:4711 contact:4712",
 		Args:    args(2, -1, "two records or more, such as contact:4711 company:12"),
-		RunE: func(cmd *cobra.Command, words []string) error {
-			ctx := cmd.Context()
-			store, err := s.open(ctx)
-			if err != nil {
-				return err
-			}
-			refs, err := parseRefs(ctx, s, store, words)
+		RunE: s.work(needs{}, func(ctx context.Context, w *work) error {
+			refs, err := parseRefs(ctx, w, w.words)
 			if err != nil {
 				return err
 			}
@@ -86,7 +81,7 @@ func associationsChange(s *session, verb, short string, add bool) *cobra.Command
 			for i, other := range refs[1:] {
 				pairs[i] = crmstore.Pair{A: refs[0], B: other}
 			}
-			results, err := store.Associate(ctx, pairs, add, s.cause("associations "+verb), s.now())
+			results, err := w.store.Associate(ctx, pairs, add, w.cause("associations "+verb), w.now())
 			if err != nil {
 				return err
 			}
@@ -101,7 +96,7 @@ func associationsChange(s *session, verb, short string, add bool) *cobra.Command
 					doc.Refused = append(doc.Refused, refusedDocument{refs[i+1], r.Reason()})
 				}
 			}
-			s.emit(doc, func(o *output) {
+			w.emit(doc, func(o *output) {
 				o.printf("%s: %s %s, %s as it was\n", doc.Record, done, counted(doc.Changed, "record", "records"), count(doc.Unchanged))
 				for _, r := range doc.Refused {
 					o.printf("  %s: %s\n", r.Ref, r.Reason)
@@ -111,7 +106,7 @@ func associationsChange(s *session, verb, short string, add bool) *cobra.Command
 				return said(exitRefused)
 			}
 			return nil
-		},
+		}),
 	}
 }
 
@@ -139,39 +134,34 @@ func associationsList(s *session) *cobra.Command {
 			"the recycle bin are kept, and seen again when both are restored.\n" + recordWords,
 		Example: "  workflow associations list company:12\n  workflow associations list ada@example.com --format json",
 		Args:    args(1, -1, "a record, such as company:12"),
-		RunE: func(cmd *cobra.Command, words []string) error {
-			ctx := cmd.Context()
-			store, err := s.open(ctx)
-			if err != nil {
-				return err
-			}
-			refs, err := parseRefs(ctx, s, store, words)
+		RunE: s.work(needs{}, func(ctx context.Context, w *work) error {
+			refs, err := parseRefs(ctx, w, w.words)
 			if err != nil {
 				return err
 			}
 			docs, missing := []associationsDocument{}, 0
 			for _, r := range refs {
-				recs, err := store.Get(ctx, r.Object, []record.ID{r.ID})
+				recs, err := w.store.Get(ctx, r.Object, []record.ID{r.ID})
 				if err != nil {
 					return err
 				}
 				if len(recs) == 0 {
 					missing++
-					s.err.printf("workflow: no %s\n", r)
+					w.err.printf("workflow: no %s\n", r)
 					continue
 				}
-				found, err := store.Associations(ctx, r.Object, []record.ID{r.ID})
+				found, err := w.store.Associations(ctx, r.Object, []record.ID{r.ID})
 				if err != nil {
 					return err
 				}
 				docs = append(docs, associationsDocument{Record: r, Associations: newAssociations(found[0]), refs: found[0]})
 			}
-			s.emit(map[string]any{"records": docs}, func(o *output) { showAssociations(o, docs) })
+			w.emit(map[string]any{"records": docs}, func(o *output) { showAssociations(o, docs) })
 			if missing > 0 {
 				return said(exitRefused)
 			}
 			return nil
-		},
+		}),
 	}
 }
 
@@ -211,41 +201,38 @@ func associationsImport(s *session) *cobra.Command {
 		Args:    args(1, 1, "a CSV file (- for stdin)"),
 	}
 	cmd.Flags().IntVar(&o.MaxFindings, "max-findings", 20, "show at most so many findings; all are counted")
-	cmd.RunE = func(cmd *cobra.Command, words []string) error {
+	cmd.RunE = s.work(needs{check: func(words []string) error {
 		if o.MaxFindings < 1 {
 			return usagef("", "--max-findings %d: want 1 or more", o.MaxFindings)
 		}
-		ctx := cmd.Context()
-		store, err := s.open(ctx)
-		if err != nil {
-			return err
-		}
-		in, size, err := openInput(cmd.Context(), s, words[0])
+		return nil
+	}}, func(ctx context.Context, w *work) error {
+		in, size, err := openInput(ctx, w.session, w.words[0])
 		if err != nil {
 			return err
 		}
 		defer func() { _ = in.Close() }() // it was only read
-		bar := s.progress()
+		bar := w.progress()
 		o.Progress = func(bytes int64) { bar.update("import, kB", bytes>>10, size>>10) }
-		o.Cause, o.At = s.cause("import "+words[0]), s.now()
-		report, err := csvfile.ImportAssociations(ctx, store, in, o)
+		o.Cause, o.At = w.cause("import "+w.words[0]), w.now()
+		report, err := csvfile.ImportAssociations(ctx, w.store, in, o)
 		bar.end()
 		if err != nil {
 			return err
 		}
 		report.Findings = append([]csvfile.Finding{}, report.Findings...) // [] and not null for programs
-		s.emit(report, func(out *output) {
+		w.emit(report, func(out *output) {
 			out.printf("%s imported from %s: %s new, %s as they were\n", counted(report.Associated+report.Unchanged, "association", "associations"),
-				clean(words[0]), count(report.Associated), count(report.Unchanged))
+				clean(w.words[0]), count(report.Associated), count(report.Unchanged))
 			if report.Refused > 0 {
 				out.printf("%s\n", out.paint(red, counted(report.Refused, "line was", "lines were")+" left out"))
 			}
-			showImportFindings(out, words[0], &csvfile.Report{Findings: report.Findings, FindingsTotal: report.FindingsTotal})
+			showImportFindings(out, w.words[0], &csvfile.Report{Findings: report.Findings, FindingsTotal: report.FindingsTotal})
 		})
 		if report.FindingsTotal > 0 {
 			return said(exitRefused)
 		}
 		return nil
-	}
+	})
 	return cmd
 }

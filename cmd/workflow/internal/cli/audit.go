@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"encoding/csv"
 	"errors"
@@ -47,64 +48,55 @@ func auditCommand(s *session) *cobra.Command {
 	cmd.Flags().IntVar(&f.Limit, "limit", 50, "at most so many events")
 	cmd.Flags().StringVar(&f.After, "after", "", "the page behind the one that ended with this")
 	_ = cmd.RegisterFlagCompletionFunc("run", completeRuns(s))
-	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		if f.Limit < 1 {
-			return usagef("", "--limit %d: want 1 or more", f.Limit)
-		}
-		store, err := auditFilter(cmd.Context(), s, &f)
-		if err != nil {
+	cmd.RunE = s.work(needs{check: f.check, object: f.object}, func(ctx context.Context, w *work) error {
+		if err := f.find(ctx, w); err != nil {
 			return err
 		}
-		if s.flags.format == formatCSV {
-			if !cmd.Flags().Changed("limit") && f.After == "" {
+		if w.flags.format == formatCSV {
+			if !w.verb.Flags().Changed("limit") && f.After == "" {
 				f.Limit = 0
 			}
-			return auditCSV(cmd.Context(), s, store, f.AuditFilter)
+			return auditCSV(ctx, w, f.AuditFilter)
 		}
-		page, err := store.AuditPage(cmd.Context(), f.AuditFilter)
+		page, err := w.store.AuditPage(ctx, f.AuditFilter)
 		if errors.Is(err, crmstore.ErrPlace) {
 			return usagef("", "--after: %v", err)
 		}
 		if err != nil {
 			return err
 		}
-		s.emit(page, func(o *output) { showEvents(o, page) })
+		w.emit(page, func(o *output) { showEvents(o, page) })
 		return nil
-	}
+	})
 	return cmd
 }
 
-// auditFilter completes the filter with what has to be read, and opens the store.
-func auditFilter(ctx context.Context, s *session, f *auditFlags) (*crmstore.Store, error) {
+// check refuses a limit and instants that cannot be meant.
+func (f *auditFlags) check([]string) error {
+	if f.Limit < 1 {
+		return usagef("", "--limit %d: want 1 or more", f.Limit)
+	}
 	var err error
-	for _, bound := range []struct {
-		flag, text string
-		at         *time.Time
-	}{{"--since", f.since, &f.Since}, {"--until", f.until, &f.Until}} {
-		if bound.text == "" {
-			continue
-		}
-		if *bound.at, err = parseTime(bound.flag, bound.text); err != nil {
-			return nil, err
-		}
+	if f.Since, err = parseBound("--since", f.since); err == nil {
+		f.Until, err = parseBound("--until", f.until)
 	}
-	if f.Object, err = f.object(ctx); err != nil {
-		return nil, err
+	return err
+}
+
+// find completes the filter with the object type, and with the id of the record that --record names.
+func (f *auditFlags) find(ctx context.Context, w *work) (err error) {
+	f.Object = w.object
+	if f.record == "" {
+		return nil
 	}
-	store, err := s.open(ctx)
-	if err != nil || f.record == "" {
-		return store, err
-	}
-	if f.Object == "" {
-		f.Object = record.Contact
-	}
-	f.Record, err = recordID(ctx, store, f.Object, f.record)
-	return store, err
+	f.Object = cmp.Or(f.Object, record.Contact)
+	f.Record, err = recordID(ctx, w.store, f.Object, f.record)
+	return err
 }
 
 // auditCSV writes events as they are read; without a limit memory stays flat.
-func auditCSV(ctx context.Context, s *session, store *crmstore.Store, f crmstore.AuditFilter) error {
-	out := csv.NewWriter(s.out)
+func auditCSV(ctx context.Context, w *work, f crmstore.AuditFilter) error {
+	out := csv.NewWriter(w.out)
 	err := out.Write([]string{
 		"At", "Action", "User", "Object", "Record IDs", "Property", "Before", "After", "Detail", "Workflow", "Revision", "Run", "Reason",
 		"From",
@@ -112,7 +104,7 @@ func auditCSV(ctx context.Context, s *session, store *crmstore.Store, f crmstore
 	if err != nil {
 		return err
 	}
-	err = store.Audit(ctx, f, func(e record.Event) error {
+	err = w.store.Audit(ctx, f, func(e record.Event) error {
 		changes := e.Changes
 		if len(changes) == 0 {
 			changes = []record.Change{{}}

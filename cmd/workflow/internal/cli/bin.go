@@ -26,6 +26,8 @@ type binFlags struct {
 	run, workflow, user string
 	since, until        string
 	where               string
+
+	from, to time.Time // what since and until say; check reads them
 }
 
 func newBinFlags(s *session, cmd *cobra.Command) *binFlags {
@@ -51,32 +53,28 @@ func (f *binFlags) onlyRun() bool {
 	return f.run != "" && f.workflow+f.user+f.since+f.until+f.where == ""
 }
 
-// binFilter reads the flags, opens the store and compiles --where.
-func binFilter(ctx context.Context, s *session, f *binFlags) (*crmstore.Store, workflow.BinFilter, error) {
-	filter := workflow.BinFilter{Run: f.run, Workflow: f.workflow, User: f.user}
+// check reads the two instants, and refuses a span that is empty.
+func (f *binFlags) check([]string) error {
 	var err error
-	if filter.Object, err = f.object(ctx); err != nil {
-		return nil, filter, err
+	if f.from, err = parseBound("--since", f.since); err != nil {
+		return err
 	}
-	for _, t := range []struct {
-		flag, text string
-		at         *time.Time
-	}{{"--since", f.since, &filter.Since}, {"--until", f.until, &filter.Until}} {
-		if t.text != "" {
-			if *t.at, err = parseTime(t.flag, t.text); err != nil {
-				return nil, filter, err
-			}
-		}
+	if f.to, err = parseBound("--until", f.until); err != nil {
+		return err
 	}
-	if f.since != "" && f.until != "" && !filter.Since.Before(filter.Until) {
-		return nil, filter, usagef("", "--since %s is not before --until %s", f.since, f.until)
+	if f.since != "" && f.until != "" && !f.from.Before(f.to) {
+		return usagef("", "--since %s is not before --until %s", f.since, f.until)
 	}
-	store, err := s.open(ctx)
-	if err != nil || f.where == "" {
-		return store, filter, err
+	return nil
+}
+
+// filter compiles --where, and says with the other flags what is asked of the bin.
+func (f *binFlags) filter(ctx context.Context, w *work) (filter workflow.BinFilter, err error) {
+	filter = workflow.BinFilter{Object: w.object, Run: f.run, Workflow: f.workflow, User: f.user, Since: f.from, Until: f.to}
+	if f.where != "" {
+		filter.Where, err = compileWhere(ctx, w.session, &selection{store: w.store, object: w.object}, f.where, w.at)
 	}
-	filter.Where, err = compileWhere(ctx, s, &selection{store: store, object: filter.Object}, f.where, s.now())
-	return store, filter, err
+	return filter, err
 }
 
 func binCommand(s *session) *cobra.Command {
@@ -92,27 +90,29 @@ func binCommand(s *session) *cobra.Command {
 	}
 	flags := newBinFlags(s, cmd)
 	cmd.Flags().IntVar(&limit, "limit", 20, "at most so many records")
-	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+	check := func(words []string) error {
 		if limit < 1 {
 			return usagef("", "--limit %d: want 1 or more", limit)
 		}
-		ctx := cmd.Context()
-		store, filter, err := binFilter(ctx, s, flags)
+		return flags.check(words)
+	}
+	cmd.RunE = s.work(needs{check: check, object: flags.object}, func(ctx context.Context, w *work) error {
+		filter, err := flags.filter(ctx, w)
 		if err != nil {
 			return err
 		}
-		if s.flags.format == formatCSV && !cmd.Flags().Changed("limit") {
+		if w.flags.format == formatCSV && !w.verb.Flags().Changed("limit") {
 			limit = math.MaxInt / 4
 		}
-		look, err := lookInBin(ctx, s, store, filter, limit)
+		look, err := lookInBin(ctx, w, filter, limit)
 		if err != nil {
 			return err
 		}
-		if s.flags.format == formatCSV {
-			return binCSV(ctx, s, look)
+		if w.flags.format == formatCSV {
+			return binCSV(ctx, w.session, look)
 		}
-		return emitBin(ctx, s, look, flags)
-	}
+		return emitBin(ctx, w.session, look, flags)
+	})
 	return cmd
 }
 
@@ -129,17 +129,17 @@ type binLook struct {
 }
 
 // lookInBin keeps 16 bytes or so in memory for each record that it keeps.
-func lookInBin(ctx context.Context, s *session, store *crmstore.Store, filter workflow.BinFilter, limit int) (*binLook, error) {
-	schema, err := store.Schema(ctx, filter.Object)
+func lookInBin(ctx context.Context, w *work, filter workflow.BinFilter, limit int) (*binLook, error) {
+	schema, err := w.store.Schema(ctx, filter.Object)
 	if err != nil {
 		return nil, err
 	}
-	look := &binLook{store: store, object: filter.Object, schema: schema, now: s.now(), damaged: map[record.ID]bool{}}
+	look := &binLook{store: w.store, object: filter.Object, schema: schema, now: w.now(), damaged: map[record.ID]bool{}}
 	trim := func() {
 		slices.SortFunc(look.newest, func(a, b workflow.Deleted) int { return cmp.Or(b.At.Compare(a.At), cmp.Compare(a.ID, b.ID)) })
 		look.newest = look.newest[:min(len(look.newest), limit)]
 	}
-	err = workflow.InBin(ctx, store, filter, func(found []workflow.Deleted) error {
+	err = workflow.InBin(ctx, w.store, filter, func(found []workflow.Deleted) error {
 		look.total += int64(len(found))
 		if look.newest = append(look.newest, found...); len(look.newest) >= 2*limit+1024 {
 			trim()

@@ -36,21 +36,17 @@ func blocklistChange(s *session, verb, short string, add bool) *cobra.Command {
 		Args: args(1, -1, "e-mail addresses"),
 	}
 	cmd.Flags().StringVar(&reason, "reason", "", "why, for the audit log; write no address into it")
-	cmd.RunE = func(cmd *cobra.Command, words []string) error {
-		store, err := s.open(cmd.Context())
-		if err != nil {
-			return err
-		}
-		change := store.UnblockAddresses
+	cmd.RunE = s.work(needs{}, func(ctx context.Context, w *work) error {
+		change := w.store.UnblockAddresses
 		if add {
-			change = store.BlockAddresses
+			change = w.store.BlockAddresses
 		}
-		results, err := change(cmd.Context(), words, s.cause(reason), s.now())
+		results, err := change(ctx, w.words, w.cause(reason), w.now())
 		if err != nil {
 			return err
 		}
-		return emitBlocks(s, results, add)
-	}
+		return emitBlocks(w.session, results, add)
+	})
 	return cmd
 }
 
@@ -95,16 +91,12 @@ func blocklistCheck(s *session) *cobra.Command {
 			"Exit code 1 when one of them is blocked.",
 		Example: "  workflow blocklist check ada@example.com", Args: args(1, -1, "e-mail addresses"),
 	}
-	cmd.RunE = func(cmd *cobra.Command, words []string) error { return checkBlocks(cmd.Context(), s, words) }
+	cmd.RunE = s.work(needs{}, checkBlocks)
 	return cmd
 }
 
-func checkBlocks(ctx context.Context, s *session, words []string) error {
-	store, err := s.open(ctx)
-	if err != nil {
-		return err
-	}
-	results, err := store.CheckAddresses(ctx, words)
+func checkBlocks(ctx context.Context, w *work) error {
+	results, err := w.store.CheckAddresses(ctx, w.words)
 	if err != nil {
 		return err
 	}
@@ -114,7 +106,7 @@ func checkBlocks(ctx context.Context, s *session, words []string) error {
 			blocked++
 		}
 	}
-	s.emit(blocklistDocument{Addresses: results}, func(o *output) {
+	w.emit(blocklistDocument{Addresses: results}, func(o *output) {
 		for _, r := range results {
 			if r.Blocked {
 				o.printf("%s is blocked, since %s\n", clean(r.Email), r.Since.Format("2006-01-02"))

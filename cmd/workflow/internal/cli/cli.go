@@ -86,8 +86,8 @@ type session struct {
 	err     *output // talk
 	flags   struct{ store, account, as, format string }
 
-	store *crmstore.Store // open, nil before the first verb asks
-	verb  *cobra.Command  // that is carried out; nil while words are completed
+	opened *crmstore.Store // nil before the verb asks for the store
+	verb   *cobra.Command  // that is carried out; nil while words are completed
 }
 
 func newSession(c *Command) *session {
@@ -132,8 +132,8 @@ func (s *session) emit(v any, text func(o *output)) {
 // another way.
 func (s *session) now() time.Time {
 	now := time.Now()
-	if s.store != nil {
-		now = s.store.Now()
+	if s.opened != nil {
+		now = s.opened.Now()
 	}
 	return now.UTC().Truncate(time.Millisecond)
 }
@@ -163,7 +163,7 @@ func (s *session) storeURL() string {
 
 // storeExists reports whether there is a store to look at, so that a verb which can do without one does not make one.
 func (s *session) storeExists() bool {
-	if s.store != nil || s.command.shared != nil {
+	if s.opened != nil || s.command.shared != nil {
 		return true
 	}
 	url := s.storeURL()
@@ -191,12 +191,12 @@ func (s *session) accountName() string {
 // open gives the store, connecting at the first call. The account need not exist. A verb that writes gets no store that is in
 // trouble.
 func (s *session) open(ctx context.Context) (*crmstore.Store, error) {
-	if s.store != nil {
-		return s.store, nil
+	if s.opened != nil {
+		return s.opened, nil
 	}
 	if s.command.shared != nil {
-		s.store = s.command.shared.As(s.user())
-		return s.store, nil
+		s.opened = s.command.shared.As(s.user())
+		return s.opened, nil
 	}
 	store, err := crmstore.Open(ctx, crmstore.Config{
 		URL: s.storeURL(), Account: s.accountName(), User: s.user(), ClockAhead: s.command.ClockAhead,
@@ -204,7 +204,7 @@ func (s *session) open(ctx context.Context) (*crmstore.Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.store = store
+	s.opened = store
 	if err := s.checkHealth(ctx, store); err != nil {
 		return nil, err
 	}
@@ -215,10 +215,10 @@ func (s *session) open(ctx context.Context) (*crmstore.Store, error) {
 }
 
 func (s *session) close() error {
-	if s.store == nil || s.command.shared != nil {
+	if s.opened == nil || s.command.shared != nil {
 		return nil
 	}
-	err := s.store.Close()
-	s.store = nil
+	err := s.opened.Close()
+	s.opened = nil
 	return err
 }

@@ -22,27 +22,22 @@ func accountClock(s *session) *cobra.Command {
 			"purges and trimming stop until a super admin has looked at the server's clock and says that it is right: --accept.\n" +
 			"Exit codes: 0 good, 1 a person has to look, 3 this machine's clock or a server's is wrong.",
 		Example: "  workflow account clock\n  workflow account clock --accept", Args: noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			ctx := cmd.Context()
-			store, err := s.open(ctx)
-			if err != nil {
+		RunE: s.work(needs{}, func(ctx context.Context, w *work) error {
+			if _, err := w.store.Account(ctx); err != nil {
 				return err
 			}
-			if _, err := store.Account(ctx); err != nil {
-				return err
-			}
-			c, err := store.Clock(ctx)
+			c, err := w.store.Clock(ctx)
 			if accept && err == nil {
-				c, err = store.AcceptClock(ctx, s.cause("account clock --accept"))
+				c, err = w.store.AcceptClock(ctx, w.cause("account clock --accept"))
 			}
 			if err != nil {
 				return err
 			}
 			doc := newClockDocument(c)
-			if err := countHeld(ctx, s, store, c, &doc); err != nil {
+			if err := countHeld(ctx, w, c, &doc); err != nil {
 				return err
 			}
-			s.emit(doc, func(o *output) { showClock(o, c, doc.Held) })
+			w.emit(doc, func(o *output) { showClock(o, c, doc.Held) })
 			switch {
 			case !c.Agrees():
 				return said(exitFailed)
@@ -50,7 +45,7 @@ func accountClock(s *session) *cobra.Command {
 				return said(exitRefused)
 			}
 			return nil
-		},
+		}),
 	}
 	cmd.Flags().BoolVar(&accept, "accept", false, "the store's time is right although it went back or leapt: go on with it (super admin)")
 	return cmd
@@ -98,12 +93,12 @@ func newClockDocument(c crmstore.Clock) clockDocument {
 func seconds(d time.Duration) float64 { return math.Round(d.Seconds()*1000) / 1000 }
 
 // countHeld counts what is not purged yet, for those who may know.
-func countHeld(ctx context.Context, s *session, store *crmstore.Store, c crmstore.Clock, doc *clockDocument) error {
-	may, err := store.May(ctx, "", crmstore.IsSuperAdmin)
+func countHeld(ctx context.Context, w *work, c crmstore.Clock, doc *clockDocument) error {
+	may, err := w.store.May(ctx, "", crmstore.IsSuperAdmin)
 	if err != nil || !may {
 		return err
 	}
-	held, err := workflow.Held(ctx, store, c)
+	held, err := workflow.Held(ctx, w.store, c)
 	for _, n := range held {
 		doc.Held += n
 	}

@@ -56,12 +56,12 @@ func completeWorkflows(s *session, files bool) completer {
 		var names []string
 		completeFrom(s, cmd, func(ctx context.Context, store *crmstore.Store) error {
 			all, err := store.Workflows(ctx)
-			for _, w := range all {
+			for _, one := range all {
 				state := "off"
-				if w.On {
+				if one.On {
 					state = "on"
 				}
-				names = append(names, w.Name+"\t"+state+", revision "+count(w.Revision))
+				names = append(names, one.Name+"\t"+state+", revision "+count(one.Revision))
 			}
 			return err
 		})

@@ -60,19 +60,19 @@ type naming struct {
 }
 
 // namedIDs are the ids of the records, some perhaps twice. An id need not be that of a record.
-func namedIDs(ctx context.Context, s *session, store *crmstore.Store, n naming) ([]record.ID, error) {
+func namedIDs(ctx context.Context, w *work, n naming) ([]record.ID, error) {
 	ids, addresses, err := argumentIDs(n.object, n.words)
 	if err != nil {
 		return nil, err
 	}
 	if n.file != "" {
-		moreIDs, moreAddresses, err := readIDs(ctx, s, n.object, n.file)
+		moreIDs, moreAddresses, err := readIDs(ctx, w.session, n.object, n.file)
 		if err != nil {
 			return nil, err
 		}
 		ids, addresses = append(ids, moreIDs...), append(addresses, moreAddresses...)
 	}
-	found, err := findAddresses(ctx, store, addresses, n.skip)
+	found, err := findAddresses(ctx, w.store, addresses, n.skip)
 	return append(ids, found...), err
 }
 

@@ -26,6 +26,7 @@ const defaultListen = "127.0.0.1:9464"
 
 func daemonCommand(s *session) *cobra.Command {
 	var listen, logFormat string
+	var log *slog.Logger
 	var grace, pauseAbove time.Duration
 	cmd := &cobra.Command{
 		Use: "daemon [--listen ADDR] [--grace 30s] [--pause-above 250ms] [--log-format text|json]", Short: "run published workflows on their schedules, until signalled",
@@ -37,33 +38,27 @@ func daemonCommand(s *session) *cobra.Command {
 			"hands the rest of its runs back; it ends within the grace period. A second signal ends it at once.",
 		Example: "  workflow daemon\n  workflow daemon --listen 0.0.0.0:9464 --log-format json\n  workflow daemon --listen none",
 		Args:    noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
+		RunE: s.work(needs{check: func([]string) (err error) {
 			if grace < 0 {
 				return usagef("", "--grace %s: want 0s or more", grace)
 			}
 			if pauseAbove < 0 {
 				return usagef("0s = never", "--pause-above %s: want 0s or more", pauseAbove)
 			}
-			log, err := newLogger(s, logFormat)
-			if err != nil {
+			log, err = newLogger(s, logFormat)
+			return err
+		}}, func(ctx context.Context, w *work) error {
+			if err := w.store.Check(ctx, ""); err != nil { // whoever is no user of the account starts nothing in it
 				return err
 			}
-			store, err := s.open(cmd.Context())
-			if err != nil {
-				return err
-			}
-			if err := store.Check(cmd.Context(), ""); err != nil { // whoever is no user of the account starts nothing in it
-				return err
-			}
-			acting := store.User()
-			store = store.AsSystem() // it carries out what others published, each workflow as its publisher
-			d := newDaemon(store, log, s.env(mailPassword))
-			d.health.Acting = acting
+			// It carries out what others published, each workflow as its publisher.
+			d := newDaemon(w.store.AsSystem(), log, w.env(mailPassword))
+			d.health.Acting = w.store.User()
 			if d.scheduler.Runner.PauseAbove = pauseAbove; pauseAbove == 0 {
 				d.scheduler.Runner.PauseAbove = -1
 			}
-			return graceful(cmd.Context(), grace, d.leaving, func(ctx context.Context) error { return d.run(ctx, listen) })
-		},
+			return graceful(ctx, grace, d.leaving, func(ctx context.Context) error { return d.run(ctx, listen) })
+		}),
 	}
 	cmd.Flags().StringVar(&listen, "listen", defaultListen, "address of /metrics, /healthz and /readyz; none = no server")
 	cmd.Flags().DurationVar(&grace, "grace", defaultGrace, "how long it may take to stop, after a first signal")

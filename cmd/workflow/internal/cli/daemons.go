@@ -17,13 +17,7 @@ func daemonsCommand(s *session) *cobra.Command {
 		Long: "daemons lists the daemons that work on the account, wherever they are, and the runs that each carries. One without a\n" +
 			"sign of life for 15 seconds is silent: others take its runs over. It is forgotten after an hour.",
 		Example: "  workflow daemons", Args: noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			store, err := s.open(cmd.Context())
-			if err != nil {
-				return err
-			}
-			return showDaemons(cmd.Context(), s, store)
-		},
+		RunE: s.work(needs{}, showDaemons),
 	}
 }
 
@@ -36,12 +30,12 @@ type daemonDocument struct {
 	doing []string // the same, with how far they are
 }
 
-func showDaemons(ctx context.Context, s *session, store *crmstore.Store) error {
-	all, err := store.Daemons(ctx)
+func showDaemons(ctx context.Context, w *work) error {
+	all, err := w.store.Daemons(ctx)
 	if err != nil {
 		return err
 	}
-	runs, err := store.ActiveRuns(ctx)
+	runs, err := w.store.ActiveRuns(ctx)
 	if err != nil {
 		return err
 	}
@@ -49,7 +43,7 @@ func showDaemons(ctx context.Context, s *session, store *crmstore.Store) error {
 	for _, d := range all {
 		doc := daemonDocument{Daemon: d, State: "working", Runs: []string{}}
 		switch {
-		case workflow.Silent(d, s.now()):
+		case workflow.Silent(d, w.now()):
 			doc.State = "silent"
 		case d.Stopping:
 			doc.State = "stopping"
@@ -62,7 +56,7 @@ func showDaemons(ctx context.Context, s *session, store *crmstore.Store) error {
 		}
 		docs = append(docs, doc)
 	}
-	s.emit(map[string]any{"daemons": docs}, func(o *output) {
+	w.emit(map[string]any{"daemons": docs}, func(o *output) {
 		if len(docs) == 0 {
 			o.printf("no daemon works on this account; start one with: workflow daemon\n")
 			return
@@ -75,7 +69,7 @@ func showDaemons(ctx context.Context, s *session, store *crmstore.Store) error {
 			if doing == "" {
 				doing = "waits"
 			}
-			tb.add(txt(d.Host), txt(strconv.Itoa(d.Process)), txt(d.State), txt(ago(d.Since, s.now())), txt(ago(d.Beat, s.now())), txt(d.Version), txt(doing))
+			tb.add(txt(d.Host), txt(strconv.Itoa(d.Process)), txt(d.State), txt(ago(d.Since, w.now())), txt(ago(d.Beat, w.now())), txt(d.Version), txt(doing))
 		}
 		o.table(tb, 0)
 	})

@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -64,20 +63,20 @@ func readAtMost(ctx context.Context, path string, limit int64) ([]byte, error) {
 }
 
 // loadFile loads a workflow file against the account, and shows what is wrong with it.
-func loadFile(ctx context.Context, s *session, store *crmstore.Store, path string) (*definition.Definition, error) {
-	vocabulary, err := definition.AccountVocabulary(ctx, store)
+func loadFile(ctx context.Context, w *work, path string) (*definition.Definition, error) {
+	vocabulary, err := definition.AccountVocabulary(ctx, w.store)
 	if err != nil {
 		return nil, err
 	}
-	name, source, err := readSource(ctx, s, path)
+	name, source, err := readSource(ctx, w.session, path)
 	if err != nil {
 		return nil, err
 	}
-	d, findings, err := loadAgainst(ctx, store, name, source, vocabulary)
+	d, findings, err := loadAgainst(ctx, w.store, name, source, vocabulary)
 	if err != nil {
 		return nil, err
 	}
-	showFindings(s, findings, map[string][]byte{name: source})
+	showFindings(w.session, findings, map[string][]byte{name: source})
 	if d == nil {
 		return nil, &problem{
 			code: exitRefused, findings: findings, message: fmt.Sprintf("%s: %s; nothing was changed", name, countFindings(findings)),
@@ -103,38 +102,24 @@ func loadAgainst(ctx context.Context, store *crmstore.Store, name string, source
 }
 
 // loadTarget loads what NAME|FILE says: a file, or the published revision of a workflow.
-func loadTarget(ctx context.Context, s *session, store *crmstore.Store, target string) (*definition.Definition, error) {
+func loadTarget(ctx context.Context, w *work, target string) (*definition.Definition, error) {
 	if isFile(target) {
-		return loadFile(ctx, s, store, target)
+		return loadFile(ctx, w, target)
 	}
-	d, _, err := workflow.LoadPublished(ctx, store, target)
+	d, _, err := workflow.LoadPublished(ctx, w.store, target)
 	if errors.Is(err, record.ErrNotFound) {
-		return nil, unknownWorkflow(ctx, s, store, target)
+		return nil, unknownWorkflow(ctx, w, target)
 	}
 	return d, err
 }
 
-// openTarget is how a verb begins that looks at NAME|FILE as of --now: the instant, the store, the definition.
-func openTarget(ctx context.Context, s *session, target, now string) (*crmstore.Store, *definition.Definition, time.Time, error) {
-	at, err := parseNow(s, now)
-	if err != nil {
-		return nil, nil, at, err
-	}
-	store, err := s.open(ctx)
-	if err != nil {
-		return nil, nil, at, err
-	}
-	d, err := loadTarget(ctx, s, store, target)
-	return store, d, instantOr(s, at), err
-}
-
 // unknownWorkflow says that no workflow of that name is published, and which one may have been meant.
-func unknownWorkflow(ctx context.Context, s *session, store *crmstore.Store, name string) error {
-	help := "see: workflow list" + s.repeatFlags()
+func unknownWorkflow(ctx context.Context, w *work, name string) error {
+	help := "see: workflow list" + w.repeatFlags()
 	var names []string
-	if all, err := store.Workflows(ctx); err == nil {
-		for _, w := range all {
-			names = append(names, w.Name)
+	if all, err := w.store.Workflows(ctx); err == nil {
+		for _, one := range all {
+			names = append(names, one.Name)
 		}
 	}
 	if near := spelling.Nearest(name, names); near != "" {

@@ -61,7 +61,7 @@ func deleteCommand(s *session) *cobra.Command {
 	nowFlag(cmd, &f.now)
 	allowFutureFlag(cmd, &f.allowFuture)
 	_ = cmd.RegisterFlagCompletionFunc("list", completeLists(s, f.object))
-	cmd.RunE = func(cmd *cobra.Command, words []string) error { return deleteRecords(cmd.Context(), s, f, words) }
+	cmd.RunE = s.work(needs{check: f.check, object: f.readObject, now: &f.now}, func(ctx context.Context, w *work) error { return deleteRecords(ctx, w, f) })
 	return cmd
 }
 
@@ -84,47 +84,39 @@ func (f *deleteFlags) check(words []string) error {
 	return nil
 }
 
-func deleteRecords(ctx context.Context, s *session, f *deleteFlags, words []string) error {
-	if err := f.check(words); err != nil {
-		return err
-	}
+// readObject reads --object. Only some types can be deleted permanently.
+func (f *deleteFlags) readObject(ctx context.Context) (record.ObjectType, error) {
 	o, err := f.object(ctx)
-	if err != nil {
-		return err
+	if err == nil {
+		err = f.checkPermanent(o)
 	}
-	if err := f.checkPermanent(o); err != nil {
-		return err
-	}
-	at, err := parseNow(s, f.now)
-	if err != nil {
-		return err
-	}
-	store, err := s.open(ctx)
-	if err != nil {
-		return err
-	}
-	at = instantOr(s, at)
-	if err := mayDeleteFrom(s, at, f.allowFuture); err != nil {
+	return o, err
+}
+
+func deleteRecords(ctx context.Context, w *work, f *deleteFlags) error {
+	o := w.object
+	if err := mayDeleteFrom(w.session, w.at, f.allowFuture); err != nil {
 		return err
 	}
 	if f.permanent {
-		return deletePermanently(ctx, s, store, f, words)
+		return deletePermanently(ctx, w, f, w.words)
 	}
 	q := workflow.DeleteRequest{
-		Object: o, Selection: crmstore.Selection{Where: f.where, List: f.list, Everything: f.every}, Skip: f.skip, Now: at, Why: f.reason,
+		Object: o, Selection: crmstore.Selection{Where: f.where, List: f.list, Everything: f.every}, Skip: f.skip, Now: w.at, Why: f.reason,
 	}
 	if f.where != "" || f.list != "" {
-		return deleteSearch(ctx, s, store, f, q)
+		return deleteSearch(ctx, w, f, q)
 	}
-	if q.IDs, err = namedIDs(ctx, s, store, naming{o, words, f.ids, f.skip}); err != nil {
+	var err error
+	if q.IDs, err = namedIDs(ctx, w, naming{o, w.words, f.ids, f.skip}); err != nil {
 		return err
 	}
 	named := q.IDs
-	if q.IDs, err = workflow.Deletable(ctx, store, o, named, f.skip); err != nil {
+	if q.IDs, err = workflow.Deletable(ctx, w.store, o, named, f.skip); err != nil {
 		return err
 	}
 	if f.skip {
-		if err := nameHeld(ctx, s, store, o, named); err != nil {
+		if err := nameHeld(ctx, w, o, named); err != nil {
 			return err
 		}
 	}
@@ -132,20 +124,20 @@ func deleteRecords(ctx context.Context, s *session, f *deleteFlags, words []stri
 	case 0:
 		return refusedf("", "none of the ids is a live %s; nothing was deleted", o)
 	case 1:
-		return deleteOne(ctx, s, store, f, q)
+		return deleteOne(ctx, w, f, q)
 	}
-	return deleteMany(ctx, s, store, f, q, int64(len(q.IDs)))
+	return deleteMany(ctx, w, f, q, int64(len(q.IDs)))
 }
 
 // deleteSearch checks the expression, and counts first where nobody can be asked for the number.
-func deleteSearch(ctx context.Context, s *session, store *crmstore.Store, f *deleteFlags, q workflow.DeleteRequest) error {
-	sel := &selection{store: store, object: q.Object}
+func deleteSearch(ctx context.Context, w *work, f *deleteFlags, q workflow.DeleteRequest) error {
+	sel := &selection{store: w.store, object: q.Object}
 	var err error
-	if sel.partitions, err = store.Partitions(ctx); err != nil {
+	if sel.partitions, err = w.store.Partitions(ctx); err != nil {
 		return err
 	}
 	if f.list != "" {
-		if _, err := findList(ctx, store, q.Object, f.list); err != nil {
+		if _, err := findList(ctx, w.store, q.Object, f.list); err != nil {
 			return err
 		}
 	}
@@ -153,27 +145,27 @@ func deleteSearch(ctx context.Context, s *session, store *crmstore.Store, f *del
 	if text == "" {
 		text = workflow.SelectionExpression(q.Selection)
 	}
-	if sel.matcher, err = compileWhere(ctx, s, sel, text, q.Now); err != nil {
+	if sel.matcher, err = compileWhere(ctx, w.session, sel, text, q.Now); err != nil {
 		return err
 	}
 	if f.list != "" && f.where != "" { // the whole, after the part whose places in --where a person can see
-		if sel.matcher, err = compileWhere(ctx, s, sel, workflow.SelectionExpression(q.Selection), q.Now); err != nil {
+		if sel.matcher, err = compileWhere(ctx, w.session, sel, workflow.SelectionExpression(q.Selection), q.Now); err != nil {
 			return err
 		}
 	}
-	if f.confirm.given || s.command.StdinTerminal {
-		return deleteMany(ctx, s, store, f, q, -1)
+	if f.confirm.given || w.command.StdinTerminal {
+		return deleteMany(ctx, w, f, q, -1)
 	}
 	n := int64(0) // without those on legal hold, which are left alone
 	err = sel.each(ctx, func(ids []record.ID) error {
-		held, err := store.HoldsOf(ctx, q.Object, ids)
+		held, err := w.store.HoldsOf(ctx, q.Object, ids)
 		n += int64(len(ids) - len(held))
 		return err
 	})
 	if err != nil {
 		return err
 	}
-	live, err := store.Count(ctx, q.Object)
+	live, err := w.store.Count(ctx, q.Object)
 	if err != nil {
 		return err
 	}
@@ -184,14 +176,14 @@ func deleteSearch(ctx context.Context, s *session, store *crmstore.Store, f *del
 }
 
 // nameHeld says which of the records are left alone because they are on legal hold.
-func nameHeld(ctx context.Context, s *session, store *crmstore.Store, o record.ObjectType, ids []record.ID) error {
-	held, err := store.HoldsOf(ctx, o, ids)
+func nameHeld(ctx context.Context, w *work, o record.ObjectType, ids []record.ID) error {
+	held, err := w.store.HoldsOf(ctx, o, ids)
 	for i, h := range held {
 		if i == shownAddresses {
-			s.err.printf("left alone: %s more on legal hold; see: workflow legal-hold list\n", count(len(held)-i))
+			w.err.printf("left alone: %s more on legal hold; see: workflow legal-hold list\n", count(len(held)-i))
 			break
 		}
-		s.err.printf("left alone: %s %s is on legal hold since %s: %s\n", o, h.ID, stamp(h.At), clean(h.Reason))
+		w.err.printf("left alone: %s %s is on legal hold since %s: %s\n", o, h.ID, stamp(h.At), clean(h.Reason))
 	}
 	return err
 }
@@ -212,40 +204,40 @@ type deletedDocument struct {
 	Deleted int               `json:"deleted"`
 }
 
-func deleteOne(ctx context.Context, s *session, store *crmstore.Store, f *deleteFlags, q workflow.DeleteRequest) error {
+func deleteOne(ctx context.Context, w *work, f *deleteFlags, q workflow.DeleteRequest) error {
 	id := q.IDs[0]
 	if f.confirm.given && f.confirm.n != 1 {
 		return wrongCount(f.confirm.n, 1, q.Object)
 	}
 	if !f.confirm.given && !f.yes {
-		if !s.command.StdinTerminal {
+		if !w.command.StdinTerminal {
 			return usagef(fmt.Sprintf("workflow delete --object %s %s --yes", q.Object, id), "deleting needs a yes, and there is no terminal to ask at; nothing was deleted")
 		}
-		if err := s.askYes(fmt.Sprintf("Delete %s? It can be restored for %d days.", inWords(ctx, s, store, q.Object, id), binDays)); err != nil {
+		if err := w.askYes(fmt.Sprintf("Delete %s? It can be restored for %d days.", inWords(ctx, w, q.Object, id), binDays)); err != nil {
 			return err
 		}
 	}
-	cause := s.cause(f.reason)
+	cause := w.cause(f.reason)
 	if cause.Reason == "" {
 		cause.Reason = "delete"
 	}
-	if err := workflow.DeleteRecord(ctx, store, q.Object, id, cause, s.now()); err != nil {
+	if err := workflow.DeleteRecord(ctx, w.store, q.Object, id, cause, w.now()); err != nil {
 		return err
 	}
-	s.emit(deletedDocument{q.Object, id, 1}, func(o *output) {
+	w.emit(deletedDocument{q.Object, id, 1}, func(o *output) {
 		o.printf("%s %s deleted; bring it back within %d days: workflow restore --object %s %s\n", q.Object, id, binDays, q.Object, id)
 	})
 	return nil
 }
 
 // inWords is a record in words: contact 4711 (Ada Lovelace, ada@example.com).
-func inWords(ctx context.Context, s *session, store *crmstore.Store, o record.ObjectType, id record.ID) string {
+func inWords(ctx context.Context, w *work, o record.ObjectType, id record.ID) string {
 	text := fmt.Sprintf("%s %s", o, id)
-	schema, err := store.Schema(ctx, o)
+	schema, err := w.store.Schema(ctx, o)
 	if err != nil {
 		return text
 	}
-	recs, err := store.Get(ctx, o, []record.ID{id})
+	recs, err := w.store.Get(ctx, o, []record.ID{id})
 	if err != nil || len(recs) == 0 {
 		return text
 	}
@@ -269,75 +261,75 @@ func wrongCount(typed, found int64, o record.ObjectType) error {
 
 // deleteMany prepares the run, has its number typed, and carries it out. known is how many records there are, below 0
 // when they are still to be found: a wrong number is refused before anything is saved where that is possible.
-func deleteMany(ctx context.Context, s *session, store *crmstore.Store, f *deleteFlags, q workflow.DeleteRequest, known int64) error {
+func deleteMany(ctx context.Context, w *work, f *deleteFlags, q workflow.DeleteRequest, known int64) error {
 	switch {
 	case known >= 0 && f.confirm.given && f.confirm.n != known:
 		return wrongCount(f.confirm.n, known, q.Object)
-	case known >= 0 && !f.confirm.given && !s.command.StdinTerminal:
+	case known >= 0 && !f.confirm.given && !w.command.StdinTerminal:
 		return needsCount("delete", known, q.Object)
 	}
-	r, bar := newRunner(s, store)
+	r, bar := newRunner(w)
 	run, err := r.PrepareDelete(ctx, q)
 	bar.end()
 	if refused, ok := errors.AsType[*workflow.RefusedError](err); ok && refused.Reason == workflow.RefusedEverything {
-		_, cancelErr := r.Cancel(context.WithoutCancel(ctx), run.ID, s.now())
+		_, cancelErr := r.Cancel(context.WithoutCancel(ctx), run.ID, w.now())
 		return errors.Join(err, cancelErr)
 	}
 	if err != nil {
-		return emitDeletion(s, run, err)
+		return emitDeletion(w.session, run, err)
 	}
 	if run.State == crmstore.RunDone {
 		if f.confirm.given && f.confirm.n != 0 {
 			return wrongCount(f.confirm.n, 0, q.Object)
 		}
-		return emitDeletion(s, run, nil)
+		return emitDeletion(w.session, run, nil)
 	}
-	return confirmDeletion(ctx, s, store, run, f.confirm)
+	return confirmDeletion(ctx, w, run, f.confirm)
 }
 
 // confirmDeletion asks for the number of a prepared deletion unless it was given, and carries the deletion out. A
 // deletion whose number was not given is cancelled.
-func confirmDeletion(ctx context.Context, s *session, store *crmstore.Store, run crmstore.Run, confirm typedNumber) error {
-	r, bar := newRunner(s, store)
+func confirmDeletion(ctx context.Context, w *work, run crmstore.Run, confirm typedNumber) error {
+	r, bar := newRunner(w)
 	found, typed, err := run.Matched-run.OnHold, confirm.n, error(nil)
 	if !confirm.given {
-		typed, err = askCount(ctx, s, store, run)
+		typed, err = askCount(ctx, w, run)
 	}
 	if err == nil && typed != found {
 		err = wrongCount(typed, found, run.Object)
 	}
 	if err != nil {
-		_, cancelErr := r.Cancel(context.WithoutCancel(ctx), run.ID, s.now())
+		_, cancelErr := r.Cancel(context.WithoutCancel(ctx), run.ID, w.now())
 		return errors.Join(err, cancelErr)
 	}
-	run, err = r.Confirm(ctx, run.ID, typed, s.now())
+	run, err = r.Confirm(ctx, run.ID, typed, w.now())
 	bar.end()
-	return emitApproved(ctx, s, r, run, err)
+	return emitApproved(ctx, w.session, r, run, err)
 }
 
 // askCount shows what a deletion would delete, and has the number typed.
-func askCount(ctx context.Context, s *session, store *crmstore.Store, run crmstore.Run) (int64, error) {
-	if !s.command.StdinTerminal {
+func askCount(ctx context.Context, w *work, run crmstore.Run) (int64, error) {
+	if !w.command.StdinTerminal {
 		return 0, needsCount("delete", run.Matched-run.OnHold, run.Object)
 	}
-	if err := showFew(ctx, s, store, run); err != nil {
+	if err := showFew(ctx, w, run); err != nil {
 		return 0, err
 	}
-	return s.typedCount(fmt.Sprintf("To delete %s (restorable for %d days), type their number: ", records(run.Matched-run.OnHold, run.Object), binDays))
+	return w.typedCount(fmt.Sprintf("To delete %s (restorable for %d days), type their number: ", records(run.Matched-run.OnHold, run.Object), binDays))
 }
 
 // fewShown is how many records are shown before their number is typed.
 const fewShown = 5
 
 // showFew names some of the records that a prepared deletion would delete.
-func showFew(ctx context.Context, s *session, store *crmstore.Store, run crmstore.Run) error {
-	partitions, err := store.Partitions(ctx)
+func showFew(ctx context.Context, w *work, run crmstore.Run) error {
+	partitions, err := w.store.Partitions(ctx)
 	if err != nil {
 		return err
 	}
 	var ids []record.ID
 	for p := 0; p < partitions && len(ids) < fewShown; p += 64 {
-		matches, err := store.Matches(ctx, run.Object, run.ID, p, min(p+64, partitions))
+		matches, err := w.store.Matches(ctx, run.Object, run.ID, p, min(p+64, partitions))
 		if err != nil {
 			return err
 		}
@@ -346,10 +338,10 @@ func showFew(ctx context.Context, s *session, store *crmstore.Store, run crmstor
 		}
 	}
 	for _, id := range ids[:min(len(ids), fewShown)] {
-		s.err.printf("  %s\n", inWords(ctx, s, store, run.Object, id))
+		w.err.printf("  %s\n", inWords(ctx, w, run.Object, id))
 	}
 	if rest := run.Matched - run.OnHold - fewShown; rest > 0 {
-		s.err.printf("  and %s more\n", count(rest))
+		w.err.printf("  and %s more\n", count(rest))
 	}
 	return nil
 }

@@ -25,7 +25,7 @@ type confirmation struct {
 
 // confirmByMail tries the mail once. Whatever becomes of it, the deletion is done: nothing here is an error. The mail is
 // the program's own, so that whoever may delete permanently need not be a super admin.
-func confirmByMail(ctx context.Context, s *session, store *crmstore.Store, c crmstore.Confirmation) *confirmation {
+func confirmByMail(ctx context.Context, w *work, c crmstore.Confirmation) *confirmation {
 	switch {
 	case c.Why == crmstore.NoMailServer:
 		return &confirmation{Note: "the account has no mail server (workflow account set smtp_host HOST)"}
@@ -36,7 +36,7 @@ func confirmByMail(ctx context.Context, s *session, store *crmstore.Store, c crm
 	}
 	ctx, cancel := context.WithTimeout(ctx, confirmWithin)
 	defer cancel()
-	sender := mailSender(store.AsSystem(), s.env(mailPassword), nil, nil)
+	sender := mailSender(w.store.AsSystem(), w.env(mailPassword), nil, nil)
 	sender.Silence = confirmSilence
 	told := &confirmation{Mail: c.Mail, State: crmstore.MailWaiting}
 	m, err := sender.Send(ctx, c.Mail)

@@ -27,60 +27,60 @@ func (f *deleteFlags) checkPermanent(o record.ObjectType) error {
 }
 
 // deletePermanently has the number of contacts typed, also for one, and deletes them without a way back.
-func deletePermanently(ctx context.Context, s *session, store *crmstore.Store, f *deleteFlags, words []string) error {
-	ids, err := namedIDs(ctx, s, store, naming{record.Contact, words, f.ids, f.skip})
+func deletePermanently(ctx context.Context, w *work, f *deleteFlags, words []string) error {
+	ids, err := namedIDs(ctx, w, naming{record.Contact, words, f.ids, f.skip})
 	if err != nil {
 		return err
 	}
-	if ids, err = erasable(ctx, s, store, unique(ids), f.skip); err != nil {
+	if ids, err = erasable(ctx, w, unique(ids), f.skip); err != nil {
 		return err
 	}
 	found := int64(len(ids))
 	if found == 0 {
 		return refusedf("", "none of the ids is a contact's; nothing was deleted")
 	}
-	if err := checkLargeErasure(ctx, s, store, found); err != nil {
+	if err := checkLargeErasure(ctx, w, found); err != nil {
 		return err
 	}
 	typed := f.confirm.n
-	if !f.confirm.given && !s.command.StdinTerminal {
+	if !f.confirm.given && !w.command.StdinTerminal {
 		return needsCount("permanently delete", found, record.Contact)
 	}
 	if !f.confirm.given {
 		for _, id := range ids[:min(len(ids), fewShown)] {
-			s.err.printf("  %s\n", inWords(ctx, s, store, record.Contact, id))
+			w.err.printf("  %s\n", inWords(ctx, w, record.Contact, id))
 		}
 		if rest := len(ids) - fewShown; rest > 0 {
-			s.err.printf("  and %s more\n", count(rest))
+			w.err.printf("  and %s more\n", count(rest))
 		}
 		question := fmt.Sprintf("There is no way back. To delete %s permanently, type their number: ", records(found, record.Contact))
-		if typed, err = s.typedCount(question); err != nil {
+		if typed, err = w.typedCount(question); err != nil {
 			return err
 		}
 	}
 	if typed != found {
 		return wrongCount(typed, found, record.Contact)
 	}
-	bar := s.progress()
+	bar := w.progress()
 	order := crmstore.EraseOrder{
-		Cause: s.cause(f.reason), At: s.now(), Progress: func(done, total int64) { bar.update("delete", done, total) },
+		Cause: w.cause(f.reason), At: w.now(), Progress: func(done, total int64) { bar.update("delete", done, total) },
 	}
-	report, err := store.Erase(ctx, order, ids)
+	report, err := w.store.Erase(ctx, order, ids)
 	bar.end()
 	if err != nil {
 		return err
 	}
-	return emitErased(s, report, confirmByMail(ctx, s, store, report.Confirmation))
+	return emitErased(w.session, report, confirmByMail(ctx, w, report.Confirmation))
 }
 
 // checkLargeErasure refuses to delete so many contacts permanently that two users would have to approve it in the recycle bin's case: a
 // permanent deletion is of one user, and cannot be undone.
-func checkLargeErasure(ctx context.Context, s *session, store *crmstore.Store, found int64) error {
-	rules, err := workflow.ReadApprovalRules(ctx, store)
+func checkLargeErasure(ctx context.Context, w *work, found int64) error {
+	rules, err := workflow.ReadApprovalRules(ctx, w.store)
 	if err != nil || rules.Needed < 2 {
 		return err
 	}
-	counts, err := store.Count(ctx, record.Contact)
+	counts, err := w.store.Count(ctx, record.Contact)
 	if err != nil || !workflow.LargeByHand(found, counts.Live+counts.Archived) {
 		return err
 	}
@@ -93,11 +93,11 @@ func checkLargeErasure(ctx context.Context, s *session, store *crmstore.Store, f
 
 // erasable is the ids if all of them are contacts', live or in the bin; else a refusal that names the others, unless
 // these are to be skipped.
-func erasable(ctx context.Context, s *session, store *crmstore.Store, ids []record.ID, skip bool) ([]record.ID, error) {
+func erasable(ctx context.Context, w *work, ids []record.ID, skip bool) ([]record.ID, error) {
 	var there, missing []record.ID
 	for from := 0; from < len(ids); from += csvBatch {
 		part := ids[from:min(from+csvBatch, len(ids))]
-		recs, err := store.Get(ctx, record.Contact, part)
+		recs, err := w.store.Get(ctx, record.Contact, part)
 		if err != nil {
 			return nil, err
 		}
@@ -115,7 +115,7 @@ func erasable(ctx context.Context, s *session, store *crmstore.Store, ids []reco
 		return there, nil
 	}
 	named := missing[:min(len(missing), shownAddresses)]
-	graves, err := store.Tombstones(ctx, record.Contact, named)
+	graves, err := w.store.Tombstones(ctx, record.Contact, named)
 	if err != nil {
 		return nil, err
 	}

@@ -64,7 +64,7 @@ func demoCommand(s *session) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			err = playDemo(cmd.Context(), s, store)
+			err = playDemo(cmd.Context(), &work{session: s, store: store})
 			if e := store.Close(); err == nil {
 				err = e
 			}
@@ -74,7 +74,7 @@ func demoCommand(s *session) *cobra.Command {
 }
 
 // playDemo carries the steps out through the verbs themselves. They share one store.
-func playDemo(ctx context.Context, s *session, store *crmstore.Store) error {
+func playDemo(ctx context.Context, w *work) error {
 	files, err := demoFiles()
 	if err != nil {
 		return err
@@ -84,19 +84,19 @@ func playDemo(ctx context.Context, s *session, store *crmstore.Store) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		if !s.json() {
-			sayStep(s, i+1, step)
+		if !w.json() {
+			sayStep(w.session, i+1, step)
 		}
 		if step.args == nil {
 			continue
 		}
-		result, code := carryOut(ctx, s, store, files, step.args)
+		result, code := carryOut(ctx, w, files, step.args)
 		if code != step.code {
 			return failedf("", "the demo's command workflow %s ended with exit code %d, not %d", strings.Join(step.args, " "), code, step.code)
 		}
 		doc.Steps = append(doc.Steps, demoResult{Command: "workflow " + strings.Join(step.args, " "), Exit: code, Result: result})
 	}
-	s.emit(doc, func(o *output) {
+	w.emit(doc, func(o *output) {
 		o.printf("\nNow with your own contacts, in a store that stays (it needs redis-server or valkey-server on PATH):\n\n")
 		for _, line := range []string{"account create", "records import contacts.csv", "review stale.yaml", "publish stale.yaml", "daemon"} {
 			o.printf("  %s\n", o.paint(cyan, "workflow "+line))
@@ -130,21 +130,21 @@ func sayStep(s *session, number int, step demoStep) {
 }
 
 // carryOut runs one verb in this process: to our own output for people, or into a document for programs.
-func carryOut(ctx context.Context, s *session, store *crmstore.Store, files map[string][]byte, args []string) (json.RawMessage, int) {
-	c := *s.command
-	c.Args, c.shared, c.files = args, store, files
+func carryOut(ctx context.Context, w *work, files map[string][]byte, args []string) (json.RawMessage, int) {
+	c := *w.command
+	c.Args, c.shared, c.files = args, w.store, files
 	c.StdinTerminal = false
 	c.Env = func(name string) string { // the store and the account are the demo's own
 		if strings.HasPrefix(name, "WORKFLOW_") && name != "WORKFLOW_USER" {
 			return ""
 		}
-		return s.env(name)
+		return w.env(name)
 	}
-	if s.flags.as != "" {
-		c.Args = append([]string{"--as", s.flags.as}, c.Args...)
+	if w.flags.as != "" {
+		c.Args = append([]string{"--as", w.flags.as}, c.Args...)
 	}
-	if !s.json() {
-		_ = s.out.flush() // its first error sticks and is reported at the end
+	if !w.json() {
+		_ = w.out.flush() // its first error sticks and is reported at the end
 		return nil, c.Run(ctx)
 	}
 	var out bytes.Buffer

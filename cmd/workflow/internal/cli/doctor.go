@@ -29,33 +29,24 @@ func doctorCommand(s *session) *cobra.Command {
 	cmd.Flags().BoolVar(&order.Quarantine, "quarantine", false, "move aside what cannot be read; audited")
 	cmd.Flags().StringVar(&back, "put-back", "", "put a record that was moved aside back as it was; audited")
 	object := objectFlagOr(s, cmd, "", "only this object type")
-	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		ctx := cmd.Context()
-		only, err := object(ctx)
-		if err != nil {
-			return err
-		}
-		store, err := s.open(ctx)
-		if err != nil {
-			return err
-		}
-		order.Cause, order.At = s.cause("doctor"), s.now()
+	cmd.RunE = s.work(needs{object: object}, func(ctx context.Context, w *work) error {
+		order.Cause, order.At = w.cause("doctor"), w.now()
 		if back != "" {
-			return putBack(ctx, s, store, cmp.Or(only, record.Contact), back, order)
+			return putBack(ctx, w, cmp.Or(w.object, record.Contact), back, order)
 		}
-		objects, err := store.ObjectTypes(ctx)
+		objects, err := w.store.ObjectTypes(ctx)
 		if err != nil {
 			return err
 		}
 		doc := doctorDocument{Problems: []crmstore.Problem{}}
-		if err := examineLoss(ctx, store, only, doc.note); err != nil { // before anything is repaired towards the loss
+		if err := examineLoss(ctx, w.store, w.object, doc.note); err != nil { // before anything is repaired towards the loss
 			return err
 		}
 		for _, o := range objects {
-			if only != "" && o != only {
+			if w.object != "" && o != w.object {
 				continue
 			}
-			err := store.Examine(ctx, o, order, func(p crmstore.Problem) error {
+			err := w.store.Examine(ctx, o, order, func(p crmstore.Problem) error {
 				doc.note(p)
 				return nil
 			})
@@ -63,25 +54,25 @@ func doctorCommand(s *session) *cobra.Command {
 				return err
 			}
 		}
-		s.emit(doc, doc.show)
+		w.emit(doc, doc.show)
 		if doc.Found > doc.Repaired {
 			return said(exitRefused)
 		}
 		return nil
-	}
+	})
 	return cmd
 }
 
 // putBack puts one record out of quarantine.
-func putBack(ctx context.Context, s *session, store *crmstore.Store, o record.ObjectType, text string, order crmstore.DoctorOrder) error {
+func putBack(ctx context.Context, w *work, o record.ObjectType, text string, order crmstore.DoctorOrder) error {
 	id, err := record.ParseID(text)
 	if err != nil || order.Repair || order.Quarantine {
 		return usagef("", "--put-back wants the id of a record and no other order, got %q", text)
 	}
-	if err := store.PutBack(ctx, o, id, order.Cause, order.At); err != nil {
+	if err := w.store.PutBack(ctx, o, id, order.Cause, order.At); err != nil {
 		return err
 	}
-	s.emit(map[string]any{"object": o, "id": id}, func(out *output) {
+	w.emit(map[string]any{"object": o, "id": id}, func(out *output) {
 		out.printf("%s %s stands where it was; see: workflow doctor\n", o, id)
 	})
 	return nil

@@ -19,6 +19,21 @@ import (
 
 func explainCommand(s *session) *cobra.Command {
 	var now string
+	explainTarget := s.work(needs{now: &now}, func(ctx context.Context, w *work) error {
+		d, err := loadTarget(ctx, w, w.words[0])
+		if err != nil {
+			return err
+		}
+		e, err := explainTrigger(ctx, w.store, d, w.at)
+		if err != nil {
+			return err
+		}
+		w.noteDamaged(e.Damaged, d.Object)
+		w.emit(explainDocument{Workflow: d.Name, Object: d.Object, Now: stamp(w.at), Explanation: e}, func(o *output) {
+			showExplanation(o, d, e)
+		})
+		return nil
+	})
 	cmd := &cobra.Command{
 		Use: "explain FILE|NAME|CODE", Short: "how a trigger is answered and what each condition keeps; or what a finding means",
 		Long: "explain shows, for a workflow, which conditions the columns answer and which need whole records, and how many\n" +
@@ -34,19 +49,7 @@ func explainCommand(s *session) *cobra.Command {
 				}
 				return err
 			}
-			store, d, at, err := openTarget(cmd.Context(), s, args[0], now)
-			if err != nil {
-				return err
-			}
-			e, err := explainTrigger(cmd.Context(), store, d, at)
-			if err != nil {
-				return err
-			}
-			s.noteDamaged(e.Damaged, d.Object)
-			s.emit(explainDocument{Workflow: d.Name, Object: d.Object, Now: stamp(at), Explanation: e}, func(o *output) {
-				showExplanation(o, d, e)
-			})
-			return nil
+			return explainTarget(cmd, args)
 		},
 	}
 	nowFlag(cmd, &now)

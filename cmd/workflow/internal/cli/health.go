@@ -123,10 +123,10 @@ func troubleProblem(err error) *problem {
 // countAfterImport has the store remember how many records there are when an import is over, so that a loss is noticed also where
 // no daemon counts. When it cannot, the next count is made by whatever runs next.
 func (s *session) countAfterImport(ctx context.Context) {
-	if s.verb == nil || s.store == nil || verbPath(s.verb) != "records import" {
+	if s.verb == nil || s.opened == nil || verbPath(s.verb) != "records import" {
 		return
 	}
-	system := s.store.AsSystem()
+	system := s.opened.AsSystem()
 	objects, err := system.ObjectTypes(ctx)
 	for i := 0; err == nil && i < len(objects); i++ {
 		_, err = system.LookForLossOf(ctx, objects[i])

@@ -14,20 +14,12 @@ func nowFlag(cmd *cobra.Command, text *string) {
 	cmd.Flags().StringVar(text, "now", "", "the instant to look from: 2026-11-23T03:00:00Z, or 2026-11-23 for midnight UTC (default: now)")
 }
 
-// parseNow reads --now; "" is the zero time, which [instantOr] makes this moment once the store is open.
-func parseNow(s *session, text string) (time.Time, error) {
+// parseBound reads --since or --until; "" is the zero time: no bound.
+func parseBound(flag, text string) (time.Time, error) {
 	if text == "" {
 		return time.Time{}, nil
 	}
-	return parseTime("--now", text)
-}
-
-// instantOr is the instant to look from, given what --now said.
-func instantOr(s *session, said time.Time) time.Time {
-	if said.IsZero() {
-		return s.now()
-	}
-	return said
+	return parseTime(flag, text)
 }
 
 // allowFutureFlag adds --allow-future.

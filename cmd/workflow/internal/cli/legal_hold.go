@@ -42,37 +42,31 @@ func legalHoldChange(s *session, verb, short string, hold bool) *cobra.Command {
 	object := objectFlag(s, cmd)
 	cmd.Flags().StringVar(&reason, "reason", "", "why, for the audit log and for whoever wants to delete the record; must be given")
 	cmd.Flags().StringVar(&file, "ids", "", "a file of ids or e-mail addresses, one a line (- is standard input)")
-	cmd.RunE = func(cmd *cobra.Command, words []string) error {
+	check := func(words []string) error {
 		if len(words) == 0 && file == "" {
 			return usagef("workflow legal-hold "+verb+" ID|E-MAIL... --reason TEXT", "which records?")
 		}
 		if strings.TrimSpace(reason) == "" {
 			return usagef("add --reason TEXT", "a legal hold needs a reason")
 		}
-		return changeHolds(cmd.Context(), s, object, words, file, reason, hold)
+		return nil
 	}
+	cmd.RunE = s.work(needs{check: check, object: object}, func(ctx context.Context, w *work) error {
+		ids, err := namedIDs(ctx, w, naming{w.object, w.words, file, false})
+		if err != nil {
+			return err
+		}
+		return changeHolds(ctx, w, unique(ids), reason, hold)
+	})
 	return cmd
 }
 
-func changeHolds(ctx context.Context, s *session, object func(context.Context) (record.ObjectType, error), words []string, file, reason string, hold bool) error {
-	o, err := object(ctx)
+func changeHolds(ctx context.Context, w *work, ids []record.ID, reason string, hold bool) error {
+	told, err := w.store.SetHold(ctx, w.object, ids, hold, w.cause(reason), w.now())
 	if err != nil {
 		return err
 	}
-	store, err := s.open(ctx)
-	if err != nil {
-		return err
-	}
-	ids, err := namedIDs(ctx, s, store, naming{o, words, file, false})
-	if err != nil {
-		return err
-	}
-	ids = unique(ids)
-	told, err := store.SetHold(ctx, o, ids, hold, s.cause(reason), s.now())
-	if err != nil {
-		return err
-	}
-	doc := holdsDocument{Object: o, Holds: []crmstore.Hold{}}
+	doc := holdsDocument{Object: w.object, Holds: []crmstore.Hold{}}
 	missing := 0
 	for _, t := range told {
 		switch t {
@@ -82,9 +76,9 @@ func changeHolds(ctx context.Context, s *session, object func(context.Context) (
 			missing++
 		}
 	}
-	s.emit(doc, func(out *output) {
+	w.emit(doc, func(out *output) {
 		for i, t := range told {
-			out.printf("%s %s %s\n", o, ids[i], holdWords(t, hold))
+			out.printf("%s %s %s\n", w.object, ids[i], holdWords(t, hold))
 		}
 	})
 	if missing > 0 {
@@ -114,23 +108,14 @@ func legalHoldList(s *session) *cobra.Command {
 		Long: "legal-hold list needs view of the object type.", Example: "  workflow legal-hold list --object company", Args: noArgs,
 	}
 	object := objectFlag(s, cmd)
-	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		ctx := cmd.Context()
-		o, err := object(ctx)
+	cmd.RunE = s.work(needs{object: object}, func(ctx context.Context, w *work) error {
+		holds, err := w.store.Holds(ctx, w.object)
 		if err != nil {
 			return err
 		}
-		store, err := s.open(ctx)
-		if err != nil {
-			return err
-		}
-		holds, err := store.Holds(ctx, o)
-		if err != nil {
-			return err
-		}
-		s.emit(holdsDocument{Object: o, Holds: holds}, func(out *output) {
+		w.emit(holdsDocument{Object: w.object, Holds: holds}, func(out *output) {
 			if len(holds) == 0 {
-				out.printf("no %s is on legal hold\n", o)
+				out.printf("no %s is on legal hold\n", w.object)
 				return
 			}
 			tb := &table{columns: []column{{head: "id", right: true}, {head: "since"}, {head: "by"}, {head: "why"}}}
@@ -140,6 +125,6 @@ func legalHoldList(s *session) *cobra.Command {
 			out.table(tb, 0)
 		})
 		return nil
-	}
+	})
 	return cmd
 }

@@ -17,26 +17,22 @@ func listCommand(s *session) *cobra.Command {
 	return &cobra.Command{
 		Use: "list", Short: "published workflows: on or off, revision, last and next run",
 		Example: "  workflow list\n  workflow list --format json", Args: noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			store, err := s.open(cmd.Context())
-			if err != nil {
-				return err
-			}
-			all, err := store.Workflows(cmd.Context())
+		RunE: s.work(needs{}, func(ctx context.Context, w *work) error {
+			all, err := w.store.Workflows(ctx)
 			if err != nil {
 				return err
 			}
 			docs := []*workflowDocument{}
-			for _, w := range all {
-				doc, err := newWorkflowDocument(cmd.Context(), store, w, s.now())
+			for _, one := range all {
+				doc, err := newWorkflowDocument(ctx, w.store, one, w.now())
 				if err != nil {
 					return err
 				}
 				docs = append(docs, doc)
 			}
-			s.emit(map[string]any{"workflows": docs}, func(o *output) { showWorkflows(o, docs, s.now()) })
+			w.emit(map[string]any{"workflows": docs}, func(o *output) { showWorkflows(o, docs, w.now()) })
 			return nil
-		},
+		}),
 	}
 }
 
@@ -158,13 +154,9 @@ func showCommand(s *session) *cobra.Command {
 		Example:           "  workflow show stale-leads\n  workflow show stale-leads --revision 1",
 		Args:              args(1, 1, "the name of a published workflow"),
 		ValidArgsFunction: completeWorkflows(s, false),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			store, err := s.open(cmd.Context())
-			if err != nil {
-				return err
-			}
-			return showPublishedFile(cmd.Context(), s, store, args[0], revision)
-		},
+		RunE: s.work(needs{}, func(ctx context.Context, w *work) error {
+			return showPublishedFile(ctx, w, w.words[0], revision)
+		}),
 	}
 	cmd.Flags().IntVar(&revision, "revision", 0, "show this revision's file (default: the current one)")
 	return cmd
@@ -178,32 +170,32 @@ type showDocument struct {
 	Source string    `json:"source"`
 }
 
-func showPublishedFile(ctx context.Context, s *session, store *crmstore.Store, name string, number int) error {
-	w, err := store.Workflow(ctx, name)
+func showPublishedFile(ctx context.Context, w *work, name string, number int) error {
+	published, err := w.store.Workflow(ctx, name)
 	if errors.Is(err, record.ErrNotFound) {
-		return unknownWorkflow(ctx, s, store, name)
+		return unknownWorkflow(ctx, w, name)
 	}
 	if err != nil {
 		return err
 	}
 	if number == 0 {
-		number = w.Revision
+		number = published.Revision
 	}
-	rev, err := store.Revision(ctx, name, number)
+	rev, err := w.store.Revision(ctx, name, number)
 	if errors.Is(err, record.ErrNotFound) {
 		return &problem{
 			code: exitRefused, reason: "not-found", message: name + " has no " + revisionText(number),
-			help: "the current one is " + revisionText(w.Revision),
+			help: "the current one is " + revisionText(published.Revision),
 		}
 	}
 	if err != nil {
 		return err
 	}
-	doc, err := newWorkflowDocument(ctx, store, w, s.now())
+	doc, err := newWorkflowDocument(ctx, w.store, published, w.now())
 	if err != nil {
 		return err
 	}
-	s.emit(showDocument{doc, rev.Number, rev.By, rev.At, string(rev.Source)}, func(o *output) { showWorkflow(o, doc, rev, s.now()) })
+	w.emit(showDocument{doc, rev.Number, rev.By, rev.At, string(rev.Source)}, func(o *output) { showWorkflow(o, doc, rev, w.now()) })
 	return nil
 }
 

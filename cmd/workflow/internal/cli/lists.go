@@ -7,7 +7,6 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -66,13 +65,8 @@ func listsList(s *session) *cobra.Command {
 		Use: "list [--object TYPE]", Short: "the lists, and how many live records are on each", Example: "  workflow lists list", Args: noArgs,
 	}
 	nowFlag(cmd, &now)
-	cmd.RunE = onObject(s, cmd, func(ctx context.Context, store *crmstore.Store, o record.ObjectType, _ []string) error {
-		at, err := parseNow(s, now)
-		if err != nil {
-			return err
-		}
-		at = instantOr(s, at)
-		v, err := listVocabulary(ctx, store, o)
+	cmd.RunE = s.work(needs{object: objectFlag(s, cmd), now: &now}, func(ctx context.Context, w *work) error {
+		v, err := listVocabulary(ctx, w.store, w.object)
 		if err != nil {
 			return err
 		}
@@ -80,7 +74,7 @@ func listsList(s *session) *cobra.Command {
 		for _, name := range slices.Sorted(maps.Keys(v.Lists)) {
 			lists = append(lists, v.Lists[name])
 		}
-		sizes, err := workflow.ListSizes(ctx, store, v, lists, at)
+		sizes, err := workflow.ListSizes(ctx, w.store, v, lists, w.at)
 		if err != nil {
 			return err
 		}
@@ -88,7 +82,7 @@ func listsList(s *session) *cobra.Command {
 		for _, l := range sizes {
 			entries = append(entries, newListEntry(l))
 		}
-		s.emit(map[string]any{"object": o, "lists": entries}, func(out *output) { showLists(out, o, entries) })
+		w.emit(map[string]any{"object": w.object, "lists": entries}, func(out *output) { showLists(out, w.object, entries) })
 		return nil
 	})
 	return cmd
@@ -131,34 +125,29 @@ func listsCreate(s *session) *cobra.Command {
 	}
 	cmd.Flags().StringVar(&where, "where", "", "who is on the list: an expression, as in a workflow's triggers")
 	nowFlag(cmd, &now)
-	cmd.RunE = onObject(s, cmd, func(ctx context.Context, store *crmstore.Store, o record.ObjectType, words []string) error {
-		at, err := parseNow(s, now)
-		if err != nil {
-			return err
-		}
-		at = instantOr(s, at)
-		order := crmstore.ListOrder{Object: o, Name: strings.TrimSpace(words[0]), Where: where, Cause: s.cause("lists create"), At: s.now()}
+	cmd.RunE = s.work(needs{object: objectFlag(s, cmd), now: &now}, func(ctx context.Context, w *work) error {
+		order := crmstore.ListOrder{Object: w.object, Name: strings.TrimSpace(w.words[0]), Where: where, Cause: w.cause("lists create"), At: w.now()}
 		if cmd.Flags().Changed("where") {
-			return createActive(ctx, s, store, order, at)
+			return createActive(ctx, w, order)
 		}
-		l, err := store.AddList(ctx, order)
+		l, err := w.store.AddList(ctx, order)
 		if err != nil {
-			return listExists(ctx, s, store, order, err)
+			return listExists(ctx, w, order, err)
 		}
-		s.emit(newListEntry(workflow.ListSize{List: l}), func(out *output) { out.printf("list %s of %s is there, and empty\n", l.Name, o.Plural()) })
+		w.emit(newListEntry(workflow.ListSize{List: l}), func(out *output) { out.printf("list %s of %s is there, and empty\n", l.Name, w.object.Plural()) })
 		return nil
 	})
 	return cmd
 }
 
 // createActive makes an active list whose expression is good, and counts who is on it.
-func createActive(ctx context.Context, s *session, store *crmstore.Store, order crmstore.ListOrder, at time.Time) error {
-	v, err := listVocabulary(ctx, store, order.Object)
+func createActive(ctx context.Context, w *work, order crmstore.ListOrder) error {
+	v, err := listVocabulary(ctx, w.store, order.Object)
 	if err != nil {
 		return err
 	}
 	if _, there := v.Lists[order.Name]; there {
-		return listExists(ctx, s, store, order, record.ErrExists)
+		return listExists(ctx, w, order, record.ErrExists)
 	}
 	// With the list itself among the lists, an expression that asks it is told apart from one that asks an unknown list.
 	v.Lists = maps.Clone(v.Lists)
@@ -170,32 +159,32 @@ func createActive(ctx context.Context, s *session, store *crmstore.Store, order 
 			expr, findings = nil, more // in a circle, or too deep
 		}
 	}
-	showFindings(s, findings, map[string][]byte{whereFile: []byte(order.Where)})
+	showFindings(w.session, findings, map[string][]byte{whereFile: []byte(order.Where)})
 	if expr == nil {
 		return &problem{code: exitUsage, findings: findings, message: "--where is no good expression; no list was made", help: "see: workflow records list --help"}
 	}
-	l, err := store.AddList(ctx, order)
+	l, err := w.store.AddList(ctx, order)
 	if err != nil {
-		return listExists(ctx, s, store, order, err)
+		return listExists(ctx, w, order, err)
 	}
 	v.Lists[order.Name] = l
-	sizes, err := workflow.ListSizes(ctx, store, v, []crmstore.List{l}, at)
+	sizes, err := workflow.ListSizes(ctx, w.store, v, []crmstore.List{l}, w.at)
 	if err != nil {
 		return err
 	}
 	e := newListEntry(sizes[0])
-	s.emit(e, func(out *output) {
+	w.emit(e, func(out *output) {
 		out.printf("active list %s of %s is there; on it are now %s\n", l.Name, l.Object.Plural(), records(e.Members, l.Object))
 	})
 	return nil
 }
 
 // listExists says of which kind the list is that stands in the way.
-func listExists(ctx context.Context, s *session, store *crmstore.Store, order crmstore.ListOrder, err error) error {
+func listExists(ctx context.Context, w *work, order crmstore.ListOrder, err error) error {
 	if !errors.Is(err, record.ErrExists) {
 		return err
 	}
-	lists, readErr := store.Lists(ctx, order.Object)
+	lists, readErr := w.store.Lists(ctx, order.Object)
 	if readErr != nil {
 		return readErr
 	}

@@ -36,7 +36,7 @@ func listsChange(s *session, verb, short string, member bool) *cobra.Command {
 	cmd.Flags().BoolVar(&f.skip, "skip-missing", false, "leave out ids and addresses that are unknown")
 	nowFlag(cmd, &f.now)
 	cmd.ValidArgsFunction = completeLists(s, f.object)
-	cmd.RunE = func(cmd *cobra.Command, words []string) error {
+	check := func(words []string) error {
 		byIDs, byWhere := len(words) > 1 || f.ids != "", cmd.Flags().Changed("where")
 		switch {
 		case byIDs == byWhere && byIDs:
@@ -46,8 +46,12 @@ func listsChange(s *session, verb, short string, member bool) *cobra.Command {
 		case byWhere && f.skip:
 			return usagef("leave it out", "--skip-missing is about ids")
 		}
-		return changeList(cmd.Context(), s, f, listChange{verb: verb, member: member, name: words[0], words: words[1:], byWhere: byWhere})
+		return nil
 	}
+	cmd.RunE = s.work(needs{check: check, object: f.object, now: &f.now}, func(ctx context.Context, w *work) error {
+		byWhere := cmd.Flags().Changed("where")
+		return changeList(ctx, w, f, listChange{verb: verb, member: member, name: w.words[0], words: w.words[1:], byWhere: byWhere})
+	})
 	return cmd
 }
 
@@ -64,70 +68,58 @@ type listChange struct {
 	missing []record.ID
 }
 
-func changeList(ctx context.Context, s *session, f *changeFlags, c listChange) error {
-	o, err := f.object(ctx)
-	if err != nil {
-		return err
-	}
-	at, err := parseNow(s, f.now)
-	if err != nil {
-		return err
-	}
-	store, err := s.open(ctx)
-	if err != nil {
-		return err
-	}
-	at = instantOr(s, at)
-	if c.list, err = findList(ctx, store, o, c.name); err != nil {
+func changeList(ctx context.Context, w *work, f *changeFlags, c listChange) error {
+	var err error
+	if c.list, err = findList(ctx, w.store, w.object, c.name); err != nil {
 		return err
 	}
 	if c.list.Active() {
 		return notStatic(c.list)
 	}
 	if c.byWhere {
-		sel := &selection{store: store, object: o}
-		if sel.partitions, err = store.Partitions(ctx); err != nil {
+		sel := &selection{store: w.store, object: w.object}
+		if sel.partitions, err = w.store.Partitions(ctx); err != nil {
 			return err
 		}
-		if sel.matcher, err = compileWhere(ctx, s, sel, f.where, at); err != nil {
+		if sel.matcher, err = compileWhere(ctx, w.session, sel, f.where, w.at); err != nil {
 			return err
 		}
-		err = changeWhere(ctx, s, sel, &c)
+		err = changeWhere(ctx, w, sel, &c)
 	} else {
 		var ids []record.ID
-		if ids, err = namedIDs(ctx, s, store, naming{o, c.words, f.ids, f.skip}); err != nil {
+		if ids, err = namedIDs(ctx, w, naming{w.object, c.words, f.ids, f.skip}); err != nil {
 			return err
 		}
-		err = setMembers(ctx, s, store, &c, ids)
+		err = setMembers(ctx, w, &c, ids)
 	}
 	if err != nil {
 		return err
 	}
-	return emitChange(s, o, c, f.skip)
+	return emitChange(w.session, w.object, c, f.skip)
 }
 
 // membersAtOnce is how many records are put on a list in one call, which bounds the memory that --where takes.
 const membersAtOnce = 50_000
 
 // changeWhere changes the membership of all that the selection finds.
-func changeWhere(ctx context.Context, s *session, sel *selection, c *listChange) error {
+func changeWhere(ctx context.Context, w *work, sel *selection, c *listChange) error {
 	var ids []record.ID
 	err := sel.each(ctx, func(found []record.ID) error {
 		if ids = append(ids, found...); len(ids) < membersAtOnce {
 			return nil
 		}
-		err := setMembers(ctx, s, sel.store, c, ids)
+		err := setMembers(ctx, w, c, ids)
 		ids = ids[:0]
 		return err
 	})
 	if err != nil {
 		return err
 	}
-	return setMembers(ctx, s, sel.store, c, ids)
+	return setMembers(ctx, w, c, ids)
 }
 
-func setMembers(ctx context.Context, s *session, store *crmstore.Store, c *listChange, ids []record.ID) error {
-	changed, missing, err := store.SetMembers(ctx, c.list, ids, c.member, s.cause("lists "+c.verb), s.now())
+func setMembers(ctx context.Context, w *work, c *listChange, ids []record.ID) error {
+	changed, missing, err := w.store.SetMembers(ctx, c.list, ids, c.member, w.cause("lists "+c.verb), w.now())
 	c.changed += changed
 	c.missing = append(c.missing, missing...)
 	return err

@@ -35,12 +35,15 @@ func listsShow(s *session) *cobra.Command {
 	cmd.Flags().StringSliceVar(&f.properties, "properties", nil, "columns to show, by name or label, separated by commas")
 	nowFlag(cmd, &f.now)
 	cmd.ValidArgsFunction = completeLists(s, f.object)
-	cmd.RunE = func(cmd *cobra.Command, words []string) error {
+	check := func([]string) error {
 		if f.limit < 1 {
 			return usagef("", "--limit %d: want 1 or more", f.limit)
 		}
-		return showList(cmd.Context(), s, f, words[0])
+		return nil
 	}
+	cmd.RunE = s.work(needs{check: check, object: f.object, now: &f.now}, func(ctx context.Context, w *work) error {
+		return showList(ctx, w, f, w.words[0])
+	})
 	return cmd
 }
 
@@ -53,25 +56,12 @@ type listDocumentShown struct {
 	trouble diag.List
 }
 
-func showList(ctx context.Context, s *session, f *showFlags, name string) error {
-	o, err := f.object(ctx)
+func showList(ctx context.Context, w *work, f *showFlags, name string) error {
+	l, err := findList(ctx, w.store, w.object, name)
 	if err != nil {
 		return err
 	}
-	at, err := parseNow(s, f.now)
-	if err != nil {
-		return err
-	}
-	store, err := s.open(ctx)
-	if err != nil {
-		return err
-	}
-	at = instantOr(s, at)
-	l, err := findList(ctx, store, o, name)
-	if err != nil {
-		return err
-	}
-	v, err := listVocabulary(ctx, store, o)
+	v, err := listVocabulary(ctx, w.store, w.object)
 	if err != nil {
 		return err
 	}
@@ -79,26 +69,26 @@ func showList(ctx context.Context, s *session, f *showFlags, name string) error 
 	if err != nil {
 		return err
 	}
-	sizes, err := workflow.ListSizes(ctx, store, v, []crmstore.List{l}, at)
+	sizes, err := workflow.ListSizes(ctx, w.store, v, []crmstore.List{l}, w.at)
 	if err != nil {
 		return err
 	}
 	doc := listDocumentShown{listEntry: newListEntry(sizes[0]), Records: []recordDocument{}, trouble: sizes[0].Trouble}
-	if doc.UsedBy, err = workflow.UsesOfList(ctx, store, l); err != nil {
+	if doc.UsedBy, err = workflow.UsesOfList(ctx, w.store, l); err != nil {
 		return err
 	}
 	if doc.Trouble == "" {
 		expr, _ := triggers.Compile(diag.Generated("inList("+strconv.Quote(l.Name)+")"), v)
-		t := triggers.Trigger{Object: o, Any: []*triggers.Expr{expr}, Vocabulary: v}
-		sel := &selection{store: store, object: o, schema: v.Schema}
-		if sel.matcher, err = t.At(at); err != nil {
+		t := triggers.Trigger{Object: w.object, Any: []*triggers.Expr{expr}, Vocabulary: v}
+		sel := &selection{store: w.store, object: w.object, schema: v.Schema}
+		if sel.matcher, err = t.At(w.at); err != nil {
 			return err
 		}
 		if doc.Records, err = sel.first(ctx, f.limit); err != nil {
 			return err
 		}
 	}
-	s.emit(doc, func(out *output) { doc.show(out, properties) })
+	w.emit(doc, func(out *output) { doc.show(out, properties) })
 	if doc.Trouble != "" {
 		return said(exitRefused)
 	}
@@ -166,35 +156,26 @@ func listsDelete(s *session) *cobra.Command {
 	cmd.Flags().BoolVar(&force, "force", false, "delete it although workflows or active lists ask it")
 	object := objectFlag(s, cmd)
 	cmd.ValidArgsFunction = completeLists(s, object)
-	cmd.RunE = func(cmd *cobra.Command, words []string) error {
-		ctx := cmd.Context()
-		o, err := object(ctx)
-		if err != nil {
-			return err
-		}
-		store, err := s.open(ctx)
-		if err != nil {
-			return err
-		}
-		l, err := findList(ctx, store, o, words[0])
+	cmd.RunE = s.work(needs{object: object}, func(ctx context.Context, w *work) error {
+		l, err := findList(ctx, w.store, w.object, w.words[0])
 		if err != nil {
 			return err
 		}
 		if !yes {
-			if !s.command.StdinTerminal {
+			if !w.command.StdinTerminal {
 				return usagef("workflow lists delete "+l.Name+" --yes", "deleting a list needs a yes, and there is no terminal to ask at; nothing was deleted")
 			}
-			if err := s.askYes(fmt.Sprintf("Delete list %s of %s? Its records stay; who is on it is not kept.", l.Name, o.Plural())); err != nil {
+			if err := w.askYes(fmt.Sprintf("Delete list %s of %s? Its records stay; who is on it is not kept.", l.Name, w.object.Plural())); err != nil {
 				return err
 			}
 		}
-		if err := workflow.DeleteList(ctx, store, l, force, s.cause("lists delete"), s.now()); err != nil {
+		if err := workflow.DeleteList(ctx, w.store, l, force, w.cause("lists delete"), w.now()); err != nil {
 			return err
 		}
-		s.emit(map[string]any{"list": l.Name, "object": o, "deleted": true}, func(out *output) {
-			out.printf("list %s of %s is deleted; its records are all there\n", l.Name, o.Plural())
+		w.emit(map[string]any{"list": l.Name, "object": w.object, "deleted": true}, func(out *output) {
+			out.printf("list %s of %s is deleted; its records are all there\n", l.Name, w.object.Plural())
 		})
 		return nil
-	}
+	})
 	return cmd
 }

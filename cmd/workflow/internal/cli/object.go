@@ -78,24 +78,6 @@ func completeObjects(s *session) completer {
 	}
 }
 
-// onObject gives a verb its --object, and is the verb's RunE: it reads the flag, opens the store, and goes on.
-func onObject(
-	s *session, cmd *cobra.Command, do func(ctx context.Context, store *crmstore.Store, o record.ObjectType, words []string) error,
-) func(*cobra.Command, []string) error {
-	object := objectFlag(s, cmd)
-	return func(cmd *cobra.Command, words []string) error {
-		o, err := object(cmd.Context())
-		if err != nil {
-			return err
-		}
-		store, err := s.open(cmd.Context())
-		if err != nil {
-			return err
-		}
-		return do(cmd.Context(), store, o, words)
-	}
-}
-
 // property finds the one property that a person named in a flag or an argument.
 func property(schema *record.Schema, name string) (*record.Property, error) {
 	found := schema.Find(name)

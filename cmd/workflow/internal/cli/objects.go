@@ -28,17 +28,12 @@ func objectsList(s *session) *cobra.Command {
 	return &cobra.Command{
 		Use: "list", Short: "object types, their labels, and how many records each has",
 		Example: "  workflow objects list --format json", Args: noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			ctx := cmd.Context()
-			store, err := s.open(ctx)
+		RunE: s.work(needs{}, func(ctx context.Context, w *work) error {
+			docs, err := objectDocuments(ctx, w.store)
 			if err != nil {
 				return err
 			}
-			docs, err := objectDocuments(ctx, store)
-			if err != nil {
-				return err
-			}
-			s.emit(map[string]any{"objects": docs}, func(o *output) {
+			w.emit(map[string]any{"objects": docs}, func(o *output) {
 				tb := &table{columns: []column{
 					{head: "object"},
 					{head: "label", flex: true},
@@ -58,7 +53,7 @@ func objectsList(s *session) *cobra.Command {
 				o.table(tb, 0)
 			})
 			return nil
-		},
+		}),
 	}
 }
 
@@ -85,6 +80,7 @@ func objectDocuments(ctx context.Context, store *crmstore.Store) ([]objectDocume
 func objectsAdd(s *session) *cobra.Command {
 	var add crmstore.Object
 	var properties []string
+	var list []record.Property
 	cmd := &cobra.Command{
 		Use: "add NAME [--label LABEL] [--plural-label LABEL] [--property NAME:TYPE]...", Short: "define a type of records",
 		Long: "add defines a type of records of the account's own, such as machine or subscription. Its records are imported,\n" +
@@ -93,9 +89,8 @@ func objectsAdd(s *session) *cobra.Command {
 		Example: "  workflow objects add machine --label Machine --property serial:string --property bought:date\n" +
 			"  workflow records create --object machine serial=X-100",
 		Args: args(1, 1, "a name, such as machine"),
-		RunE: func(cmd *cobra.Command, words []string) error {
-			list, err := newProperties(properties)
-			if err != nil {
+		RunE: s.work(needs{check: func(words []string) (err error) {
+			if list, err = newProperties(properties); err != nil {
 				return err
 			}
 			add.Name = record.ObjectType(words[0])
@@ -106,19 +101,17 @@ func objectsAdd(s *session) *cobra.Command {
 				}
 				return usagef(help, "%v", err)
 			}
-			store, err := s.open(cmd.Context())
+			return nil
+		}}, func(ctx context.Context, w *work) error {
+			made, err := w.store.AddObject(ctx, add, list, w.cause("objects add"), w.now())
 			if err != nil {
 				return err
 			}
-			made, err := store.AddObject(cmd.Context(), add, list, s.cause("objects add"), s.now())
-			if err != nil {
-				return err
-			}
-			s.emit(made, func(o *output) {
+			w.emit(made, func(o *output) {
 				o.printf("the account has a new object type %s (%s, %s)\n", made.Name, clean(made.Label), clean(made.PluralLabel))
 			})
 			return nil
-		},
+		}),
 	}
 	cmd.Flags().StringVar(&add.Label, "label", "", "what people call one (default: made from the name)")
 	cmd.Flags().StringVar(&add.PluralLabel, "plural-label", "", "what people call several (default: made from the label)")
@@ -129,17 +122,17 @@ func objectsAdd(s *session) *cobra.Command {
 // newProperties reads NAME:TYPE.
 func newProperties(words []string) ([]record.Property, error) {
 	list := make([]record.Property, 0, len(words))
-	for _, w := range words {
-		name, kind, ok := strings.Cut(w, ":")
+	for _, word := range words {
+		name, kind, ok := strings.Cut(word, ":")
 		if !ok {
-			return nil, usagef("write it as NAME:TYPE, such as serial:string", "--property %q names no type", w)
+			return nil, usagef("write it as NAME:TYPE, such as serial:string", "--property %q names no type", word)
 		}
 		if kind == string(record.Enumeration) {
 			return nil, usagef("add it afterwards, with its options: workflow properties add "+name+" --object NAME --type enumeration --option VALUE",
-				"--property %q: an enumeration needs options", w)
+				"--property %q: an enumeration needs options", word)
 		}
 		if !slices.Contains(propertyTypes, kind) {
-			return nil, usagef("one of: "+strings.Join(propertyTypes, ", "), "--property %q: type %q is not known", w, kind)
+			return nil, usagef("one of: "+strings.Join(propertyTypes, ", "), "--property %q: type %q is not known", word, kind)
 		}
 		p, err := newProperty(record.Property{Name: name}, kind, nil)
 		if err != nil {

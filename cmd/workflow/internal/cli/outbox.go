@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -47,25 +48,19 @@ func outboxList(s *session) *cobra.Command {
 		Long: "list shows the mails, oldest first. Those that were sent or given up stay for as long as the audit log.\n" +
 			"For super admins.",
 		Example: "  workflow outbox list\n  workflow outbox list --state given-up --format json", Args: noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			known := state == ""
-			for _, word := range mailStates() {
-				known = known || word == state
-			}
-			if !known {
+		RunE: s.work(needs{check: func([]string) error {
+			if state != "" && !slices.Contains(mailStates(), state) {
 				return usagef("one of: "+strings.Join(mailStates(), ", "), "--state %q is not known", state)
 			}
-			store, err := s.open(cmd.Context())
-			if err != nil {
-				return err
-			}
-			mails, err := store.Mails(cmd.Context(), crmstore.MailState(state))
-			if err != nil {
-				return err
-			}
-			s.emit(map[string]any{"mails": mails}, func(o *output) { showMails(o, mails) })
 			return nil
-		},
+		}}, func(ctx context.Context, w *work) error {
+			mails, err := w.store.Mails(ctx, crmstore.MailState(state))
+			if err != nil {
+				return err
+			}
+			w.emit(map[string]any{"mails": mails}, func(o *output) { showMails(o, mails) })
+			return nil
+		}),
 	}
 	cmd.Flags().StringVar(&state, "state", "", "only "+strings.Join(mailStates(), ", "))
 	_ = cmd.RegisterFlagCompletionFunc("state", cobra.FixedCompletions(mailStates(), cobra.ShellCompDirectiveNoFileComp))
@@ -98,29 +93,24 @@ func outboxSend(s *session) *cobra.Command {
 			"sends by itself what is due. For super admins.",
 		Example: "  workflow outbox send\n  workflow outbox send permanent@2026-11-23T03:00:00.000Z/mira/K7RNB2QD",
 		Args:    args(0, -1, "ids of mails"),
-		RunE: func(cmd *cobra.Command, ids []string) error {
-			ctx := cmd.Context()
-			store, err := s.open(ctx)
-			if err != nil {
-				return err
-			}
-			if len(ids) == 0 {
-				waiting, err := store.Mails(ctx, crmstore.MailWaiting)
+		RunE: s.work(needs{}, func(ctx context.Context, w *work) error {
+			if len(w.words) == 0 {
+				waiting, err := w.store.Mails(ctx, crmstore.MailWaiting)
 				if err != nil {
 					return err
 				}
 				for _, m := range waiting {
-					ids = append(ids, m.ID)
+					w.words = append(w.words, m.ID)
 				}
 			}
-			return sendMails(ctx, s, store, ids)
-		},
+			return sendMails(ctx, w, w.words)
+		}),
 	}
 }
 
 // sendMails tries each mail once; exit code 1 when one did not get through.
-func sendMails(ctx context.Context, s *session, store *crmstore.Store, ids []string) error {
-	sender := mailSender(store, s.env(mailPassword), nil, nil)
+func sendMails(ctx context.Context, w *work, ids []string) error {
+	sender := mailSender(w.store, w.env(mailPassword), nil, nil)
 	mails, unsent := []crmstore.Mail{}, 0
 	for _, id := range ids {
 		m, err := sender.Send(ctx, id)
@@ -135,9 +125,9 @@ func sendMails(ctx context.Context, s *session, store *crmstore.Store, ids []str
 			unsent++
 		}
 	}
-	s.emit(map[string]any{"mails": mails}, func(o *output) { showMails(o, mails) })
+	w.emit(map[string]any{"mails": mails}, func(o *output) { showMails(o, mails) })
 	if unsent > 0 {
-		return &problem{code: exitRefused, reason: "not-sent", message: count(unsent) + " of " + count(len(mails)) + " mails did not get through", said: s.json()}
+		return &problem{code: exitRefused, reason: "not-sent", message: count(unsent) + " of " + count(len(mails)) + " mails did not get through", said: w.json()}
 	}
 	return nil
 }

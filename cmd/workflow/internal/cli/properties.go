@@ -7,7 +7,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/crm-workflow/crm-workflow/crmstore"
 	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
 
@@ -22,12 +21,12 @@ func propertiesList(s *session) *cobra.Command {
 		Use: "list [--object TYPE]", Short: "names, labels, types and options",
 		Example: "  workflow properties list --object company", Args: noArgs,
 	}
-	cmd.RunE = onObject(s, cmd, func(ctx context.Context, store *crmstore.Store, o record.ObjectType, _ []string) error {
-		schema, err := store.Schema(ctx, o)
+	cmd.RunE = s.work(needs{object: objectFlag(s, cmd)}, func(ctx context.Context, w *work) error {
+		schema, err := w.store.Schema(ctx, w.object)
 		if err != nil {
 			return err
 		}
-		s.emit(schema, func(out *output) { out.table(propertyTable(schema), 0) })
+		w.emit(schema, func(out *output) { out.table(propertyTable(schema), 0) })
 		return nil
 	})
 	return cmd
@@ -81,20 +80,12 @@ func propertiesAdd(s *session) *cobra.Command {
 		Args: args(1, 1, "a name, such as score"),
 	}
 	object := objectFlag(s, cmd)
-	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		o, err := object(cmd.Context())
-		if err != nil {
-			return err
-		}
-		add.Name = args[0]
-		if add, err = newProperty(add, kind, options); err != nil {
-			return err
-		}
-		store, err := s.open(cmd.Context())
-		if err != nil {
-			return err
-		}
-		schema, err := store.AddProperties(cmd.Context(), o, []record.Property{add}, s.cause("properties add"), s.now())
+	cmd.RunE = s.work(needs{object: object, check: func(words []string) (err error) {
+		add.Name = words[0]
+		add, err = newProperty(add, kind, options)
+		return err
+	}}, func(ctx context.Context, w *work) error {
+		schema, err := w.store.AddProperties(ctx, w.object, []record.Property{add}, w.cause("properties add"), w.now())
 		if err != nil {
 			return err
 		}
@@ -102,9 +93,11 @@ func propertiesAdd(s *session) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		s.emit(made, func(out *output) { out.printf("%s have a new %s property %s\n", o.Plural(), made.Type, made.Name) })
+		w.emit(made, func(out *output) {
+			out.printf("%s have a new %s property %s\n", w.object.Plural(), made.Type, made.Name)
+		})
 		return nil
-	}
+	})
 	cmd.Flags().StringVar(&kind, "type", "", strings.Join(propertyTypes, ", "))
 	cmd.Flags().StringVar(&add.Label, "label", "", "for people (default: made from the name)")
 	cmd.Flags().StringArrayVar(&options, "option", nil, "a value of an enumeration, with its label if you like; repeat it")

@@ -27,19 +27,17 @@ func publishCommand(s *session) *cobra.Command {
 		Example:           "  workflow publish stale.yaml\n  workflow publish stale.yaml --yes     # where nobody can be asked\n  workflow publish --off stale-leads",
 		Args:              args(1, 1, "a workflow file or the name of a published workflow"),
 		ValidArgsFunction: completeTarget(s),
-		RunE: func(cmd *cobra.Command, args []string) error {
+		RunE: s.work(needs{check: func(args []string) error {
 			if off && isFile(args[0]) {
 				return usagef("workflow publish --off NAME", "--off wants the name of a workflow, not a file")
 			}
-			store, err := s.open(cmd.Context())
-			if err != nil {
-				return err
+			return nil
+		}}, func(ctx context.Context, w *work) error {
+			if isFile(w.words[0]) {
+				return publishFile(ctx, w, w.words[0], yes, workflow.PublishOptions{KeepHeld: keep})
 			}
-			if isFile(args[0]) {
-				return publishFile(cmd.Context(), s, store, args[0], yes, workflow.PublishOptions{KeepHeld: keep})
-			}
-			return switchWorkflow(cmd.Context(), s, store, args[0], !off)
-		},
+			return switchWorkflow(ctx, w, w.words[0], !off)
+		}),
 	}
 	cmd.Flags().BoolVar(&yes, "yes", false, "publish without asking")
 	cmd.Flags().BoolVar(&keep, "keep-held", false, "keep a held run of the revision before, instead of ending it")
@@ -78,42 +76,42 @@ func newUnfinished(run crmstore.Run, was crmstore.RunState, left int64) *unfinis
 // publishSample is how many contacts the review before a yes shows.
 const publishSample = 3
 
-func publishFile(ctx context.Context, s *session, store *crmstore.Store, file string, yes bool, options workflow.PublishOptions) error {
-	account, err := store.Account(ctx)
+func publishFile(ctx context.Context, w *work, file string, yes bool, options workflow.PublishOptions) error {
+	account, err := w.store.Account(ctx)
 	if err != nil {
 		return err
 	}
 	if err := workflow.CheckGate(account); err != nil {
 		return err // before anybody reads a review for nothing
 	}
-	d, err := loadFile(ctx, s, store, file)
+	d, err := loadFile(ctx, w, file)
 	if err != nil {
 		return err
 	}
-	at := s.now()
-	r, err := workflow.MakeReview(ctx, store, d, at)
+	at := w.now()
+	r, err := workflow.MakeReview(ctx, w.store, d, at)
 	if err != nil {
 		return err
 	}
-	doc, err := newReviewDocument(ctx, store, d, r, publishSample)
+	doc, err := newReviewDocument(ctx, w.store, d, r, publishSample)
 	if err != nil {
 		return err
 	}
-	if !s.json() {
-		doc.show(s.out)
-		s.out.printf("\n")
+	if !w.json() {
+		doc.show(w.out)
+		w.out.printf("\n")
 	}
-	if !yes && !(r.Same && r.Published.On && r.Published.PublishedBy == store.User()) {
-		if err := confirmPublish(s, file, r); err != nil {
+	if !yes && !(r.Same && r.Published.On && r.Published.PublishedBy == w.store.User()) {
+		if err := confirmPublish(w.session, file, r); err != nil {
 			return err
 		}
 	}
-	p, err := workflow.PublishWith(ctx, store, d, options, at)
+	p, err := workflow.PublishWith(ctx, w.store, d, options, at)
 	if err != nil {
 		return err
 	}
 	past := p.Superseded
-	s.emit(publishDocument{p.Workflow, p.NewRevision, p.SwitchedOn, p.ActedAs, p.Existing, newUnfinished(past.Run, past.Was, past.Left), doc}, func(o *output) {
+	w.emit(publishDocument{p.Workflow, p.NewRevision, p.SwitchedOn, p.ActedAs, p.Existing, newUnfinished(past.Run, past.Was, past.Left), doc}, func(o *output) {
 		showPublished(o, p, doc)
 	})
 	return nil
@@ -192,30 +190,30 @@ func boolInt(b bool) int {
 	return 0
 }
 
-func switchWorkflow(ctx context.Context, s *session, store *crmstore.Store, name string, on bool) error {
-	before, err := store.Workflow(ctx, name)
+func switchWorkflow(ctx context.Context, w *work, name string, on bool) error {
+	before, err := w.store.Workflow(ctx, name)
 	if errors.Is(err, record.ErrNotFound) {
-		return unknownWorkflow(ctx, s, store, name)
+		return unknownWorkflow(ctx, w, name)
 	}
 	if err != nil {
 		return err
 	}
-	w, err := workflow.Switch(ctx, store, name, on, s.now())
+	switched, err := workflow.Switch(ctx, w.store, name, on, w.now())
 	if err != nil {
 		return err
 	}
-	doc := publishDocument{Workflow: w, SwitchedOn: on && !before.On}
-	if w.PublishedBy != before.PublishedBy {
+	doc := publishDocument{Workflow: switched, SwitchedOn: on && !before.On}
+	if switched.PublishedBy != before.PublishedBy {
 		doc.ActedAs = before.PublishedBy
 	}
-	s.emit(doc, func(o *output) {
+	w.emit(doc, func(o *output) {
 		switch {
 		case before.On == on && doc.ActedAs != "":
-			o.printf("%s %s acts as %s from now on (before: %s)\n", o.paint(green, "taken over:"), name, clean(w.PublishedBy), clean(doc.ActedAs))
+			o.printf("%s %s acts as %s from now on (before: %s)\n", o.paint(green, "taken over:"), name, clean(switched.PublishedBy), clean(doc.ActedAs))
 		case before.On == on:
 			o.printf("nothing to do: %s is %s already\n", name, onOff(on))
 		case on:
-			o.printf("%s %s, revision %s\n", o.paint(green, "switched on:"), name, count(w.Revision))
+			o.printf("%s %s, revision %s\n", o.paint(green, "switched on:"), name, count(switched.Revision))
 		default:
 			o.printf("%s %s; nothing more happens until: workflow publish %s\n", o.paint(yellow, "switched off:"), name, name)
 		}

@@ -32,26 +32,25 @@ func purgeCommand(s *session) *cobra.Command {
 			"records that are, at the terminal or with --confirm N; another number removes none of them.",
 		Example: "  workflow purge --expired\n  workflow purge --expired --object deal",
 		Args:    noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
+		RunE: s.work(needs{check: func([]string) error {
 			if !expired {
 				return usagef("write: workflow purge --expired", "say what to purge")
 			}
-			store, err := s.open(cmd.Context())
-			if err != nil {
-				return err
-			}
+			return nil
+		}}, func(ctx context.Context, w *work) error {
 			var objects []record.ObjectType
+			var err error
 			if object == allObjects {
-				objects, err = store.ObjectTypes(cmd.Context())
+				objects, err = w.store.ObjectTypes(ctx)
 			} else {
 				objects = make([]record.ObjectType, 1)
-				objects[0], err = parseObject(cmd.Context(), s, "--object", object)
+				objects[0], err = parseObject(ctx, w.session, "--object", object)
 			}
 			if err != nil {
 				return err
 			}
-			return purgeExpired(cmd.Context(), s, store, objects, confirm)
-		},
+			return purgeExpired(ctx, w, objects, confirm)
+		}),
 	}
 	cmd.Flags().BoolVar(&expired, "expired", false, "what has been in the recycle bin for 90 days (there is nothing else to purge)")
 	cmd.Flags().Int64Var(&confirm, "confirm", -1, "how many records are held because nobody saw their time pass; remove them too")
@@ -68,15 +67,15 @@ type purgeDocument struct {
 	Objects map[record.ObjectType]int64 `json:"objects"`
 }
 
-func purgeExpired(ctx context.Context, s *session, store *crmstore.Store, objects []record.ObjectType, confirm int64) error {
-	c, err := store.KeepClock(ctx)
+func purgeExpired(ctx context.Context, w *work, objects []record.ObjectType, confirm int64) error {
+	c, err := w.store.KeepClock(ctx)
 	if err != nil {
 		return err
 	}
 	held := int64(0)
 	if c.Uncounted > 0 {
 		for _, o := range objects {
-			n, err := store.CountExpired(ctx, o, c.Counted(), c.Time)
+			n, err := w.store.CountExpired(ctx, o, c.Counted(), c.Time)
 			if err != nil {
 				return err
 			}
@@ -85,8 +84,8 @@ func purgeExpired(ctx context.Context, s *session, store *crmstore.Store, object
 	}
 	until := c.Counted()
 	switch {
-	case confirm < 0 && held > 0 && s.command.StdinTerminal:
-		if confirm, err = askHeld(s, held, c); err != nil {
+	case confirm < 0 && held > 0 && w.command.StdinTerminal:
+		if confirm, err = askHeld(w.session, held, c); err != nil {
 			return err
 		}
 	case confirm < 0:
@@ -100,11 +99,11 @@ func purgeExpired(ctx context.Context, s *session, store *crmstore.Store, object
 		until, held = c.Time, 0
 	}
 	doc := purgeDocument{Objects: map[record.ObjectType]int64{}}
-	bar := s.progress()
+	bar := w.progress()
 	defer bar.end()
 	for _, o := range objects {
-		report, err := store.Purge(ctx, crmstore.PurgeOrder{
-			Object: o, Cause: s.cause("purge --expired"), At: until,
+		report, err := w.store.Purge(ctx, crmstore.PurgeOrder{
+			Object: o, Cause: w.cause("purge --expired"), At: until,
 			Progress: func(done, total int64) { bar.update(o.Plural(), done, total) },
 		})
 		if err != nil {
@@ -116,12 +115,12 @@ func purgeExpired(ctx context.Context, s *session, store *crmstore.Store, object
 	}
 	bar.end()
 	if confirm >= 0 && c.Uncounted > 0 && len(objects) > 1 {
-		if err := store.CountTime(ctx, s.cause("purge --expired --confirm")); err != nil {
+		if err := w.store.CountTime(ctx, w.cause("purge --expired --confirm")); err != nil {
 			return err
 		}
 	}
 	doc.Held = held
-	s.emit(doc, func(out *output) {
+	w.emit(doc, func(out *output) {
 		if doc.Purged == 0 {
 			out.printf("nothing has been in the recycle bin for %d days\n", binDays)
 		}

@@ -26,12 +26,12 @@ func recordsCount(s *session) *cobra.Command {
 		Args:    noArgs,
 	}
 	flags := newSelectFlags(s, cmd)
-	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		sel, err := newSelection(cmd.Context(), s, flags)
+	cmd.RunE = s.work(flags.needs(nil), func(ctx context.Context, w *work) error {
+		sel, err := newSelection(ctx, w, flags)
 		if err != nil {
 			return err
 		}
-		n, err := sel.count(cmd.Context())
+		n, err := sel.count(ctx)
 		if err != nil {
 			return err
 		}
@@ -39,9 +39,9 @@ func recordsCount(s *session) *cobra.Command {
 		if sel.damaged > 0 {
 			doc["damaged"] = sel.damaged
 		}
-		s.emit(doc, func(o *output) { o.printf("%s\n", count(n)) })
+		w.emit(doc, func(o *output) { o.printf("%s\n", count(n)) })
 		return nil
-	}
+	})
 	return cmd
 }
 
@@ -98,12 +98,14 @@ func recordsList(s *session) *cobra.Command {
 	flags := newSelectFlags(s, cmd)
 	cmd.Flags().IntVar(&limit, "limit", 20, "at most so many records")
 	cmd.Flags().StringSliceVar(&names, "properties", nil, "columns to show, by name or label, separated by commas")
-	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+	check := func() error {
 		if limit < 1 {
 			return usagef("", "--limit %d: want 1 or more", limit)
 		}
-		ctx := cmd.Context()
-		sel, err := newSelection(ctx, s, flags)
+		return nil
+	}
+	cmd.RunE = s.work(flags.needs(check), func(ctx context.Context, w *work) error {
+		sel, err := newSelection(ctx, w, flags)
 		if err != nil {
 			return err
 		}
@@ -125,9 +127,9 @@ func recordsList(s *session) *cobra.Command {
 			doc.Records = append(doc.Records, newRecordDocument(r))
 		}
 		slices.SortFunc(doc.Records, func(a, b recordDocument) int { return int(int64(a.ID) - int64(b.ID)) })
-		s.emit(doc, func(o *output) { doc.show(o, properties) })
+		w.emit(doc, func(o *output) { doc.show(o, properties) })
 		return leftOut
-	}
+	})
 	return cmd
 }
 
@@ -201,12 +203,12 @@ func recordsGet(s *session) *cobra.Command {
 		Example: "  workflow records get 4711\n  workflow records get ada@example.com --format json",
 		Args:    args(1, -1, "ids of records, or e-mail addresses of contacts"),
 	}
-	cmd.RunE = onObject(s, cmd, func(ctx context.Context, store *crmstore.Store, o record.ObjectType, words []string) error {
-		docs, missing, err := getRecords(ctx, store, o, words)
+	cmd.RunE = s.work(needs{object: objectFlag(s, cmd)}, func(ctx context.Context, w *work) error {
+		docs, missing, err := getRecords(ctx, w.store, w.object, w.words)
 		if err != nil {
 			return err
 		}
-		s.emit(map[string]any{"records": docs, "missing": missing}, func(out *output) {
+		w.emit(map[string]any{"records": docs, "missing": missing}, func(out *output) {
 			for i, d := range docs {
 				if i > 0 {
 					out.printf("\n")
@@ -217,8 +219,8 @@ func recordsGet(s *session) *cobra.Command {
 		if len(missing) == 0 {
 			return nil
 		}
-		if !s.json() {
-			s.err.printf("workflow: no %s %s\n", o, strings.Join(missing, ", "))
+		if !w.json() {
+			w.err.printf("workflow: no %s %s\n", w.object, strings.Join(missing, ", "))
 		}
 		return said(exitRefused)
 	})

@@ -27,9 +27,8 @@ func recordsExport(s *session) *cobra.Command {
 	cmd.Flags().StringSliceVar(&o.Properties, "properties", nil, "columns to write, by name or label, separated by commas (default all)")
 	cmd.Flags().BoolVar(&o.Labels, "labels", false, "labels in the header instead of internal names")
 	cmd.Flags().StringVar(&out, "out", "", "write to this file, whole or not at all")
-	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		ctx := cmd.Context()
-		sel, err := newSelection(ctx, s, flags)
+	cmd.RunE = s.work(flags.needs(nil), func(ctx context.Context, w *work) error {
+		sel, err := newSelection(ctx, w, flags)
 		if err != nil {
 			return err
 		}
@@ -42,13 +41,13 @@ func recordsExport(s *session) *cobra.Command {
 		}
 		switch {
 		case out != "":
-			return exportFile(ctx, s, sel, o, out)
-		case s.json():
-			return exportJSON(ctx, s, sel, o)
+			return exportFile(ctx, w.session, sel, o, out)
+		case w.json():
+			return exportJSON(ctx, w.session, sel, o)
 		}
-		_, err = csvfile.Export(ctx, sel.store, s.out.forEyes(), o)
+		_, err = csvfile.Export(ctx, sel.store, w.out.forEyes(), o)
 		return err
-	}
+	})
 	return cmd
 }
 

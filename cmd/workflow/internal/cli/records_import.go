@@ -48,27 +48,20 @@ func recordsImport(s *session) *cobra.Command {
 	f.StringVar(&o.List, "list", "", "add all imported records to this static list, made if needed")
 	f.BoolVar(&o.DryRun, "dry-run", false, "check everything and write nothing")
 	f.IntVar(&o.MaxFindings, "max-findings", 20, "show at most so many findings; all are counted")
-	cmd.RunE = func(cmd *cobra.Command, words []string) error {
-		var err error
-		if o.Object, err = object(cmd.Context()); err != nil {
-			return err
-		}
+	check := func([]string) error {
 		if err := readingOptions(&o, decimal, standIns); err != nil {
 			return err
 		}
-		if err := importOptions(&o, order, zone, mode); err != nil {
-			return err
-		}
-		o.Cause, o.At = s.cause("import "+words[0]), s.now()
-		store, err := s.open(cmd.Context())
-		if err != nil {
-			return err
-		}
-		if err := staticOrNew(cmd.Context(), store, o.Object, o.List); err != nil {
-			return err
-		}
-		return importFile(cmd.Context(), s, store, words[0], o)
+		return importOptions(&o, order, zone, mode)
 	}
+	cmd.RunE = s.work(needs{check: check, object: object}, func(ctx context.Context, w *work) error {
+		o.Object = w.object
+		o.Cause, o.At = w.cause("import "+w.words[0]), w.now()
+		if err := staticOrNew(ctx, w.store, o.Object, o.List); err != nil {
+			return err
+		}
+		return importFile(ctx, w, w.words[0], o)
+	})
 	return cmd
 }
 
@@ -109,27 +102,27 @@ func importOptions(o *csvfile.Options, order, zone, mode string) error {
 }
 
 // importFile imports and says what came of it, also when it was stopped half-way.
-func importFile(ctx context.Context, s *session, store *crmstore.Store, path string, o csvfile.Options) error {
-	in, size, err := openInput(ctx, s, path)
+func importFile(ctx context.Context, w *work, path string, o csvfile.Options) error {
+	in, size, err := openInput(ctx, w.session, path)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = in.Close() }() // it was only read
-	bar := s.progress()
+	bar := w.progress()
 	o.Progress = func(bytes int64) { bar.update("import, kB", bytes>>10, size>>10) }
 	var once sync.Once
 	o.Waiting = func() {
 		once.Do(func() {
 			bar.end()
-			s.err.printf("note: waiting, up to 30 seconds, for addresses that another import is about to take, or was when it was killed\n")
-			_ = s.err.flush() // a note that cannot be shown is not missed
+			w.err.printf("note: waiting, up to 30 seconds, for addresses that another import is about to take, or was when it was killed\n")
+			_ = w.err.flush() // a note that cannot be shown is not missed
 		})
 	}
-	report, err := csvfile.Import(ctx, store, in, o)
+	report, err := csvfile.Import(ctx, w.store, in, o)
 	bar.end()
 	if err != nil {
-		if report != nil && !s.json() && report.Lines > 0 {
-			showImport(s.err, path, o, report)
+		if report != nil && !w.json() && report.Lines > 0 {
+			showImport(w.err, path, o, report)
 		}
 		_, denied := errors.AsType[*crmstore.PermissionError](err)
 		if report != nil && ctx.Err() == nil && !denied {
@@ -140,7 +133,7 @@ func importFile(ctx context.Context, s *session, store *crmstore.Store, path str
 	report.Columns = append([]csvfile.Column{}, report.Columns...) // [] and not null for programs
 	report.CreatedProperties = append([]csvfile.CreatedProperty{}, report.CreatedProperties...)
 	report.Findings = append([]csvfile.Finding{}, report.Findings...)
-	s.emit(report, func(out *output) { showImport(out, path, o, report) })
+	w.emit(report, func(out *output) { showImport(out, path, o, report) })
 	if report.FindingsTotal > 0 {
 		return said(exitRefused)
 	}

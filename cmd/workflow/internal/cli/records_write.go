@@ -19,8 +19,8 @@ func recordsCreate(s *session) *cobra.Command {
 			"  workflow records create --object company name=Acme",
 		Args: args(1, -1, "values, such as email=ada@example.com"),
 	}
-	cmd.RunE = onObject(s, cmd, func(ctx context.Context, store *crmstore.Store, o record.ObjectType, words []string) error {
-		return writeRecord(ctx, s, store, o, crmstore.CreateOnly, 0, words)
+	cmd.RunE = s.work(needs{object: objectFlag(s, cmd)}, func(ctx context.Context, w *work) error {
+		return writeRecord(ctx, w, w.object, crmstore.CreateOnly, 0, w.words)
 	})
 	return cmd
 }
@@ -31,12 +31,12 @@ func recordsSet(s *session) *cobra.Command {
 		Example: "  workflow records set 4711 lifecyclestage=customer\n  workflow records set ada@example.com phone=",
 		Args:    args(2, -1, "an id or e-mail address, and values such as lifecyclestage=customer"),
 	}
-	cmd.RunE = onObject(s, cmd, func(ctx context.Context, store *crmstore.Store, o record.ObjectType, words []string) error {
-		id, err := recordID(ctx, store, o, words[0])
+	cmd.RunE = s.work(needs{object: objectFlag(s, cmd)}, func(ctx context.Context, w *work) error {
+		id, err := recordID(ctx, w.store, w.object, w.words[0])
 		if err != nil {
 			return err
 		}
-		return writeRecord(ctx, s, store, o, crmstore.UpdateOnly, id, words[1:])
+		return writeRecord(ctx, w, w.object, crmstore.UpdateOnly, id, w.words[1:])
 	})
 	return cmd
 }
@@ -46,8 +46,8 @@ var outcomeWords = map[crmstore.WriteOutcome]string{
 	crmstore.Created: "created", crmstore.Updated: "updated", crmstore.Unchanged: "unchanged",
 }
 
-func writeRecord(ctx context.Context, s *session, store *crmstore.Store, o record.ObjectType, mode crmstore.WriteMode, id record.ID, words []string) error {
-	schema, err := store.Schema(ctx, o)
+func writeRecord(ctx context.Context, w *work, o record.ObjectType, mode crmstore.WriteMode, id record.ID, words []string) error {
+	schema, err := w.store.Schema(ctx, o)
 	if err != nil {
 		return err
 	}
@@ -55,7 +55,7 @@ func writeRecord(ctx context.Context, s *session, store *crmstore.Store, o recor
 	if err != nil {
 		return err
 	}
-	results, err := store.Write(ctx, o, mode, []crmstore.Upsert{{ID: id, Set: set}}, s.cause(""), s.now())
+	results, err := w.store.Write(ctx, o, mode, []crmstore.Upsert{{ID: id, Set: set}}, w.cause(""), w.now())
 	if err != nil {
 		return err
 	}
@@ -69,7 +69,7 @@ func writeRecord(ctx context.Context, s *session, store *crmstore.Store, o recor
 		return &problem{code: exitRefused, reason: refusedReason(r.Err), message: string(o) + " " + id.String() + ": " + r.Err.Error()}
 	}
 	doc := map[string]any{"id": r.ID, "outcome": outcomeWords[r.Outcome]}
-	s.emit(doc, func(out *output) { out.printf("%s %s %s\n", o, r.ID, outcomeWords[r.Outcome]) })
+	w.emit(doc, func(out *output) { out.printf("%s %s %s\n", o, r.ID, outcomeWords[r.Outcome]) })
 	return nil
 }
 

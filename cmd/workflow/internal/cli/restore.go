@@ -36,38 +36,35 @@ func restoreCommand(s *session) *cobra.Command {
 	cmd.Flags().StringVar(&f.ids, "ids", "", "restore the records with the ids in this file, one a line; - for stdin")
 	f.confirm.flag(cmd, "how many records this must restore; with another number it restores nothing")
 	cmd.Flags().StringVar(&f.reason, "reason", "", "why, for the audit log")
-	cmd.RunE = func(cmd *cobra.Command, words []string) error {
+	check := func(words []string) error {
 		byIDs := len(words) > 0 || f.ids != ""
 		switch {
 		case !byIDs && !f.bin.any():
 			return usagef("see the ids: workflow bin", "%s needs the ids of records in the bin, or a filter such as --run", cmd.CommandPath())
 		case byIDs && f.bin.any():
 			return usagef("give ids, or a filter", "ids and a filter are two different questions")
-		case byIDs:
-			return restoreIDs(cmd.Context(), s, f, words)
 		}
-		return restoreFiltered(cmd.Context(), s, f)
+		return f.bin.check(words)
 	}
+	cmd.RunE = s.work(needs{check: check, object: f.bin.object}, func(ctx context.Context, w *work) error {
+		if f.bin.any() {
+			return restoreFiltered(ctx, w, f)
+		}
+		return restoreNamed(ctx, w, f)
+	})
 	return cmd
 }
 
-// restoreIDs restores named records. Those that are not in the bin are reported with the rest.
-func restoreIDs(ctx context.Context, s *session, f *restoreFlags, words []string) error {
-	o, err := f.bin.object(ctx)
-	if err != nil {
-		return err
-	}
-	ids, err := deletedNamed(ctx, s, o, words, f.ids)
-	if err != nil {
-		return err
-	}
-	store, err := s.open(ctx)
+// restoreNamed restores named records. Those that are not in the bin are reported with the rest.
+func restoreNamed(ctx context.Context, w *work, f *restoreFlags) error {
+	o := w.object
+	ids, err := deletedNamed(ctx, w.session, o, w.words, f.ids)
 	if err != nil {
 		return err
 	}
 	inBin := int64(0)
 	for from := 0; from < len(ids); from += csvBatch {
-		recs, err := store.Get(ctx, o, ids[from:min(from+csvBatch, len(ids))])
+		recs, err := w.store.Get(ctx, o, ids[from:min(from+csvBatch, len(ids))])
 		if _, err = apart(err); err != nil { // the restore itself says which are damaged
 			return err
 		}
@@ -77,10 +74,10 @@ func restoreIDs(ctx context.Context, s *session, f *restoreFlags, words []string
 			}
 		}
 	}
-	if err := confirmRestore(s, f, inBin, o); err != nil {
+	if err := confirmRestore(w.session, f, inBin, o); err != nil {
 		return err
 	}
-	return restoreAll(ctx, s, store, crmstore.RestoreOrder{Object: o, Cause: s.cause(f.reason), At: s.now()}, ids, 0)
+	return restoreAll(ctx, w, crmstore.RestoreOrder{Object: o, Cause: w.cause(f.reason), At: w.now()}, ids, 0)
 }
 
 // deletedNamed are the ids in arguments and a file, each once. A record in the bin has no address of its own: a live
@@ -103,44 +100,44 @@ func deletedNamed(ctx context.Context, s *session, o record.ObjectType, words []
 }
 
 // restoreFiltered restores all that a filter on the bin finds.
-func restoreFiltered(ctx context.Context, s *session, f *restoreFlags) error {
-	store, filter, err := binFilter(ctx, s, f.bin)
+func restoreFiltered(ctx context.Context, w *work, f *restoreFlags) error {
+	filter, err := f.bin.filter(ctx, w)
 	if err != nil {
 		return err
 	}
 	if filter.Run != "" {
-		if _, err := store.Run(ctx, filter.Run); err != nil {
-			return unknownRun(s, filter.Run, err)
+		if _, err := w.store.Run(ctx, filter.Run); err != nil {
+			return unknownRun(w.session, filter.Run, err)
 		}
 	}
 	var ids []record.ID
-	err = workflow.InBin(ctx, store, filter, func(found []workflow.Deleted) error {
+	err = workflow.InBin(ctx, w.store, filter, func(found []workflow.Deleted) error {
 		for _, d := range found {
 			ids = append(ids, d.ID)
 		}
 		return nil
 	})
 	if damaged, ok := errors.AsType[*record.DamagedError](err); ok {
-		s.noteDamaged(int64(len(damaged.IDs)), filter.Object)
+		w.noteDamaged(int64(len(damaged.IDs)), filter.Object)
 		err = nil
 	}
 	if err != nil {
 		return err
 	}
-	if err := confirmRestore(s, f, int64(len(ids)), filter.Object); err != nil {
+	if err := confirmRestore(w.session, f, int64(len(ids)), filter.Object); err != nil {
 		return err
 	}
 	if f.bin.onlyRun() {
-		return undoRun(ctx, s, store, filter.Run)
+		return undoRun(ctx, w, filter.Run)
 	}
 	gone := int64(0)
 	if filter.Workflow != "" {
-		if gone, err = workflow.Gone(ctx, store, filter.Workflow, filter.Since, filter.Until); err != nil {
+		if gone, err = workflow.Gone(ctx, w.store, filter.Workflow, filter.Since, filter.Until); err != nil {
 			return err
 		}
 	}
-	order := crmstore.RestoreOrder{Object: filter.Object, Cause: s.cause(f.reason), At: s.now(), OnlyRun: filter.Run}
-	return restoreAll(ctx, s, store, order, ids, gone)
+	order := crmstore.RestoreOrder{Object: filter.Object, Cause: w.cause(f.reason), At: w.now(), OnlyRun: filter.Run}
+	return restoreAll(ctx, w, order, ids, gone)
 }
 
 // confirmRestore has the number of records typed when it is over one.
@@ -163,14 +160,14 @@ func confirmRestore(s *session, f *restoreFlags, found int64, o record.ObjectTyp
 	return nil
 }
 
-func restoreAll(ctx context.Context, s *session, store *crmstore.Store, order crmstore.RestoreOrder, ids []record.ID, gone int64) error {
-	r, bar := newRunner(s, store)
+func restoreAll(ctx context.Context, w *work, order crmstore.RestoreOrder, ids []record.ID, gone int64) error {
+	r, bar := newRunner(w)
 	report, err := r.Restore(ctx, order, ids)
 	bar.end()
 	if err != nil {
 		return err
 	}
-	return emitRestored(s, order.Object, report, gone)
+	return emitRestored(w.session, order.Object, report, gone)
 }
 
 // restoredDocument is what became of records to restore.

@@ -28,28 +28,30 @@ func reviewCommand(s *session) *cobra.Command {
 			"  workflow review stale.yaml --csv everyone.csv",
 		Args:              args(1, 1, "a workflow file or the name of a published workflow"),
 		ValidArgsFunction: completeTarget(s),
-		RunE: func(cmd *cobra.Command, args []string) error {
+		RunE: s.work(needs{now: &now, check: func([]string) error {
 			if sample < 0 {
 				return usagef("", "--sample %d: want 0 or more", sample)
 			}
-			store, d, at, err := openTarget(cmd.Context(), s, args[0], now)
+			return nil
+		}}, func(ctx context.Context, w *work) error {
+			d, err := loadTarget(ctx, w, w.words[0])
 			if err != nil {
 				return err
 			}
-			r, err := workflow.MakeReview(cmd.Context(), store, d, at)
+			r, err := workflow.MakeReview(ctx, w.store, d, w.at)
 			if err != nil {
 				return err
 			}
-			doc, err := newReviewDocument(cmd.Context(), store, d, r, sample)
+			doc, err := newReviewDocument(ctx, w.store, d, r, sample)
 			if err != nil {
 				return err
 			}
-			s.emit(doc, func(o *output) { doc.show(o) })
+			w.emit(doc, func(o *output) { doc.show(o) })
 			if csvFile != "" {
-				return writeReviewCSV(cmd.Context(), s, store, d, r, csvFile)
+				return writeReviewCSV(ctx, w, d, r, csvFile)
 			}
 			return nil
-		},
+		}),
 	}
 	nowFlag(cmd, &now)
 	cmd.Flags().IntVar(&sample, "sample", 10, "how many of the contacts to show")
@@ -248,11 +250,11 @@ func some(n int64) string {
 }
 
 // writeReviewCSV writes all contacts of a review to a file, whole or not at all.
-func writeReviewCSV(ctx context.Context, s *session, store *crmstore.Store, d *definition.Definition, r *workflow.Review, path string) error {
-	err := writeFile(ctx, path, func(f io.Writer) error { return reviewCSV(ctx, f, store, d, r) })
+func writeReviewCSV(ctx context.Context, w *work, d *definition.Definition, r *workflow.Review, path string) error {
+	err := writeFile(ctx, path, func(f io.Writer) error { return reviewCSV(ctx, f, w.store, d, r) })
 	if err != nil {
 		return err
 	}
-	s.err.printf("%s written to %s\n", records(r.WouldDelete, r.Object), path)
+	w.err.printf("%s written to %s\n", records(r.WouldDelete, r.Object), path)
 	return nil
 }

@@ -26,28 +26,19 @@ func runCommand(s *session) *cobra.Command {
 		Example:           "  workflow run stale-leads\n  workflow run stale-leads --now 2026-12-01 --dry-run\n  workflow run stale.yaml --dry-run",
 		Args:              args(1, 1, "the name of a published workflow, or a workflow file"),
 		ValidArgsFunction: completeTarget(s),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			at, err := parseNow(s, now)
-			if err != nil {
-				return err
-			}
-			store, err := s.open(cmd.Context())
-			if err != nil {
-				return err
-			}
-			at = instantOr(s, at)
+		RunE: s.work(needs{now: &now}, func(ctx context.Context, w *work) error {
 			if dry {
-				return dryRun(cmd.Context(), s, store, args[0], at)
+				return dryRun(ctx, w, w.words[0], w.at)
 			}
-			if err := mayDeleteFrom(s, at, allowFuture); err != nil {
+			if err := mayDeleteFrom(w.session, w.at, allowFuture); err != nil {
 				return err
 			}
-			name, err := publishedName(cmd.Context(), s, store, args[0])
+			name, err := publishedName(ctx, w, w.words[0])
 			if err != nil {
 				return err
 			}
-			return runWorkflow(cmd.Context(), s, store, name, at)
-		},
+			return runWorkflow(ctx, w, name, w.at)
+		}),
 	}
 	nowFlag(cmd, &now)
 	allowFutureFlag(cmd, &allowFuture)
@@ -56,23 +47,23 @@ func runCommand(s *session) *cobra.Command {
 }
 
 // newRunner carries runs for a person who waits for them.
-func newRunner(s *session, store *crmstore.Store) (*workflow.Runner, *progress) {
-	bar := s.progress()
+func newRunner(w *work) (*workflow.Runner, *progress) {
+	bar := w.progress()
 	return &workflow.Runner{
-		Store: store, Health: &workflow.Health{Store: store.AsSystem(), Acting: store.User()}, Owner: workflow.NewOwner(), Progress: bar.update, Helpers: workflow.DaemonsHelp(store),
+		Store: w.store, Health: &workflow.Health{Store: w.store.AsSystem(), Acting: w.store.User()}, Owner: workflow.NewOwner(), Progress: bar.update, Helpers: workflow.DaemonsHelp(w.store),
 		Resumed: func(run crmstore.Run) {
 			bar.end()
-			s.err.printf("finished run %s first, which had been interrupted: %s deleted\n", run.ID, records(run.Deleted, run.Object))
+			w.err.printf("finished run %s first, which had been interrupted: %s deleted\n", run.ID, records(run.Deleted, run.Object))
 		},
 	}, bar
 }
 
-func dryRun(ctx context.Context, s *session, store *crmstore.Store, target string, at time.Time) error {
-	d, err := loadTarget(ctx, s, store, target)
+func dryRun(ctx context.Context, w *work, target string, at time.Time) error {
+	d, err := loadTarget(ctx, w, target)
 	if err != nil {
 		return err
 	}
-	r, bar := newRunner(s, store)
+	r, bar := newRunner(w)
 	started := time.Now()
 	run, err := r.DryRun(ctx, d, at)
 	bar.end()
@@ -80,13 +71,13 @@ func dryRun(ctx context.Context, s *session, store *crmstore.Store, target strin
 		return err
 	}
 	if !isFile(target) {
-		if w, err := store.Workflow(ctx, target); err == nil {
-			run.Revision = w.Revision
+		if published, err := w.store.Workflow(ctx, target); err == nil {
+			run.Revision = published.Revision
 		}
 	}
 	report := workflow.NewReport(run)
 	report.DurationSeconds = time.Since(started).Seconds()
-	s.emit(report, func(o *output) {
+	w.emit(report, func(o *output) {
 		would := run.Matched - run.Suppressed - run.AlreadyEnrolled - run.OnHold
 		o.printf("%s would be deleted; this was a dry run, nothing was written\n", records(would, run.Object))
 		showTotals(o, run)
@@ -100,15 +91,15 @@ func dryRun(ctx context.Context, s *session, store *crmstore.Store, target strin
 
 // publishedName is the name of the workflow to run. A file must be what is published and switched on, so that nothing runs
 // that nobody reviewed.
-func publishedName(ctx context.Context, s *session, store *crmstore.Store, target string) (string, error) {
+func publishedName(ctx context.Context, w *work, target string) (string, error) {
 	if !isFile(target) {
-		_, err := store.Workflow(ctx, target)
+		_, err := w.store.Workflow(ctx, target)
 		if errors.Is(err, record.ErrNotFound) {
-			return "", unknownWorkflow(ctx, s, store, target)
+			return "", unknownWorkflow(ctx, w, target)
 		}
 		return target, err
 	}
-	d, err := loadFile(ctx, s, store, target)
+	d, err := loadFile(ctx, w, target)
 	if err != nil {
 		return "", err
 	}
@@ -118,28 +109,28 @@ func publishedName(ctx context.Context, s *session, store *crmstore.Store, targe
 			help: fmt.Sprintf("publish it: workflow publish %s; or only look: workflow run %s --dry-run", target, target),
 		}
 	}
-	w, err := store.Workflow(ctx, d.Name)
+	published, err := w.store.Workflow(ctx, d.Name)
 	if errors.Is(err, record.ErrNotFound) {
 		return refuse("%s is not published", d.Name)
 	}
 	if err != nil {
 		return "", err
 	}
-	rev, err := store.Revision(ctx, w.Name, w.Revision)
+	rev, err := w.store.Revision(ctx, published.Name, published.Revision)
 	if err != nil {
 		return "", err
 	}
 	if !bytes.Equal(rev.Source, d.Source) {
-		return refuse("%s differs from the published %s of %s", target, revisionText(w.Revision), w.Name)
+		return refuse("%s differs from the published %s of %s", target, revisionText(published.Revision), published.Name)
 	}
 	return d.Name, nil
 }
 
-func runWorkflow(ctx context.Context, s *session, store *crmstore.Store, name string, at time.Time) error {
-	r, bar := newRunner(s, store)
+func runWorkflow(ctx context.Context, w *work, name string, at time.Time) error {
+	r, bar := newRunner(w)
 	run, err := r.Run(ctx, workflow.RunRequest{Name: name, Now: at})
 	bar.end()
-	return emitRun(s, run, err)
+	return emitRun(w.session, run, err)
 }
 
 // emitRun says how a run ended and sets the exit code: a run that was held is a refusal, one that failed a failure.

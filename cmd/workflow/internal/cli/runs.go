@@ -31,7 +31,7 @@ func runsCommand(s *session) *cobra.Command {
 		Example:           "  workflow runs --state held\n  workflow runs stale-leads@2026-11-23T03:00:00Z\n  workflow runs stale-leads@2026-11-23T03:00:00Z --watch\n  workflow runs --state running --watch",
 		Args:              args(0, 1, "the id of a run, or nothing"),
 		ValidArgsFunction: completeRuns(s),
-		RunE: func(cmd *cobra.Command, args []string) error {
+		RunE: s.work(needs{check: func(args []string) error {
 			if filter.Limit < 1 {
 				return usagef("", "--limit %d: want 1 or more", filter.Limit)
 			}
@@ -41,21 +41,19 @@ func runsCommand(s *session) *cobra.Command {
 			if watch && len(args) == 0 && (s.json() || !s.out.terminal) {
 				return usagef("name a run, as in: workflow runs RUN --watch", "--watch without a run is for a terminal")
 			}
-			store, err := s.open(cmd.Context())
-			if err != nil {
-				return err
+			return nil
+		}}, func(ctx context.Context, w *work) error {
+			if len(w.words) == 1 && watch {
+				return watchRun(ctx, w, w.words[0])
 			}
-			if len(args) == 1 && watch {
-				return watchRun(cmd.Context(), s, store, args[0])
-			}
-			if len(args) == 1 {
-				return showOneRun(cmd.Context(), s, store, args[0])
+			if len(w.words) == 1 {
+				return showOneRun(ctx, w, w.words[0])
 			}
 			if watch {
-				return watchRuns(cmd.Context(), s, store, filter)
+				return watchRuns(ctx, w, filter)
 			}
-			return showRuns(cmd.Context(), s, store, filter)
-		},
+			return showRuns(ctx, w, filter)
+		}),
 	}
 	cmd.Flags().StringVar(&filter.Workflow, "workflow", "", "only runs of this workflow")
 	cmd.Flags().BoolVar(&filter.ByHand, "by-hand", false, "only deletions by hand")
@@ -98,12 +96,12 @@ func newRunDocument(r crmstore.Run) runDocument {
 	return doc
 }
 
-func showOneRun(ctx context.Context, s *session, store *crmstore.Store, id string) error {
-	run, err := store.Run(ctx, id)
+func showOneRun(ctx context.Context, w *work, id string) error {
+	run, err := w.store.Run(ctx, id)
 	if err != nil {
-		return unknownRun(s, id, err)
+		return unknownRun(w.session, id, err)
 	}
-	s.emit(newRunDocument(run), func(o *output) {
+	w.emit(newRunDocument(run), func(o *output) {
 		showRun(o, run)
 		by := run.StartedBy
 		if run.Scheduled {
@@ -118,7 +116,7 @@ func showOneRun(ctx context.Context, s *session, store *crmstore.Store, id strin
 			[2]string{"took", took(runTime(run))},
 			[2]string{"stage", run.Stage},
 			[2]string{"so far", soFar(run)},
-			[2]string{"carried by", carriedBy(run, s.now())})...)
+			[2]string{"carried by", carriedBy(run, w.now())})...)
 	})
 	return nil
 }
@@ -166,18 +164,18 @@ const watchEvery = time.Second
 
 // watchRun shows how far a run is, in place on a terminal, until it is over or held, and then all about it. The exit code is
 // what it would have been for whoever carried the run.
-func watchRun(ctx context.Context, s *session, store *crmstore.Store, id string) error {
-	bar, pause := s.progress(), time.NewTicker(watchEvery)
+func watchRun(ctx context.Context, w *work, id string) error {
+	bar, pause := w.progress(), time.NewTicker(watchEvery)
 	defer pause.Stop()
 	for {
-		run, err := store.Run(ctx, id)
+		run, err := w.store.Run(ctx, id)
 		if err != nil {
 			bar.end()
-			return unknownRun(s, id, err)
+			return unknownRun(w.session, id, err)
 		}
 		if run.State != crmstore.RunRunning {
 			bar.end()
-			if err := showOneRun(ctx, s, store, id); err != nil {
+			if err := showOneRun(ctx, w, id); err != nil {
 				return err
 			}
 			return endCode(run)
@@ -218,8 +216,8 @@ func unknownRun(s *session, id string, err error) error {
 	}
 }
 
-func showRuns(ctx context.Context, s *session, store *crmstore.Store, filter crmstore.RunFilter) error {
-	runs, err := store.Runs(ctx, filter)
+func showRuns(ctx context.Context, w *work, filter crmstore.RunFilter) error {
+	runs, err := w.store.Runs(ctx, filter)
 	if err != nil {
 		return err
 	}
@@ -227,7 +225,7 @@ func showRuns(ctx context.Context, s *session, store *crmstore.Store, filter crm
 	for _, r := range runs {
 		docs = append(docs, newRunDocument(r))
 	}
-	s.emit(map[string]any{"runs": docs}, func(o *output) { tableOfRuns(s, o, runs) })
+	w.emit(map[string]any{"runs": docs}, func(o *output) { tableOfRuns(w.session, o, runs) })
 	return nil
 }
 
@@ -254,25 +252,25 @@ func tableOfRuns(s *session, o *output, runs []crmstore.Run) {
 }
 
 // watchRuns shows the list in place, until it is interrupted.
-func watchRuns(ctx context.Context, s *session, store *crmstore.Store, filter crmstore.RunFilter) error {
+func watchRuns(ctx context.Context, w *work, filter crmstore.RunFilter) error {
 	pause := time.NewTicker(watchEvery)
 	defer pause.Stop()
 	for lines := 0; ; {
-		runs, err := store.Runs(ctx, filter)
+		runs, err := w.store.Runs(ctx, filter)
 		if err != nil {
 			return err
 		}
 		var text bytes.Buffer
-		o := newOutput(&text, true, s.out.colour, s.out.width)
-		tableOfRuns(s, o, runs)
+		o := newOutput(&text, true, w.out.colour, w.out.width)
+		tableOfRuns(w.session, o, runs)
 		if err := o.flush(); err != nil {
 			return err
 		}
 		if lines > 0 {
-			s.out.printf(terminal.ClearAbove, lines)
+			w.out.printf(terminal.ClearAbove, lines)
 		}
-		s.out.printf("%s", text.Bytes())
-		if err := s.out.flush(); err != nil {
+		w.out.printf("%s", text.Bytes())
+		if err := w.out.flush(); err != nil {
 			return err
 		}
 		lines = bytes.Count(text.Bytes(), []byte("\n"))
@@ -285,19 +283,15 @@ func watchRuns(ctx context.Context, s *session, store *crmstore.Store, filter cr
 }
 
 // onRun is a verb that does something to one run.
-func onRun(s *session, cmd *cobra.Command, states []crmstore.RunState, do func(context.Context, *crmstore.Store, string) error) *cobra.Command {
+func onRun(s *session, cmd *cobra.Command, states []crmstore.RunState, do func(context.Context, *work, string) error) *cobra.Command {
 	cmd.Args = args(1, 1, "the id of a run")
 	cmd.ValidArgsFunction = completeRuns(s, states...)
-	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		store, err := s.open(cmd.Context())
-		if err != nil {
-			return err
+	cmd.RunE = s.work(needs{}, func(ctx context.Context, w *work) error {
+		if _, err := w.store.Run(ctx, w.words[0]); err != nil {
+			return unknownRun(w.session, w.words[0], err)
 		}
-		if _, err := store.Run(cmd.Context(), args[0]); err != nil {
-			return unknownRun(s, args[0], err)
-		}
-		return do(cmd.Context(), store, args[0])
-	}
+		return do(ctx, w, w.words[0])
+	})
 	return cmd
 }
 
@@ -306,17 +300,17 @@ func resumeCommand(s *session) *cobra.Command {
 		Use: "resume RUN", Short: "go on with a run that failed or was interrupted",
 		Example: "  workflow runs --state failed\n  workflow resume stale-leads@2026-11-23T03:00:00Z",
 	}
-	return onRun(s, cmd, []crmstore.RunState{crmstore.RunFailed, crmstore.RunRunning}, func(ctx context.Context, store *crmstore.Store, id string) error {
-		r, bar := newRunner(s, store)
+	return onRun(s, cmd, []crmstore.RunState{crmstore.RunFailed, crmstore.RunRunning}, func(ctx context.Context, w *work, id string) error {
+		r, bar := newRunner(w)
 		run, err := r.Resume(ctx, id)
 		bar.end()
 		switch {
 		case run.Kind != crmstore.RunDelete:
-			return emitRun(s, run, err)
-		case err == nil && run.State == crmstore.RunHeld && s.command.StdinTerminal:
-			return confirmDeletion(ctx, s, store, run, typedNumber{})
+			return emitRun(w.session, run, err)
+		case err == nil && run.State == crmstore.RunHeld && w.command.StdinTerminal:
+			return confirmDeletion(ctx, w, run, typedNumber{})
 		}
-		return emitDeletion(s, run, err)
+		return emitDeletion(w.session, run, err)
 	})
 }
 
@@ -328,14 +322,14 @@ func cancelCommand(s *session) *cobra.Command {
 		Example: "  workflow cancel stale-leads@2026-11-23T03:00:00Z",
 	}
 	states := []crmstore.RunState{crmstore.RunHeld, crmstore.RunRunning, crmstore.RunFailed}
-	return onRun(s, cmd, states, func(ctx context.Context, store *crmstore.Store, id string) error {
-		r, bar := newRunner(s, store)
-		run, err := r.Cancel(ctx, id, s.now())
+	return onRun(s, cmd, states, func(ctx context.Context, w *work, id string) error {
+		r, bar := newRunner(w)
+		run, err := r.Cancel(ctx, id, w.now())
 		bar.end()
 		if err != nil {
 			return err
 		}
-		s.emit(workflow.NewReport(run), func(o *output) { showRun(o, run) })
+		w.emit(workflow.NewReport(run), func(o *output) { showRun(o, run) })
 		return nil
 	})
 }

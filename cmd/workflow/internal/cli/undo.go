@@ -18,19 +18,19 @@ func undoCommand(s *session) *cobra.Command {
 		Example: "  workflow undo stale-leads@2026-11-23T03:00:00Z",
 	}
 	states := []crmstore.RunState{crmstore.RunDone, crmstore.RunCancelled, crmstore.RunFailed}
-	return onRun(s, cmd, states, func(ctx context.Context, store *crmstore.Store, id string) error {
-		return undoRun(ctx, s, store, id)
+	return onRun(s, cmd, states, func(ctx context.Context, w *work, id string) error {
+		return undoRun(ctx, w, id)
 	})
 }
 
-func undoRun(ctx context.Context, s *session, store *crmstore.Store, id string) error {
-	r, bar := newRunner(s, store)
-	report, err := r.Undo(ctx, id, s.now())
+func undoRun(ctx context.Context, w *work, id string) error {
+	r, bar := newRunner(w)
+	report, err := r.Undo(ctx, id, w.now())
 	bar.end()
 	if err != nil {
 		return err
 	}
-	return emitUndo(s, id, report)
+	return emitUndo(w.session, id, report)
 }
 
 // undoDocument is what an undo did.

@@ -26,16 +26,12 @@ func usersCommand(s *session) *cobra.Command {
 func usersList(s *session) *cobra.Command {
 	return &cobra.Command{
 		Use: "list", Short: "users, and what each may do", Example: "  workflow users list --format json", Args: noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			store, err := s.open(cmd.Context())
+		RunE: s.work(needs{}, func(ctx context.Context, w *work) error {
+			all, err := w.store.Users(ctx)
 			if err != nil {
 				return err
 			}
-			all, err := store.Users(cmd.Context())
-			if err != nil {
-				return err
-			}
-			s.emit(map[string]any{"users": all}, func(o *output) {
+			w.emit(map[string]any{"users": all}, func(o *output) {
 				tb := &table{columns: []column{{head: "name"}, {head: "may", flex: true}, {head: "e-mail", flex: true}, {head: "added"}}}
 				for i := range all {
 					u := &all[i]
@@ -44,7 +40,7 @@ func usersList(s *session) *cobra.Command {
 				o.table(tb, 0)
 			})
 			return nil
-		},
+		}),
 	}
 }
 
@@ -56,18 +52,18 @@ type userDocument struct {
 }
 
 // newUserDocument finds the workflows of a user.
-func newUserDocument(ctx context.Context, s *session, store *crmstore.Store, u crmstore.User) (userDocument, error) {
+func newUserDocument(ctx context.Context, w *work, u crmstore.User) (userDocument, error) {
 	doc := userDocument{User: u, Workflows: []string{}, Refused: []string{}}
-	all, err := store.Workflows(ctx)
+	all, err := w.store.Workflows(ctx)
 	for i := range all {
-		w := &all[i]
-		if w.PublishedBy != u.Name {
+		one := &all[i]
+		if one.PublishedBy != u.Name {
 			continue
 		}
-		doc.Workflows = append(doc.Workflows, w.Name)
-		may := u.Has(w.Object, crmstore.CanManageWorkflows) && u.Has(w.Object, crmstore.CanView) && u.Has(w.Object, crmstore.CanDelete)
-		if w.On && !may {
-			doc.Refused = append(doc.Refused, w.Name)
+		doc.Workflows = append(doc.Workflows, one.Name)
+		may := u.Has(one.Object, crmstore.CanManageWorkflows) && u.Has(one.Object, crmstore.CanView) && u.Has(one.Object, crmstore.CanDelete)
+		if one.On && !may {
+			doc.Refused = append(doc.Refused, one.Name)
 		}
 	}
 	return doc, err
@@ -87,27 +83,22 @@ func usersShow(s *session) *cobra.Command {
 		Long:    "show shows one user; without a name, who acts now (--as, WORKFLOW_USER, or your login name).",
 		Example: "  workflow users show\n  workflow users show eve", Args: args(0, 1, "a user's name"),
 		ValidArgsFunction: completeUsers(s),
-		RunE: func(cmd *cobra.Command, words []string) error {
-			ctx := cmd.Context()
-			store, err := s.open(ctx)
+		RunE: s.work(needs{}, func(ctx context.Context, w *work) error {
+			u, err := findUser(ctx, w, append(w.words, w.store.User())[0])
 			if err != nil {
 				return err
 			}
-			u, err := findUser(ctx, s, store, append(words, store.User())[0])
+			doc, err := newUserDocument(ctx, w, u)
 			if err != nil {
 				return err
 			}
-			doc, err := newUserDocument(ctx, s, store, u)
-			if err != nil {
-				return err
-			}
-			s.emit(doc, func(o *output) {
+			w.emit(doc, func(o *output) {
 				o.facts([2]string{"user", u.Name}, [2]string{"e-mail", u.Email}, [2]string{"may", u.Rights()},
 					[2]string{"added", stamp(u.AddedAt) + " by " + u.AddedBy}, [2]string{"workflows", strings.Join(doc.Workflows, ", ")})
 			})
-			noteRefused(s, doc)
+			noteRefused(w.session, doc)
 			return nil
-		},
+		}),
 	}
 }
 
@@ -121,26 +112,22 @@ func usersAdd(s *session) *cobra.Command {
 			"WORKFLOW_USER or the login name says: the program believes it, so whoever reaches the store must be trusted.",
 		Example: "  workflow users add eve --email eve@example.com\n  workflow users add root --super-admin",
 		Args:    args(1, 1, "a user's name"),
-		RunE: func(cmd *cobra.Command, words []string) error {
-			store, err := s.open(cmd.Context())
-			if err != nil {
-				return err
-			}
-			u, err := store.AddUser(cmd.Context(), words[0], email, superAdmin, s.cause("users add"), s.now())
+		RunE: s.work(needs{}, func(ctx context.Context, w *work) error {
+			u, err := w.store.AddUser(ctx, w.words[0], email, superAdmin, w.cause("users add"), w.now())
 			if errors.Is(err, record.ErrExists) {
-				return &problem{code: exitRefused, reason: "exists", message: err.Error(), help: "see: workflow users show " + words[0]}
+				return &problem{code: exitRefused, reason: "exists", message: err.Error(), help: "see: workflow users show " + w.words[0]}
 			}
 			if err != nil {
 				return userProblem(err)
 			}
-			s.emit(u, func(o *output) {
-				o.printf("%s is a user of account %s, and may do %s\n", clean(u.Name), store.AccountName(), u.Rights())
+			w.emit(u, func(o *output) {
+				o.printf("%s is a user of account %s, and may do %s\n", clean(u.Name), w.store.AccountName(), u.Rights())
 				if !u.SuperAdmin {
 					o.printf("next: workflow users grant %s view --object contact\n", clean(u.Name))
 				}
 			})
 			return nil
-		},
+		}),
 	}
 	cmd.Flags().StringVar(&email, "email", "", "where confirmations of permanent deletions go")
 	cmd.Flags().BoolVar(&superAdmin, "super-admin", false, "may do everything, and manage users and the account")
@@ -153,17 +140,12 @@ func usersEmail(s *session) *cobra.Command {
 		Long:    `email changes the address of a user; "" takes it away, and then no mail is sent.`,
 		Example: "  workflow users email eve eve@example.com", Args: args(2, 2, "a user's name and an e-mail address"),
 		ValidArgsFunction: completeUsers(s),
-		RunE: func(cmd *cobra.Command, words []string) error {
-			ctx := cmd.Context()
-			store, err := s.open(ctx)
+		RunE: s.work(needs{}, func(ctx context.Context, w *work) error {
+			u, err := w.store.SetUserEmail(ctx, w.words[0], w.words[1], w.cause("users email"), w.now())
 			if err != nil {
-				return err
+				return orUnknownUser(ctx, w, w.words[0], err)
 			}
-			u, err := store.SetUserEmail(ctx, words[0], words[1], s.cause("users email"), s.now())
-			if err != nil {
-				return orUnknownUser(ctx, s, store, words[0], err)
-			}
-			s.emit(u, func(o *output) {
+			w.emit(u, func(o *output) {
 				if u.Email == "" {
 					o.printf("%s has no e-mail address\n", clean(u.Name))
 				} else {
@@ -171,7 +153,7 @@ func usersEmail(s *session) *cobra.Command {
 				}
 			})
 			return nil
-		},
+		}),
 	}
 }
 
@@ -185,49 +167,45 @@ func usersRemove(s *session) *cobra.Command {
 		ValidArgsFunction: completeUsers(s),
 	}
 	cmd.Flags().BoolVar(&yes, "yes", false, "remove the user without asking")
-	cmd.RunE = func(cmd *cobra.Command, words []string) error {
-		ctx, name := cmd.Context(), words[0]
-		store, err := s.open(ctx)
-		if err != nil {
-			return err
-		}
+	cmd.RunE = s.work(needs{}, func(ctx context.Context, w *work) error {
+		name := w.words[0]
 		if !yes {
-			if !s.command.StdinTerminal {
+			if !w.command.StdinTerminal {
 				return usagef("workflow users remove "+name+" --yes", "removing a user needs a yes, and there is no terminal to ask at; nobody was removed")
 			}
-			if err := s.askYes(fmt.Sprintf("Remove user %s?", clean(name))); err != nil {
+			if err := w.askYes(fmt.Sprintf("Remove user %s?", clean(name))); err != nil {
 				return err
 			}
 		}
-		if err := store.RemoveUser(ctx, name, s.cause("users remove"), s.now()); err != nil {
-			return orUnknownUser(ctx, s, store, name, err)
+		if err := w.store.RemoveUser(ctx, name, w.cause("users remove"), w.now()); err != nil {
+			return orUnknownUser(ctx, w, name, err)
 		}
-		s.emit(map[string]any{"user": name, "removed": true}, func(o *output) {
-			o.printf("%s is not a user of account %s any more\n", clean(name), store.AccountName())
+		w.emit(map[string]any{"user": name, "removed": true}, func(o *output) {
+			o.printf("%s is not a user of account %s any more\n", clean(name), w.store.AccountName())
 		})
-		if name == store.User() {
+		if name == w.store.User() {
 			return nil // who may no longer ask about workflows
 		}
-		doc, err := newUserDocument(ctx, s, store, crmstore.User{Name: name})
-		noteRefused(s, doc)
+		doc, err := newUserDocument(ctx, w, crmstore.User{Name: name})
+		noteRefused(w.session, doc)
 		return err
-	}
+	})
 	return cmd
 }
 
 // findUser reads one user, or says who may have been meant.
-func findUser(ctx context.Context, s *session, store *crmstore.Store, name string) (crmstore.User, error) {
-	u, err := store.UserNamed(ctx, name)
-	return u, orUnknownUser(ctx, s, store, name, err)
+func findUser(ctx context.Context, w *work, name string) (crmstore.User, error) {
+	u, err := w.store.UserNamed(ctx, name)
+	return u, orUnknownUser(ctx, w, name, err)
 }
 
 // orUnknownUser says that there is no such user and who may have been meant, where err is that; else what err means.
-func orUnknownUser(ctx context.Context, s *session, store *crmstore.Store, name string, err error) error {
+func orUnknownUser(ctx context.Context, w *work, name string, err error) error {
 	if !errors.Is(err, record.ErrNotFound) {
 		return userProblem(err)
 	}
 	var names []string
-	all, readErr := store.Users(ctx)
+	all, readErr := w.store.Users(ctx)
 	for i := range all {
 		names = append(names, all[i].Name)
 	}
@@ -238,7 +216,7 @@ func orUnknownUser(ctx context.Context, s *session, store *crmstore.Store, name 
 	if near := spelling.Nearest(name, names); readErr == nil && near != "" {
 		help = "did you mean " + near + "?"
 	}
-	return &problem{code: exitRefused, reason: "not-found", help: help, message: fmt.Sprintf("account %s has no user %s", store.AccountName(), clean(name))}
+	return &problem{code: exitRefused, reason: "not-found", help: help, message: fmt.Sprintf("account %s has no user %s", w.store.AccountName(), clean(name))}
 }
 
 // userProblem explains what only a change of users meets.

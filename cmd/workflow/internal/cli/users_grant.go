@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/record"
 	"github.com/crm-workflow/crm-workflow/crmstore/spelling"
 )
 
@@ -34,51 +35,52 @@ func usersChange(s *session, verb, short string, give bool) *cobra.Command {
 	}
 	cmd.Flags().StringArrayVar(&objects, "object", nil, "an object type for view, edit and delete, or all; repeat it")
 	_ = cmd.RegisterFlagCompletionFunc("object", completeObjects(s))
-	cmd.RunE = func(cmd *cobra.Command, words []string) error {
-		return changeGrants(cmd.Context(), s, give, words, objects)
+	var permissions []crmstore.Permission
+	check := func(words []string) (err error) {
+		permissions, err = parsePermissions(words[1:], len(objects) > 0)
+		return err
 	}
+	cmd.RunE = s.work(needs{check: check}, func(ctx context.Context, w *work) error {
+		types, err := parseGrantObjects(ctx, w, objects)
+		if err != nil {
+			return err
+		}
+		return changeGrants(ctx, w, w.words[0], crmstore.Grants{Permissions: permissions, Objects: types}, give)
+	})
 	return cmd
 }
 
-func changeGrants(ctx context.Context, s *session, give bool, words, objects []string) error {
-	g, err := parseGrants(ctx, s, words[1:], objects)
-	if err != nil {
-		return err
-	}
-	store, err := s.open(ctx)
-	if err != nil {
-		return err
-	}
-	change, reason := store.Revoke, "users revoke"
+func changeGrants(ctx context.Context, w *work, name string, g crmstore.Grants, give bool) error {
+	change, reason := w.store.Revoke, "users revoke"
 	if give {
-		change, reason = store.Grant, "users grant"
+		change, reason = w.store.Grant, "users grant"
 	}
-	before, err := findUser(ctx, s, store, words[0])
+	before, err := findUser(ctx, w, name)
 	if err != nil {
 		return err
 	}
-	u, err := change(ctx, words[0], g, s.cause(reason), s.now())
+	u, err := change(ctx, name, g, w.cause(reason), w.now())
 	if err != nil {
-		return orUnknownUser(ctx, s, store, words[0], err)
+		return orUnknownUser(ctx, w, name, err)
 	}
 	doc := grantDocument{Changed: u.Version != before.Version}
-	if doc.userDocument, err = newUserDocument(ctx, s, store, u); err != nil {
+	if doc.userDocument, err = newUserDocument(ctx, w, u); err != nil {
 		return err
 	}
-	s.emit(doc, func(o *output) {
+	w.emit(doc, func(o *output) {
 		if doc.Changed {
 			o.printf("%s may do from now on: %s\n", clean(u.Name), u.Rights())
 		} else {
 			o.printf("nothing changed; %s may do: %s\n", clean(u.Name), u.Rights())
 		}
 	})
-	noteRefused(s, doc.userDocument)
+	noteRefused(w.session, doc.userDocument)
 	return nil
 }
 
-// parseGrants reads permissions and the object types that they are for.
-func parseGrants(ctx context.Context, s *session, words, objects []string) (crmstore.Grants, error) {
-	var g crmstore.Grants
+// parsePermissions reads permissions, which are either for object types or for the whole account.
+func parsePermissions(words []string, withObjects bool) ([]crmstore.Permission, error) {
+	var list []crmstore.Permission
 	for _, word := range words {
 		p, err := crmstore.ParsePermission(word)
 		if err != nil {
@@ -86,35 +88,34 @@ func parseGrants(ctx context.Context, s *session, words, objects []string) (crms
 			if near := spelling.Nearest(word, permissionNames()); near != "" {
 				help = "did you mean " + near + "?"
 			}
-			return g, usagef(help, "permission %q is not known", word)
+			return nil, usagef(help, "permission %q is not known", word)
 		}
-		g.Permissions = append(g.Permissions, p)
+		list = append(list, p)
 	}
-	ofObject := slices.IndexFunc(g.Permissions, crmstore.Permission.OfObject)
+	ofObject := slices.IndexFunc(list, crmstore.Permission.OfObject)
 	switch {
-	case ofObject >= 0 && len(objects) == 0:
-		return g, usagef("such as --object contact, or --object all", "permission %s is for an object type, and none is given", g.Permissions[ofObject])
-	case ofObject < 0 && len(objects) > 0:
-		return g, usagef("leave --object out", "permission %s holds for the whole account", g.Permissions[0])
+	case ofObject >= 0 && !withObjects:
+		return nil, usagef("such as --object contact, or --object all", "permission %s is for an object type, and none is given", list[ofObject])
+	case ofObject < 0 && withObjects:
+		return nil, usagef("leave --object out", "permission %s holds for the whole account", list[0])
 	}
-	for _, word := range objects {
+	return list, nil
+}
+
+// parseGrantObjects reads the object types that permissions are for.
+func parseGrantObjects(ctx context.Context, w *work, words []string) ([]record.ObjectType, error) {
+	var types []record.ObjectType
+	for _, word := range words {
 		if word == allObjects {
-			store, err := s.open(ctx)
-			if err != nil {
-				return g, err
-			}
-			if g.Objects, err = store.ObjectTypes(ctx); err != nil {
-				return g, err
-			}
-			break
+			return w.store.ObjectTypes(ctx)
 		}
-		o, err := parseObject(ctx, s, "--object", word)
+		o, err := parseObject(ctx, w.session, "--object", word)
 		if err != nil {
-			return g, err
+			return nil, err
 		}
-		g.Objects = append(g.Objects, o)
+		types = append(types, o)
 	}
-	return g, nil
+	return types, nil
 }
 
 func permissionNames() []string {

@@ -23,15 +23,9 @@ func validateCommand(s *session) *cobra.Command {
 		Args:              args(1, -1, "one or more workflow files (- for stdin)"),
 		ValidArgsFunction: completeFiles,
 		RunE: func(cmd *cobra.Command, files []string) error {
-			vocabulary, against, err := anyVocabulary(cmd.Context(), s)
+			vocabulary, against, store, err := anyVocabulary(cmd.Context(), s)
 			if err != nil {
 				return err
-			}
-			var store *crmstore.Store
-			if against == againstAccount {
-				if store, err = s.open(cmd.Context()); err != nil {
-					return err
-				}
 			}
 			doc, sources := validateDocument{Against: against, Files: []validatedFile{}, Findings: diag.List{}}, map[string][]byte{}
 			for _, file := range files {
@@ -105,20 +99,20 @@ func (doc *validateDocument) show(o *output) {
 	}
 }
 
-// anyVocabulary is the account's, or a new account's where there is no store or no account.
-func anyVocabulary(ctx context.Context, s *session) (v definition.Vocabulary, against string, err error) {
+// anyVocabulary is the account's, with the open store; or a new account's, and no store, where there is no store or no account.
+// validate is the one verb that works without a store, and therefore opens it here.
+func anyVocabulary(ctx context.Context, s *session) (v definition.Vocabulary, against string, store *crmstore.Store, err error) {
 	if !s.storeExists() {
 		s.err.printf("note: there is no store here, so that the usual properties of a new account count\n")
-		return defaultVocabulary, "defaults", nil
+		return defaultVocabulary, "defaults", nil, nil
 	}
-	store, err := s.open(ctx)
-	if err != nil {
-		return nil, "", err
+	if store, err = s.open(ctx); err != nil {
+		return nil, "", nil, err
 	}
 	v, err = definition.AccountVocabulary(ctx, store)
 	if errors.Is(err, record.ErrNoAccount) {
 		s.err.printf("note: the store has no account %s, so that the usual properties of a new account count\n", store.AccountName())
-		return defaultVocabulary, "defaults", nil
+		return defaultVocabulary, "defaults", nil, nil
 	}
-	return v, againstAccount, err
+	return v, againstAccount, store, err
 }

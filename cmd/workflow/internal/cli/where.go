@@ -43,33 +43,33 @@ type selection struct {
 	note       func(damaged int64, o record.ObjectType)
 }
 
-// newSelection checks the flags, opens the store and compiles --where.
-func newSelection(ctx context.Context, s *session, f *selectFlags) (*selection, error) {
-	o, err := f.object(ctx)
-	if err != nil {
+// needs are those of a verb with the flags; check, which may be nil, looks at the verb's other flags first.
+func (f *selectFlags) needs(check func() error) needs {
+	return needs{object: f.object, now: &f.now, check: func([]string) error {
+		if check != nil {
+			if err := check(); err != nil {
+				return err
+			}
+		}
+		if f.archived && f.where != "" {
+			return usagef("leave one of them out", "--where looks at live records, and --archived at the recycle bin")
+		}
+		return nil
+	}}
+}
+
+// newSelection compiles --where.
+func newSelection(ctx context.Context, w *work, f *selectFlags) (*selection, error) {
+	sel := &selection{store: w.store, object: w.object, archived: f.archived, note: w.noteDamaged}
+	var err error
+	if sel.partitions, err = w.store.Partitions(ctx); err != nil {
 		return nil, err
 	}
-	if f.archived && f.where != "" {
-		return nil, usagef("leave one of them out", "--where looks at live records, and --archived at the recycle bin")
-	}
-	at, err := parseNow(s, f.now)
-	if err != nil {
-		return nil, err
-	}
-	store, err := s.open(ctx)
-	if err != nil {
-		return nil, err
-	}
-	at = instantOr(s, at)
-	sel := &selection{store: store, object: o, archived: f.archived, note: s.noteDamaged}
-	if sel.partitions, err = store.Partitions(ctx); err != nil {
-		return nil, err
-	}
-	if sel.schema, err = store.Schema(ctx, o); err != nil {
+	if sel.schema, err = w.store.Schema(ctx, w.object); err != nil {
 		return nil, err
 	}
 	if f.where != "" {
-		sel.matcher, err = compileWhere(ctx, s, sel, f.where, at)
+		sel.matcher, err = compileWhere(ctx, w.session, sel, f.where, w.at)
 	}
 	return sel, err
 }

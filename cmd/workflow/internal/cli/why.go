@@ -26,45 +26,44 @@ func whyCommand(s *session) *cobra.Command {
 		Example:           "  workflow why stale-leads 4711\n  workflow why stale.yaml ada@example.com --now 2026-12-01",
 		Args:              args(2, 2, "a workflow (name or file) and a contact (id or e-mail address)"),
 		ValidArgsFunction: completeTarget(s),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			ctx := cmd.Context()
-			store, d, at, err := openTarget(ctx, s, args[0], now)
+		RunE: s.work(needs{now: &now}, func(ctx context.Context, w *work) error {
+			d, err := loadTarget(ctx, w, w.words[0])
 			if err != nil {
 				return err
 			}
-			id, err := recordID(ctx, store, d.Object, args[1])
+			id, err := recordID(ctx, w.store, d.Object, w.words[1])
 			if errors.Is(err, record.ErrNotFound) {
-				return noContact(d.Object, args[1])
+				return noContact(d.Object, w.words[1])
 			}
 			if err != nil {
 				return err
 			}
-			matcher, err := d.Trigger.At(at)
+			matcher, err := d.Trigger.At(w.at)
 			if err != nil {
 				return err
 			}
-			why, err := matcher.Why(ctx, store, d.Object, id)
+			why, err := matcher.Why(ctx, w.store, d.Object, id)
 			if err != nil {
 				return err
 			}
 			if !why.Found {
-				return noContact(d.Object, args[1])
+				return noContact(d.Object, w.words[1])
 			}
-			before, err := enrollment(cmd, store, d.Object, d.Name, id)
+			before, err := enrollment(ctx, w.store, d.Object, d.Name, id)
 			if err != nil {
 				return err
 			}
 			doc := whyDocument{Workflow: d.Name, Object: d.Object, Why: why, Enrollment: before}
-			if err := doc.repeats(ctx, store, id, s.now()); err != nil {
+			if err := doc.repeats(ctx, w.store, id, w.now()); err != nil {
 				return err
 			}
-			if err := doc.holds(cmd.Context(), store, id); err != nil {
+			if err := doc.holds(ctx, w.store, id); err != nil {
 				return err
 			}
 			doc.decide(d.Reenroll)
-			s.emit(doc, func(o *output) { doc.show(o) })
+			w.emit(doc, func(o *output) { doc.show(o) })
 			return nil
-		},
+		}),
 	}
 	nowFlag(cmd, &now)
 	return cmd
@@ -78,12 +77,12 @@ func noContact(o record.ObjectType, word string) error {
 }
 
 // enrollment is the record's enrollment in the workflow, if any.
-func enrollment(cmd *cobra.Command, store *crmstore.Store, o record.ObjectType, name string, id record.ID) (record.Enrollment, error) {
-	partitions, err := store.Partitions(cmd.Context())
+func enrollment(ctx context.Context, store *crmstore.Store, o record.ObjectType, name string, id record.ID) (record.Enrollment, error) {
+	partitions, err := store.Partitions(ctx)
 	if err != nil {
 		return record.Enrollment{}, err
 	}
-	all, err := store.Enrollments(cmd.Context(), o, name, byPartition([]record.ID{id}, partitions))
+	all, err := store.Enrollments(ctx, o, name, byPartition([]record.ID{id}, partitions))
 	if err != nil || len(all) == 0 || len(all[0]) == 0 {
 		return record.Enrollment{}, err
 	}
