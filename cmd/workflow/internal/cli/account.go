@@ -59,7 +59,8 @@ func accountCreate(s *session) *cobra.Command {
 
 func accountShow(s *session) *cobra.Command {
 	return &cobra.Command{
-		Use: "show", Short: "tier, partitions, how many records there are, and the settings",
+		Annotations: map[string]string{accessNote: reads},
+		Use:         "show", Short: "tier, partitions, how many records there are, and the settings",
 		Example: "  workflow account show --format json", Args: noArgs,
 		RunE: s.work(needs{}, showAccount),
 	}

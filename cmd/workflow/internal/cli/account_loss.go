@@ -16,7 +16,8 @@ import (
 func accountAcceptLoss(s *session) *cobra.Command {
 	var confirm typedNumber
 	cmd := &cobra.Command{
-		Use: "accept-loss [--confirm N]", Short: "go on without what the store has lost",
+		Annotations: map[string]string{accessNote: mends},
+		Use:         "accept-loss [--confirm N]", Short: "go on without what the store has lost",
 		Long: "accept-loss names what the store has lost, with numbers: records, members of lists, enrollments, legal holds, audit\n" +
 			"events, and keys that the server dropped by itself. Until a person accepts it, daemons, runs and verbs that write\n" +
 			"stop, or those do that ask what is lost. Bring a backup back instead where there is one.\n\n" +

@@ -129,7 +129,8 @@ func newAssociations(refs []record.Ref) map[record.ObjectType][]record.ID {
 
 func associationsList(s *session) *cobra.Command {
 	return &cobra.Command{
-		Use: "list RECORD...", Short: "the records that a record is associated with",
+		Annotations: map[string]string{accessNote: reads},
+		Use:         "list RECORD...", Short: "the records that a record is associated with",
 		Long: "list shows live records of the types that you may view, if the record itself is live. Associations of records in\n" +
 			"the recycle bin are kept, and seen again when both are restored.\n" + recordWords,
 		Example: "  workflow associations list company:12\n  workflow associations list ada@example.com --format json",

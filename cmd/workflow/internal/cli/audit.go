@@ -35,7 +35,7 @@ func auditCommand(s *session) *cobra.Command {
 			"JSON: next). With --format csv it writes all of them, one line for each changed property.",
 		Example: "  workflow audit --record 4711\n  workflow audit --run stale@2026-11-23T03:00:00Z --limit 10\n" +
 			"  workflow audit --action update,delete --user mira --since 2026-11-01 --format csv > audit.csv",
-		Args: noArgs, Annotations: map[string]string{formatCSV: "too"},
+		Args: noArgs, Annotations: map[string]string{accessNote: reads, formatCSV: "too"},
 	}
 	f.object = objectFlagOr(s, cmd, "", "only this object type")
 	cmd.Flags().StringVar(&f.record, "record", "", "only this record: an id, or a contact's e-mail address")

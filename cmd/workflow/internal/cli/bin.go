@@ -86,7 +86,7 @@ func binCommand(s *session) *cobra.Command {
 			"when it will be purged: 90 days after its deletion, to the second. With --format csv it writes all of them.",
 		Example: "  workflow bin --limit 10\n  workflow bin --object deal --user mira --since 2026-11-01\n" +
 			"  workflow bin --run stale@2026-11-23T03:00:00Z --format csv > deleted.csv",
-		Args: noArgs, Annotations: map[string]string{formatCSV: "too"},
+		Args: noArgs, Annotations: map[string]string{accessNote: reads, formatCSV: "too"},
 	}
 	flags := newBinFlags(s, cmd)
 	cmd.Flags().IntVar(&limit, "limit", 20, "at most so many records")

@@ -86,7 +86,8 @@ func emitBlocks(s *session, results []crmstore.BlockResult, add bool) error {
 
 func blocklistCheck(s *session) *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "check ADDRESS...", Short: "say whether addresses are blocked",
+		Annotations: map[string]string{accessNote: reads},
+		Use:         "check ADDRESS...", Short: "say whether addresses are blocked",
 		Long: "blocklist check says of each address whether it is blocked, and since when. Whoever may edit contacts may ask.\n" +
 			"Exit code 1 when one of them is blocked.",
 		Example: "  workflow blocklist check ada@example.com", Args: args(1, -1, "e-mail addresses"),

@@ -16,7 +16,8 @@ import (
 func accountClock(s *session) *cobra.Command {
 	var accept bool
 	cmd := &cobra.Command{
-		Use: "clock [--accept]", Short: "the store's time, this machine's, and what the account has seen; accept a leap",
+		Annotations: map[string]string{accessNote: mends},
+		Use:         "clock [--accept]", Short: "the store's time, this machine's, and what the account has seen; accept a leap",
 		Long: "clock compares the clocks. An account goes by its store's. A machine whose clock differs from it by more than\n" +
 			"60 s does nothing. When the store's time goes back by more than 60 s, or leaps by a day more than has passed, runs,\n" +
 			"purges and trimming stop until a super admin has looked at the server's clock and says that it is right: --accept.\n" +

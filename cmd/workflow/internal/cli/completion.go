@@ -14,7 +14,8 @@ import (
 
 func completionCommand(s *session) *cobra.Command {
 	return &cobra.Command{
-		Use: "completion bash|zsh|fish|powershell", Short: "shell completion: verbs, flags, workflow names, runs",
+		Annotations: map[string]string{accessNote: reads},
+		Use:         "completion bash|zsh|fish|powershell", Short: "shell completion: verbs, flags, workflow names, runs",
 		Long: "completion prints a script for your shell. With it, Tab completes verbs, flags, the names of workflows and the\n" +
 			"ids of runs.",
 		Example: "  source <(workflow completion bash)\n  workflow completion zsh > ~/.zsh/completions/_workflow",

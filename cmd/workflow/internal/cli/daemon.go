@@ -29,7 +29,8 @@ func daemonCommand(s *session) *cobra.Command {
 	var log *slog.Logger
 	var grace, pauseAbove time.Duration
 	cmd := &cobra.Command{
-		Use: "daemon [--listen ADDR] [--grace 30s] [--pause-above 250ms] [--log-format text|json]", Short: "run published workflows on their schedules, until signalled",
+		Annotations: map[string]string{accessNote: mends},
+		Use:         "daemon [--listen ADDR] [--grace 30s] [--pause-above 250ms] [--log-format text|json]", Short: "run published workflows on their schedules, until signalled",
 		Long: "daemon starts the runs of all published workflows at their times, goes on with runs that were interrupted, and\n" +
 			"serves /metrics for Prometheus, /healthz (the process is alive) and /readyz (the store answers and runs are\n" +
 			"scheduled). It removes records for good that have been in the recycle bin for 90 days. Several daemons may\n" +

@@ -13,7 +13,8 @@ import (
 
 func daemonsCommand(s *session) *cobra.Command {
 	return &cobra.Command{
-		Use: "daemons", Short: "who runs the workflows: since when, and what each is doing",
+		Annotations: map[string]string{accessNote: reads},
+		Use:         "daemons", Short: "who runs the workflows: since when, and what each is doing",
 		Long: "daemons lists the daemons that work on the account, wherever they are, and the runs that each carries. One without a\n" +
 			"sign of life for 15 seconds is silent: others take its runs over. It is forgotten after an hour.",
 		Example: "  workflow daemons", Args: noArgs,

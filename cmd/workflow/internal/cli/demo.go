@@ -55,7 +55,8 @@ func words(line string) []string { return strings.Fields(line) }
 
 func demoCommand(s *session) *cobra.Command {
 	return &cobra.Command{
-		Use: "demo", Short: "the whole story in ten seconds, on sample contacts in memory",
+		Annotations: map[string]string{accessNote: reads},
+		Use:         "demo", Short: "the whole story in ten seconds, on sample contacts in memory",
 		Long: "demo imports sample contacts into a store in memory and goes through it all: review, publish, a run that a limit\n" +
 			"holds, approve, recycle bin, audit, undo. It shows each command as you would type it. Nothing is kept.",
 		Example: "  workflow demo", Args: noArgs,

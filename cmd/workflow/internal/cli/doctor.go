@@ -14,7 +14,8 @@ func doctorCommand(s *session) *cobra.Command {
 	var order crmstore.DoctorOrder
 	var back string
 	cmd := &cobra.Command{
-		Use: "doctor [--repair] [--quarantine] [--put-back ID] [--object TYPE]", Short: "check records against columns, lists, e-mail addresses and enrollments",
+		Annotations: map[string]string{accessNote: mends},
+		Use:         "doctor [--repair] [--quarantine] [--put-back ID] [--object TYPE]", Short: "check records against columns, lists, e-mail addresses and enrollments",
 		Long: "doctor compares everything that the store derives from records (columns, counts, e-mail addresses, lists,\n" +
 			"enrollments) with the records themselves, which are the truth. It only looks unless --repair is given.\n\n" +
 			"What the server has lost, records, members of lists, enrollments or audit events, no repair brings back. Until it\n" +

@@ -35,7 +35,8 @@ func explainCommand(s *session) *cobra.Command {
 		return nil
 	})
 	cmd := &cobra.Command{
-		Use: "explain FILE|NAME|CODE", Short: "how a trigger is answered and what each condition keeps; or what a finding means",
+		Annotations: map[string]string{accessNote: reads},
+		Use:         "explain FILE|NAME|CODE", Short: "how a trigger is answered and what each condition keeps; or what a finding means",
 		Long: "explain shows, for a workflow, which conditions the columns answer and which need whole records, and how many\n" +
 			"contacts each condition keeps on its own: the place to look when a workflow matches too many or too few.\n" +
 			"With the code of a finding, such as WF201, it says why the rule is there and what to do.",

@@ -3,7 +3,6 @@ package cli
 import (
 	"context"
 	"errors"
-	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -11,44 +10,26 @@ import (
 	"github.com/crm-workflow/crm-workflow/workflow"
 )
 
-// readingVerbs change nothing in the store. They work with a store in trouble too, and say that it is.
-func readingVerbs() []string {
-	return []string{
-		"account show", "associations list", "audit", "bin", "blocklist check", "completion", "daemons", "demo", "explain", "help",
-		"list", "lists list", "lists show", "objects list", "outbox list", "properties list", "records count", "records export",
-		"records get", "records list", "reference", "review", "runs", "schema", "show", "users list", "users show", "validate",
-		"version", "why",
-	}
-}
+// accessNote is the annotation of a verb that says what it does with the store. It stands beside the verb; a verb without
+// it writes.
+const accessNote = "access"
 
-// verbsForTrouble change the store, and are wanted just when it is in trouble: they stop things, or find out and mend. The
-// daemon starts, is not ready, and waits.
-func verbsForTrouble() []string {
-	return []string{"account accept-loss", "account clock", "cancel", "daemon", "doctor"}
-}
-
-// access is what a verb does with the store.
-type access uint8
-
+// What a verb does with the store.
 const (
-	writes access = iota // every verb that is not known to do otherwise
-	reads
-	mends // it works with a store in trouble, and tells of the trouble by itself
+	writes = ""      // it gets no store that is in trouble
+	reads  = "reads" // it changes nothing; it works with a store in trouble too, and says that the store is
+	mends  = "mends" // it stops things, or finds out and mends; it is wanted just when the store is in trouble, and tells of that itself
 )
 
 // accessOf says what a call of the verb does with the store. A dry run reads, and switching a workflow off stops things.
-func accessOf(cmd *cobra.Command) access {
-	path := verbPath(cmd)
-	if slices.Contains(verbsForTrouble(), path) {
-		return mends
-	}
-	if slices.Contains(readingVerbs(), path) {
-		return reads
-	}
+func accessOf(cmd *cobra.Command) string {
+	noted := cmd.Annotations[accessNote]
 	switch {
+	case noted != writes:
+		return noted
 	case isOn(cmd, "dry-run"):
 		return reads
-	case path == "publish" && isOn(cmd, "off"):
+	case verbPath(cmd) == "publish" && isOn(cmd, "off"):
 		return mends
 	}
 	return writes

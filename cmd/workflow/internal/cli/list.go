@@ -15,7 +15,8 @@ import (
 
 func listCommand(s *session) *cobra.Command {
 	return &cobra.Command{
-		Use: "list", Short: "published workflows: on or off, revision, last and next run",
+		Annotations: map[string]string{accessNote: reads},
+		Use:         "list", Short: "published workflows: on or off, revision, last and next run",
 		Example: "  workflow list\n  workflow list --format json", Args: noArgs,
 		RunE: s.work(needs{}, func(ctx context.Context, w *work) error {
 			all, err := w.store.Workflows(ctx)
@@ -150,7 +151,8 @@ func stateInk(state crmstore.RunState) terminal.Style {
 func showCommand(s *session) *cobra.Command {
 	var revision int
 	cmd := &cobra.Command{
-		Use: "show NAME [--revision N]", Short: "one workflow with its file as it was published",
+		Annotations: map[string]string{accessNote: reads},
+		Use:         "show NAME [--revision N]", Short: "one workflow with its file as it was published",
 		Example:           "  workflow show stale-leads\n  workflow show stale-leads --revision 1",
 		Args:              args(1, 1, "the name of a published workflow"),
 		ValidArgsFunction: completeWorkflows(s, false),

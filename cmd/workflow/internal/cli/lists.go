@@ -62,7 +62,8 @@ func (e listEntry) size() string {
 func listsList(s *session) *cobra.Command {
 	var now string
 	cmd := &cobra.Command{
-		Use: "list [--object TYPE]", Short: "the lists, and how many live records are on each", Example: "  workflow lists list", Args: noArgs,
+		Annotations: map[string]string{accessNote: reads},
+		Use:         "list [--object TYPE]", Short: "the lists, and how many live records are on each", Example: "  workflow lists list", Args: noArgs,
 	}
 	nowFlag(cmd, &now)
 	cmd.RunE = s.work(needs{object: objectFlag(s, cmd), now: &now}, func(ctx context.Context, w *work) error {

@@ -26,7 +26,8 @@ type showFlags struct {
 func listsShow(s *session) *cobra.Command {
 	f := &showFlags{}
 	cmd := &cobra.Command{
-		Use: "show NAME [--limit N] [--properties NAMES]", Short: "one list: who is on it now, its expression, and who asks it",
+		Annotations: map[string]string{accessNote: reads},
+		Use:         "show NAME [--limit N] [--properties NAMES]", Short: "one list: who is on it now, its expression, and who asks it",
 		Example: "  workflow lists show keep\n  workflow lists show stale --limit 100 --properties email",
 		Args:    args(1, 1, "the name of a list"),
 	}

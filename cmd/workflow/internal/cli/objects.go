@@ -26,7 +26,8 @@ type objectDocument struct {
 
 func objectsList(s *session) *cobra.Command {
 	return &cobra.Command{
-		Use: "list", Short: "object types, their labels, and how many records each has",
+		Annotations: map[string]string{accessNote: reads},
+		Use:         "list", Short: "object types, their labels, and how many records each has",
 		Example: "  workflow objects list --format json", Args: noArgs,
 		RunE: s.work(needs{}, func(ctx context.Context, w *work) error {
 			docs, err := objectDocuments(ctx, w.store)

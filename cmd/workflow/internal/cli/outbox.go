@@ -44,7 +44,8 @@ func mailStates() []string {
 func outboxList(s *session) *cobra.Command {
 	var state string
 	cmd := &cobra.Command{
-		Use: "list [--state STATE]", Short: "the mails in the outbox, and why one did not get through",
+		Annotations: map[string]string{accessNote: reads},
+		Use:         "list [--state STATE]", Short: "the mails in the outbox, and why one did not get through",
 		Long: "list shows the mails, oldest first. Those that were sent or given up stay for as long as the audit log.\n" +
 			"For super admins.",
 		Example: "  workflow outbox list\n  workflow outbox list --state given-up --format json", Args: noArgs,

@@ -18,7 +18,8 @@ func propertiesCommand(s *session) *cobra.Command {
 
 func propertiesList(s *session) *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "list [--object TYPE]", Short: "names, labels, types and options",
+		Annotations: map[string]string{accessNote: reads},
+		Use:         "list [--object TYPE]", Short: "names, labels, types and options",
 		Example: "  workflow properties list --object company", Args: noArgs,
 	}
 	cmd.RunE = s.work(needs{object: objectFlag(s, cmd)}, func(ctx context.Context, w *work) error {

@@ -21,7 +21,8 @@ func recordsCommand(s *session) *cobra.Command {
 
 func recordsCount(s *session) *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "count [--object TYPE] [--archived] [--where EXPR]", Short: "how many records there are",
+		Annotations: map[string]string{accessNote: reads},
+		Use:         "count [--object TYPE] [--archived] [--where EXPR]", Short: "how many records there are",
 		Example: "  workflow records count\n  workflow records count --where 'daysSince(contact.last_activity_date) > 365'",
 		Args:    noArgs,
 	}
@@ -89,7 +90,8 @@ func recordsList(s *session) *cobra.Command {
 	var limit int
 	var names []string
 	cmd := &cobra.Command{
-		Use: "list [--object TYPE] [--archived] [--where EXPR] [--properties NAMES] [--limit N]", Short: "the records with the lowest ids",
+		Annotations: map[string]string{accessNote: reads},
+		Use:         "list [--object TYPE] [--archived] [--where EXPR] [--properties NAMES] [--limit N]", Short: "the records with the lowest ids",
 		Long: "list shows records in the order of their ids. An expression in --where is written as in a workflow's triggers;\n" +
 			"export writes all records instead of the first few.",
 		Example: "  workflow records list --limit 5\n  workflow records list --where 'unknown(contact.email)' --properties firstname,lastname,phone",
@@ -199,7 +201,8 @@ func (doc *listDocument) show(o *output, properties []*record.Property) {
 
 func recordsGet(s *session) *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "get ID|E-MAIL...", Short: "all that is known of records, also of deleted ones",
+		Annotations: map[string]string{accessNote: reads},
+		Use:         "get ID|E-MAIL...", Short: "all that is known of records, also of deleted ones",
 		Example: "  workflow records get 4711\n  workflow records get ada@example.com --format json",
 		Args:    args(1, -1, "ids of records, or e-mail addresses of contacts"),
 	}

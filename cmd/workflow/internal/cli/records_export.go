@@ -17,7 +17,8 @@ func recordsExport(s *session) *cobra.Command {
 	var out string
 	var o csvfile.ExportOptions
 	cmd := &cobra.Command{
-		Use: "export [--object TYPE] [--archived] [--where EXPR] [--properties NAMES] [--out FILE]", Short: "records as CSV",
+		Annotations: map[string]string{accessNote: reads},
+		Use:         "export [--object TYPE] [--archived] [--where EXPR] [--properties NAMES] [--out FILE]", Short: "records as CSV",
 		Long: "export writes records as CSV, to stdout or with --out to a file; import reads the file back as the same records.\n" +
 			"With --format json and without --out it writes one JSON document instead.",
 		Example: "  workflow records export --out contacts.csv\n  workflow records export --archived --properties email,firstname > bin.csv",

@@ -25,7 +25,8 @@ Made by ` + "`make gen`" + ` out of the program itself (` + "`workflow reference
 // referenceCommand prints docs/REFERENCE.md. It is hidden: people read the file, and `make gen` writes it.
 func referenceCommand(s *session) *cobra.Command {
 	return &cobra.Command{
-		Use: "reference", Short: "docs/REFERENCE.md: the tables of verbs, functions, actions, findings, metrics, settings and properties",
+		Annotations: map[string]string{accessNote: reads},
+		Use:         "reference", Short: "docs/REFERENCE.md: the tables of verbs, functions, actions, findings, metrics, settings and properties",
 		Example: "  workflow reference > docs/REFERENCE.md",
 		Hidden:  true,
 		Args:    noArgs,

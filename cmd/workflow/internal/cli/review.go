@@ -20,7 +20,8 @@ func reviewCommand(s *session) *cobra.Command {
 	var now, csvFile string
 	var sample int
 	cmd := &cobra.Command{
-		Use: "review FILE|NAME [--now TIME] [--sample N] [--csv OUT]", Short: "who exactly would be deleted; nothing is changed",
+		Annotations: map[string]string{accessNote: reads},
+		Use:         "review FILE|NAME [--now TIME] [--sample N] [--csv OUT]", Short: "who exactly would be deleted; nothing is changed",
 		Long: "review shows what publishing or running a workflow would do, and changes nothing: how many contacts and exactly\n" +
 			"who, what is different from the published revision, whether a limit would hold the run, and when it would run.\n" +
 			"A run at the same instant deletes exactly the contacts that the review lists.",

@@ -228,7 +228,8 @@ func valueWords(kind string) string {
 
 func helpCommand(root *cobra.Command) *cobra.Command {
 	return &cobra.Command{
-		Use: "help [VERB]", Short: "help about a verb", Example: "  workflow help records import",
+		Annotations: map[string]string{accessNote: reads},
+		Use:         "help [VERB]", Short: "help about a verb", Example: "  workflow help records import",
 		ValidArgsFunction: func(_ *cobra.Command, words []string, _ string) ([]string, cobra.ShellCompDirective) {
 			at, _, err := root.Find(words)
 			if err != nil {

@@ -27,7 +27,8 @@ func runsCommand(s *session) *cobra.Command {
 	var state string
 	var watch bool
 	cmd := &cobra.Command{
-		Use: "runs [RUN] [--watch] [--workflow NAME] [--by-hand] [--state STATE] [--limit N]", Short: "past and present runs; or all about one",
+		Annotations: map[string]string{accessNote: reads},
+		Use:         "runs [RUN] [--watch] [--workflow NAME] [--by-hand] [--state STATE] [--limit N]", Short: "past and present runs; or all about one",
 		Example:           "  workflow runs --state held\n  workflow runs stale-leads@2026-11-23T03:00:00Z\n  workflow runs stale-leads@2026-11-23T03:00:00Z --watch\n  workflow runs --state running --watch",
 		Args:              args(0, 1, "the id of a run, or nothing"),
 		ValidArgsFunction: completeRuns(s),
@@ -316,7 +317,8 @@ func resumeCommand(s *session) *cobra.Command {
 
 func cancelCommand(s *session) *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "cancel RUN", Short: "end a run that is held, under way or failed",
+		Annotations: map[string]string{accessNote: mends},
+		Use:         "cancel RUN", Short: "end a run that is held, under way or failed",
 		Long: "cancel ends a run. When it has returned, nothing more is deleted by the run, not even by a process that was frozen\n" +
 			"meanwhile; what it deleted stays in the recycle bin until it is undone.",
 		Example: "  workflow cancel stale-leads@2026-11-23T03:00:00Z",

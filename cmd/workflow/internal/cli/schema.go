@@ -8,7 +8,8 @@ import (
 
 func schemaCommand(s *session) *cobra.Command {
 	return &cobra.Command{
-		Use: "schema", Short: "the JSON Schema of workflow files, for editors",
+		Annotations: map[string]string{accessNote: reads},
+		Use:         "schema", Short: "the JSON Schema of workflow files, for editors",
 		Long: "schema prints the JSON Schema of workflow files, with which an editor completes and checks them as you type.\n" +
 			"For editors with the YAML language server, put this as the first line of a workflow file:\n" +
 			"  # yaml-language-server: $schema=workflow.schema.json",

@@ -25,7 +25,8 @@ func usersCommand(s *session) *cobra.Command {
 
 func usersList(s *session) *cobra.Command {
 	return &cobra.Command{
-		Use: "list", Short: "users, and what each may do", Example: "  workflow users list --format json", Args: noArgs,
+		Annotations: map[string]string{accessNote: reads},
+		Use:         "list", Short: "users, and what each may do", Example: "  workflow users list --format json", Args: noArgs,
 		RunE: s.work(needs{}, func(ctx context.Context, w *work) error {
 			all, err := w.store.Users(ctx)
 			if err != nil {
@@ -79,7 +80,8 @@ func noteRefused(s *session, doc userDocument) {
 
 func usersShow(s *session) *cobra.Command {
 	return &cobra.Command{
-		Use: "show [NAME]", Short: "one user, what that user may do, and which workflows act as that user",
+		Annotations: map[string]string{accessNote: reads},
+		Use:         "show [NAME]", Short: "one user, what that user may do, and which workflows act as that user",
 		Long:    "show shows one user; without a name, who acts now (--as, WORKFLOW_USER, or your login name).",
 		Example: "  workflow users show\n  workflow users show eve", Args: args(0, 1, "a user's name"),
 		ValidArgsFunction: completeUsers(s),

@@ -15,7 +15,8 @@ import (
 func validateCommand(s *session) *cobra.Command {
 	var short bool
 	cmd := &cobra.Command{
-		Use: "validate FILE...", Short: "check workflow files; all findings at once",
+		Annotations: map[string]string{accessNote: reads},
+		Use:         "validate FILE...", Short: "check workflow files; all findings at once",
 		Long: "validate checks workflow files against the properties and lists of the account, and shows all that is wrong,\n" +
 			"with the place and what to write instead. It works without any store too: then the usual properties of a new\n" +
 			"account count. Exit code 1 when a file has an error; warnings alone are good.",

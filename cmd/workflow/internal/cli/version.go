@@ -9,7 +9,8 @@ import (
 
 func versionCommand(s *session) *cobra.Command {
 	return &cobra.Command{
-		Use: "version", Short: "which build this is", Example: "  workflow version --format json", Args: noArgs,
+		Annotations: map[string]string{accessNote: reads},
+		Use:         "version", Short: "which build this is", Example: "  workflow version --format json", Args: noArgs,
 		RunE: func(*cobra.Command, []string) error {
 			v := buildVersion()
 			s.emit(v, func(o *output) {

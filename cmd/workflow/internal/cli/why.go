@@ -19,7 +19,8 @@ import (
 func whyCommand(s *session) *cobra.Command {
 	var now string
 	cmd := &cobra.Command{
-		Use: "why NAME|FILE CONTACT [--now TIME]", Short: "each condition's answer for one contact, and whether it would enroll",
+		Annotations: map[string]string{accessNote: reads},
+		Use:         "why NAME|FILE CONTACT [--now TIME]", Short: "each condition's answer for one contact, and whether it would enroll",
 		Long: "why shows for one contact, by id or e-mail address, what each condition of a workflow answers and which values it\n" +
 			"saw, and whether the contact would enroll. A value that is not known makes a condition unknown, and unknown never\n" +
 			"enrolls.",

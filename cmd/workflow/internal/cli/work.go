@@ -11,7 +11,7 @@ import (
 )
 
 // needs says what a verb wants before its first step. It stands beside the verb; what the verb does with the store
-// stands in health.go.
+// stands there too (accessNote).
 type needs struct {
 	check  func(words []string) error                       // refuses a wrong call before the store is opened; nil: nothing to check
 	object func(context.Context) (record.ObjectType, error) // reads --object; nil: the verb has no such flag
