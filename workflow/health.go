@@ -25,7 +25,7 @@ const (
 )
 
 // Health asks a store all the time whether anything may be done with it, and says so in the log and the metrics when that
-// changes. Whatever starts, deletes, purges or trims asks it first. A nil *Health has no troubles. It is safe for concurrent use.
+// changes. Whatever starts, deletes, purges, trims or mails asks it first. A nil *Health has no troubles. It is safe for concurrent use.
 type Health struct {
 	Store   *crmstore.Store
 	Metrics *Metrics      // nil = none
@@ -235,7 +235,7 @@ func (h *Health) report(ctx context.Context, troubles []crmstore.Trouble) {
 		if t.Code == TroubleNotAUser {
 			what = "the acting user is none of the account's"
 		}
-		h.Log.LogAttrs(ctx, slog.LevelError, what+": nothing is started, deleted, purged or trimmed until that is over", //nolint:sloglint // one of two constants in front
+		h.Log.LogAttrs(ctx, slog.LevelError, what+": nothing is started, deleted, purged, trimmed or mailed until that is over", //nolint:sloglint // one of two constants in front
 			slog.String("trouble", t.Code), slog.String(keyReason, t.Message), slog.String("help", t.Help))
 	}
 }

@@ -8,6 +8,7 @@
 //     broke before the server's answer came) is known as one by whoever receives it.
 //   - A server that is silent is left after a time limit. What it cannot take now is tried again, ever more seldom, and
 //     given up loudly after 14 days; what it refuses for good is given up at once, and can be sent by hand.
+//   - While the caller forbids it ([Sender].May), no mail is taken: it waits as it is, and goes out once when that is over.
 //   - The password is kept nowhere and appears in no error and no line of the log. Neither do addresses in the log.
 //
 // # Never

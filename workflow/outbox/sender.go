@@ -33,6 +33,7 @@ const (
 type Sender struct {
 	Store   *crmstore.Store
 	Server  func(ctx context.Context) (Server, error) // asked before each round, since settings change
+	May     func(ctx context.Context) error           // asked before Round takes each mail; its error leaves mails waiting; nil = always
 	Count   func(outcome string)                      // called for each attempt; may be nil
 	Log     *slog.Logger                              // nil: no lines
 	Silence time.Duration                             // how long a server may take for a step of the conversation; 0 = 10 s
@@ -51,7 +52,9 @@ func (s *Sender) Run(ctx context.Context) error {
 	reported := "" // the last trouble that was told
 	for {
 		trouble := ""
-		if err := s.Round(ctx); err != nil && ctx.Err() == nil {
+		err := s.Round(ctx)
+		var forbidden *forbiddenError // whoever forbids it says why
+		if err != nil && ctx.Err() == nil && !errors.As(err, &forbidden) {
 			trouble = err.Error()
 			if trouble != reported {
 				s.log().LogAttrs(ctx, slog.LevelWarn, "mail waits", slog.Any("error", err))
@@ -66,8 +69,24 @@ func (s *Sender) Run(ctx context.Context) error {
 	}
 }
 
-// Round sends all mail that is due. It ends early, with an error, when the store or the mail server is away or the
-// settings are not usable: then the rest waits for the next round. A mail that the server refuses is no error here.
+// forbiddenError is May's answer. No mail was taken after it.
+type forbiddenError struct{ error }
+
+func (e *forbiddenError) Unwrap() error { return e.error }
+
+// may asks whether mails may go out now.
+func (s *Sender) may(ctx context.Context) error {
+	if s.May == nil {
+		return nil
+	}
+	if err := s.May(ctx); err != nil {
+		return &forbiddenError{err}
+	}
+	return nil
+}
+
+// Round sends all mail that is due. It ends early, with an error, when May forbids it, the store or the mail server is away, or
+// the settings are not usable: then the rest waits for the next round. A mail that the server refuses is no error here.
 func (s *Sender) Round(ctx context.Context) error {
 	if n, err := s.Store.MailsWaiting(ctx); n == 0 || err != nil {
 		return err
@@ -77,6 +96,9 @@ func (s *Sender) Round(ctx context.Context) error {
 		return err
 	}
 	for ctx.Err() == nil {
+		if err := s.may(ctx); err != nil {
+			return err
+		}
 		m, err := s.Store.TakeMail(ctx, s.Store.Now(), s.lease())
 		if errors.Is(err, record.ErrNotFound) {
 			return nil

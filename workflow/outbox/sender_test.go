@@ -21,6 +21,7 @@ import (
 	"github.com/crm-workflow/crm-workflow/crmstore"
 	"github.com/crm-workflow/crm-workflow/crmstore/record"
 	"github.com/crm-workflow/crm-workflow/crmstore/storetest"
+	"github.com/crm-workflow/crm-workflow/workflow"
 	"github.com/crm-workflow/crm-workflow/workflow/outbox"
 )
 
@@ -394,6 +395,68 @@ func TestSender_SettingsAreNotUsable(t *testing.T) {
 	}
 	if m := d.expect(crmstore.MailWaiting); m.Attempts != 0 {
 		t.Errorf("%d attempts were made", m.Attempts)
+	}
+}
+
+// While the store is in trouble no mail is taken: it waits as it was. It goes out once when the trouble is over.
+func TestSender_WaitsWhileTheStoreIsInTrouble(t *testing.T) {
+	t.Parallel()
+	p := &post{}
+	d := newDesk(t, p.serve(t))
+	system := d.Store.AsSystem()
+	d.May = (&workflow.Health{Store: system, Acting: "robot"}).Ask // the account has no such user
+	var trouble *workflow.TroubleError
+	for range 2 {
+		if err := d.Round(t.Context()); !errors.As(err, &trouble) || trouble.Troubles[0].Code != workflow.TroubleNotAUser {
+			t.Fatalf("the round says %v, want that robot is no user", err)
+		}
+	}
+	if m := d.expect(crmstore.MailWaiting); m.Attempts != 0 || len(p.mails()) != 0 {
+		t.Fatalf("%d attempts, and the server has %d mails; want none", m.Attempts, len(p.mails()))
+	}
+	if _, err := d.Store.AddUser(t.Context(), "robot", "", false, record.Cause{Actor: storetest.User}, time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if err := d.Round(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	d.expect(crmstore.MailSent, outbox.OutcomeSent)
+	if n := len(p.mails()); n != 1 {
+		t.Errorf("the server has %d mails, want 1", n)
+	}
+}
+
+// A trouble that comes between two mails of one round keeps the second one back. Run leaves the words to who forbids it.
+func TestSender_TroubleBetweenTwoMails(t *testing.T) {
+	t.Parallel()
+	p := &post{}
+	d := newDesk(t, p.serve(t))
+	d.queue("delete@2/ann")
+	ctx, cancel := context.WithCancel(t.Context())
+	asked := 0
+	d.May = func(context.Context) error {
+		if asked++; asked == 1 {
+			return nil
+		}
+		if asked > 2 {
+			cancel() // Run has come round once more
+		}
+		return errors.New("the clock differs")
+	}
+	d.Poll = time.Millisecond
+	if err := d.Run(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if n := len(p.mails()); n != 1 {
+		t.Errorf("the server has %d mails, want 1", n)
+	}
+	if n, err := d.Store.MailsWaiting(t.Context()); n != 1 || err != nil {
+		t.Errorf("%d mails wait, %v; want 1", n, err)
+	}
+	if text := d.log.String(); strings.Contains(text, "the clock differs") {
+		t.Errorf("log:\n%s", text)
 	}
 }
 

@@ -109,6 +109,7 @@ func newDaemon(store *crmstore.Store, log *slog.Logger, password string) *daemon
 		keeper: &workflow.Housekeeper{Store: store, Metrics: metrics, Log: log, Health: health},
 		mails:  mailSender(store.AsSystem(), password, log, metrics.Mail),
 	}
+	d.mails.May = health.Ask
 	d.heartbeat = &workflow.Heartbeat{
 		Store: store.AsSystem(), Log: log, Owner: runner.Owner, Version: buildVersion().Version, Stopping: func() bool { return !d.working.Load() }, Health: health,
 	}
