@@ -15,13 +15,18 @@ func (d *doctor) examineErasures(ctx context.Context) error {
 	if err != nil || len(ids) == 0 {
 		return err
 	}
+	detail := "its permanent deletion was interrupted"
 	if d.repair {
-		if _, err := d.store.FinishErasures(ctx); err != nil {
+		finished, err := d.store.FinishErasures(ctx)
+		if err != nil {
 			return err
+		}
+		if why := finished.File.StillHeld(); why != "" {
+			detail += "; Redis's append-only file still holds it: " + why + "; run: redis-cli BGREWRITEAOF"
 		}
 	}
 	for _, id := range ids {
-		p := Problem{Code: problemErasure, ID: id, Detail: "its permanent deletion was interrupted", Repaired: d.repair}
+		p := Problem{Code: problemErasure, ID: id, Detail: detail, Repaired: d.repair}
 		if err := d.report(p); err != nil {
 			return err
 		}

@@ -83,7 +83,8 @@ func (s *Store) Erase(ctx context.Context, o EraseOrder, ids []record.ID) (Erase
 	if report.Run == "" {
 		report.Run = "permanent@" + o.At.UTC().Format("2006-01-02T15:04:05.000Z")
 	}
-	if _, err := s.FinishErasures(ctx); err != nil {
+	earlier, err := s.FinishErasures(ctx)
+	if err != nil {
 		return report, err
 	}
 	by := s.by(o.Cause)
@@ -115,7 +116,7 @@ func (s *Store) Erase(ctx context.Context, o EraseOrder, ids []record.ID) (Erase
 	for i, id := range ids {
 		report.Results[i] = results[id]
 	}
-	if len(there) > 0 {
+	if report.File = earlier.File; len(there) > 0 {
 		report.File, _ = s.rewriteFiles(ctx) // the deletion itself is done; the report says that the file was not written
 	}
 	return report, nil
@@ -190,16 +191,22 @@ type erasureIntent struct {
 // keyErasing is a hash: id (decimal) → intent (JSON).
 func (s *Store) keyErasing() string { return s.accountKey("erasing") }
 
+// FinishedErasures is what became of permanent deletions that had been interrupted.
+type FinishedErasures struct {
+	Contacts int         // whose deletion was finished
+	File     FileRewrite // as in [EraseReport]; "" also when there were none
+}
+
 // FinishErasures finishes permanent deletions that were interrupted, under the names of those who began them, and says
-// how many contacts that were. It costs one small call when there are none. It needs the permission
-// permanently-delete; of the people who began them it is not asked again.
-func (s *Store) FinishErasures(ctx context.Context) (finished int, err error) {
+// how many contacts that were, and whether servers write their append-only files anew. It costs one small call when there
+// are none. It needs the permission permanently-delete; of the people who began them it is not asked again.
+func (s *Store) FinishErasures(ctx context.Context) (finished FinishedErasures, err error) {
 	if err := s.require(ctx, "", CanPermanentlyDelete); err != nil {
-		return 0, err
+		return finished, err
 	}
 	texts, err := s.db.Redis.HGetAll(ctx, s.keyErasing()).Result()
 	if err != nil {
-		return 0, fmt.Errorf("read interrupted permanent deletions: %w", s.db.Explain(err))
+		return finished, fmt.Errorf("read interrupted permanent deletions: %w", s.db.Explain(err))
 	}
 	acts := map[erasureIntent][]record.ID{}
 	for name, text := range texts {
@@ -209,18 +216,18 @@ func (s *Store) FinishErasures(ctx context.Context) (finished int, err error) {
 			err = json.Unmarshal([]byte(text), &intent)
 		}
 		if err != nil {
-			return 0, fmt.Errorf("read interrupted permanent deletion of contact %s: %w", name, err)
+			return finished, fmt.Errorf("read interrupted permanent deletion of contact %s: %w", name, err)
 		}
 		acts[intent] = append(acts[intent], id)
 	}
 	for intent, ids := range acts {
 		slices.Sort(ids)
-		if _, err := s.carryOut(ctx, intent, ids, func(e *erasure) { finished += len(e.ids) }); err != nil {
+		if _, err := s.carryOut(ctx, intent, ids, func(e *erasure) { finished.Contacts += len(e.ids) }); err != nil {
 			return finished, fmt.Errorf("finish permanent deletion %s: %w", intent.Run, err)
 		}
 	}
-	if finished > 0 {
-		_, _ = s.rewriteFiles(ctx) // who asked for it was told, or will be by the next one
+	if finished.Contacts > 0 {
+		finished.File, _ = s.rewriteFiles(ctx) // the deletions are done; the caller says that the file was not written
 	}
 	return finished, nil
 }

@@ -59,8 +59,8 @@ func TestHold(t *testing.T) {
 		if !errors.As(err, &refused) || !cmp.Equal(refused.Holds, held) || !strings.Contains(err.Error(), "contact 1 is on legal hold since") {
 			t.Errorf("permanent deletion: %v, want both named with the reason", err)
 		}
-		if n, err := d.FinishErasures(ctx); n != 0 || err != nil {
-			t.Errorf("an intent is left: %d, %v", n, err)
+		if n, err := d.FinishErasures(ctx); n.Contacts != 0 || err != nil {
+			t.Errorf("an intent is left: %+v, %v", n, err)
 		}
 		d.write(crmstore.UpsertAny, noon, d.up(1, "city", "Breda"))
 		if d.text(1, "city") != "Breda" || d.get(3) == nil {

@@ -21,6 +21,17 @@ const (
 	FileFailed    FileRewrite = "failed"    // the server could not begin
 )
 
+// StillHeld says why append-only files hold what was removed until a person has them written anew; "" when they do not.
+func (f FileRewrite) StillHeld() string {
+	switch f {
+	case FileForbidden:
+		return "the store's user may not have it written anew (+bgrewriteaof)"
+	case FileFailed:
+		return "the server did not begin to write it anew"
+	}
+	return ""
+}
+
 const (
 	rewritePatience = 10 * time.Second // for one that is under way already, and began before the removal
 	rewritePause    = 100 * time.Millisecond

@@ -140,8 +140,13 @@ func (h *Housekeeper) Round(ctx context.Context, now time.Time) error {
 
 func (h *Housekeeper) finishErasures(ctx context.Context) error {
 	finished, err := h.Store.AsSystem().FinishErasures(ctx)
-	if finished > 0 {
-		h.log().LogAttrs(ctx, slog.LevelWarn, "interrupted permanent deletions finished", slog.Int("contacts", finished))
+	h.Metrics.fileAsked(finished.File)
+	if finished.Contacts > 0 {
+		h.log().LogAttrs(ctx, slog.LevelWarn, "interrupted permanent deletions finished", slog.Int("contacts", finished.Contacts))
+	}
+	if why := finished.File.StillHeld(); why != "" {
+		h.log().LogAttrs(ctx, slog.LevelError, "Redis's append-only file still holds contacts that were deleted permanently",
+			slog.String(keyReason, why), slog.String("help", "run: redis-cli BGREWRITEAOF"))
 	}
 	return err
 }

@@ -1,9 +1,12 @@
 package workflow
 
 import (
+	"bytes"
 	"context"
+	"log/slog"
 	"runtime"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -90,6 +93,50 @@ func TestHousekeeper_Compacts(t *testing.T) {
 		t.Errorf("texts took %d bytes, and a day later %d", before, after)
 	}
 	w.wantClean()
+}
+
+// Housekeeping that finishes a permanent deletion says when the append-only file still holds the contact.
+func TestHousekeeper_FileStillHoldsTheContact(t *testing.T) {
+	t.Parallel()
+	for outcome, user := range map[crmstore.FileRewrite]string{crmstore.FileRewriting: "", crmstore.FileForbidden: "daemon:secret@"} {
+		t.Run(string(outcome), func(t *testing.T) {
+			t.Parallel()
+			at := storetest.StartServer(t, "--appendonly", "yes")
+			server := storetest.Client(t, at)
+			if err := server.Do(t.Context(), "ACL", "SETUSER", "daemon", "on", ">secret", "~*", "&*", "+@all", "-bgrewriteaof").Err(); err != nil {
+				t.Fatal(err)
+			}
+			store, err := crmstore.Open(t.Context(), crmstore.Config{URL: "redis://" + user + at, User: storetest.User})
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { _ = store.Close() })
+			if _, err := store.CreateAccount(t.Context(), crmstore.Professional, 16, record.Cause{}, testPublish); err != nil {
+				t.Fatal(err)
+			}
+			w := worldOn(t, store)
+			w.leads(1)
+			// The process that was told to delete contact 1 died when it had saved what it was about to do.
+			w.must(server.HSet(t.Context(), "crm:{default}:erasing", "1", `{"run":"permanent@1","at":1,"actor":"`+storetest.User+`"}`).Err())
+			var log bytes.Buffer
+			h := &Housekeeper{Store: store, Metrics: w.metrics, Log: slog.New(slog.NewTextHandler(&log, nil))}
+			w.must(h.Round(t.Context(), testNow))
+			if n := w.counts(); n != (crmstore.Counts{}) {
+				t.Fatalf("%+v, want the deletion finished", n)
+			}
+			said := strings.Contains(log.String(), "append-only file still holds") && strings.Contains(log.String(), "+bgrewriteaof") && strings.Contains(log.String(), "redis-cli BGREWRITEAOF")
+			if said != (outcome == crmstore.FileForbidden) {
+				t.Errorf("log:\n%s", &log)
+			}
+			for _, o := range []crmstore.FileRewrite{crmstore.FileRewriting, crmstore.FileForbidden, crmstore.FileFailed} {
+				want := 0.0
+				if o == outcome {
+					want = 1
+				}
+				w.wantCount(string(o), w.metrics.files.WithLabelValues(string(o)), want)
+			}
+		})
+	}
 }
 
 // The loop does a round at once, and ends with its context.

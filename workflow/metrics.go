@@ -34,6 +34,7 @@ type Metrics struct {
 	oldest      prometheus.Gauge
 	purges      *prometheus.CounterVec
 	history     *prometheus.CounterVec
+	files       *prometheus.CounterVec
 	mails       *prometheus.CounterVec
 	mailsWait   prometheus.Gauge
 	denied      *storeRefusals
@@ -127,6 +128,13 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		mailsWait: prometheus.NewGauge(prometheus.GaugeOpts{Name: "crmstore_outbox_waiting", Help: "Mails in the outbox that no server has accepted yet."}),
 		oldest:    prometheus.NewGauge(prometheus.GaugeOpts{Name: "crmstore_oldest_bin_record_age_seconds", Help: "How long the oldest record in the recycle bin has been there; 0 when the bin is empty."}),
 	}
+	m.files = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "crmstore_file_rewrites_total",
+		Help: "Times that housekeeping finished permanent deletions and asked for the append-only file to be written anew: rewriting, or forbidden and failed (the file still holds the contacts).",
+	}, []string{"outcome"})
+	for _, outcome := range []crmstore.FileRewrite{crmstore.FileRewriting, crmstore.FileForbidden, crmstore.FileFailed} {
+		m.files.WithLabelValues(string(outcome)) // likewise
+	}
 	for _, outcome := range []string{"sent", "retry", "given-up"} {
 		m.mails.WithLabelValues(outcome) // from 0 on, so that the first one is an increase
 	}
@@ -135,7 +143,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		reg.MustRegister(m.clock.collectors()...)
 		reg.MustRegister(m.limits.collectors()...)
 		reg.MustRegister(m.denied, m.paused, m.troubles, m.runs, m.duration, m.contacts, m.matches, m.repeated, m.acted, m.deleted, m.held, m.refusals,
-			m.missedSlots, m.success, m.published, m.switchedOn, m.interval, m.records, m.oldest, m.purges, m.history, m.mails, m.mailsWait)
+			m.missedSlots, m.success, m.published, m.switchedOn, m.interval, m.records, m.oldest, m.purges, m.history, m.files, m.mails, m.mailsWait)
 	}
 	return m
 }
@@ -340,6 +348,14 @@ func (m *Metrics) trimmed(t crmstore.Trimmed) {
 	m.history.WithLabelValues("events").Add(float64(t.Events))
 	m.history.WithLabelValues("runs").Add(float64(t.Runs))
 	m.history.WithLabelValues("mails").Add(float64(t.Mails))
+}
+
+// fileAsked counts what became of asking for the append-only file to be written anew.
+func (m *Metrics) fileAsked(outcome crmstore.FileRewrite) {
+	if m == nil || outcome == "" {
+		return
+	}
+	m.files.WithLabelValues(string(outcome)).Inc()
 }
 
 // Mail counts an attempt to send a mail by its outcome.

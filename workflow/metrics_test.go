@@ -19,6 +19,7 @@ import (
 var agreed = []string{
 	"crmstore_deletions_per_day_limit{object}",
 	"crmstore_deletions_per_day_used{object}",
+	"crmstore_file_rewrites_total{outcome}",
 	"crmstore_oldest_bin_record_age_seconds{}",
 	"crmstore_outbox_waiting{}",
 	"crmstore_purge_held_records{object}",

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/crm-workflow/crm-workflow/crmstore"
 	"github.com/crm-workflow/crm-workflow/crmstore/storetest"
 )
 
@@ -356,6 +357,45 @@ func TestHealth_PermanentDeletionLeavesTheFile(t *testing.T) {
 	if out := q.must("delete", "ada@example.com", "--permanent", "--confirm", "1"); !strings.Contains(out, "still holds them") || !strings.Contains(out, "redis-cli BGREWRITEAOF") {
 		t.Errorf("without the permission the verb says:\n%s", out)
 	}
+}
+
+// A daemon sends no mail while the store is in trouble, here by its clock. When that is over the mail goes out, once.
+func TestHealth_MailsWait(t *testing.T) {
+	t.Parallel()
+	at := storetest.StartServer(t)
+	box, stop, err := startPost("4xx")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(stop)
+	p := siteAt(t, at)
+	for key, value := range map[string]string{"smtp_host": "127.0.0.1", "smtp_port": box.port, "smtp_tls": "none", "smtp_from": "crm@example.com"} {
+		p.must("account", "set", key, value)
+	}
+	p.must("users", "email", storetest.User, "anna@example.com")
+	if out := p.must("delete", "--permanent", "1", "--confirm", "1"); !strings.Contains(out, "waits in the outbox") {
+		t.Fatalf("the deletion says:\n%s", out)
+	}
+	store, err := crmstore.Open(t.Context(), crmstore.Config{URL: p.url, User: storetest.User})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = store.Close() })
+	passLease(t, store)
+	box.mu.Lock()
+	box.mode = "accept"
+	box.mu.Unlock()
+	relay := storetest.StartRelay(t, at)
+	relay.Ahead(2 * time.Minute)
+	d := startDaemon(t, program{t: t, url: "redis://" + relay.Address})
+	d.eventually("/readyz", http.StatusServiceUnavailable, "clock")
+	d.eventually("/metrics", http.StatusOK, `crmstore_trouble{trouble="clock-differs"} 1`)
+	checkOneMail(t, box, 0)
+	relay.Ahead(0)
+	d.eventually("/readyz", http.StatusOK, "ready")
+	d.eventually("/metrics", http.StatusOK, `workflow_mails_total{outcome="sent"} 1`)
+	d.end()
+	checkOneMail(t, box, 1)
 }
 
 // Whoever is no user of the account starts nothing in it. A daemon whose acting user is taken off the account is not ready, says

@@ -169,14 +169,9 @@ func emitErased(s *session, report crmstore.EraseReport, told *confirmation) err
 				o.printf("  contact %s: its e-mail address is on the block list\n", r.ID)
 			}
 		}
-		switch report.File {
-		case crmstore.FileForbidden, crmstore.FileFailed:
-			why := "the server did not begin to write it anew"
-			if report.File == crmstore.FileForbidden {
-				why = "the store's user may not have it written anew (+bgrewriteaof)"
-			}
+		if why := report.File.StillHeld(); why != "" {
 			o.printf("%s Redis's append-only file still holds them: %s; run: redis-cli BGREWRITEAOF\n", o.paint(yellow, "note:"), why)
-		case crmstore.FileRewriting:
+		} else if report.File == crmstore.FileRewriting {
 			o.printf("Redis is writing its append-only file anew, without them\n")
 		}
 		if report.Changed > 0 {

@@ -19,7 +19,9 @@ func recordsExport(s *session) *cobra.Command {
 	cmd := &cobra.Command{
 		Annotations: map[string]string{accessNote: reads},
 		Use:         "export [--object TYPE] [--archived] [--where EXPR] [--properties NAMES] [--out FILE]", Short: "records as CSV",
-		Long: "export writes records as CSV, to stdout or with --out to a file; import reads the file back as the same records.\n" +
+		Long: "export writes records as CSV, to stdout or with --out to a file; import reads the file back as the same records. A\n" +
+			"file of contacts without the column email comes back only with: import --trust-ids; so do contacts whose e-mail\n" +
+			"address has changed since.\n" +
 			"With --format json and without --out it writes one JSON document instead.",
 		Example: "  workflow records export --out contacts.csv\n  workflow records export --archived --properties email,firstname > bin.csv",
 		Args:    noArgs,
