@@ -100,10 +100,7 @@ func approveRun(ctx context.Context, w *work, f *approveFlags, id string) error 
 			return err
 		}
 	} else if words := sinceWords(h); h.Superseded {
-		talk := w.out
-		if w.json() {
-			talk = w.err
-		}
+		talk := w.talk()
 		talk.printf("%s\n", talk.paint(yellow, words))
 	}
 	r, bar = newRunner(w)
@@ -133,21 +130,17 @@ func emitApproved(ctx context.Context, s *session, r *workflow.Runner, run crmst
 	return emitRun(s, run, err)
 }
 
-// showBeforeAsking shows the held set to whoever is about to type its number.
+// showBeforeAsking shows the held set to the person who is about to type its number.
 func showBeforeAsking(ctx context.Context, w *work, h *workflow.HeldSet, sample int) error {
 	doc, err := newHeldDocument(ctx, w.store, h, sample)
 	if err != nil {
 		return err
 	}
-	talk := w.out
-	if w.json() {
-		talk = w.err
-	}
-	doc.show(talk, h)
+	doc.show(w.talk(), h)
 	return nil
 }
 
-// heldDocument is whom a held run would delete.
+// heldDocument says which records a held run would delete.
 type heldDocument struct {
 	workflow.Report
 	Object          record.ObjectType   `json:"object"`

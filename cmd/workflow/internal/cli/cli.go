@@ -1,4 +1,4 @@
-// Package cli is the command `workflow`: one file per verb. It turns arguments into calls of the
+// Package cli is the command `workflow`: one file per verb. work.go gives a verb what it needs. The package turns arguments into calls of the
 // packages below, and what they answer into text for people or one JSON document for programs.
 //
 // It promises that results go to stdout and talk to stderr, that every failure ends in one exit code
@@ -77,7 +77,7 @@ func (c *Command) Run(ctx context.Context) int {
 	return s.finish(ctx, err)
 }
 
-// session is what the verbs of one call share.
+// session is one call of the program: its input and output, its flags, and the store once a verb needs it. It knows no verb.
 type session struct {
 	command *Command
 	env     func(string) string
@@ -126,6 +126,14 @@ func (s *session) emit(v any, text func(o *output)) {
 		return
 	}
 	text(s.out)
+}
+
+// talk is where a verb shows something beside its result: a program's stdout holds one document and nothing else.
+func (s *session) talk() *output {
+	if s.json() {
+		return s.err
+	}
+	return s.out
 }
 
 // now is the instant at which a person or a program called, by the store's clock once the store is open; no verb asks the clock in
@@ -178,7 +186,7 @@ func (s *session) storeExists() bool {
 	return err == nil
 }
 
-// defaultDir is where the embedded store is when nobody says so.
+// defaultDir is where the embedded store is without --store and WORKFLOW_STORE.
 const defaultDir = ".workflow"
 
 func (s *session) accountName() string {

@@ -24,8 +24,8 @@ func (s *session) answer() string {
 	return strings.TrimSpace(text)
 }
 
-// askYes asks at the terminal and refuses unless the answer is yes.
-func (s *session) askYes(question string) error {
+// askYes asks at the terminal and refuses unless the answer is yes. refusal says what the verb did not do.
+func (s *session) askYes(question, refusal string) error {
 	if err := s.out.flush(); err != nil {
 		return err
 	}
@@ -34,7 +34,19 @@ func (s *session) askYes(question string) error {
 	case "y", "yes":
 		return nil
 	}
-	return refusedf("", "the answer was not yes; nothing was changed")
+	return refusedf("", "%s", refusal)
+}
+
+// notYes refuses for an answer other than yes.
+const notYes = "the answer was not yes; nothing was changed"
+
+// yesOrElse has a person say yes to a question. Without a terminal it is a usage error: call is the call that asks no
+// question, and without says what was not done.
+func yesOrElse(s *session, question, call, without string) error {
+	if !s.command.StdinTerminal {
+		return usagef(call, "%s", without)
+	}
+	return s.askYes(question, notYes)
 }
 
 // typedCount asks at the terminal for a number; with or without its separators.

@@ -129,7 +129,7 @@ func deleteRecords(ctx context.Context, w *work, f *deleteFlags) error {
 	return deleteMany(ctx, w, f, q, int64(len(q.IDs)))
 }
 
-// deleteSearch checks the expression, and counts first where nobody can be asked for the number.
+// deleteSearch checks the expression, and counts first where no terminal is there to ask for the number.
 func deleteSearch(ctx context.Context, w *work, f *deleteFlags, q workflow.DeleteRequest) error {
 	sel := &selection{store: w.store, object: q.Object}
 	var err error
@@ -188,7 +188,7 @@ func nameHeld(ctx context.Context, w *work, o record.ObjectType, ids []record.ID
 	return err
 }
 
-// needsCount says that the number of records must be given, where nobody can be asked for it.
+// needsCount says that the number of records must be given, because no terminal is there to ask for it.
 func needsCount(verb string, n int64, o record.ObjectType) error {
 	return &problem{
 		code: exitUsage, reason: workflow.RefusedCount,
@@ -210,10 +210,11 @@ func deleteOne(ctx context.Context, w *work, f *deleteFlags, q workflow.DeleteRe
 		return wrongCount(f.confirm.n, 1, q.Object)
 	}
 	if !f.confirm.given && !f.yes {
-		if !w.command.StdinTerminal {
-			return usagef(fmt.Sprintf("workflow delete --object %s %s --yes", q.Object, id), "deleting needs a yes, and there is no terminal to ask at; nothing was deleted")
-		}
-		if err := w.askYes(fmt.Sprintf("Delete %s? It can be restored for %d days.", inWords(ctx, w, q.Object, id), binDays)); err != nil {
+		err := yesOrElse(w.session,
+			fmt.Sprintf("Delete %s? It can be restored for %d days.", inWords(ctx, w, q.Object, id), binDays),
+			fmt.Sprintf("workflow delete --object %s %s --yes", q.Object, id),
+			"deleting needs a yes, and there is no terminal to ask at; nothing was deleted")
+		if err != nil {
 			return err
 		}
 	}
@@ -337,13 +338,18 @@ func showFew(ctx context.Context, w *work, run crmstore.Run) error {
 			ids = append(ids, m.IDs...)
 		}
 	}
+	nameFew(ctx, w, run.Object, ids, run.Matched-run.OnHold)
+	return nil
+}
+
+// nameFew names the first of the records to a person, and says how many more of all there are.
+func nameFew(ctx context.Context, w *work, o record.ObjectType, ids []record.ID, all int64) {
 	for _, id := range ids[:min(len(ids), fewShown)] {
-		w.err.printf("  %s\n", inWords(ctx, w, run.Object, id))
+		w.err.printf("  %s\n", inWords(ctx, w, o, id))
 	}
-	if rest := run.Matched - run.OnHold - fewShown; rest > 0 {
+	if rest := all - fewShown; rest > 0 {
 		w.err.printf("  and %s more\n", count(rest))
 	}
-	return nil
 }
 
 // emitDeletion says how a deletion of many ended.

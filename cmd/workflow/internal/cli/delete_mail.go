@@ -24,7 +24,7 @@ type confirmation struct {
 }
 
 // confirmByMail tries the mail once. Whatever becomes of it, the deletion is done: nothing here is an error. The mail is
-// the program's own, so that whoever may delete permanently need not be a super admin.
+// the program's own: the user who deletes permanently need not be a super admin.
 func confirmByMail(ctx context.Context, w *work, c crmstore.Confirmation) *confirmation {
 	switch {
 	case c.Why == crmstore.NoMailServer:

@@ -47,12 +47,7 @@ func deletePermanently(ctx context.Context, w *work, f *deleteFlags, words []str
 		return needsCount("permanently delete", found, record.Contact)
 	}
 	if !f.confirm.given {
-		for _, id := range ids[:min(len(ids), fewShown)] {
-			w.err.printf("  %s\n", inWords(ctx, w, record.Contact, id))
-		}
-		if rest := len(ids) - fewShown; rest > 0 {
-			w.err.printf("  and %s more\n", count(rest))
-		}
+		nameFew(ctx, w, record.Contact, ids, int64(len(ids)))
 		question := fmt.Sprintf("There is no way back. To delete %s permanently, type their number: ", records(found, record.Contact))
 		if typed, err = w.typedCount(question); err != nil {
 			return err

@@ -22,7 +22,7 @@ const (
 	demoFile = "one-time-buyers.yaml"
 	demoNow  = "1998-07-01"
 	demoRun  = "one-time-buyers@1998-07-01T00:00:00Z.1"
-	// demoCount is whom the run deletes, as the review before it says.
+	// demoCount is how many contacts the run deletes, as the review before it says.
 	demoCount = "11908"
 )
 

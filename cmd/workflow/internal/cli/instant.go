@@ -27,8 +27,8 @@ func allowFutureFlag(cmd *cobra.Command, allow *bool) {
 	cmd.Flags().BoolVar(allow, "allow-future", false, "delete also with a --now that is more than a day ahead")
 }
 
-// mayDeleteFrom refuses to delete as of an instant that is more than a day ahead, unless that was asked for: whoever is not old
-// enough today would be deleted all the same.
+// mayDeleteFrom refuses to delete as of an instant that is more than a day ahead, unless --allow-future asks for it: records
+// that are not old enough today would be deleted all the same.
 func mayDeleteFrom(s *session, at time.Time, allowed bool) error {
 	if ahead := at.Sub(s.now()); ahead > 24*time.Hour && !allowed {
 		return usagef("to look, take review or --dry-run; if it is meant, add --allow-future",

@@ -62,13 +62,13 @@ func legalHoldChange(s *session, verb, short string, hold bool) *cobra.Command {
 }
 
 func changeHolds(ctx context.Context, w *work, ids []record.ID, reason string, hold bool) error {
-	told, err := w.store.SetHold(ctx, w.object, ids, hold, w.cause(reason), w.now())
+	outcomes, err := w.store.SetHold(ctx, w.object, ids, hold, w.cause(reason), w.now())
 	if err != nil {
 		return err
 	}
 	doc := holdsDocument{Object: w.object, Holds: []crmstore.Hold{}}
 	missing := 0
-	for _, t := range told {
+	for _, t := range outcomes {
 		switch t {
 		case crmstore.HoldChanged:
 			doc.Changed++
@@ -77,7 +77,7 @@ func changeHolds(ctx context.Context, w *work, ids []record.ID, reason string, h
 		}
 	}
 	w.emit(doc, func(out *output) {
-		for i, t := range told {
+		for i, t := range outcomes {
 			out.printf("%s %s %s\n", w.object, ids[i], holdWords(t, hold))
 		}
 	})

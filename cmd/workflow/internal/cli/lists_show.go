@@ -163,10 +163,11 @@ func listsDelete(s *session) *cobra.Command {
 			return err
 		}
 		if !yes {
-			if !w.command.StdinTerminal {
-				return usagef("workflow lists delete "+l.Name+" --yes", "deleting a list needs a yes, and there is no terminal to ask at; nothing was deleted")
-			}
-			if err := w.askYes(fmt.Sprintf("Delete list %s of %s? Its records stay; who is on it is not kept.", l.Name, w.object.Plural())); err != nil {
+			err := yesOrElse(w.session,
+				fmt.Sprintf("Delete list %s of %s? Its records stay; who is on it is not kept.", l.Name, w.object.Plural()),
+				"workflow lists delete "+l.Name+" --yes",
+				"deleting a list needs a yes, and there is no terminal to ask at; nothing was deleted")
+			if err != nil {
 				return err
 			}
 		}

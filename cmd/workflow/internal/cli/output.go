@@ -70,7 +70,7 @@ func (o *output) note(err error) error {
 	return err
 }
 
-// printf writes for people. Texts among the arguments that hold characters nobody sees are cleaned.
+// printf writes for people. Texts among the arguments that hold characters that a reader cannot see are cleaned.
 func (o *output) printf(format string, args ...any) {
 	for i, arg := range args {
 		switch text := arg.(type) {
@@ -121,8 +121,8 @@ func (o *output) paint(s terminal.Style, text string) string {
 	return s.Paint(text)
 }
 
-// clean takes characters that are not seen out of text that came from outside, so that a contact's name cannot drive the
-// terminal of whoever reads it, or look like another one. Line breaks and tabs become spaces; what joins emoji stays.
+// clean removes characters that a reader cannot see from text that came from outside. Otherwise a contact's name could drive
+// the reader's terminal, or look like another name. Line breaks and tabs become spaces; what joins emoji stays.
 func clean(s string) string {
 	if strings.IndexFunc(s, terminal.Hidden) < 0 {
 		return s

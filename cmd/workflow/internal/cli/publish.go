@@ -1,11 +1,9 @@
 package cli
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -167,20 +165,9 @@ func confirmPublish(s *session, file string, r *workflow.Review) error {
 		return usagef("read the review, then: workflow publish "+file+" --yes"+s.repeatFlags(),
 			"publishing needs a yes, and there is no terminal to ask at")
 	}
-	if err := s.out.flush(); err != nil {
-		return err
-	}
-	s.err.printf("Publish revision %s of %s and switch it on? It would delete %s now. [y/N] ",
+	question := fmt.Sprintf("Publish revision %s of %s and switch it on? It would delete %s now.",
 		count(r.Published.Revision+boolInt(!r.Same)), r.Workflow, records(r.WouldDelete, r.Object))
-	answer, err := bufio.NewReader(s.in).ReadString('\n')
-	if err != nil && answer == "" {
-		s.err.printf("\n")
-	}
-	switch strings.ToLower(strings.TrimSpace(answer)) {
-	case "y", "yes":
-		return nil
-	}
-	return refusedf("", "not published: the answer was not yes; nothing was changed")
+	return s.askYes(question, "not published: "+notYes)
 }
 
 func boolInt(b bool) int {

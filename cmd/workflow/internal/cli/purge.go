@@ -1,11 +1,9 @@
 package cli
 
 import (
-	"bufio"
 	"context"
 	"fmt"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -150,11 +148,7 @@ func askHeld(s *session, held int64, c crmstore.Clock) (int64, error) {
 	}
 	s.err.printf("%s records are due only if the last %s passed, which no machine saw. Type their number to remove them for good: ",
 		count(held), c.Uncounted.Round(time.Second))
-	answer, err := bufio.NewReader(s.in).ReadString('\n')
-	if err != nil && answer == "" {
-		s.err.printf("\n")
-	}
-	if strings.TrimSpace(answer) == strconv.FormatInt(held, 10) {
+	if s.answer() == strconv.FormatInt(held, 10) {
 		return held, nil
 	}
 	return -1, nil

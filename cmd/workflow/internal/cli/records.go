@@ -135,7 +135,7 @@ func recordsList(s *session) *cobra.Command {
 	return cmd
 }
 
-// usualColumns are the properties that a list shows when nobody says which; the first few that the object has.
+// usualColumns are the properties that a list shows without --properties; the first few that the object has.
 var usualColumns = []string{
 	"email", "firstname", "lastname", "lifecyclestage", "name", "domain", "dealname", "dealstage", "amount",
 	"subject", "hs_call_title", "notes_last_updated", "createdate",

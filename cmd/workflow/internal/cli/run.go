@@ -89,8 +89,8 @@ func dryRun(ctx context.Context, w *work, target string, at time.Time) error {
 	return nil
 }
 
-// publishedName is the name of the workflow to run. A file must be what is published and switched on, so that nothing runs
-// that nobody reviewed.
+// publishedName is the name of the workflow to run. A file must be what is published and switched on, so that only
+// what a person reviewed runs.
 func publishedName(ctx context.Context, w *work, target string) (string, error) {
 	if !isFile(target) {
 		_, err := w.store.Workflow(ctx, target)

@@ -164,7 +164,7 @@ func carriedBy(run crmstore.Run, now time.Time) string {
 const watchEvery = time.Second
 
 // watchRun shows how far a run is, in place on a terminal, until it is over or held, and then all about it. The exit code is
-// what it would have been for whoever carried the run.
+// that of the verb or the daemon that carried the run.
 func watchRun(ctx context.Context, w *work, id string) error {
 	bar, pause := w.progress(), time.NewTicker(watchEvery)
 	defer pause.Stop()

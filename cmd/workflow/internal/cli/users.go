@@ -172,10 +172,9 @@ func usersRemove(s *session) *cobra.Command {
 	cmd.RunE = s.work(needs{}, func(ctx context.Context, w *work) error {
 		name := w.words[0]
 		if !yes {
-			if !w.command.StdinTerminal {
-				return usagef("workflow users remove "+name+" --yes", "removing a user needs a yes, and there is no terminal to ask at; nobody was removed")
-			}
-			if err := w.askYes(fmt.Sprintf("Remove user %s?", clean(name))); err != nil {
+			err := yesOrElse(w.session, fmt.Sprintf("Remove user %s?", clean(name)), "workflow users remove "+name+" --yes",
+				"removing a user needs a yes, and there is no terminal to ask at; nobody was removed")
+			if err != nil {
 				return err
 			}
 		}
