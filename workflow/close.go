@@ -51,8 +51,11 @@ type ending struct {
 	asked  bool  // held because it is over a limit: an approval answers that
 }
 
+// closing is the end of a pass: what it saves, counts and logs.
+type closing struct{ pass *pass }
+
 // end saves how the pass ended, counts it, and writes its line in the log.
-func (p *pass) end(ctx context.Context, err error) (crmstore.Run, error) {
+func (c *closing) end(ctx context.Context, err error) (crmstore.Run, error) {
 	var limit *limitError
 	var room *roomError
 	var lost *lostError
@@ -60,51 +63,51 @@ func (p *pass) end(ctx context.Context, err error) (crmstore.Run, error) {
 	var interrupted *interruptedError
 	switch {
 	case err == nil:
-		return p.finish(ctx, ending{state: crmstore.RunDone})
+		return c.finish(ctx, ending{state: crmstore.RunDone})
 	case errors.As(err, &interrupted):
-		return p.finish(ctx, ending{state: crmstore.RunRunning, cause: err})
+		return c.finish(ctx, ending{state: crmstore.RunRunning, cause: err})
 	case errors.As(err, &room):
-		return p.finish(ctx, ending{state: crmstore.RunRunning, reason: room.reason, cause: err})
+		return c.finish(ctx, ending{state: crmstore.RunRunning, reason: room.reason, cause: err})
 	case errors.As(err, &limit):
-		p.metrics().refused(p.workflow, cmp.Or(limit.metric, RefusedLimit))
-		return p.finish(ctx, ending{state: crmstore.RunHeld, reason: limit.reason + p.approvalWords(ctx), asked: true})
-	case errors.As(err, &refused) && p.byHand: // its user reads the refusal at once, and may repeat the command
-		return p.finish(ctx, ending{state: crmstore.RunFailed, reason: refused.Message, cause: refused})
+		c.pass.metrics().refused(c.pass.workflow, cmp.Or(limit.metric, RefusedLimit))
+		return c.finish(ctx, ending{state: crmstore.RunHeld, reason: limit.reason + c.approvalWords(ctx), asked: true})
+	case errors.As(err, &refused) && c.pass.byHand: // its user reads the refusal at once, and may repeat the command
+		return c.finish(ctx, ending{state: crmstore.RunFailed, reason: refused.Message, cause: refused})
 	case errors.As(err, &refused):
-		p.metrics().refused(p.workflow, refused.Reason)
-		return p.finish(ctx, ending{state: crmstore.RunHeld, reason: refused.Message})
+		c.pass.metrics().refused(c.pass.workflow, refused.Reason)
+		return c.finish(ctx, ending{state: crmstore.RunHeld, reason: refused.Message})
 	case errors.As(err, &lost), errors.Is(err, record.ErrFenced):
-		return p.leave(ctx)
+		return c.leave(ctx)
 	default:
-		return p.finish(ctx, ending{state: crmstore.RunFailed, reason: err.Error(), cause: fmt.Errorf("run %s: %w", p.id, err)})
+		return c.finish(ctx, ending{state: crmstore.RunFailed, reason: err.Error(), cause: fmt.Errorf("run %s: %w", c.pass.id, err)})
 	}
 }
 
 // finish saves the run in its new state, with exact totals and without an owner.
-func (p *pass) finish(ctx context.Context, e ending) (crmstore.Run, error) {
+func (c *closing) finish(ctx context.Context, e ending) (crmstore.Run, error) {
 	totals, err := crmstore.Totals{}, error(nil)
-	if e.state == crmstore.RunDone && p.sum != nil {
-		totals = *p.sum
+	if e.state == crmstore.RunDone && c.pass.sum != nil {
+		totals = *c.pass.sum
 	} else {
-		totals, err = tally(ctx, p.store, p.saved())
+		totals, err = tally(ctx, c.pass.store, c.pass.saved())
 	}
 	if err == nil && e.state == crmstore.RunDone {
 		err = complete(totals)
 	}
 	if err != nil && e.state == crmstore.RunDone {
-		e = ending{state: crmstore.RunFailed, reason: err.Error(), cause: fmt.Errorf("run %s: %w", p.id, err)}
+		e = ending{state: crmstore.RunFailed, reason: err.Error(), cause: fmt.Errorf("run %s: %w", c.pass.id, err)}
 	}
 	if e.state == crmstore.RunDone {
-		done := p.saved()
+		done := c.pass.saved()
 		done.Totals = totals
-		if err := settle(ctx, p.store, done, true, p.store.Now()); err != nil {
-			p.keepCount()
-			return p.saved(), fmt.Errorf("run %s: %w", p.id, err) // a later pass carries it on and counts it
+		if err := settle(ctx, c.pass.store, done, true, c.pass.store.Now()); err != nil {
+			c.keepCount()
+			return c.pass.saved(), fmt.Errorf("run %s: %w", c.pass.id, err) // a later pass carries it on and counts it
 		}
 	}
-	saveErr := p.update(ctx, func(run *crmstore.Run) {
+	saveErr := c.pass.update(ctx, func(run *crmstore.Run) {
 		run.State, run.Reason, run.Owner, run.Progress = e.state, e.reason, "", crmstore.Progress{}
-		if run.Totals = p.known(run.Totals); err == nil {
+		if run.Totals = c.known(run.Totals); err == nil {
 			run.Totals = totals
 		}
 		switch e.state {
@@ -117,23 +120,23 @@ func (p *pass) finish(ctx context.Context, e ending) (crmstore.Run, error) {
 		}
 	})
 	if _, lost := errors.AsType[*lostError](saveErr); lost {
-		return p.leave(ctx)
+		return c.leave(ctx)
 	}
-	run := p.saved()
+	run := c.pass.saved()
 	if saveErr != nil {
 		e.cause = errors.Join(e.cause, saveErr)
 		run.State = crmstore.RunFailed
-		if run.Totals = p.known(run.Totals); err == nil {
+		if run.Totals = c.known(run.Totals); err == nil {
 			run.Totals = totals
 		}
-		p.report(ctx, run, e.cause)
-		p.r.Metrics.remember(p.workflow, run) // the store does not know what was counted
+		c.report(ctx, run, e.cause)
+		c.pass.r.Metrics.remember(c.pass.workflow, run) // the store does not know what was counted
 		return run, e.cause
 	} else if run.State == crmstore.RunHeld || run.State == crmstore.RunFailed {
-		run, err = settleFenced(ctx, p.store, run)
+		run, err = settleFenced(ctx, c.pass.store, run)
 		e.cause = errors.Join(e.cause, err)
 	}
-	p.report(ctx, run, e.cause)
+	c.report(ctx, run, e.cause)
 	return run, e.cause
 }
 
@@ -162,54 +165,54 @@ func complete(t crmstore.Totals) error {
 
 // leave ends a pass that lost its run. It saves the final totals of a run that a user or another process stopped: only now
 // is the last batch over.
-func (p *pass) leave(ctx context.Context) (crmstore.Run, error) {
+func (c *closing) leave(ctx context.Context) (crmstore.Run, error) {
 	for range 5 {
-		run, err := p.store.Run(ctx, p.id)
+		run, err := c.pass.store.Run(ctx, c.pass.id)
 		if err != nil {
-			p.keepCount()
-			return p.saved(), fmt.Errorf("read run %s: %w", p.id, err)
+			c.keepCount()
+			return c.pass.saved(), fmt.Errorf("read run %s: %w", c.pass.id, err)
 		}
-		if !p.halted(run) {
-			p.r.event(ctx, run, slog.LevelWarn, "run lost to another process", slog.String(keyState, string(run.State)))
+		if !c.pass.halted(run) {
+			c.pass.r.event(ctx, run, slog.LevelWarn, "run lost to another process", slog.String(keyState, string(run.State)))
 			return run, &lostError{now: run}
 		}
-		if p.isLarge() { // a helper may have a batch on its way until the run is fenced
-			if run, err = p.store.SealRun(ctx, run); errors.Is(err, record.ErrConflict) {
+		if c.pass.isLarge() { // a helper may have a batch on its way until the run is fenced
+			if run, err = c.pass.store.SealRun(ctx, run); errors.Is(err, record.ErrConflict) {
 				continue
 			}
 			if err != nil {
-				return run, fmt.Errorf("fence run %s: %w", p.id, err)
+				return run, fmt.Errorf("fence run %s: %w", c.pass.id, err)
 			}
 		}
-		if run.Totals, err = tally(ctx, p.store, run); err != nil {
-			p.keepCount()
-			return run, fmt.Errorf("sum run %s up: %w", p.id, err)
+		if run.Totals, err = tally(ctx, c.pass.store, run); err != nil {
+			c.keepCount()
+			return run, fmt.Errorf("sum run %s up: %w", c.pass.id, err)
 		}
 		run.Owner = ""
-		saved, err := p.store.SaveRun(ctx, run)
+		saved, err := c.pass.store.SaveRun(ctx, run)
 		if errors.Is(err, record.ErrConflict) {
 			continue
 		}
 		if err != nil {
-			p.keepCount()
-			return run, fmt.Errorf("save run %s: %w", p.id, err)
+			c.keepCount()
+			return run, fmt.Errorf("save run %s: %w", c.pass.id, err)
 		}
-		if err := settleStopped(ctx, p.store, saved, p.store.Now()); err != nil {
+		if err := settleStopped(ctx, c.pass.store, saved, c.pass.store.Now()); err != nil {
 			return saved, err
 		}
 		if saved.State == crmstore.RunHeld {
-			p.metrics().refused(p.workflow, p.whyHeld(ctx, saved))
+			c.pass.metrics().refused(c.pass.workflow, c.whyHeld(ctx, saved))
 		}
-		p.report(ctx, saved, nil)
+		c.report(ctx, saved, nil)
 		return saved, nil
 	}
-	return p.saved(), fmt.Errorf("save run %s: %w", p.id, record.ErrConflict)
+	return c.pass.saved(), fmt.Errorf("save run %s: %w", c.pass.id, record.ErrConflict)
 }
 
 // approvalWords is the part of a held run's reason that names the rules of its approval; "" where any user may approve. It
 // only informs: an approval reads the rules again.
-func (p *pass) approvalWords(ctx context.Context) string {
-	rules, err := p.r.rulesOf(ctx, p.saved())
+func (c *closing) approvalWords(ctx context.Context) string {
+	rules, err := c.pass.r.rulesOf(ctx, c.pass.saved())
 	if err != nil || rules.String() == "" {
 		return ""
 	}
@@ -217,8 +220,8 @@ func (p *pass) approvalWords(ctx context.Context) string {
 }
 
 // whyHeld is the reason, for the metric of refusals, of a run that was held from outside while this pass carried it.
-func (p *pass) whyHeld(ctx context.Context, run crmstore.Run) string {
-	if _, err := mayAct(ctx, p.store, run); err != nil {
+func (c *closing) whyHeld(ctx context.Context, run crmstore.Run) string {
+	if _, err := mayAct(ctx, c.pass.store, run); err != nil {
 		if refused, ok := errors.AsType[*RefusedError](err); ok {
 			return refused.Reason
 		}
@@ -227,24 +230,24 @@ func (p *pass) whyHeld(ctx context.Context, run crmstore.Run) string {
 }
 
 // known is the totals with at least the deletions that this pass knows of. It is for an end that cannot ask the store.
-func (p *pass) known(t crmstore.Totals) crmstore.Totals {
-	t.Deleted = max(t.Deleted, p.counted.Deleted+p.did.Load())
+func (c *closing) known(t crmstore.Totals) crmstore.Totals {
+	t.Deleted = max(t.Deleted, c.pass.counted.Deleted+c.pass.did.Load())
 	return t
 }
 
 // keepCount counts what this pass deleted when its end could not be saved. A later pass of this process counts the rest.
-func (p *pass) keepCount() {
-	run := p.saved()
-	run.State, run.Totals = crmstore.RunRunning, p.known(run.Totals)
-	p.metrics().ended(p.ending(run))
-	p.r.Metrics.remember(p.workflow, run)
+func (c *closing) keepCount() {
+	run := c.pass.saved()
+	run.State, run.Totals = crmstore.RunRunning, c.known(run.Totals)
+	c.pass.metrics().ended(c.ending(run))
+	c.pass.r.Metrics.remember(c.pass.workflow, run)
 }
 
 // ending is the pass's end for the metrics.
-func (p *pass) ending(run crmstore.Run) passEnd {
-	end := passEnd{run: run, counted: p.counted, took: monotonic().Sub(p.began)}
-	if p.def != nil {
-		for _, step := range p.def.Actions {
+func (c *closing) ending(run crmstore.Run) passEnd {
+	end := passEnd{run: run, counted: c.pass.counted, took: monotonic().Sub(c.pass.began)}
+	if c.pass.def != nil {
+		for _, step := range c.pass.def.Actions {
 			end.actions = append(end.actions, step.Spec.Name)
 		}
 	}
@@ -252,9 +255,9 @@ func (p *pass) ending(run crmstore.Run) passEnd {
 }
 
 // report counts the end of the pass and writes its line.
-func (p *pass) report(ctx context.Context, run crmstore.Run, cause error) {
-	p.metrics().ended(p.ending(run))
-	p.r.Metrics.forgetCount(run.ID)
+func (c *closing) report(ctx context.Context, run crmstore.Run, cause error) {
+	c.pass.metrics().ended(c.ending(run))
+	c.pass.r.Metrics.forgetCount(run.ID)
 	what, level := "run done", slog.LevelInfo
 	switch run.State {
 	case crmstore.RunRunning:
@@ -276,7 +279,7 @@ func (p *pass) report(ctx context.Context, run crmstore.Run, cause error) {
 	} else if cause != nil {
 		attrs = append(attrs, slog.String(keyError, cause.Error()))
 	}
-	p.r.event(ctx, run, level, what, attrs...)
+	c.pass.r.event(ctx, run, level, what, attrs...)
 }
 
 // tally counts what the run did from what the store holds: the totals of partitions that are done, and in the others the

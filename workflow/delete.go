@@ -50,7 +50,7 @@ func (r *Runner) PrepareDelete(ctx context.Context, q DeleteRequest) (crmstore.R
 	p := r.newPass(run)
 	if byIDs {
 		if err := p.saveIDs(ctx, q.IDs); err != nil {
-			return p.end(context.WithoutCancel(ctx), err)
+			return (&closing{pass: p}).end(context.WithoutCancel(ctx), err)
 		}
 	}
 	return p.carry(ctx)

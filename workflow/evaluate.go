@@ -13,7 +13,9 @@ func (p *pass) evaluate(ctx context.Context) error {
 	if p.byHand && *p.saved().Selection == (crmstore.Selection{}) {
 		return errIDsLost(p.id)
 	}
-	totals, err := p.scan(ctx)
+	e := &evaluation{pass: p, replaces: p.carriedBefore()}
+	err := e.run(ctx)
+	totals := e.totals
 	if err == nil {
 		err = p.allSaved(ctx, enrolling(totals))
 	}
@@ -55,39 +57,53 @@ func (p *pass) allSaved(ctx context.Context, want int64) error {
 	return nil
 }
 
-// scan saves the matches of all partitions and counts them. A run in a run group does so together with the others.
-func (p *pass) scan(ctx context.Context) (totals crmstore.Totals, err error) {
-	restarted := p.carriedBefore()
-	save := func(ctx context.Context, found *scanResult) error {
-		if restarted { // the run may have deleted before the store went back
-			if err := p.addDeleted(ctx, found); err != nil {
-				return err
-			}
-		}
-		// Another owner may act on its own matches by now: this pass must not replace them.
-		if err := p.owned(ctx); err != nil {
+// evaluation is the work of a run's first stage.
+type evaluation struct {
+	pass     *pass
+	replaces bool // an earlier evaluation may have left matches
+	totals   crmstore.Totals
+}
+
+// run saves the matches of all partitions and counts them. A run in a run group does so together with the others.
+func (e *evaluation) run(ctx context.Context) error {
+	if member := e.pass.member; member != nil && !e.replaces {
+		err := member.evaluate(ctx, e.pass.acting, e.scan())
+		if !errors.Is(err, errAlone) {
 			return err
 		}
-		saved := p.runMatches()
-		saved.First = !restarted // matches that are there already are this run's own, or of a run that the store has lost
-		if err := p.acting.SaveMatches(ctx, saved, found.matches(restarted)); err != nil {
-			return fmt.Errorf("evaluate: %w", p.refusedMatches(ctx, err))
+		e.totals, e.replaces = crmstore.Totals{}, true // the second scan replaces what the first one saved
+	}
+	return e.scan().run(ctx, e.pass.acting)
+}
+
+// scan is the scan that the evaluation makes, alone or in a run group.
+func (e *evaluation) scan() *scan {
+	return &scan{def: e.pass.def, now: e.pass.saved().Now, progress: e.pass.progress.scan, save: e.save, found: e.add}
+}
+
+// save saves what was found in a range. Its calls overlap.
+func (e *evaluation) save(ctx context.Context, found *scanResult) error {
+	if e.replaces { // the run may have deleted before the store went back
+		if err := e.addDeleted(ctx, found); err != nil {
+			return err
 		}
-		return nil
 	}
-	sum := func(_ context.Context, found scanResult) error {
-		add(&totals, found.totals)
-		return nil
+	// Another owner may act on its own matches by now: this pass must not replace them.
+	if err := e.pass.owned(ctx); err != nil {
+		return err
 	}
-	if p.member != nil && !restarted {
-		err := p.member.evaluate(ctx, p.acting, &scan{def: p.def, now: p.saved().Now, progress: p.progress.scan, save: save, found: sum})
-		if !errors.Is(err, errAlone) {
-			return totals, err
-		}
-		totals, restarted = crmstore.Totals{}, true // the second evaluation replaces what the first one saved
+	saved := e.pass.runMatches()
+	saved.First = !e.replaces // matches that are there already are this run's own, or of a run that the store has lost
+	if err := e.pass.acting.SaveMatches(ctx, saved, found.matches(e.replaces)); err != nil {
+		return fmt.Errorf("evaluate: %w", e.pass.refusedMatches(ctx, err))
 	}
-	err = soloScan{store: p.acting, def: p.def, now: p.saved().Now, progress: p.progress.scan, save: save}.run(ctx, sum)
-	return totals, err
+	return nil
+}
+
+// add counts what was found in a range.
+func (e *evaluation) add(_ context.Context, found scanResult) error {
+	add(&e.totals, found.totals)
+	return nil
 }
 
 // matches is what to save of a range. With all it has the partitions without matches too, so that stale matches go.

@@ -113,7 +113,7 @@ func (p *pass) carry(ctx context.Context) (crmstore.Run, error) {
 	beating.Wait()
 	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), endTime)
 	defer cancel()
-	return p.end(end, err)
+	return (&closing{pass: p}).end(end, err)
 }
 
 // beat gives a sign of life until the work is over. It stops the work when the run is lost.

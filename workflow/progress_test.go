@@ -35,7 +35,7 @@ func TestRun_SignsOfLifeSayHowFarItIs(t *testing.T) {
 		t.Errorf("acting: %+v, want 12 of %d", got, len(stale))
 	}
 	p.sum = &crmstore.Totals{Matched: int64(len(stale)), Deleted: int64(len(stale))}
-	_, err = p.end(t.Context(), nil)
+	_, err = (&closing{pass: p}).end(t.Context(), nil)
 	w.must(err)
 	saved, err := w.store.Run(t.Context(), run.ID)
 	w.must(err)

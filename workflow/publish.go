@@ -163,16 +163,17 @@ func published(ctx context.Context, store *crmstore.Store, d *definition.Definit
 	return w, bytes.Equal(revision.Source, d.Source) && samePins(revision, &d.Trigger), nil
 }
 
-// markExisting enrolls all that match at the instant as existing. It is done before the workflow is saved, so that no
-// run comes in between; should the save then fail, somebody stays who could have been deleted, never the other way round.
+// markExisting enrolls all that match at the instant as existing. It is done before the workflow is saved, so that no run
+// comes in between. Should the save then fail, a contact stays that could have been deleted, never the other way round.
 func markExisting(ctx context.Context, store *crmstore.Store, d *definition.Definition, revision int, at time.Time) (int64, error) {
 	var count int64
-	err := soloScan{store: store, def: d, now: at}.run(ctx, func(ctx context.Context, found scanResult) error {
+	all := &scan{def: d, now: at, found: func(ctx context.Context, found scanResult) error {
 		for _, part := range found.enroll {
 			count += int64(len(part.IDs))
 		}
 		return store.MarkExisting(ctx, d.Object, d.Name, revision, found.enroll)
-	})
+	}}
+	err := all.run(ctx, store)
 	return count, err
 }
 

@@ -140,12 +140,13 @@ func (r *Review) findPublished(ctx context.Context, store *crmstore.Store, d *de
 func (r *Review) evaluate(ctx context.Context, store *crmstore.Store, d *definition.Definition) ([]record.ID, error) {
 	var totals crmstore.Totals
 	var matched []record.ID
-	err := soloScan{store: store, def: d, now: r.Now}.run(ctx, func(_ context.Context, found scanResult) error {
+	all := &scan{def: d, now: r.Now, found: func(_ context.Context, found scanResult) error {
 		add(&totals, found.totals)
 		matched = appendIDs(matched, found.matched)
 		r.Contacts = appendIDs(r.Contacts, found.enroll)
 		return nil
-	})
+	}}
+	err := all.run(ctx, store)
 	r.Evaluated, r.Matched = totals.Evaluated, totals.Matched
 	r.Suppressed, r.AlreadyEnrolled, r.OnHold = totals.Suppressed, totals.AlreadyEnrolled, totals.OnHold
 	r.Damaged = totals.Damaged
@@ -158,10 +159,11 @@ func (r *Review) evaluate(ctx context.Context, store *crmstore.Store, d *definit
 // compare fills in who newly matches and who no longer does.
 func (r *Review) compare(ctx context.Context, store *crmstore.Store, current *definition.Definition, matched []record.ID) error {
 	var before []record.ID
-	err := soloScan{store: store, def: current, now: r.Now}.run(ctx, func(_ context.Context, found scanResult) error {
+	all := &scan{def: current, now: r.Now, found: func(_ context.Context, found scanResult) error {
 		before = appendIDs(before, found.matched)
 		return nil
-	})
+	}}
+	err := all.run(ctx, store)
 	slices.Sort(before)
 	r.Newly, r.NoLonger = without(matched, before), without(before, matched)
 	return err

@@ -100,9 +100,9 @@ func (p *pass) forgetMatches(ctx context.Context) error {
 }
 
 // addDeleted adds the records that the run has deleted already to what the scan found. They matched in an earlier scan.
-func (p *pass) addDeleted(ctx context.Context, found *scanResult) error {
-	name := p.saved()
-	deleted, err := p.store.EnrolledBy(ctx, p.def.Object, name.EnrollsIn(), p.id, found.from, found.to)
+func (e *evaluation) addDeleted(ctx context.Context, found *scanResult) error {
+	run := e.pass.saved()
+	deleted, err := e.pass.store.EnrolledBy(ctx, e.pass.def.Object, run.EnrollsIn(), e.pass.id, found.from, found.to)
 	if err != nil {
 		return fmt.Errorf("evaluate again: %w", err)
 	}
@@ -110,7 +110,7 @@ func (p *pass) addDeleted(ctx context.Context, found *scanResult) error {
 		n := int64(len(part.IDs))
 		found.totals.Evaluated += n
 		found.totals.Matched += n
-		at, there := slices.BinarySearchFunc(found.enroll, part.Partition, func(e record.PartitionIDs, p int) int { return e.Partition - p })
+		at, there := slices.BinarySearchFunc(found.enroll, part.Partition, func(part record.PartitionIDs, partition int) int { return part.Partition - partition })
 		if there {
 			found.enroll[at].IDs = append(found.enroll[at].IDs, part.IDs...)
 			continue

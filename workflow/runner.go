@@ -287,7 +287,7 @@ func (r *Runner) resume(ctx context.Context, run crmstore.Run) (crmstore.Run, er
 		p.metrics().tookOver(run.Workflow, takeoverRun)
 	}
 	if refused != nil {
-		return p.end(ctx, refused)
+		return (&closing{pass: p}).end(ctx, refused)
 	}
 	r.event(ctx, taken, slog.LevelInfo, "run resumed", slog.String(keyStage, taken.Stage))
 	return p.carry(ctx)

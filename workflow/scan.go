@@ -20,30 +20,12 @@ import (
 // scanners is how many goroutines evaluate: one waits for the store while the other tests.
 const scanners = 2
 
-// soloScan evaluates one definition's trigger over all partitions. It only reads.
-type soloScan struct {
-	store    *crmstore.Store
-	def      *definition.Definition
-	now      time.Time
-	progress func(done, total int64) // partitions; may be nil
-	save     func(ctx context.Context, found *scanResult) error
-}
-
 // scanResult is what a scan found in a range of partitions.
 type scanResult struct {
 	from, to int
 	totals   crmstore.Totals       // Evaluated, Matched, Suppressed, AlreadyEnrolled
 	matched  []record.PartitionIDs // matches after suppression, enrolled before or not
 	enroll   []record.PartitionIDs // of these, the ones that enroll now
-}
-
-// run calls fn for every range of partitions, one call at a time, in any order, after save, if there is one.
-func (s soloScan) run(ctx context.Context, fn func(ctx context.Context, found scanResult) error) error {
-	one := &scan{def: s.def, now: s.now, progress: s.progress, save: s.save, found: fn}
-	if err := scanTogether(ctx, s.store, []*scan{one}); err != nil {
-		return err
-	}
-	return one.err
 }
 
 // scan is one definition's part in a scan of one object type, which may serve several definitions.
@@ -58,6 +40,14 @@ type scan struct {
 	mu   sync.Mutex // guards what follows, and keeps found's calls apart
 	done int64
 	err  error // what found returned: the others go on without this one
+}
+
+// run scans all partitions for this definition alone. It calls found for every range, one call at a time, in any order.
+func (l *scan) run(ctx context.Context, store *crmstore.Store) error {
+	if err := scanTogether(ctx, store, []*scan{l}); err != nil {
+		return err
+	}
+	return l.failure()
 }
 
 // scanTogether evaluates all scans in one reading of the store. Each scan's found is called for every range of
