@@ -95,8 +95,8 @@ type Outcome uint8
 const (
 	Done     Outcome = iota + 1 // done now
 	Repeated                    // this run had done it before; counts as done
-	Left                        // nothing to act on any more: somebody else deleted or purged it
-	Held                        // on legal hold: nobody may act on it
+	Left                        // nothing to act on any more: it was deleted or purged meanwhile
+	Held                        // on legal hold: no action may touch it
 	Stale                       // changed since it was tested: read it, test it and call again
 )
 

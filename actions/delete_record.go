@@ -8,7 +8,7 @@ import (
 	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
 
-// DeleteByHand is the step of a deletion by hand: any object type, the reason as the person gave it. It is not in the
+// DeleteByHand is the step of a deletion by hand: for any object type, with the reason that the user gave. It is not in the
 // catalogue, because no workflow may use it.
 func DeleteByHand(o record.ObjectType) Spec {
 	return Spec{
@@ -18,7 +18,7 @@ func DeleteByHand(o record.ObjectType) Spec {
 }
 
 // recordDeleter soft-deletes records and enrolls them under the run's own id, so that a run that is carried on after a
-// crash deletes none of them twice, also when somebody restored it in between.
+// crash deletes none of them twice, also when a user restored it in between.
 type recordDeleter struct{}
 
 // Do archives the records for the reason of the call's cause.

@@ -14,8 +14,8 @@ import (
 // maxNested is how deep active lists may ask each other: a chain of so many lists.
 const maxNested = 8
 
-// activeList is an active list as expressions ask it. Who is on it is whoever its expression is true for: unknown is not on
-// it, so that inList is never unknown itself.
+// activeList is an active list as expressions ask it. Its members are the records for which its expression is true. Where
+// that is unknown a record is no member, so inList itself is never unknown.
 type activeList struct {
 	list   crmstore.List
 	expr   *Expr  // nil when the list cannot be used
@@ -61,8 +61,8 @@ func (a *listCompiler) find(l crmstore.List, v Vocabulary) *activeList {
 	return found
 }
 
-// onceEach takes out what is found in several places: a list that is asked many times would pass its trouble on many times,
-// and the list that asks it as often again.
+// onceEach removes repeated findings. Without it, a broken list that is asked many times would repeat its findings each
+// time, and again in each list above.
 func onceEach(findings diag.List) diag.List {
 	var once diag.List
 	for _, f := range findings {

@@ -111,7 +111,7 @@ func (n *node) operand(i int) textFunc {
 }
 
 // address reports whether constant may be what is compared with it as a whole, with a finding when it is no e-mail address
-// and other is always one: such a comparison protects nobody.
+// and other is always one: such a comparison protects no record.
 func (c *checker) address(source ast.Node, constant, other *node) bool {
 	for other.op == opLower {
 		other = other.args[0]
@@ -133,7 +133,7 @@ func (c *checker) address(source ast.Node, constant, other *node) bool {
 }
 
 // addressPart reports whether an e-mail address can hold the constant where the test looks for it, with a finding when none can:
-// such a test protects nobody.
+// such a test protects no record.
 func (c *checker) addressPart(n *ast.BinaryNode, other, constant *node) bool {
 	for other.op == opLower {
 		other = other.args[0]

@@ -41,7 +41,7 @@ type pending struct {
 	partition int
 	live      int64
 	pick      crmstore.Pick
-	ids       []record.ID // who stood in each slot, where that matters
+	ids       []record.ID // the record in each slot; nil where the ids do not matter
 	any       []uint64    // slots that some matcher has to see; nil = all
 	hits      []hits
 	lists     map[int][]byte
@@ -175,9 +175,9 @@ func (r *search) hand(w *pending) error {
 	return nil
 }
 
-// partition tests the records of one partition. They may have been archived or taken away since the columns were read, and
-// another record may stand in a slot by now: then it is that one which is tested, and since it is tested whole, what is
-// said of it holds.
+// partition tests the records of one partition. Since the columns were read a record may have been archived or purged, and
+// another one may have its slot. That record is tested instead. It is tested with the whole expressions, so the result is
+// right.
 func (r *search) partition(ctx context.Context, w *pending, rows *crmstore.Rows) error {
 	if r.found == nil {
 		r.found = make([]Found, len(r.matchers))
@@ -245,8 +245,7 @@ func (r *search) judge(matcher int, id record.ID, slot int) {
 	}
 }
 
-// missing is an error when a live slot has no id, which nothing but damage can do: a match there would be lost in
-// silence. A slot that was freed since its columns were read is not live any more.
+// missing is an error when a live slot has no id: the store is damaged, and a match there would be lost in silence. A slot that was freed since its columns were read is not live any more.
 func (r *search) missing(ctx context.Context, partition, slot int) error {
 	return r.src.ReadColumns(ctx, r.object, partition, partition+1, crmstore.Want{IDs: true}, func(c *crmstore.Columns) error {
 		archived := c.Archived[min(8*slot, len(c.Archived)):]

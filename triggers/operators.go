@@ -278,7 +278,7 @@ func (c *checker) textTest(n *ast.BinaryNode, a, b *node) *node {
 }
 
 // findable reports whether some text that a gives can hold the constant b, and another cannot, with a finding when that is not
-// so: such a test keeps nobody, or everybody.
+// so: such a test keeps no record, or every record.
 func (c *checker) findable(n *ast.BinaryNode, a, b *node) bool {
 	if b.op != opConst {
 		return true

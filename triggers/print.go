@@ -146,7 +146,7 @@ func (p printer) constant(n *node) string {
 	}
 }
 
-// quotedSource is a text as an expression has it: characters as they are, and an escape sequence only for what nobody sees.
+// quotedSource is a text as an expression has it: characters as they are, and an escape sequence only for what is not visible.
 func quotedSource(text string) string {
 	var b strings.Builder
 	b.WriteByte('"')

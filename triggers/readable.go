@@ -126,7 +126,7 @@ func quotedText(text diag.Text, from, to int) diag.List {
 	return nil
 }
 
-// escapeNames are the escape sequences of expr that stand for something that nobody sees.
+// escapeNames are the escape sequences of expr that stand for something that is not visible.
 var escapeNames = map[byte]string{'a': "a bell", 'b': "a backspace", 'f': "a form feed", 'v': "a vertical tab", '?': "a question mark"}
 
 // escapes looks through a text in quotes for escape sequences that readers take for something else. Help is the text as they read it.

@@ -8,19 +8,18 @@ import (
 	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
 
-// Together is several triggers that look at the same records in one scan: each column is read once for all of them, a
-// condition on a column that several have in common is tested once, and a record that any of them has to see is read and
-// decoded once. Each finds exactly what it would find alone. It is not safe for concurrent use; Clone it for
-// another goroutine.
+// Together is several triggers that test the same records in one scan. Each column is read once for all of them. A column
+// condition that several have in common is tested once. A record that any of them must see is read and decoded once. Each
+// trigger finds exactly what it would find alone. It is not safe for concurrent use; Clone it for another goroutine.
 type Together struct {
 	matchers []*Matcher
 	columns  *program       // a test for each matcher
-	blind    bool           // columns say nothing to any of them, so none are read
+	blind    bool           // no trigger can use columns, so none are read
 	numbers  []int          // properties that expressions ask records for
 	values   []record.Value // of the record in hand, by property number
 }
 
-// NewTogether puts matchers together that are about one object type. It leaves the matchers themselves alone.
+// NewTogether joins matchers of one object type. It copies them, and leaves the originals alone.
 func NewTogether(matchers ...*Matcher) *Together {
 	own := make([]*Matcher, len(matchers))
 	for i, m := range matchers {
@@ -46,7 +45,7 @@ func together(matchers []*Matcher) *Together {
 	t.values = make([]record.Value, highest+1)
 	t.columns = newProgram(tests...)
 	t.columns.wantLists(lists)
-	// Who is on a list is known for a moment only, as bits of slots: it is about the records that stood there then.
+	// A list's members are read as bits of slots. They hold only for the records that stood in the slots at that moment.
 	t.columns.want.IDs = len(lists) > 0
 	t.blind = t.blind && len(lists) == 0
 	return t
@@ -55,9 +54,9 @@ func together(matchers []*Matcher) *Together {
 // Clone is the same for another goroutine.
 func (t *Together) Clone() *Together { return NewTogether(t.matchers...) }
 
-// Evaluate finds what each of the triggers matches in partitions from ≤ p < to. Live records only; fn gets every
-// partition, in order, once for each matcher, also where it found nothing; the matchers are numbered as they were put
-// together. It writes nothing. When fn returns an error, Evaluate stops with that error.
+// Evaluate finds the live records that each trigger matches in partitions from ≤ p < to. fn is called for every partition,
+// in order, once for each matcher, also where nothing matched. Matchers are numbered in the order of NewTogether. Evaluate
+// writes nothing. When fn returns an error, Evaluate stops with that error.
 func (t *Together) Evaluate(ctx context.Context, src Source, o record.ObjectType, from, to int, fn func(matcher int, found Found) error) error {
 	r := search{Together: t, src: src, object: o, fn: fn}
 	if t.blind {

@@ -58,7 +58,7 @@ func (e *env) setRecord(r *record.Record) {
 	}
 }
 
-// read turns to a record that stands in the slot and has been decoded by somebody else.
+// read turns to a record that stands in the slot and was decoded elsewhere.
 func (e *env) read(values []record.Value, slot int) {
 	e.given, e.slot = values, uint32(slot)
 }

@@ -313,7 +313,7 @@ func (r *Runner) checkCeiling(ctx context.Context, run crmstore.Run) error {
 }
 
 // liveOf is how many live records the share of a run is taken of: those that a workflow's run evaluated. A deletion by hand
-// may have been told its ids, and then evaluated no others.
+// may have been given ids, and then evaluated no others.
 func liveOf(ctx context.Context, store *crmstore.Store, run crmstore.Run) (int64, error) {
 	if run.Kind != crmstore.RunDelete {
 		return run.Evaluated, nil
@@ -350,7 +350,7 @@ func (r *Runner) settleEnded(ctx context.Context, o record.ObjectType, open []cr
 	for _, aside := range open {
 		run, err := r.system().Run(ctx, aside.Run)
 		switch {
-		case errors.Is(err, record.ErrNotFound): // nobody knows what it did: it counts as if it had done it all
+		case errors.Is(err, record.ErrNotFound): // the store lost the run: it counts as if it had deleted all of them
 			run = crmstore.Run{ID: aside.Run, Object: o, Workflow: aside.Workflow, State: crmstore.RunCancelled}
 			run.Deleted = aside.Records
 		case err != nil:

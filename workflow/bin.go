@@ -132,7 +132,7 @@ func (l *binReader) flush(ctx context.Context) error {
 	}
 	l.waiting, l.at, l.gathered = l.waiting[:0], l.at[:0], 0
 	if damaged, ok := errors.AsType[*record.DamagedError](err); ok {
-		l.damaged, err = append(l.damaged, damaged.IDs...), nil // nobody knows who deleted them
+		l.damaged, err = append(l.damaged, damaged.IDs...), nil // their deletion cannot be read
 	}
 	if err != nil || len(found) == 0 {
 		return err

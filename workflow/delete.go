@@ -212,8 +212,8 @@ func SelectionExpression(s crmstore.Selection) string {
 	return strings.Join(parts, " && ")
 }
 
-// checkByHand asks whether a deletion by hand may act now: who confirmed it still may delete many, and the list that it
-// was asked for is there, and the same one. It returns the store in the hands of that user.
+// checkByHand asks whether a deletion by hand may act now: its acting user still may delete many records, and its list is
+// still the same one. It returns the store as that user sees it.
 func checkByHand(ctx context.Context, system *crmstore.Store, run crmstore.Run) (*crmstore.Store, error) {
 	acting, err := actingFor(ctx, system, run)
 	if err != nil {

@@ -24,14 +24,15 @@ const (
 	TroubleNotAUser    = "not-a-user"  // the acting user is none of the account's
 )
 
-// Health asks a store all the time whether anything may be done with it, and says so in the log and the metrics when that
-// changes. Whatever starts, deletes, purges, trims or mails asks it first. A nil *Health has no troubles. It is safe for concurrent use.
+// Health asks a store all the time whether the process may work with it, and writes changes to the log and the metrics.
+// All that starts, deletes, purges, trims or mails asks it first. A nil *Health has no troubles. It is safe for
+// concurrent use.
 type Health struct {
 	Store   *crmstore.Store
 	Metrics *Metrics      // nil = none
 	Log     *slog.Logger  // nil = nothing is logged
 	Every   time.Duration // between two questions; 0 = a second
-	Acting  string        // in whose name the process runs: nothing may be done while the account has no such user; "" = nobody is asked for
+	Acting  string        // the user that the process runs as; nothing may be done while the account has no such user; "" = not checked
 
 	next, window int // of which object type, and which partitions, the records are counted next; only Run uses them
 
@@ -144,7 +145,7 @@ func (h *Health) askForUser(ctx context.Context, found []crmstore.Trouble) ([]cr
 	return append(found, crmstore.Trouble{Code: TroubleNotAUser, Message: refused.Message(), Help: refused.Help()}), nil
 }
 
-// May is nil when the store was well as heard last, else a *TroubleError. It asks nobody.
+// May is nil when the store was well at its last answer, else a *TroubleError. It does not ask the store.
 func (h *Health) May() error {
 	if h == nil {
 		return nil
@@ -154,8 +155,8 @@ func (h *Health) May() error {
 	return asTrouble(h.troubles)
 }
 
-// mayGoOn is as May for what is under way: troubles that pass are left to its patience with a store that is away. Where Run does not
-// ask, it asks about as often.
+// mayGoOn is May for a run that is under way. It leaves passing troubles to the run's patience. Where Run does not ask the
+// store, mayGoOn asks about as often.
 func (h *Health) mayGoOn(ctx context.Context) error {
 	if h == nil {
 		return nil
@@ -199,7 +200,7 @@ func asTrouble(troubles []crmstore.Trouble) error {
 	return &TroubleError{Troubles: troubles}
 }
 
-// remember keeps what the store said. While it does not answer, what it said last holds: a loss does not go away by silence.
+// remember keeps the store's answer. While the store is silent its last answer holds: silence does not end a loss.
 func (h *Health) remember(ctx context.Context, found []crmstore.Trouble, err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -19,9 +19,9 @@ const (
 	compactEvery      = 24 * time.Hour
 )
 
-// Housekeeper does what nobody asks for and what must be done all the same: it removes records for good whose time in
-// the recycle bin is over, and audit events, runs and mails that are older than the account keeps them; it finishes
-// permanent deletions that were interrupted; and once a day it gives back memory that columns need no more. It acts as the program itself. Several may work on one account.
+// Housekeeper does the work that no user asks for. It purges records whose time in the recycle bin is over. It trims audit
+// events, runs and mails that are older than the account keeps them. It finishes interrupted permanent deletions, and once a
+// day it gives back memory that columns no longer need. It acts as the system. Several may work on one account.
 type Housekeeper struct {
 	Store   *crmstore.Store
 	Metrics *Metrics      // nil = none
@@ -74,7 +74,7 @@ func (h *Housekeeper) roundNow(ctx context.Context) error {
 	return errors.Join(h.Round(ctx, c.Counted()), h.tellHeld(ctx, c))
 }
 
-// tellHeld counts what is not purged because nobody saw its time pass, and says so once for each other number.
+// tellHeld counts the records that are not purged because no process counted their time. It logs each new number once.
 func (h *Housekeeper) tellHeld(ctx context.Context, c crmstore.Clock) error {
 	held, err := Held(ctx, h.Store.AsSystem(), c)
 	if err != nil {

@@ -21,7 +21,7 @@ import (
 type ListSize struct {
 	crmstore.List
 	Members int64
-	Trouble diag.List // why nobody can say who is on an active list; then Members is 0
+	Trouble diag.List // why the members of an active list cannot be found; then Members is 0
 }
 
 // listsAtOnce is how many lists are counted in one pass over the records; a trigger takes no more expressions.
@@ -76,22 +76,22 @@ func countLists(ctx context.Context, store *crmstore.Store, v triggers.Vocabular
 	return nil
 }
 
-// askList is the expression that is true for who is on a list.
+// askList is the expression that is true for the members of a list.
 func askList(name string) diag.Text {
 	return diag.Generated("inList(" + strconv.Quote(name) + ")")
 }
 
-// ListUses says who asks a list: deleting it would stop them.
+// ListUses names the workflows and lists that ask a list: deleting it would stop them.
 type ListUses struct {
 	Workflows []string `json:"workflows"` // published ones, on or off, by name
 	Lists     []string `json:"lists"`     // active ones, by name
 }
 
-// Any reports whether anybody asks the list.
+// Any reports whether a workflow or a list asks the list.
 func (u ListUses) Any() bool { return len(u.Workflows)+len(u.Lists) > 0 }
 
-// UsesOfList finds who asks a list, directly or through active lists. One whose expression can no longer be compiled
-// counts when it names the list.
+// UsesOfList finds the workflows and active lists that ask a list, directly or through others. An expression that no longer
+// compiles counts when it names the list.
 func UsesOfList(ctx context.Context, store *crmstore.Store, l crmstore.List) (ListUses, error) {
 	uses := ListUses{Workflows: []string{}, Lists: []string{}}
 	known, err := definition.AccountVocabulary(ctx, store)
@@ -182,8 +182,8 @@ func (u ListUses) words() string {
 	return strings.Join(parts, " and ")
 }
 
-// pins are the lists that a trigger asks, as a revision keeps them: name and number. A number is never given out
-// again and a list's expression never changes, so that whoever has the same pins asks what was reviewed.
+// pins are the lists that a trigger asks, as a revision keeps them: name and number. A number is never given out again, and
+// a list's expression never changes. So the same pins mean the lists that were reviewed.
 func pins(t *triggers.Trigger) map[string]int {
 	all := map[string]int{}
 	for _, l := range t.Lists() {
@@ -214,9 +214,10 @@ func replacedFinding(file, list string) diag.Finding {
 		"review the workflow and publish it again")
 }
 
-// listsStand is nil when each list that the run's conditions ask is still the one that they were loaded with. It is asked
-// after membership was read and before anybody is shown a count or anything is deleted by it: a list's name goes before its members do, so that what
-// was read of a list that stands is whole. A list that went is a *FindingsError, or for a deletion by hand a *RefusedError.
+// listsStand is nil when each list that the run's conditions ask is still the one that they were loaded with. A pass asks it
+// after it has read members, and before it shows a count or deletes. A list's name is deleted before its members, so the
+// members of a list that stands were read whole. A list that is gone is a *FindingsError, or for a deletion by hand a
+// *RefusedError.
 func (p *pass) listsStand(ctx context.Context) error {
 	asked := p.def.Trigger.Lists()
 	if len(asked) == 0 {

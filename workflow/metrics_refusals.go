@@ -38,7 +38,7 @@ func (r *storeRefusals) Collect(ch chan<- prometheus.Metric) {
 	}
 }
 
-// readDenied asks the store. Permissions that nobody lacked yet are there at zero.
+// readDenied asks the store. Permissions that no user lacked yet are there at zero.
 func readDenied(ctx context.Context, store *crmstore.Store) (map[string]int64, error) {
 	now, err := store.Refusals(ctx)
 	if err != nil {

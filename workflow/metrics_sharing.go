@@ -82,7 +82,7 @@ func (m *Metrics) duplicateTick(workflow string) {
 	}
 }
 
-// bypassed counts a run that began without the queue, which had handed its slot to nobody.
+// bypassed counts a run that began without the queue, which had given its slot to no daemon.
 func (m *Metrics) bypassed(workflow string) {
 	if m != nil {
 		m.sharing.late.WithLabelValues(workflow).Inc()

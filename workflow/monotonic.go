@@ -2,6 +2,5 @@ package workflow
 
 import "time"
 
-// monotonic is this process's own count, which nobody can set. It is only for how long something takes here. What time it is, the
-// store says.
+// monotonic reads this process's own clock, to measure how long something takes. The store's clock says what time it is.
 func monotonic() time.Time { return time.Now() }

@@ -13,7 +13,7 @@ import (
 )
 
 // A run belongs to one process at a time. The process gives a sign of life every beatEvery; a run
-// without one for silentAfter may be taken over by anybody.
+// without one for silentAfter may be taken over by any process.
 const (
 	beatEvery   = 3 * time.Second
 	silentAfter = 15 * time.Second
@@ -76,8 +76,8 @@ func dead(owner string) bool {
 	return errors.Is(process.Signal(syscall.Signal(0)), os.ErrProcessDone)
 }
 
-// abandoned reports whether nobody carries the running run: it was let go, its process is gone, or it has
-// been silent for too long, by the store's clock. The fencing number keeps two processes from acting on one run in any case.
+// abandoned reports whether a running run has no carrier: it was let go, or its carrier is gone or silent for too long by
+// the store's clock. In any case the fencing number keeps two processes from acting on one run.
 func abandoned(run crmstore.Run, now time.Time) bool {
 	if run.State != crmstore.RunRunning {
 		return false

@@ -26,7 +26,7 @@ type Publication struct {
 	crmstore.Workflow
 	NewRevision bool       // the file, or a list that it asks, is another than that of the revision before, or there was none
 	SwitchedOn  bool       // it was off or not there
-	ActedAs     string     // as whom it acted before, when another user published it again; "" = as the same user
+	ActedAs     string     // the acting user before, when another user published it again; "" = the same user
 	Superseded  Superseded // the run of the revision before that was not over
 	Existing    int64      // matches now, found by a workflow with `existing: false`: they will never be deleted
 }
@@ -64,12 +64,12 @@ func (e *FindingsError) first() string {
 }
 
 // Publish asks the gate, freezes the file as a new revision when it differs from the current one, and switches the
-// workflow on. From then on it acts with the permissions of the store's user, who needs them all now: manage-workflows,
-// and view and delete of the object. So whoever publishes an unchanged file takes the workflow over. With a new revision, a
-// run of the one before that is under way becomes held before its next batch, and one that is held is ended, unless the options say otherwise: when
-// Publish has returned, nothing more is deleted by either. With `existing: false` all that match at the instant at are enrolled as
-// existing first. Errors: *crmstore.PermissionError; *RefusedError; crmstore.ErrConflict when somebody else published
-// or switched the workflow at the same time.
+// workflow on. From then on the workflow acts with the permissions of the store's user. The user needs them all now:
+// manage-workflows, and view and delete of the object. Publishing an unchanged file takes the workflow over. A new revision
+// holds a running run of the one before, and cancels a held one unless the options keep it: when Publish has returned,
+// neither deletes anything more. With `existing: false` all records that match at the instant at are first enrolled as
+// existing. Errors: *crmstore.PermissionError; *RefusedError; crmstore.ErrConflict when another user published or switched
+// the workflow at the same time.
 func Publish(ctx context.Context, store *crmstore.Store, d *definition.Definition, at time.Time) (Publication, error) {
 	return PublishWith(ctx, store, d, PublishOptions{}, at)
 }
@@ -252,8 +252,8 @@ type saveOrder struct {
 	at       time.Time
 }
 
-// saveWorkflow saves the change unless somebody else published or switched the workflow since. A daemon that only
-// noted a run or a slot in between is no conflict.
+// saveWorkflow saves the change unless another user published or switched the workflow since. A daemon that only saved a
+// run or a slot in between is no conflict.
 func saveWorkflow(ctx context.Context, store *crmstore.Store, o saveOrder) (crmstore.Workflow, error) {
 	w := o.before
 	for range 20 {

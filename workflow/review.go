@@ -33,7 +33,7 @@ type Review struct {
 	RestoredBefore  int64 // of these, how many were in the recycle bin before, and restored
 	DeletedBefore   int64 // of the others, those whose address belonged to a contact that was deleted
 
-	Contacts    []record.ID     // whom a run at Now would delete, sorted; WouldDelete of them
+	Contacts    []record.ID     // the records that a run at Now would delete, sorted; WouldDelete of them
 	OverLimit   string          // why the run would be held by its file's limits or as a repetition; "" = it would not
 	OverCeiling string          // why it would be held by the account's ceiling, so that only a super admin could approve it; "" = it would not
 	RoomFrom    time.Time       // when there is room for it in both, if nothing else is deleted until then; zero when that is not known
@@ -156,7 +156,7 @@ func (r *Review) evaluate(ctx context.Context, store *crmstore.Store, d *definit
 	return matched, err
 }
 
-// compare fills in who newly matches and who no longer does.
+// compare fills in the records that newly match and those that no longer do.
 func (r *Review) compare(ctx context.Context, store *crmstore.Store, current *definition.Definition, matched []record.ID) error {
 	var before []record.ID
 	all := &scan{def: current, now: r.Now, found: func(_ context.Context, found scanResult) error {

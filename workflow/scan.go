@@ -96,7 +96,7 @@ func scanTogether(ctx context.Context, store *crmstore.Store, scans []*scan) err
 	return group.Wait()
 }
 
-// anyGoesOn reports whether there is a scan left that wants to know.
+// anyGoesOn reports whether a scan is left that has not failed.
 func anyGoesOn(scans []*scan) bool {
 	for _, l := range scans {
 		if l.failure() == nil {
@@ -127,7 +127,7 @@ func (l *scan) take(ctx context.Context, found scanResult, partitions int64) { /
 	}
 }
 
-// scanRange evaluates partitions from ≤ p < to and takes out who is enrolled already.
+// scanRange evaluates partitions from ≤ p < to and takes out the records that are enrolled already.
 func scanRange(ctx context.Context, store *crmstore.Store, t *triggers.Together, scans []*scan, from, to int) ([]scanResult, error) {
 	object := scans[0].def.Object
 	found := make([]scanResult, len(scans))

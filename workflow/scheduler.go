@@ -23,7 +23,7 @@ const (
 	reloadEvery   = time.Minute     // a published file that does not load is tried again after this
 )
 
-// Scheduler starts the runs of all published workflows at their slots, and goes on with runs that nobody carries.
+// Scheduler starts the runs of all published workflows at their slots, and resumes runs without a carrier.
 // Publishing, switching and cancelling by other processes are noticed within two seconds. Several schedulers
 // may run on one account: a slot gets one run.
 type Scheduler struct {
@@ -31,8 +31,8 @@ type Scheduler struct {
 	Poll   time.Duration // how often the store is asked; 0 = once a second
 	AtOnce int           // runs of different workflows that delete at the same time; 0 = 2. Any number evaluate together
 
-	// Queue shares slots and large runs out among the account's daemons; nil = this daemon starts what is due itself, and
-	// the store sees to it that a slot gets one run.
+	// Queue shares slots and large runs out among the account's daemons; nil = this daemon starts what is due itself. In
+	// either case the store gives a slot one run.
 	Queue *queue.Queue
 }
 
@@ -193,8 +193,8 @@ func (l *loop) report(ctx context.Context, err error) {
 	}
 }
 
-// active counts held runs and goes on with runs that nobody carries. One whose workflow is off by now becomes held.
-// Deletions by hand are left alone: whoever stopped one may have had a reason, and it is theirs to resume.
+// active counts held runs and resumes runs without a carrier. One whose workflow is off by now becomes held. It leaves
+// deletions by hand alone: the user that stopped one may have had a reason, and resumes it by hand.
 func (l *loop) active(ctx context.Context) {
 	runs, err := l.r.Store.ActiveRuns(ctx)
 	if err != nil {
@@ -245,7 +245,7 @@ func (l *loop) schedule(ctx context.Context, now time.Time, w crmstore.Workflow)
 }
 
 // begin starts the runs that are due: one by itself, several together, so that contacts are read once for all of them. It is
-// false when enough runs are under way: then they stay due. ended hears of each run's end; it may be nil.
+// false when enough runs are under way: then they stay due. ended is called at each run's end; it may be nil.
 func (l *loop) begin(ctx context.Context, due []RunRequest, ended func(RunRequest, crmstore.Run, error)) bool {
 	if ended == nil {
 		ended = func(RunRequest, crmstore.Run, error) {}
@@ -286,7 +286,7 @@ func (l *loop) run(ctx context.Context, q RunRequest) (crmstore.Run, error) {
 	run, err := l.r.Run(ctx, q)
 	var refused *RefusedError
 	if errors.As(err, &refused) && refused.Reason == RefusedActive && run.State == crmstore.RunHeld {
-		// Nobody knows when the held run goes on, so the slot is not kept for it.
+		// The held run may wait for days, so the slot does not wait for it.
 		q.missed++
 		err = errors.Join(err, l.r.note(ctx, q, ""))
 	}

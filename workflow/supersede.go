@@ -20,11 +20,11 @@ type PublishOptions struct {
 type Superseded struct {
 	Run  crmstore.Run      // as publishing left it: held, or cancelled
 	Was  crmstore.RunState // as publishing found it: running or held
-	Left int64             // whom it has not deleted, and does not delete unless it is approved
+	Left int64             // matches without an outcome, which it deletes only when it is approved
 }
 
-// supersede deals with the run of a revision before that is not over: one that is under way becomes held, one that is held is ended
-// unless it is to be kept. When it has returned, nothing more is deleted by it.
+// supersede stops the unfinished run of an earlier revision. A running one becomes held. A held one is cancelled, unless the
+// options keep it. When supersede has returned, that run deletes nothing more.
 func supersede(ctx context.Context, store *crmstore.Store, w crmstore.Workflow, o PublishOptions, at time.Time) (Superseded, error) {
 	system, r := store.AsSystem(), &Runner{Store: store}
 	for range 20 {
@@ -52,7 +52,7 @@ func supersede(ctx context.Context, store *crmstore.Store, w crmstore.Workflow, 
 		if past.Run.State == crmstore.RunRunning { // approved in between
 			continue
 		}
-		if past.Run.Totals, err = tally(ctx, r.system(), past.Run); err != nil { // whoever carried it counts later
+		if past.Run.Totals, err = tally(ctx, r.system(), past.Run); err != nil { // its carrier saves the totals later
 			return past, err
 		}
 		past.Left = unsettled(past.Run.Totals)

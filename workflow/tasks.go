@@ -50,7 +50,7 @@ type offer struct {
 // arrival is a slot that the queue handed to this daemon.
 type arrival struct {
 	RunRequest
-	over chan error // gets what the queue is told
+	over chan error // gets the task's answer to the queue
 }
 
 // helpers asks the daemons that serve the queue.
@@ -104,8 +104,8 @@ func (l *loop) serve(ctx context.Context) {
 	}
 }
 
-// offer offers the slots that are due to the queue, and returns those which this daemon has to start by itself, because
-// nobody got them from there.
+// offer offers the due slots to the queue. It returns the slots that the queue gave to no daemon in time: this daemon starts
+// them itself.
 func (l *loop) offer(ctx context.Context, due []RunRequest) []RunRequest {
 	if l.queue == nil {
 		return due
@@ -143,8 +143,8 @@ func (l *loop) offerSlot(ctx context.Context, q RunRequest) {
 	}
 }
 
-// takeSlot waits until the run of a slot is over, or was found to have another carrier. The run itself does not depend on the
-// task: it ends with the daemon, and when the queue takes the task away, the store still knows who carries it.
+// takeSlot waits until the run of a slot is over, or turns out to have another carrier. The run does not depend on the task.
+// When the queue takes the task away, the store still has the run's carrier.
 func (l *loop) takeSlot(ctx context.Context, payload []byte) error {
 	var task slotTask
 	if err := json.Unmarshal(payload, &task); err != nil {
@@ -167,7 +167,7 @@ func (l *loop) takeSlot(ctx context.Context, payload []byte) error {
 	}
 }
 
-// collect begins what arrives, together what arrives together.
+// collect begins the runs of slots that arrive. Slots that arrive together become one run group.
 func (l *loop) collect(ctx context.Context) {
 	for {
 		var batch []*arrival
@@ -218,7 +218,7 @@ func (l *loop) beginArrived(ctx context.Context, batch []*arrival) {
 	}
 }
 
-// forQueue is what the queue is told of a run's end: nil when the slot is dealt with, whatever became of the run.
+// forQueue is the task's answer to the queue: nil when the slot is dealt with, whatever became of the run.
 func forQueue(run crmstore.Run, err error) error {
 	var refused *RefusedError
 	switch {
@@ -233,7 +233,7 @@ func forQueue(run crmstore.Run, err error) error {
 	}
 }
 
-// takeRange helps with a run. Who carries the run takes every range that nobody carries out, so nothing is tried again.
+// takeRange helps with a run. The run's carrier takes every range that no helper takes, so a failed task is not repeated.
 func (l *loop) takeRange(ctx context.Context, payload []byte) error {
 	var task rangeTask
 	if err := json.Unmarshal(payload, &task); err != nil {

@@ -26,7 +26,7 @@ type UndoReport struct {
 type Unrestored struct {
 	ID     record.ID `json:"id"`
 	Reason string    `json:"reason"`           // one of the Undo constants
-	Holder record.ID `json:"holder,omitempty"` // with UndoEmailTaken: who holds the address
+	Holder record.ID `json:"holder,omitempty"` // with UndoEmailTaken: the contact that has the address
 }
 
 // Why an undo does not restore a contact.
@@ -85,10 +85,10 @@ func (r *Runner) Undo(ctx context.Context, id string, at time.Time) (UndoReport,
 // contacts: only a large range has several claims in each of theirs, and then a script takes them together.
 const restoredTogether = 1 << 16
 
-// undoRemembers is how long the store keeps whom a run deleted, from its end on, less a day for clocks that differ.
+// undoRemembers is how long after a run's end the store keeps its deletions, less a day for clocks that differ.
 const undoRemembers = 99 * 24 * time.Hour
 
-// forgottenError says that the store has lost whom a run deleted, so that an undo would leave them out in silence.
+// forgottenError says that the store has lost some of a run's deletions. An undo would leave them out in silence.
 func forgottenError(run crmstore.Run, missing int64) error {
 	return fmt.Errorf("the store has lost which %s contacts the run deleted; the recycle bin knows: workflow restore --run %s (and see workflow doctor)",
 		diag.Thousands(missing), run.ID)
@@ -146,8 +146,8 @@ func (r *Runner) undoAll(ctx context.Context, report *UndoReport, order crmstore
 	return err
 }
 
-// undoRange restores what the run deleted in partitions from ≤ p < to, and says how many partitions the run's matches
-// are known of, and whom it had deleted there at most. What was purged since is among the results, as not there.
+// undoRange restores what the run deleted in partitions from ≤ p < to. known is how many partitions still have the run's
+// matches, deleted how many records the run deleted there at most. Records that were purged since are results too: not there.
 func (r *Runner) undoRange(
 	ctx context.Context, run crmstore.Run, order crmstore.RestoreOrder, from, to int,
 ) (results []crmstore.RestoreResult, known int, deleted int64, err error) {

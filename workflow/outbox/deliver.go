@@ -24,7 +24,7 @@ type refusal struct {
 	early bool   // not about this mail: the server was not reached, or did not let us in
 }
 
-// away reports whether another mail would fare no better.
+// away reports whether an attempt with another mail would fail too.
 func (r *refusal) away() bool { return r.early || r.code == 0 && !r.final }
 
 // lastWords is how long a conversation may go on once the process was told to stop: a mail that is almost accepted
@@ -144,7 +144,7 @@ func (d *dialer) hangUp() {
 	}
 }
 
-// refuse puts an error of the library into words. early: it came before the mail was spoken of.
+// refuse turns an error of the library into a refusal. early: the error came before the server heard of the mail.
 func (s Server) refuse(err error, early bool) *refusal {
 	r := &refusal{early: early, text: err.Error()}
 	var answer *textproto.Error

@@ -5,7 +5,7 @@
 //   - A mail that a server has accepted, and whose acceptance is recorded, is never sent again. The acceptance is
 //     recorded before anything else happens, also when the process is told to stop.
 //   - Every attempt carries the mail's one Message-ID and date, so that a copy which went out in doubt (the connection
-//     broke before the server's answer came) is known as one by whoever receives it.
+//     broke before the server's answer came) can be recognized by its receiver.
 //   - A server that is silent is left after a time limit. What it cannot take now is tried again, ever more seldom, and
 //     given up loudly after 14 days; what it refuses for good is given up at once, and can be sent by hand.
 //   - While the caller forbids it ([Sender].May), no mail is taken: it waits as it is, and goes out once when that is over.

@@ -49,7 +49,7 @@ func (s *Sender) Run(ctx context.Context) error {
 	}
 	ticker := time.NewTicker(poll)
 	defer ticker.Stop()
-	reported := "" // the last trouble that was told
+	reported := "" // the last trouble that was logged
 	for {
 		trouble := ""
 		err := s.Round(ctx)
@@ -159,7 +159,7 @@ func (s *Sender) attempt(ctx context.Context, server Server, m *crmstore.Mail) (
 	defer cancel()
 	refused, err := s.Store.MailRefused(rec, *m, r.text, at, next)
 	if errors.Is(err, record.ErrConflict) {
-		return r, nil // whoever holds it by now says what becomes of it
+		return r, nil // the sender that holds it by now records its outcome
 	}
 	if err != nil {
 		return r, err

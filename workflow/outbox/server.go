@@ -27,10 +27,10 @@ type Server struct {
 	User     string // "" = no login
 	Password string
 	From     string         // address, or Name <address>
-	Roots    *x509.CertPool // who may vouch for the server; nil = whom this machine trusts
+	Roots    *x509.CertPool // authorities that may vouch for the server; nil = those that this machine trusts
 }
 
-// SettingsError says that no mail can be sent before somebody repairs the settings. Mail waits meanwhile.
+// SettingsError says that no mail can be sent before a user repairs the settings. Mail waits meanwhile.
 type SettingsError struct{ err error }
 
 // Error says all that is wrong, and how to set it.

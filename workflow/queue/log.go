@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// quietFor is how long the library's complaints are kept back after one was written: while Redis is away each of its
-// loops complains every second, and the scheduler says it once.
+// quietFor is how long the library's complaints are kept back after one was written. While Redis is away each of its loops
+// complains every second, and the scheduler has logged it already.
 const quietFor = 30 * time.Second
 
 // quiet writes what the library has to say, rarely.
@@ -20,10 +20,10 @@ type quiet struct {
 	last time.Time
 }
 
-// Debug is nobody's business.
+// Debug writes nothing.
 func (*quiet) Debug(...any) {}
 
-// Info is nobody's business.
+// Info writes nothing.
 func (*quiet) Info(...any) {}
 
 // Warn writes a line, unless there was one lately.

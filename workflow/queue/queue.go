@@ -1,10 +1,10 @@
 // Package queue hands work to the daemons of an account: runs that are due, and ranges of large runs. It is asynq, kept in
 // the account's own Redis beside the store; nothing else imports that library.
 //
-// It promises that a task that was offered is handed to one daemon at a time, and to another one when that died or
-// could not carry it out. It promises nothing about how often or how soon: a task may come twice, late (a crashed
-// daemon's after one to two minutes), or, when Redis loses its last second, never. So the queue only says who may
-// begin. Whether there is something to do, and who may do it, the store decides, with runs that exist once and fencing numbers.
+// It promises to hand an offered task to one daemon at a time, and to another one when that daemon died or failed. It does
+// not promise how often or how soon. A task may come twice, or late: a crashed daemon's after one to two minutes. When Redis
+// loses its last second, a task may never come. So a task only invites a daemon to begin. The store decides whether there
+// is something to do and which daemon does it: a run exists once, and has a fencing number.
 //
 // It never holds anything about a record: a task is the name of a run, or of a workflow and a slot.
 package queue
@@ -73,12 +73,12 @@ func (q *Queue) Close() error {
 // name is the queue's name in Redis. Accounts share nothing.
 func (q *Queue) name(queue string) string { return "crm/" + q.account + "/" + queue }
 
-// Offer puts a task into a queue unless one with this id is there, waits or is being carried out, or was until a minute
-// ago; it reports whether it did.
+// Offer puts a task into a queue and reports whether it did. It does not when a task with this id waits, is being carried
+// out, or was done less than a minute ago.
 func (q *Queue) Offer(ctx context.Context, queue, id string, payload []byte) (bool, error) {
 	keep := keepDone
 	if queue == Ranges {
-		keep = 0 // whoever takes a run over asks again
+		keep = 0 // a run's next carrier offers the same task again
 	}
 	_, err := q.tasks.EnqueueContext(ctx, asynq.NewTask(queue, payload), asynq.Queue(q.name(queue)), asynq.TaskID(id),
 		asynq.MaxRetry(tryForever), asynq.Timeout(mayTake), asynq.Retention(keep))
@@ -91,13 +91,12 @@ func (q *Queue) Offer(ctx context.Context, queue, id string, payload []byte) (bo
 	return true, nil
 }
 
-// Serve hands tasks to handle, at most so many at a time, until the context ends; then it takes nothing new, gives back the
-// tasks in hand, and returns nil when the handlers have returned. A handler's context ends with it, or when the task
-// was given to another daemon because this one was frozen. A handler that returns an error gets the task, or another
-// daemon does, again.
+// Serve hands tasks to handle, at most atOnce at a time, until the context ends. Then it takes no new task, gives back the
+// tasks in hand, and returns nil when the handlers have returned. A handler's context ends with that of Serve, or when this
+// daemon was frozen and another one got the task. After an error, this daemon or another one gets the task again.
 func (q *Queue) Serve(ctx context.Context, queue string, atOnce int, handle func(ctx context.Context, payload []byte) error) error {
 	var running inFlight
-	defer running.wait() // the library does not wait for those whose context ended
+	defer running.wait() // the library does not wait for handlers whose context ended
 	server := q.serve(asynq.Config{
 		Concurrency: atOnce, Queues: map[string]int{q.name(queue): 1},
 		TaskCheckInterval: checkEvery, DelayedTaskCheckInterval: delayEvery, JanitorInterval: janitorEach,
