@@ -78,7 +78,7 @@ func (p *pass) act(ctx context.Context) error {
 			}
 		}
 	}
-	return fmt.Errorf("the partitions of run %s do not stay done", p.id)
+	return fmt.Errorf("the store keeps losing what run %s has done", p.id)
 }
 
 // actAll carries out what is not done: a large run together with others, a small one alone.

@@ -21,7 +21,7 @@ func TestApprove_ManyAtOnce(t *testing.T) {
 		runs, errs := w.atOnce(4, func(r *Runner) (crmstore.Run, error) {
 			return r.Approve(t.Context(), held.ID, Approval{Count: held.Matched, At: testNow})
 		})
-		w.wantOneWinner(runs, errs, "somebody else was faster")
+		w.wantOneWinner(runs, errs, "another user or daemon was faster")
 		run, err := w.store.Run(t.Context(), held.ID)
 		w.must(err)
 		w.wantState(run, crmstore.RunDone)

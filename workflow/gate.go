@@ -183,7 +183,7 @@ func asRefusal(name string, err error) error {
 		return &RefusedError{
 			Reason:  RefusedPermission,
 			Message: fmt.Sprintf("workflow %s acts as %s, who published it: %s", name, denied.User, denied.Message()),
-			Help:    denied.Help() + ", or somebody who may can publish the workflow again",
+			Help:    denied.Help() + ", or have a permitted user publish the workflow again",
 		}
 	}
 	if object, ok := errors.AsType[*actions.ObjectError](err); ok {

@@ -86,7 +86,7 @@ func (h *Housekeeper) tellHeld(ctx context.Context, c crmstore.Clock) error {
 		total += n
 	}
 	if total > 0 && total != h.held {
-		h.log().LogAttrs(ctx, slog.LevelWarn, "records are not purged yet, since nobody saw all of their time pass; a person can: workflow purge --expired",
+		h.log().LogAttrs(ctx, slog.LevelWarn, "records are not purged yet, since part of their 90 days was not counted; a user can purge them: workflow purge --expired",
 			slog.Int64("held", total), slog.Duration("uncounted", c.Uncounted))
 	}
 	h.held = total

@@ -105,7 +105,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		refusals: counter("workflow_refusals_total", "Times a run was refused or held, by reason.", "reason"),
 		missedSlots: counter("workflow_missed_slots_total",
 			"Slots of the schedule that got no run of their own, because no daemon ran or an earlier run was not over."),
-		held:      prometheus.NewGauge(prometheus.GaugeOpts{Name: "workflow_held_runs", Help: "Runs that wait for somebody to approve or cancel them."}),
+		held:      prometheus.NewGauge(prometheus.GaugeOpts{Name: "workflow_held_runs", Help: "Runs that wait for a user to approve or cancel them."}),
 		success:   gauge("workflow_last_success_timestamp_seconds", "When a run of the workflow was last done, in seconds since 1970; 0 = never.", "workflow"),
 		published: gauge("workflow_published", "1 when the workflow is switched on, 0 when it is switched off.", "workflow"),
 		switchedOn: gauge("workflow_switched_on_timestamp_seconds",

@@ -22,7 +22,7 @@ type storeRefusals struct {
 
 func newStoreRefusals() *storeRefusals {
 	return &storeRefusals{desc: prometheus.NewDesc("crmstore_refusals_total",
-		"Times somebody was refused for lack of a permission, since the account was made; user = not a user of the account.",
+		"Times a user was refused for lack of a permission, since the account was made; user = not a user of the account.",
 		[]string{"permission"}, nil)}
 }
 

@@ -37,7 +37,7 @@ func newSharingMetrics() sharingMetrics {
 		duplicates: counter("workflow_duplicate_ticks_total",
 			"Slots that this daemon offered to the queue when another daemon had done so; with N daemons N-1 for each slot.", "workflow"),
 		late: counter("workflow_queue_bypassed_total",
-			"Slots that the queue handed to nobody for 15 s, so that this daemon started them by itself.", "workflow"),
+			"Slots that the queue gave to no daemon for 15 s, so that this daemon started them by itself.", "workflow"),
 		depth: gauge("workflow_queue_tasks", "Tasks in the queue, by queue (runs, ranges) and state (pending, active, retry).", "queue", "state"),
 		age:   gauge("workflow_queue_oldest_task_age_seconds", "How long the oldest pending task has waited; 0 = none waits.", "queue"),
 	}

@@ -268,7 +268,7 @@ func saveWorkflow(ctx context.Context, store *crmstore.Store, o saveOrder) (crms
 			return w, readErr
 		}
 		if now.Revision != o.before.Revision || now.On != o.before.On || now.PublishedBy != o.before.PublishedBy || !now.SwitchedAt.Equal(o.before.SwitchedAt) {
-			return w, fmt.Errorf("somebody else published or switched it at the same time (now at revision %d); review it again: %w", now.Revision, err)
+			return w, fmt.Errorf("another user published or switched it at the same time (now at revision %d); review it again: %w", now.Revision, err)
 		}
 		w = now
 	}

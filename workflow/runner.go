@@ -92,7 +92,7 @@ func (r *Runner) Run(ctx context.Context, q RunRequest) (crmstore.Run, error) {
 			}
 			if q.late { // a run that cannot begin is not the queue's fault
 				r.Metrics.bypassed(q.Name)
-				r.event(ctx, run, slog.LevelWarn, "the queue handed the slot to nobody; its run began without the queue")
+				r.event(ctx, run, slog.LevelWarn, "the queue gave the slot to no daemon; its run began without the queue")
 			}
 			r.event(ctx, run, slog.LevelInfo, "run started", slog.Bool("scheduled", run.Scheduled))
 			p := r.newPass(run)
@@ -323,12 +323,12 @@ func (r *Runner) tooLate(ctx context.Context, id string) error {
 	refused := &RefusedError{Reason: RefusedActive, Help: "see how far it is: workflow runs " + id}
 	switch now.State {
 	case crmstore.RunRunning:
-		refused.Message = fmt.Sprintf("run %s goes on already: somebody else was faster%s, and %s carries it", id, approvers(now), now.Owner)
+		refused.Message = fmt.Sprintf("run %s goes on already: another user or daemon was faster%s, and %s carries it", id, approvers(now), now.Owner)
 	case crmstore.RunHeld:
-		refused.Message = fmt.Sprintf("run %s was changed at the same time by somebody else; it is held: %s", id, now.Reason)
+		refused.Message = fmt.Sprintf("run %s was changed at the same time by another user or daemon; it is held: %s", id, now.Reason)
 		refused.Help = "look again: workflow runs " + id
 	case crmstore.RunDone, crmstore.RunFailed, crmstore.RunCancelled:
-		refused.Message = fmt.Sprintf("run %s is %s already: somebody else was faster%s", id, now.State, approvers(now))
+		refused.Message = fmt.Sprintf("run %s is %s already: another user or daemon was faster%s", id, now.State, approvers(now))
 		refused.Help = "see what it did: workflow runs " + id
 	}
 	return refused

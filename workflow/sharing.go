@@ -90,7 +90,7 @@ func (s *sharing) askForHelp(ctx context.Context, n int) {
 		return
 	}
 	if err := s.pass.r.Helpers.AskForHelp(ctx, s.pass.id, n); err != nil && ctx.Err() == nil {
-		s.pass.r.event(ctx, s.pass.saved(), slog.LevelWarn, "nobody was asked to help with the run", slog.Any(keyError, err))
+		s.pass.r.event(ctx, s.pass.saved(), slog.LevelWarn, "no helper could be asked to help with the run", slog.Any(keyError, err))
 	}
 }
 
@@ -171,7 +171,7 @@ func (s *sharing) list(ctx context.Context, partitions int) ([]crmstore.Range, e
 			return nil, err
 		}
 	}
-	return nil, fmt.Errorf("the ranges of run %s do not stay laid out", s.pass.id)
+	return nil, fmt.Errorf("the store keeps losing the ranges of run %s", s.pass.id)
 }
 
 // count sums up what other processes settled.

@@ -104,7 +104,7 @@ func TestQueue_EachSlotRunsOnce(t *testing.T) {
 		}
 	}
 	if duplicates > 2*float64(len(names)) || bypassed > 0 {
-		t.Errorf("%v duplicate ticks, %v slots that the queue handed to nobody", duplicates, bypassed)
+		t.Errorf("%v duplicate ticks, %v slots that the queue gave to no daemon", duplicates, bypassed)
 	}
 	w.wantClean()
 }

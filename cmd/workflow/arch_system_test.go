@@ -15,8 +15,8 @@ var actAsSystem = map[string]string{
 	"workflow/heldset.go":                      "loads the frozen file of a held run; its contacts are read as the user",
 	"workflow/metrics.go":                      "counts the mails that wait",
 	"workflow/housekeeping.go":                 "purges, finishes erasures and trims history",
-	"workflow/publish.go":                      "stops the runs of a workflow that somebody who may has switched off",
-	"workflow/supersede.go":                    "stops the run of the revision before, of a workflow that somebody who may has published",
+	"workflow/publish.go":                      "stops the runs of a workflow that a permitted user has switched off",
+	"workflow/supersede.go":                    "stops the run of the revision before, of a workflow that a permitted user has published",
 	"workflow/runner.go":                       "saves the progress and the end of runs that a permitted user started",
 }
 
