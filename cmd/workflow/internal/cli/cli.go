@@ -1,5 +1,5 @@
-// Package cli is the command `workflow`: one file per verb. work.go gives a verb what it needs. The package turns arguments into calls of the
-// packages below, and what they answer into text for people or one JSON document for programs.
+// Package cli is the command `workflow`: one file per verb. work.go gives a verb what it needs. The package turns
+// arguments into calls of the packages below, and what they answer into text for people or one JSON document for programs.
 //
 // It promises that results go to stdout and talk to stderr, that every failure ends in one exit code
 // (exit.go) and says what happened and what to do, and that flags and environment are read nowhere else.

@@ -18,9 +18,7 @@ func undoCommand(s *session) *cobra.Command {
 		Example: "  workflow undo stale-leads@2026-11-23T03:00:00Z",
 	}
 	states := []crmstore.RunState{crmstore.RunDone, crmstore.RunCancelled, crmstore.RunFailed}
-	return onRun(s, cmd, states, func(ctx context.Context, w *work, id string) error {
-		return undoRun(ctx, w, id)
-	})
+	return onRun(s, cmd, states, undoRun)
 }
 
 func undoRun(ctx context.Context, w *work, id string) error {

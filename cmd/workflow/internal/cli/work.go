@@ -42,12 +42,12 @@ func (s *session) work(n needs, steps func(context.Context, *work) error) func(*
 // newWork reads what may be wrong in the call first, so that a wrong call opens no store.
 func newWork(ctx context.Context, s *session, n needs, words []string) (*work, error) {
 	w := &work{session: s, words: words}
-	var err error
 	if n.check != nil {
-		if err = n.check(words); err != nil {
+		if err := n.check(words); err != nil {
 			return nil, err
 		}
 	}
+	var err error
 	if n.object != nil {
 		if w.object, err = n.object(ctx); err != nil {
 			return nil, err
