@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/redis/go-redis/v9"
+
 	"github.com/crm-workflow/crm-workflow/crmstore"
 	"github.com/crm-workflow/crm-workflow/crmstore/record"
 	"github.com/crm-workflow/crm-workflow/crmstore/storetest"
@@ -110,4 +112,139 @@ func TestCountersWhileRecordsCome(t *testing.T) {
 			t.Fatalf("%v %v", troubles, err)
 		}
 	}
+}
+
+// Each damage by a hand is named by doctor, which never ends with nothing to say, and where a contact could be deleted that
+// should stay, no run goes on.
+func TestDamages(t *testing.T) {
+	t.Parallel()
+	type damaged struct {
+		*desk
+		raw redis.UniversalClient
+	}
+	of := func(d damaged, name string) string { return crmstore.KeyOf(d.Store, record.Contact, 0, name) }
+	account := func(d damaged, name string) string {
+		return strings.TrimSuffix(crmstore.KeyAccountLog(d.Store), "log") + name
+	}
+	del := func(name string) func(damaged) error {
+		return func(d damaged) error { return d.raw.Del(d.t.Context(), of(d, name)).Err() }
+	}
+	delOfAccount := func(names ...string) func(damaged) error {
+		return func(d damaged) error {
+			for _, name := range names {
+				if err := d.raw.Del(d.t.Context(), account(d, name)).Err(); err != nil {
+					return err
+				}
+			}
+			return nil
+		}
+	}
+	counter := func(name string, by int64) func(damaged) error {
+		return func(d damaged) error { return d.raw.HIncrBy(d.t.Context(), of(d, "cnt"), name, by).Err() }
+	}
+	uncounted := func(name string) func(damaged) error {
+		return func(d damaged) error { return d.raw.HDel(d.t.Context(), of(d, "cnt"), name).Err() }
+	}
+	odd := func(key func(damaged) string) func(damaged) error {
+		return func(d damaged) error {
+			d.raw.Del(d.t.Context(), key(d))
+			return d.raw.SAdd(d.t.Context(), key(d), "odd").Err()
+		}
+	}
+	for what, c := range map[string]struct {
+		damage func(damaged) error
+		finds  string // in what doctor says
+		stops  bool   // no run goes on
+	}{
+		"records":              {del("rec"), "the store has lost 6 of 6 contacts", true},
+		"one record":           {func(d damaged) error { return d.raw.HDel(d.t.Context(), of(d, "rec"), name(3)).Err() }, "the store has lost 1 of 6 contacts", true},
+		"ids":                  {del("ids"), "cells of the ids differ", false},
+		"archived-at":          {del("arch"), "cells of archived-at differ", false},
+		"list":                 {del("list:1"), `list "keep" has lost 2 of 2 members`, true},
+		"counters":             {del("cnt"), "1 partitions have lost their counters", true},
+		"counter of records":   {uncounted("live"), "1 partitions have lost their counters", true},
+		"one record uncounted": {counter("live", -1), "1 partitions have lost their counters", true},
+		"one record too many":  {counter("live", 1), "counted 6 live and 1 archived, there are 5 and 1", true},
+		"counter of a list":    {uncounted("list:1"), "2 entries of list:1 are not counted", false},
+		"a member too many":    {counter("list:1", 1), `list "keep" has lost 1 of 3 members`, true},
+		"a sum":                {counter("sum:list:1", 1), `list "keep" holds as many members as were put there, 2, but not the same ones`, true},
+		"counter of the log":   {uncounted("log"), "entries of log are not counted", false},
+		"counter of a workflow": {
+			uncounted("enr:stale"), "2 entries of enr:stale are not counted", false,
+		},
+		"enrollments":    {del("enr:stale"), "workflow stale has lost 2 of 2 enrollments", true},
+		"one enrollment": {func(d damaged) error { return d.raw.HDel(d.t.Context(), of(d, "enr:stale"), name(5)).Err() }, "workflow stale has lost 1 of 2 enrollments", true},
+		"an enrollment that cannot be read": {
+			func(d damaged) error { return d.raw.HSet(d.t.Context(), of(d, "enr:stale"), name(2), "odd").Err() },
+			"workflow stale has lost 1 of 2 enrollments", true,
+		},
+		"holds": {del("hold"), "the account has lost 1 of 1 legal holds of contacts", false},
+		"a hold that cannot be read": {
+			func(d damaged) error { return d.raw.HSet(d.t.Context(), of(d, "hold"), name(6), "odd").Err() },
+			"the account has lost 1 of 1 legal holds of contacts", false,
+		},
+		"the log": {del("log"), "the audit log of contacts has lost", false},
+		"the log, trimmed": {
+			func(d damaged) error { return d.raw.XTrimMaxLen(d.t.Context(), of(d, "log"), 1).Err() },
+			"the audit log of contacts has lost", false,
+		},
+		"the account's log":                 {delOfAccount("log"), "the account's audit log has lost", false},
+		"the counter of the account's log":  {delOfAccount("cnt"), "events of the account's audit log are not counted", false},
+		"the names of lists":                {delOfAccount("lists:contact"), "list number 1, whose name is lost too", false},
+		"the workflows":                     {delOfAccount("workflows"), "workflow stale, which is lost too", false},
+		"the revisions":                     {delOfAccount("rev:stale"), "workflow stale has lost 1 of 1 revisions", false},
+		"the runs":                          {delOfAccount("runs"), "1 runs of workflow stale stand in one list of runs and not in the other", false},
+		"the runs of a workflow":            {delOfAccount("runs:stale"), "1 runs of workflow stale stand in one list of runs and not in the other", false},
+		"both":                              {delOfAccount("runs", "runs:stale"), "the runs of workflow stale are listed nowhere any more", false},
+		"a run":                             {delOfAccount("run:stale@2"), "1 runs are listed and not there any more: stale@2", false},
+		"revisions of a wrong type":         {odd(func(d damaged) string { return account(d, "rev:stale") }), "must be a hash", false},
+		"counted deletions of a wrong type": {odd(func(d damaged) string { return account(d, "deleted:contact") }), "must be a hash", false},
+		"restorations of a wrong type":      {odd(func(d damaged) string { return of(d, "back") }), "must be a hash", false},
+	} {
+		t.Run(what, func(t *testing.T) {
+			t.Parallel()
+			d := damaged{wardWithRun(t), nil}
+			d.raw = crmstore.Raw(d.Store)
+			if found := d.problemsOf(crmstore.DoctorOrder{}); len(found) > 0 {
+				t.Fatalf("before any damage: %q", found)
+			}
+			if why := refusals(t.Context(), t, d.desk); len(why) > 0 {
+				t.Fatalf("before any damage: %q", why)
+			}
+			if err := c.damage(d); err != nil {
+				t.Fatal(err)
+			}
+			if found := strings.Join(d.problemsOf(crmstore.DoctorOrder{}), "\n"); !strings.Contains(found, c.finds) {
+				t.Errorf("doctor says %q, want %q", found, c.finds)
+			}
+			if why := refusals(t.Context(), t, d.desk); (len(why) > 0) != c.stops {
+				t.Errorf("stops: %q, want %t", why, c.stops)
+			}
+		})
+	}
+}
+
+// wardWithRun is a ward with a published revision of stale, a run of it that is over, and contact 6 on legal hold.
+func wardWithRun(t *testing.T) *desk {
+	t.Helper()
+	d := ward(t, storetest.Options{})
+	ctx := t.Context()
+	d.hold(true, 6)
+	run, err := d.CreateRun(ctx, crmstore.Run{ID: "stale@2", Workflow: "stale", Object: record.Contact, State: crmstore.RunRunning, StartedAt: noon, Now: noon})
+	if err != nil {
+		t.Fatal(err)
+	}
+	run.State = crmstore.RunDone
+	if _, err := d.SaveRun(ctx, run); err != nil {
+		t.Fatal(err)
+	}
+	w, err := d.Workflow(ctx, "stale")
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.Revision, w.LastRun = 1, run.ID
+	if _, err := d.SaveWorkflow(ctx, w, &crmstore.Revision{Number: 1, Source: []byte("workflow: stale"), At: noon}, "publish", someone, noon); err != nil {
+		t.Fatal(err)
+	}
+	return d
 }

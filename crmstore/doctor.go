@@ -83,6 +83,9 @@ func (s *Store) Examine(ctx context.Context, o record.ObjectType, order DoctorOr
 		err = d.examineRuns(ctx)
 	}
 	if err == nil {
+		err = d.examineWorkflows(ctx)
+	}
+	if err == nil {
 		err = redisdb.Prefetch(ctx, d.partitions, d.read, func(b *body) error { return d.examine(ctx, b) })
 	}
 	if err == nil {
@@ -128,6 +131,8 @@ type doctor struct {
 	columns    []*record.Property
 	lists      []List
 	workflows  []string
+	published  []Workflow          // the same
+	listed     []redis.Z           // runs of the account: which, and when they started
 	types      []record.ObjectType // of the account
 	suspects   []*tie              // halves of associations that may be wrong
 	extra      []string            // counters of lists and enrollments that are known by no other name
@@ -191,7 +196,7 @@ func (s *Store) newDoctor(ctx context.Context, o record.ObjectType, order Doctor
 	}
 	for _, w := range workflows {
 		if w.Object == o {
-			d.workflows = append(d.workflows, w.Name)
+			d.workflows, d.published = append(d.workflows, w.Name), append(d.published, w)
 		}
 	}
 	if err := d.findExtra(ctx); err != nil {
@@ -207,11 +212,12 @@ type body struct {
 	records      map[string]string
 	ids          []byte
 	archived     []byte
-	columns      [][]byte   // as doctor.columns
-	lists        [][]byte   // as doctor.lists
-	enrolled     [][]string // as doctor.workflows: ids
-	free         []string   // slots
-	tombs        []string   // ids
+	columns      [][]byte            // as doctor.columns
+	lists        [][]byte            // as doctor.lists
+	enrollments  []map[string]string // as doctor.workflows, by id
+	holds        map[string]string   // by id
+	free         []string            // slots
+	tombs        []string            // ids
 	counts       Counts
 	associations map[string]string
 	uncounted    bool              // the counters of records cannot be read
@@ -258,8 +264,9 @@ func (d *doctor) readWith(ctx context.Context, partition int, send sender) (*bod
 	var counters, aside *redis.MapStringStringCmd
 	var texts *redis.SliceCmd
 	var free, tombs *redis.StringSliceCmd
-	var events, holds *redis.IntCmd
-	enrolled := make([]*redis.StringSliceCmd, len(d.workflows))
+	var events *redis.IntCmd
+	var holds *redis.MapStringStringCmd
+	enrolled := make([]*redis.MapStringStringCmd, len(d.workflows))
 	extra := make([]*redis.IntCmd, len(d.extra))
 	keys := d.typedKeys(k)
 	types := make([]*redis.StatusCmd, len(keys))
@@ -270,7 +277,7 @@ func (d *doctor) readWith(ctx context.Context, partition int, send sender) (*bod
 		records, associations = pipe.HGetAll(ctx, k.rec()), pipe.HGetAll(ctx, k.assoc())
 		texts = pipe.MGet(ctx, d.stringKeys(k)...)
 		counters, aside = pipe.HGetAll(ctx, k.cnt()), pipe.HGetAll(ctx, k.bad())
-		events, holds = pipe.XLen(ctx, k.log()), pipe.HLen(ctx, k.hold())
+		events, holds = pipe.XLen(ctx, k.log()), pipe.HGetAll(ctx, k.hold())
 		for i, name := range d.extra {
 			if extra[i] = pipe.HLen(ctx, string(k)+name); strings.HasPrefix(name, countList) {
 				extra[i] = pipe.BitCount(ctx, string(k)+name, nil)
@@ -279,7 +286,7 @@ func (d *doctor) readWith(ctx context.Context, partition int, send sender) (*bod
 		free = pipe.LRange(ctx, k.free(), 0, -1)
 		tombs = pipe.HKeys(ctx, k.tomb())
 		for i, name := range d.workflows {
-			enrolled[i] = pipe.HKeys(ctx, k.enr(name))
+			enrolled[i] = pipe.HGetAll(ctx, k.enr(name))
 		}
 		return nil
 	})
@@ -288,7 +295,7 @@ func (d *doctor) readWith(ctx context.Context, partition int, send sender) (*bod
 	}
 	b := &body{
 		partition: partition, records: records.Val(), free: free.Val(), tombs: tombs.Val(), associations: associations.Val(),
-		counters: counters.Val(), aside: aside.Val(), sizes: map[string]int64{countLog: events.Val(), countHold: holds.Val()},
+		counters: counters.Val(), aside: aside.Val(), sizes: map[string]int64{countLog: events.Val(), countHold: int64(len(holds.Val()))}, holds: holds.Val(),
 	}
 	for i, name := range d.extra {
 		b.sizes[name] = extra[i].Val()
@@ -314,7 +321,7 @@ func (d *doctor) readWith(ctx context.Context, partition int, send sender) (*bod
 		b.sizes[listCounter(l.Number)] = bitCount(b.lists[len(b.lists)-1])
 	}
 	for i, e := range enrolled {
-		b.enrolled = append(b.enrolled, e.Val())
+		b.enrollments = append(b.enrollments, e.Val())
 		b.sizes[enrollmentCounter(d.workflows[i])] = int64(len(e.Val()))
 	}
 	b.counts, err = countsOf(b.counters)

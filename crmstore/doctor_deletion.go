@@ -429,12 +429,17 @@ func (d *doctor) prepareDeletions(ctx context.Context) error {
 
 // readRuns reads the runs of the object type. Runs that are listed and not there are lost, which is said once.
 func (d *doctor) readRuns(ctx context.Context) error {
-	ids, err := d.store.db.Redis.ZRange(ctx, d.store.keyRuns(), 0, -1).Result()
+	listed, err := d.store.db.Redis.ZRangeWithScores(ctx, d.store.keyRuns(), 0, -1).Result()
 	if redis.HasErrorPrefix(err, "WRONGTYPE") {
 		return nil // it is reported with the contacts
 	}
 	if err != nil {
 		return d.store.db.Explain(err)
+	}
+	d.listed = listed
+	ids := make([]string, len(listed))
+	for i, z := range listed {
+		ids[i], _ = z.Member.(string)
 	}
 	for part := range slices.Chunk(ids, runsAtOnce) {
 		keys := make([]string, len(part))

@@ -293,6 +293,9 @@ func (d *doctor) examineAccountLog(ctx context.Context) error {
 	}
 	text, counted := counters.Val()[countLog]
 	want, unread := strconv.ParseInt(text, 10, 64)
+	if !counted && events.Val() > 0 {
+		return d.countAccountLog(ctx, events.Val())
+	}
 	if !counted || unread != nil || want == events.Val() {
 		return nil //nolint:nilerr // a count that cannot be read is another finding's
 	}
@@ -344,7 +347,7 @@ func (d *doctor) thing(name string) (what, entries string) {
 // reportLosses reports what is missing, one problem for each thing, and writes into the audit log what was accepted.
 func (d *doctor) reportLosses(ctx context.Context) error {
 	for _, name := range d.extra {
-		if l := d.loss(name); l.partitions == 0 && strings.HasPrefix(name, countList) {
+		if l := d.loss(name); l.partitions == 0 {
 			l.partitions = -1 // all that it held is there; only its name is not
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"strconv"
@@ -82,8 +83,9 @@ func (d *doctor) diagnose(b *body) *examination {
 	x.compareAssociations()
 	x.compareTombs()
 	for i, workflow := range d.workflows {
-		x.compareEnrollments(workflow, b.enrolled[i])
+		x.compareEnrollments(workflow, slices.Collect(maps.Keys(b.enrollments[i])))
 	}
+	x.compareValues()
 	x.compareSizes()
 	if !d.repair || b.blocked() {
 		x.cures = nil

@@ -44,6 +44,8 @@ func (d *doctor) typedKeys(k partitionKeys) []wrongKey {
 		{key: k.tomb(), want: typeHash},
 		{key: k.bad(), want: typeHash},
 		{key: k.hold(), want: typeHash},
+		{key: k.back(), want: typeHash},
+		{key: k.heir(), want: typeHash},
 		{key: k.free(), want: typeList},
 		{key: k.log(), want: typeStream},
 	}
@@ -64,6 +66,8 @@ func (d *doctor) accountKeys() []wrongKey {
 		{key: s.keyUnlisted(d.object), want: typeSet},
 		{key: s.keyWorkflows(), want: typeHash},
 		{key: s.keyNextID(d.object), want: typeString},
+		{key: s.keyDeleted(d.object), want: typeHash},
+		{key: s.keyAside(d.object), want: typeHash},
 	}
 	if d.object != record.Contact {
 		return keys

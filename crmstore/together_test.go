@@ -23,6 +23,9 @@ func useRecords(t *testing.T, s *crmstore.Store) {
 		t.Fatal(err)
 	}
 	d := &desk{s, t, schema}
+	if _, err := s.SaveWorkflow(ctx, crmstore.Workflow{Name: "stale", Object: record.Contact}, nil, "publish", someone, storetest.Time); err != nil {
+		t.Fatal(err)
+	}
 	const n = 150
 	var batch []crmstore.Upsert
 	var ids []record.ID
