@@ -58,7 +58,7 @@ func ChangesOf(stored, wanted []byte, skip int) []byte {
 }
 
 // appendChanged appends a field, given as it stands and as it was read, and cuts a long text.
-func appendChanged(b, as []byte, f field) []byte {
+func appendChanged(b, as []byte, f Field) []byte {
 	if len(as) == 0 || f.Wire != protowire.BytesType || len(f.Text) <= maxChangeText {
 		return append(b, as...)
 	}
@@ -107,7 +107,7 @@ func ParseChanges(s *Schema, text string) ([]Change, error) {
 }
 
 // words is the field's value as a person reads it; p is nil when the schema does not know the property.
-func (f *field) words(p *Property) string {
+func (f *Field) words(p *Property) string {
 	text := string(f.Text)
 	if p == nil {
 		if f.Wire == protowire.BytesType {

@@ -72,8 +72,8 @@ func AppendHeader(b []byte, h Header) []byte {
 	return binary.LittleEndian.AppendUint16(b, uint16(h.FactsLen))
 }
 
-// field is one property as it stands in a record's bytes.
-type field struct {
+// Field is one property as it stands in a record's bytes.
+type Field struct {
 	Number int
 	Wire   protowire.Type
 	bits   uint64 // of a varint or a fixed64
@@ -82,16 +82,16 @@ type field struct {
 
 // NextField reads the field at the start of b and says how many bytes it takes; 0 bytes: damaged. Tags, lengths and
 // varints of one or two bytes, as nearly all are, are read here; protowire reads the others.
-func NextField(b []byte) (field, int) {
+func NextField(b []byte) (Field, int) {
 	tag, size := shortVarint(b)
 	if size == 0 {
 		if tag, size = protowire.ConsumeVarint(b); size < 0 {
-			return field{}, 0
+			return Field{}, 0
 		}
 	}
-	f := field{Number: int(tag >> 3), Wire: protowire.Type(tag & 7)}
+	f := Field{Number: int(tag >> 3), Wire: protowire.Type(tag & 7)}
 	if tag>>3 == 0 || tag>>3 > math.MaxInt32 {
-		return field{}, 0
+		return Field{}, 0
 	}
 	b = b[size:]
 	switch f.Wire {
@@ -99,13 +99,13 @@ func NextField(b []byte) (field, int) {
 		var n int
 		if f.bits, n = shortVarint(b); n == 0 {
 			if f.bits, n = protowire.ConsumeVarint(b); n < 0 {
-				return field{}, 0
+				return Field{}, 0
 			}
 		}
 		return f, size + n
 	case protowire.Fixed64Type:
 		if len(b) < 8 {
-			return field{}, 0
+			return Field{}, 0
 		}
 		f.bits = binary.LittleEndian.Uint64(b)
 		return f, size + 8
@@ -113,17 +113,17 @@ func NextField(b []byte) (field, int) {
 		length, n := shortVarint(b)
 		if n == 0 {
 			if length, n = protowire.ConsumeVarint(b); n < 0 {
-				return field{}, 0
+				return Field{}, 0
 			}
 		}
 		if length > uint64(len(b)-n) {
-			return field{}, 0
+			return Field{}, 0
 		}
 		end := n + int(length)
 		f.Text = b[n:end:end]
 		return f, size + end
 	}
-	return field{}, 0
+	return Field{}, 0
 }
 
 // shortVarint reads a varint of one or two bytes; size 0 says that it is neither.
@@ -165,7 +165,7 @@ func wireType(t PropertyType) protowire.Type {
 
 // Value is the field's value for a property of the schema; unknown when it does not fit the property.
 // text must be the same bytes as f.text: what is returned shares it.
-func (f *field) Value(p *Property, text string) Value {
+func (f *Field) Value(p *Property, text string) Value {
 	if f.Wire != wireType(p.Type) {
 		return Value{}
 	}
@@ -187,7 +187,7 @@ func (f *field) Value(p *Property, text string) Value {
 }
 
 // Cell is the column cell of the field; 0 when the property has no column or the field does not fit it.
-func (f *field) Cell(p *Property) uint64 {
+func (f *Field) Cell(p *Property) uint64 {
 	if f.Wire != wireType(p.Type) || !p.Columnar() {
 		return 0
 	}

@@ -38,6 +38,7 @@ func (a *RawReply) ReadFrom(r io.Reader) (int64, error) {
 // failed reports whether the server answered with an error, or not at all.
 func (a *RawReply) failed() bool { return len(a.Bytes) == 0 || a.Bytes[0] == '-' || a.Bytes[0] == '!' }
 
+// ErrOddReply says that a reply has another form than the command asks for.
 var ErrOddReply = errors.New("the server answered in a form that this program does not know")
 
 // Values appends the values of an array of texts to dst; nil stands for one that is not there.

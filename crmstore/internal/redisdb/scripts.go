@@ -96,6 +96,7 @@ func KeysCheck(types string) string {
 		logs.String() + "  if refused then\n    return refused\n" + "  end\n" + "end\n"
 }
 
+// MustLua is the text of a Lua file. It panics when the file is missing: scripts are part of the program.
 func MustLua(files fs.FS, path string) string {
 	b, err := fs.ReadFile(files, path)
 	if err != nil {
