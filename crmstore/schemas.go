@@ -200,6 +200,31 @@ func (s *Store) RemoveProperty(ctx context.Context, o record.ObjectType, name st
 	})
 }
 
+// TakeBackProperties removes properties that AddProperties made for something that did not happen then, such as an import of which
+// no line went in. Version is that of the schema which AddProperties returned. When the schema was changed since, nothing is removed,
+// and the error is ErrConflict: another user may rely on the properties. All are removed or none.
+func (s *Store) TakeBackProperties(ctx context.Context, o record.ObjectType, version uint64, names []string, c record.Cause, at time.Time) error {
+	if err := s.require(ctx, o, CanEdit); err != nil {
+		return err
+	}
+	_, err := s.changeSchema(ctx, schemaChange{
+		object: o, op: "remove-property", detail: string(o) + ": " + strings.Join(names, ", "), cause: c, at: at,
+		apply: func(old *record.Schema) ([]record.Property, error) {
+			if old.Version != version {
+				return nil, record.ErrConflict
+			}
+			properties := slices.Clone(old.Properties)
+			for i := range properties {
+				if p := &properties[i]; slices.Contains(names, p.Name) && !record.UsedByStore(o, p.Number) {
+					p.Removed = true
+				}
+			}
+			return properties, nil
+		},
+	})
+	return err
+}
+
 // RenameProperty gives a property a new name or label; "" leaves one as it is. ErrNotFound, ErrExists.
 // The store's own properties (e-mail, create and last modified date) keep their names.
 func (s *Store) RenameProperty(ctx context.Context, o record.ObjectType, name, newName, newLabel string, c record.Cause, at time.Time) (*record.Schema, error) {

@@ -1,6 +1,7 @@
 package csvfile_test
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -199,6 +200,44 @@ func TestImport_noPropertyForNothing(t *testing.T) {
 	r := mustImport(t, s, "Email,Shoe Size\na@x.example,42\nb@x.example,\nnobody,43\nA@x.example,44\n", options(creating))
 	if len(r.CreatedProperties) != 1 || r.CreatedProperties[0].Values != 1 {
 		t.Errorf("made %+v, want one property with one value", r.CreatedProperties)
+	}
+}
+
+// An editor who is no super admin may make properties, so what their import made goes as well when no line went in; not when
+// another user changed the schema meanwhile, and may rely on them.
+func TestImport_editorTakesPropertiesBack(t *testing.T) {
+	t.Parallel()
+	s := storetest.Open(t)
+	ctx := t.Context()
+	mustImport(t, s, "Record ID,Email\n7,ann@a.example\n", options())
+	if _, err := s.AddUser(ctx, "eve", "", false, record.Cause{}, storetest.Time); err != nil {
+		t.Fatal(err)
+	}
+	grants := crmstore.Grants{Permissions: []crmstore.Permission{crmstore.CanView, crmstore.CanEdit}, Objects: []record.ObjectType{record.Contact}}
+	if _, err := s.Grant(ctx, "eve", grants, record.Cause{}, storetest.Time); err != nil {
+		t.Fatal(err)
+	}
+	eve := s.As("eve")
+	const file = "Record ID,Email,Shoe Size\n7,xavier@b.example,42\n"
+	if r := mustImport(t, eve, file, options(creating)); len(r.CreatedProperties) > 0 || r.Created+r.Updated > 0 {
+		t.Errorf("made %v for %s", r.CreatedProperties, tally(r))
+	}
+	schema, err := s.Schema(ctx, record.Contact)
+	if err != nil || len(schema.Find("Shoe Size")) > 0 {
+		t.Errorf("the property stayed behind, %v", err)
+	}
+	made, err := eve.AddProperties(ctx, record.Contact, []record.Property{{Name: "hat", Type: record.Number}}, record.Cause{}, storetest.Time)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.AddProperties(ctx, record.Contact, []record.Property{{Name: "coat", Type: record.Number}}, record.Cause{}, storetest.Time); err != nil {
+		t.Fatal(err)
+	}
+	if err := eve.TakeBackProperties(ctx, record.Contact, made.Version, []string{"hat"}, record.Cause{}, storetest.Time); !errors.Is(err, record.ErrConflict) {
+		t.Errorf("TakeBackProperties after another change: %v, want ErrConflict", err)
+	}
+	if schema, err = s.Schema(ctx, record.Contact); err != nil || len(schema.Find("hat")) != 1 || len(schema.Find("coat")) != 1 {
+		t.Errorf("a property is gone, %v", err)
 	}
 }
 

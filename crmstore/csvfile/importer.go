@@ -81,11 +81,19 @@ func (im *importer) takeBack(ctx context.Context) error {
 	if im.o.DryRun || im.report.Created+im.report.Updated+im.report.Unchanged > 0 {
 		return nil
 	}
-	ctx = context.WithoutCancel(ctx)
+	names := make([]string, 0, len(im.report.CreatedProperties))
 	for _, p := range im.report.CreatedProperties {
-		if _, err := im.store.RemoveProperty(ctx, im.o.Object, p.Name, im.o.Cause, im.o.At); err != nil {
-			return fmt.Errorf("take back property %s, of which no value went in: %w", p.Name, err)
-		}
+		names = append(names, p.Name)
+	}
+	if len(names) == 0 {
+		return nil
+	}
+	err := im.store.TakeBackProperties(context.WithoutCancel(ctx), im.o.Object, im.schema.Version, names, im.o.Cause, im.o.At)
+	if errors.Is(err, record.ErrConflict) {
+		return nil // another user changed the schema meanwhile and may rely on them; the report names them as made
+	}
+	if err != nil {
+		return fmt.Errorf("take back properties, of which no value went in: %w", err)
 	}
 	im.report.CreatedProperties = nil
 	return nil
