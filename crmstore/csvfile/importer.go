@@ -37,6 +37,12 @@ type looker func(context.Context, []crmstore.Upsert) ([]crmstore.WriteResult, er
 
 // run settles the header, makes properties if asked, and then reads and writes.
 func (im *importer) run(ctx context.Context, r io.Reader) error {
+	err := im.bringIn(ctx, r)
+	return errors.Join(err, im.takeBack(ctx))
+}
+
+// bringIn makes the properties and brings in the lines. Wherever it ends, takeBack comes next.
+func (im *importer) bringIn(ctx context.Context, r io.Reader) error {
 	im.passes = 1
 	im.made.remember = im.o.DryRun && im.o.AllowDuplicates
 	r, done, err := im.prepare(ctx, r, im.look)
@@ -56,8 +62,7 @@ func (im *importer) run(ctx context.Context, r io.Reader) error {
 			return func(ctx context.Context) ([]crmstore.WriteResult, error) { return im.look(ctx, batch) }, nil
 		}
 	}
-	err = im.pump(ctx, rd, to)
-	return errors.Join(err, im.takeBack(ctx))
+	return im.pump(ctx, rd, to)
 }
 
 // noteCreated says in the report which columns became properties, and has their cells counted as lines go in.
