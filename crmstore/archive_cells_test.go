@@ -36,6 +36,7 @@ func TestArchiveSetsTheRightCells(t *testing.T) {
 			slices.Sort(ids)
 			return ids
 		}
+		d.published("stale")
 		d.archive(byRun("stale@1"), d.targets("", 1, 2, 3, 5, 8, 7, 20, 19, 10, 12, 13))
 		if got, want := in(), []record.ID{1, 2, 3, 5, 7, 8, 10, 12, 13, 19, 20}; !slices.Equal(got, want) {
 			t.Errorf("in the bin are %v, want %v", got, want)

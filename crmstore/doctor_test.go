@@ -16,6 +16,14 @@ import (
 	"github.com/crm-workflow/crm-workflow/crmstore/storetest"
 )
 
+// published saves the workflow that deletions are said to be made by: enrollments of one that is not there are a loss.
+func (d *desk) published(name string) {
+	d.t.Helper()
+	if _, err := d.SaveWorkflow(d.t.Context(), crmstore.Workflow{Name: name, Object: record.Contact}, nil, "publish", someone, noon); err != nil {
+		d.t.Fatal(err)
+	}
+}
+
 // doctor returns what is found, as "code id" or "code id repaired".
 func (d *desk) doctor(repair bool) []string {
 	d.t.Helper()

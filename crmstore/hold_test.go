@@ -32,9 +32,7 @@ func TestHold(t *testing.T) {
 		o.Partitions = 1
 		d := newDesk(t, o)
 		ctx := t.Context()
-		if _, err := d.SaveWorkflow(ctx, crmstore.Workflow{Name: "stale", Object: record.Contact}, nil, "publish", someone, noon); err != nil {
-			t.Fatal(err)
-		}
+		d.published("stale")
 		d.write(crmstore.UpsertAny, noon, d.up(1, "email", "a@x.org"), d.up(2, "email", "b@x.org"), d.up(3, "email", "c@x.org"))
 		d.archive(crmstore.ArchiveOrder{Object: record.Contact, Cause: someone, At: noon}, d.targets("", 3))
 		want := []crmstore.HoldOutcome{crmstore.HoldChanged, crmstore.HoldChanged, crmstore.HoldNoRecord, crmstore.HoldAsItWas}

@@ -109,6 +109,7 @@ func TestDeleteList(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
+		d.published("stale")
 		d.archive(byRun("stale@1"), d.targets("", 2))
 		if err := d.DeleteList(ctx, keep, someone, noon); err != nil {
 			t.Fatal(err)

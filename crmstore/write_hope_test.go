@@ -52,6 +52,7 @@ func TestWriteHopes(t *testing.T) {
 		count("ten addresses that are held", results, map[crmstore.WriteOutcome]int{crmstore.Created: many - 10, crmstore.Refused: 10})
 		d.wantResults(results[:1], "refused 2001: e-mail p1@x.org belongs to contact 1")
 
+		d.published("stale")
 		d.archive(byRun("old@1"), d.targets("", 2020, 2021, 2022))
 		d.purge(crmstore.PurgeOrder{At: noon.Add(crmstore.Retention)})
 		if err := crmstore.AgeClaims(ctx, d.Store, o.Partitions); err != nil {
