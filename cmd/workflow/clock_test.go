@@ -369,6 +369,9 @@ func TestClocks_PurgeIsHeld(t *testing.T) {
 	if log := w.daemon(ahead, `"held":1`, nil, ""); strings.Contains(log, "records purged") || strings.Contains(log, "history trimmed") {
 		t.Errorf("a daemon removed something:\n%s", log)
 	}
+	if out := at(0, "doctor"); !strings.Contains(out, "1 record is still in the recycle bin: the purge waits") {
+		t.Errorf("doctor says:\n%s", out)
+	}
 	at(1, "purge", "--expired", "--confirm", "2")
 	if out := at(0, "account", "clock", "--format", "json"); !strings.Contains(out, `"held_records": 1`) || !strings.Contains(out, "not-all-counted") {
 		t.Errorf("account clock says:\n%s", out)
@@ -419,7 +422,13 @@ func TestClocks_SlotInTheFuture(t *testing.T) {
 	if out := w.must(0, "list"); !strings.Contains(out, "when a daemon has mended it") {
 		t.Errorf("list says:\n%s", out)
 	}
+	if out := w.must(0, "doctor"); !strings.Contains(out, "workflow stale: its last slot is recorded for") {
+		t.Errorf("doctor says:\n%s", out)
+	}
 	w.daemon(0, "a wrong clock had stopped the schedule", nil, "")
+	if out := w.must(0, "doctor", "--format", "json"); !strings.Contains(out, `"stuck": []`) || !strings.Contains(out, `"not_purged": 0`) {
+		t.Errorf("doctor says:\n%s", out)
+	}
 	if out := w.must(0, "list"); strings.Contains(out, "mended") {
 		t.Errorf("list says:\n%s", out)
 	}

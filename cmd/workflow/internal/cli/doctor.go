@@ -20,6 +20,7 @@ func doctorCommand(s *session) *cobra.Command {
 			"enrollments) with the records themselves, which are the truth. It only looks unless --repair is given.\n\n" +
 			"What the server has lost, records, members of lists, enrollments or audit events, no repair brings back. Until it\n" +
 			"is put back, or accepted with account accept-loss, no run goes on that would have asked it.\n\n" +
+			"It also names what a wrong clock keeps from going on: records that are not purged, schedules that stand still.\n\n" +
 			"--quarantine moves records that cannot be read out of the way of everything else. Their bytes are kept, and\n" +
 			"--put-back puts them back. It moves keys of a wrong type aside too.\n\n" +
 			"Exit code 1 when something is wrong and was not repaired, and when something was lost.",
@@ -55,7 +56,13 @@ func doctorCommand(s *session) *cobra.Command {
 				return err
 			}
 		}
-		w.emit(doc, doc.show)
+		if doc.Clock, err = newClockNotes(ctx, w, w.object); err != nil {
+			return err
+		}
+		w.emit(doc, func(o *output) {
+			doc.show(o)
+			doc.Clock.show(o)
+		})
 		if doc.Found > doc.Repaired {
 			return said(exitRefused)
 		}
@@ -88,6 +95,7 @@ type doctorDocument struct {
 	Lost     int                `json:"lost"`     // of these, losses, which no repair ends
 	Known    int                `json:"known"`    // beside these: losses that were accepted earlier, and records in quarantine
 	Problems []crmstore.Problem `json:"problems"` // the first 1,000
+	Clock    clockNotes         `json:"clock"`
 
 	damaged bool // there are records that cannot be read, or keys of a wrong type
 }
