@@ -19,5 +19,5 @@ func luaFolder() fs.FS {
 	return folder
 }
 
-// mustLua is a script of this package.
+// mustLuaScript is a script of this package, by its name without .lua.
 func mustLuaScript(name string) *redisdb.Script { return redisdb.MustScript(luaFolder(), name) }
