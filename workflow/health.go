@@ -39,6 +39,8 @@ type Health struct {
 	mu       sync.Mutex
 	troubles []crmstore.Trouble // as heard last
 	asked    time.Time          // when that was
+	begun    int                // questions so far, in the order in which they began
+	answered int                // the latest question of which the answer is kept
 	said     string             // the codes of what was said last
 }
 
@@ -114,6 +116,7 @@ func (h *Health) Ask(ctx context.Context) error {
 	}
 	asking, cancel := context.WithTimeout(ctx, healthTime)
 	defer cancel()
+	question := h.begin()
 	found, err := h.Store.Health(asking)
 	if err == nil {
 		found, err = h.askForUser(asking, found)
@@ -122,7 +125,7 @@ func (h *Health) Ask(ctx context.Context) error {
 		return ctx.Err()
 	}
 	h.Metrics.clockIs(h.Store.LastClock().Ahead())
-	h.remember(ctx, found, err)
+	h.remember(ctx, question, found, err)
 	if err != nil {
 		return err
 	}
@@ -200,10 +203,24 @@ func asTrouble(troubles []crmstore.Trouble) error {
 	return &TroubleError{Troubles: troubles}
 }
 
-// remember keeps the store's answer. While the store is silent its last answer holds: silence does not end a loss.
-func (h *Health) remember(ctx context.Context, found []crmstore.Trouble, err error) {
+// begin numbers a question.
+func (h *Health) begin() int {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	h.begun++
+	return h.begun
+}
+
+// remember keeps the store's answer. While the store is silent its last answer holds: silence does not end a loss.
+// Questions overlap, and a slow answer may arrive after that to a later question. It is old by then, and is dropped: a
+// store that was well a moment ago does not end its trouble of now.
+func (h *Health) remember(ctx context.Context, question int, found []crmstore.Trouble, err error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if question < h.answered {
+		return
+	}
+	h.answered = question
 	h.asked = monotonic()
 	codes := map[string]bool{TroubleUnreachable: err != nil}
 	if err == nil {
