@@ -53,7 +53,7 @@ func TestActiveListAnswers(t *testing.T) {
 		{`inList("nobody")`, rich, False},
 	} {
 		e := mustCompile(t, test.source, v)
-		env := newEnv(v, now, pStatus)
+		env := newEnv(v, now, pZip)
 		r := recordOf(t, v.Schema, test.record)
 		r.Slot = 9
 		env.lists = map[int][]byte{1: {0, 0b0100_0000}, 3: {}}

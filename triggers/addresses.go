@@ -22,6 +22,8 @@ func (n *node) addresses() bool {
 		return n.property.HoldsAddresses()
 	case opLower:
 		return n.args[0].addresses()
+	case opDomain:
+		return true
 	case opCoalesce:
 		return n.kind == kindText && (n.args[0].addresses() || n.args[1].addresses())
 	case opChoose:

@@ -101,7 +101,7 @@ func BenchmarkRecord(b *testing.B) {
 		}
 	})
 	b.Run("functions", func(b *testing.B) {
-		env := newEnv(v, now, pStatus)
+		env := newEnv(v, now, pZip)
 		b.ReportAllocs()
 		env.setRecord(r)
 		for b.Loop() {
@@ -143,8 +143,15 @@ func ExampleFunctions() {
 	// daysSince(date)
 	// daysUntil(date)
 	// daysAgo(n)
+	// monthsSince(date)
+	// monthsAgo(n)
+	// yearsAgo(n)
+	// daysBetween(from, to)
+	// dayOf(date)
 	// date("2026-01-31")
 	// duration("36h")
 	// inList("name")
 	// lower(text)
+	// domain(text)
+	// number(text, "comma")
 }

@@ -23,6 +23,10 @@
 //     zone. date("2026-01-31T10:00:00Z") is that instant exactly.
 //   - daysSince(d) is the number of whole days, of 24 hours each, from d until now, rounded down: daysSince(d) > 365
 //     becomes true 366 days after d. daysUntil(d) is the same from now until d. daysAgo(n) is now minus n times 24 hours.
+//   - monthsSince, monthsAgo, yearsAgo, daysBetween and dayOf go by the calendar of the workflow's zone. A day that a month lacks
+//     becomes its last one. monthsSince(x) >= n and x <= monthsAgo(n) say the same. Yesterday is daysBetween(x, now) == 1.
+//   - domain(s) is what stands after the @ of an e-mail address, and compared as addresses are. number(s) is unknown where the text is
+//     no number.
 //   - Texts are compared as they are, upper and lower case apart; lower(s) is there. E-mail addresses, and what is compared
 //     with them, are compared in their normal form ([record.NormalAddress]): case does not count, in patterns neither.
 //

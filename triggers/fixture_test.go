@@ -28,6 +28,7 @@ const (
 	pShared2
 	pGone
 	pStatus
+	pZip
 )
 
 func testSchema() *record.Schema {
@@ -57,6 +58,7 @@ func testSchema() *record.Schema {
 		{Number: pShared2, Name: "phone_work", Label: "Phone", Type: record.String},
 		{Number: pGone, Name: "gone", Label: "Gone", Type: record.Number, Removed: true},
 		{Number: pStatus, Name: "status", Label: "Status", Type: record.Enumeration, Options: options("open", "closed")},
+		{Number: pZip, Name: "zip", Label: "Postal Code", Type: record.String},
 	})
 }
 

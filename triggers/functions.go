@@ -2,6 +2,7 @@ package triggers
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 
@@ -35,6 +36,7 @@ type function struct {
 	op     op
 	result kind
 	wants  []kind // kindBad = any value
+	spare  int    // how many of wants may be left out, from the last one on
 	make   func(c *checker, source ast.Node, args []*node) *node
 }
 
@@ -44,47 +46,75 @@ func functionTable() []function {
 		{Function{
 			"known", "known(value)", "Whether there is a value at all. Never unknown itself.",
 			`known(contact.email)`,
-		}, opKnown, kindBool, anything, aboutRecord},
+		}, opKnown, kindBool, anything, 0, aboutRecord},
 		{Function{
 			"unknown", "unknown(value)", "Whether there is no value. Never unknown itself.",
 			`unknown(contact.email)`,
-		}, opUnknown, kindBool, anything, aboutRecord},
+		}, opUnknown, kindBool, anything, 0, aboutRecord},
 		{Function{
 			"now", "now", "The instant of the run. The brackets of now() may be left out.",
 			`contact.createdate < now - duration("36h")`,
-		}, opNow, kindTime, nil, nil},
+		}, opNow, kindTime, nil, 0, nil},
 		{Function{
 			"today", "today", "The first instant of the run's day in the workflow's zone. The brackets of today() may be left out.",
 			`contact.closedate < today`,
-		}, opToday, kindTime, nil, nil},
+		}, opToday, kindTime, nil, 0, nil},
 		{Function{
 			"daysSince", "daysSince(date)", "Whole days of 24 hours from the date until now, rounded down; negative for a date to come. > 365 is true from 366 full days on.",
 			`daysSince(contact.last_activity_date) > 365`,
-		}, opDaysSince, kindNumber, []kind{kindTime}, nil},
+		}, opDaysSince, kindNumber, []kind{kindTime}, 0, nil},
 		{Function{
 			"daysUntil", "daysUntil(date)", "Whole days of 24 hours from now until the date, rounded down; negative for a date gone by.",
 			`daysUntil(contact.closedate) <= 14`,
-		}, opDaysUntil, kindNumber, []kind{kindTime}, nil},
+		}, opDaysUntil, kindNumber, []kind{kindTime}, 0, nil},
 		{Function{
 			"daysAgo", "daysAgo(n)", "The instant n times 24 hours before now.",
 			`contact.createdate < daysAgo(30)`,
-		}, opDaysAgo, kindTime, []kind{kindNumber}, daysAgo},
+		}, opDaysAgo, kindTime, []kind{kindNumber}, 0, daysAgo},
+		{Function{
+			"monthsSince", "monthsSince(date)", "Whole months of the calendar from the date until now, rounded down; negative for a date to come. monthsSince(x) >= 6 and x <= monthsAgo(6) say the same.",
+			`monthsSince(contact.last_activity_date) > 24`,
+		}, opMonthsSince, kindNumber, []kind{kindTime}, 0, nil},
+		{Function{
+			"monthsAgo", "monthsAgo(n)", "Now minus n months of the calendar in the workflow's zone, at the same time of day. A day that the month lacks becomes its last one: 31 March minus a month is 28 or 29 February.",
+			`contact.createdate < monthsAgo(24)`,
+		}, opMonthsAgo, kindTime, []kind{kindNumber}, 0, monthsAgo},
+		{Function{
+			"yearsAgo", "yearsAgo(n)", "Now minus n years of the calendar in the workflow's zone, at the same time of day. 29 February minus a year is 28 February.",
+			`contact.createdate < yearsAgo(2)`,
+		}, opYearsAgo, kindTime, []kind{kindNumber}, 0, monthsAgo},
+		{Function{
+			"daysBetween", "daysBetween(from, to)", "Days of the calendar, in the workflow's zone, from one date's day to another's; negative when the second is earlier. Yesterday is 1 before today, also in nights when clocks change.",
+			`daysBetween(contact.createdate, now) == 1`,
+		}, opDaysBetween, kindNumber, []kind{kindTime, kindTime}, 0, nil},
+		{Function{
+			"dayOf", "dayOf(date)", "The first instant of the date's day in the workflow's zone.",
+			`dayOf(contact.createdate) == date("2026-01-31")`,
+		}, opDayOf, kindTime, []kind{kindTime}, 0, nil},
 		{Function{
 			"date", `date("2026-01-31")`, "The first instant of a day in the workflow's zone; with a time and an offset, as in \"2026-01-31T10:00:00Z\", that instant.",
 			`contact.createdate >= date("2026-01-31")`,
-		}, opConst, kindTime, []kind{kindText}, dateLiteral},
+		}, opConst, kindTime, []kind{kindText}, 0, dateLiteral},
 		{Function{
 			"duration", `duration("36h")`, "A length of time: numbers with w, d (24 hours), h, m, s or ms. Added to and subtracted from dates, and compared with the difference of two.",
 			`now - contact.createdate > duration("365d")`,
-		}, opConst, kindDuration, []kind{kindText}, durationLiteral},
+		}, opConst, kindDuration, []kind{kindText}, 0, durationLiteral},
 		{Function{
 			"inList", `inList("name")`, "Whether the record is on the list: a member of a static one, or a record that an active one's expression is true for. Never unknown.",
 			`!inList("keep")`,
-		}, opInList, kindBool, []kind{kindText}, listName},
+		}, opInList, kindBool, []kind{kindText}, 0, listName},
 		{Function{
 			"lower", "lower(text)", "The text in lower case. E-mail addresses need it not: their case never counts.",
 			`lower(contact.company) contains "acme"`,
-		}, opLower, kindText, []kind{kindText}, nil},
+		}, opLower, kindText, []kind{kindText}, 0, nil},
+		{Function{
+			"domain", "domain(text)", "What stands after the @ of an e-mail address, in lower case. Unknown where the text is no address.",
+			`domain(contact.email) in ["acme.example", "acme.test"]`,
+		}, opDomain, kindText, []kind{kindText}, 0, ofRecord},
+		{Function{
+			"number", `number(text, "comma")`, "The number that a text holds. Unknown where it holds anything else. Its fraction stands behind a point (1,234.50), or with \"comma\" behind a comma (1.234,50); the second value may be left out.",
+			`number(contact.zip) < 20000`,
+		}, opNumber, kindNumber, []kind{kindText, kindText}, 1, numberOf},
 	}
 }
 
@@ -114,12 +144,12 @@ func (c *checker) call(source ast.Node, name string, arguments []ast.Node) *node
 	switch {
 	case !ok:
 		return c.unknownFunction(source, name)
-	case len(args) != len(f.wants):
-		return c.find(diag.ExprArguments, source, fmt.Sprintf("%s takes %s, not %d", name, argumentCount(len(f.wants)), len(args)), "write "+f.Signature)
+	case len(args) > len(f.wants) || len(args) < len(f.wants)-f.spare:
+		return c.find(diag.ExprArguments, source, fmt.Sprintf("%s takes %s, not %d", name, f.argumentCount(), len(args)), "write "+f.Signature)
 	case !good:
 		return &node{kind: kindBad}
 	}
-	for i, want := range f.wants {
+	for i, want := range f.wants[:len(args)] {
 		switch {
 		case args[i].kind == kindNil:
 			return c.nilFinding(arguments[i], "", "")
@@ -134,11 +164,12 @@ func (c *checker) call(source ast.Node, name string, arguments []ast.Node) *node
 	return &node{op: f.op, kind: f.result, args: args}
 }
 
-func argumentCount(n int) string {
-	if n == 1 {
-		return "1 argument"
+func (f *function) argumentCount() string {
+	most := diag.Counted(len(f.wants), "argument", "arguments")
+	if f.spare > 0 {
+		return fmt.Sprintf("%d or %s", len(f.wants)-f.spare, most)
 	}
-	return fmt.Sprintf("%d arguments", n)
+	return most
 }
 
 func (c *checker) unknownFunction(source ast.Node, name string) *node {
@@ -177,6 +208,52 @@ func called(n ast.Node) string {
 
 func daysAgo(c *checker, source ast.Node, args []*node) *node {
 	return c.calculable(source, &node{op: opDaysAgo, kind: kindTime, args: args})
+}
+
+// monthsAgo makes monthsAgo and yearsAgo, which count whole months and years.
+func monthsAgo(c *checker, source ast.Node, args []*node) *node {
+	name, n := called(source), args[0]
+	f, _ := functionNamed(name)
+	if n.op == opConst && n.number != math.Trunc(n.number) {
+		help := "the number of them is whole, as in " + f.Example
+		if months := n.number * 12; name == "yearsAgo" && months == math.Trunc(months) {
+			help = fmt.Sprintf("write monthsAgo(%g)", months)
+		}
+		return c.find(diag.ExprArguments, source, fmt.Sprintf("%s counts whole %s", name, strings.TrimSuffix(name, "Ago")), help)
+	}
+	return c.calculable(source, &node{op: f.op, kind: kindTime, args: args})
+}
+
+// ofRecord makes functions that read a text, and find the same in a fixed one each time.
+func ofRecord(c *checker, source ast.Node, args []*node) *node {
+	f, _ := functionNamed(called(source))
+	if args[0].fixed() {
+		return c.find(diag.ExprArguments, source, fmt.Sprintf("%s asks nothing about the record", c.source(source)), "as in "+f.Example)
+	}
+	return &node{op: f.op, kind: f.result, args: args}
+}
+
+// numberOf makes number, whose second value says which sign stands before the fraction.
+func numberOf(c *checker, source ast.Node, args []*node) *node {
+	n := ofRecord(c, source, args[:1])
+	if len(args) == 1 || n.kind == kindBad {
+		return n
+	}
+	if sign := args[1]; sign.op != opConst || sign.text != pointSign && sign.text != commaSign {
+		return c.find(diag.ExprArguments, source, `the second value of number is "comma" or "point"`, fmt.Sprintf("write number(%s, %q)", c.source(argumentsOf(source)[0]), commaSign))
+	}
+	n.name = args[1].text
+	return n
+}
+
+func argumentsOf(n ast.Node) []ast.Node {
+	switch n := n.(type) {
+	case *ast.CallNode:
+		return n.Arguments
+	case *ast.BuiltinNode:
+		return n.Arguments
+	}
+	return nil
 }
 
 func dateLiteral(c *checker, source ast.Node, args []*node) *node {

@@ -37,7 +37,7 @@ func parseDate(s string, zone *time.Location) (ms int64, help string, err error)
 	if zone == nil {
 		zone = time.UTC
 	}
-	return startOfDay(t.UnixMilli(), zone), say, yearError(t)
+	return firstShown(t.UnixMilli(), zone), say, yearError(t)
 }
 
 func yearError(t time.Time) error {
@@ -81,20 +81,20 @@ func parseDuration(s string) (float64, error) {
 	return sign * math.Round(total), nil
 }
 
-// startOfDay is the first instant, in milliseconds, at which zone's calendar shows the day whose UTC
-// midnight is given, or a later day. For most days that is local midnight; where clocks are put forward
-// at midnight, the day begins later. The result never goes down from one day to the next.
-func startOfDay(utcMidnight int64, zone *time.Location) int64 {
+// firstShown is the first instant at which zone's clock and calendar show a reading, or a later one. Both are in milliseconds;
+// the reading is the instant at which UTC shows the same. A day begins at the first instant that shows its midnight: where
+// clocks are put forward at midnight, it begins later. The result never goes down as the reading grows.
+func firstShown(reading int64, zone *time.Location) int64 {
 	if zone == time.UTC {
-		return utcMidnight
+		return reading
 	}
-	// The day begins within 36 hours of UTC's midnight, whatever the zone. Go through the stretches of
-	// constant offset from there on and take the first instant that shows the day.
-	at := time.UnixMilli(utcMidnight).Add(-36 * time.Hour).In(zone)
+	// The instant is within 36 hours of UTC's, whatever the zone. Go through the stretches of constant offset from there on
+	// and take the first instant that shows the reading.
+	at := time.UnixMilli(reading).Add(-36 * time.Hour).In(zone)
 	for {
 		_, offset := at.Zone()
 		start, end := at.ZoneBounds()
-		begins := utcMidnight - int64(offset)*1000
+		begins := reading - int64(offset)*1000
 		if !start.IsZero() {
 			begins = max(begins, start.UnixMilli())
 		}

@@ -28,20 +28,39 @@ func (p *planner) monotoneOf(n *node) (monotone, bool) {
 			return p.decoded(n.args[0].property)
 		}
 		return monotone{}, false
-	case opNegate, opDaysSince, opDaysUntil, opDaysAgo:
+	case opDaysBetween:
+		return p.monotoneDays(n)
+	case opNegate, opDaysSince, opDaysUntil, opDaysAgo, opMonthsSince, opMonthsAgo, opYearsAgo, opDayOf:
 		m, ok := p.monotoneOf(n.args[0])
 		if !ok {
 			return m, false
 		}
 		inner, outer := m.at, timeFunction(n.op)
 		m.at = func(c uint64) float64 { return outer(p.env, inner(c)) }
-		m.shrinks = m.shrinks != (n.op != opDaysUntil)
-		m.exact = m.exact && n.op != opDaysAgo
+		m.shrinks = m.shrinks != (n.op != opDaysUntil && n.op != opDayOf)
+		m.exact = m.exact && n.op != opDaysAgo && n.op != opMonthsAgo && n.op != opYearsAgo
 		return m, true
 	case opArith:
 		return p.monotoneArithmetic(n)
 	}
 	return monotone{}, false
+}
+
+// monotoneDays is daysBetween with one day that is fixed.
+func (p *planner) monotoneDays(n *node) (monotone, bool) {
+	varying, fixed, sign := n.args[0], n.args[1], -1.0
+	if varying.fixed() {
+		varying, fixed, sign = fixed, varying, 1
+	}
+	m, ok := p.monotoneOf(varying)
+	if !ok || !fixed.fixed() {
+		return m, false
+	}
+	k, _ := number(fixed)(p.env)
+	inner, day := m.at, p.env.dayNumber(k)
+	m.at = func(c uint64) float64 { return sign * (p.env.dayNumber(inner(c)) - day) }
+	m.shrinks = m.shrinks != (sign < 0)
+	return m, true
 }
 
 func (p *planner) monotoneArithmetic(n *node) (monotone, bool) {

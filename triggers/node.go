@@ -65,7 +65,14 @@ const (
 	opDaysSince
 	opDaysUntil
 	opDaysAgo
+	opMonthsSince
+	opMonthsAgo
+	opYearsAgo
+	opDaysBetween
+	opDayOf
 	opLower
+	opDomain
+	opNumber // of a text; name is the sign before the fraction, when it was written
 )
 
 // node is one part of a checked expression. Nodes are never changed once they are checked: the

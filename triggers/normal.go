@@ -148,7 +148,7 @@ func (z *normalizer) guards(n *node) *logic {
 	for _, a := range n.args {
 		all = join(opAnd, all, z.guards(a))
 	}
-	if mayOverflow(n) { // also where ?? sees to it that all below is known
+	if mayLack(n) { // also where ?? sees to it that all below is known
 		all = join(opAnd, all, known(n))
 	}
 	return all
@@ -159,15 +159,15 @@ func known(n *node) *logic {
 	return &logic{op: opConst, leaf: leaf.measured()}
 }
 
-// mayOverflow reports whether n can have no finite result although all below it is known.
-func mayOverflow(n *node) bool {
+// mayLack reports whether n can have no value although all below it is known: no finite result, no domain, no number.
+func mayLack(n *node) bool {
 	switch n.op {
-	case opDaysAgo:
+	case opDaysAgo, opMonthsAgo, opYearsAgo, opDomain, opNumber:
 		return !n.fixed()
 	case opArith:
-		return n.kind == kindNumber || slices.ContainsFunc(n.args, mayOverflow)
-	case opNegate, opDaysSince, opDaysUntil:
-		return slices.ContainsFunc(n.args, mayOverflow)
+		return n.kind == kindNumber || slices.ContainsFunc(n.args, mayLack)
+	case opNegate, opDaysSince, opDaysUntil, opMonthsSince, opDaysBetween, opDayOf, opLower:
+		return slices.ContainsFunc(n.args, mayLack)
 	}
 	return false
 }

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/expr-lang/expr/ast"
 
@@ -382,7 +383,7 @@ func (c *checker) arithmetic(n *ast.BinaryNode, a, b *node) *node {
 // calculable refuses a fixed calculation without a finite result, so that what is fixed is always known.
 func (c *checker) calculable(source ast.Node, n *node) *node {
 	if n.measured().fixed() && n.size <= maxLogic {
-		if _, ok := number(n)(&env{}); !ok {
+		if _, ok := number(n)(&env{zone: time.UTC}); !ok {
 			return c.find(diag.ExprTypes, source, fmt.Sprintf("%s has no finite result", c.source(source)), "")
 		}
 	}

@@ -31,7 +31,7 @@ func TestRandomNormalFormsInExpr(t *testing.T) {
 		compared++
 		o := newOracle(rt, w, e.Normal())
 		o.addLists(rt, w, e)
-		env := newEnv(w.vocabulary, w.now, pStatus)
+		env := newEnv(w.vocabulary, w.now, pZip)
 		w.each(t, func(r *record.Record, ref reference) {
 			env.lists = w.lists(r)
 			env.setRecord(r)
@@ -142,6 +142,14 @@ func newOracle(rt *rapid.T, w world, source string) *oracle {
 		expr.Function("daysAgo", func(p ...any) (any, error) {
 			return o.ref.now.Add(-time.Duration(math.Round(asFloat(p[0])*86_400_000)) * time.Millisecond), nil
 		}, new(func(any) time.Time)),
+		expr.Function("monthsSince", func(p ...any) (any, error) { return o.ref.monthsSince(p[0].(time.Time)), nil }, new(func(time.Time) float64)),
+		expr.Function("monthsAgo", func(p ...any) (any, error) { return o.ref.before(int(math.Floor(asFloat(p[0])))), nil }, new(func(any) time.Time)),
+		expr.Function("yearsAgo", func(p ...any) (any, error) { return o.ref.before(12 * int(math.Floor(asFloat(p[0])))), nil }, new(func(any) time.Time)),
+		expr.Function("daysBetween", func(p ...any) (any, error) { return o.ref.daysBetween(p[0].(time.Time), p[1].(time.Time)), nil }, new(func(time.Time, time.Time) float64)),
+		expr.Function("dayOf", func(p ...any) (any, error) { return o.ref.midnight(p[0].(time.Time).In(o.ref.v.zone())), nil }, new(func(time.Time) time.Time)),
+		expr.Function("domain", func(p ...any) (any, error) { return o.ref.domain(p[0].(string)), nil }, new(func(string) string)),
+		expr.Function("number", func(p ...any) (any, error) { return o.ref.number(p[0].(string), len(p) > 1 && p[1] == "comma"), nil },
+			new(func(string) float64), new(func(string, string) float64)),
 		expr.Function("date", func(p ...any) (any, error) { return o.ref.date(p[0].(string)), nil }, new(func(string) time.Time)),
 		expr.Function("duration", func(p ...any) (any, error) { return lengthOf(p[0].(string)), nil }, new(func(string) time.Duration)),
 	)

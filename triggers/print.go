@@ -95,10 +95,18 @@ func (p printer) node(n *node) string {
 		return "now"
 	case opToday:
 		return "today"
+	case opDaysBetween:
+		return "daysBetween(" + p.node(n.args[0]) + ", " + p.node(n.args[1]) + ")"
+	case opNumber:
+		if n.name != "" {
+			return "number(" + p.node(n.args[0]) + ", " + quotedSource(n.name) + ")"
+		}
+		return "number(" + p.node(n.args[0]) + ")"
 	}
 	if word, ok := map[op]string{
 		opKnown: "known", opUnknown: "unknown", opDaysSince: "daysSince", opDaysUntil: "daysUntil",
-		opDaysAgo: "daysAgo", opLower: "lower",
+		opDaysAgo: "daysAgo", opMonthsSince: "monthsSince", opMonthsAgo: "monthsAgo", opYearsAgo: "yearsAgo", opDayOf: "dayOf",
+		opLower: "lower", opDomain: "domain",
 	}[n.op]; ok {
 		return word + "(" + p.node(n.args[0]) + ")"
 	}

@@ -57,7 +57,7 @@ func TestRandomAnswers(t *testing.T) {
 		if normal == nil && findings[0].Code.ID != diag.ExprTooLarge.ID {
 			rt.Fatalf("%s\nhas the normal form %s\nwhich does not compile: %v", e.Source(), e.Normal(), findings)
 		}
-		env := newEnv(w.vocabulary, w.now, pStatus)
+		env := newEnv(w.vocabulary, w.now, pZip)
 		w.each(t, func(r *record.Record, ref reference) {
 			env.lists = w.lists(r)
 			env.setRecord(r)

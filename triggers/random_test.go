@@ -61,13 +61,23 @@ func (w writer) condition(depth int) string {
 	comparison := w.pick(" == ", " != ", " < ", " <= ", " > ", " >= ")
 	equality := w.pick(" == ", " != ")
 	in := w.pick(" in ", " not in ")
-	switch w.pick("number", "number", "time", "time", "days", "duration", "text", "text", "email", "email", "stage", "stage", "bool", "known", "list", "in", "between") {
+	switch w.pick("number", "number", "time", "time", "days", "months", "months", "dayOf", "domain", "numeral", "duration", "text", "text", "email", "email", "stage", "stage", "bool", "known", "list", "in", "between") {
 	case "number":
 		return w.number(2) + comparison + w.number(1)
 	case "time":
 		return w.time(2) + comparison + w.time(1)
 	case "days":
 		return w.pick("daysSince(", "daysUntil(") + w.time(1) + ")" + comparison + w.pick("0", "1", "30", "365", "-2", "contact.num_associated_deals")
+	case "months":
+		return w.pick("monthsSince("+w.time(1)+")", "monthsSince("+w.time(0)+")", "daysBetween("+w.time(1)+", "+w.pick("today", "now", w.time(1))+")") + comparison +
+			w.pick("0", "1", "-1", "2", "12", "24", "contact.num_associated_deals")
+	case "dayOf":
+		return "dayOf(" + w.time(1) + ")" + w.pick(comparison+w.time(1), in+`[today, dayOf(daysAgo(1)), date("2026-03-29")]`)
+	case "domain":
+		return w.pick("domain("+w.pick("contact.email", "contact.company", "contact.email ?? contact.company")+")"+w.pick(equality+`"x.example"`, in+`["x.example", "y.example"]`,
+			` endsWith ".example"`, equality+"contact.city"), "known(domain(contact.company))")
+	case "numeral":
+		return w.pick("number(contact.zip)", `number(contact.zip, "comma")`, `(number(contact.zip, "point") ?? 7)`, "number(contact.zip ?? contact.company)") + w.pick(comparison+w.number(1), in+"[0, 1234.5, 7]")
 	case "duration":
 		return w.time(1) + " - " + w.time(1) + comparison + w.duration()
 	case "text":
@@ -130,7 +140,8 @@ func (w writer) time(depth int) string {
 		case "choose":
 			return "(" + w.condition(0) + " ? " + w.time(depth-1) + " : " + w.time(0) + ")"
 		case "ago":
-			return "daysAgo(" + w.pick("3", "0.5", "-365", "contact.num_associated_deals") + ")"
+			return w.pick("daysAgo(0.5)", "daysAgo(-365)", "yearsAgo(3)", "yearsAgo(-20)",
+				w.pick("daysAgo(", "monthsAgo(")+w.pick("3", "-36", "(1 / 2)", "contact.num_associated_deals")+")")
 		}
 	}
 	return w.pick("contact.closedate", "contact.closedate", "contact.createdate", "contact.notes_last_updated", "contact.last_activity_date", "now", "today()",
@@ -171,6 +182,9 @@ func randomValue(t *rapid.T, p *record.Property, now time.Time) record.Value {
 		return record.DateTimeValue(near())
 	case record.Enumeration:
 		return record.EnumValue(rapid.SampledFrom(p.Options).Draw(t, "option").Value)
+	}
+	if p.Number == pZip {
+		return record.StringValue(rapid.SampledFrom([]string{"1234.5", "1,234.50", "1.234,50", " -7 ", "0", "12,34", "1e", "", ".5", "-", "+3", "1,2345"}).Draw(t, "zip"))
 	}
 	if p.Number == pEmail {
 		return record.StringValue(rapid.SampledFrom([]string{"ann@x.example", "Ann@X.example", "ANN@Y.EXAMPLE", "BOB@x.example", "bob@x.example", "Acme"}).Draw(t, "address"))

@@ -3,6 +3,7 @@ package triggers
 import (
 	"math"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -198,7 +199,8 @@ func addresses(n ast.Node) bool {
 	case *ast.ConditionalNode:
 		return addresses(n.Exp1) || addresses(n.Exp2)
 	case *ast.CallNode:
-		return n.Callee.(*ast.IdentifierNode).Value == "lower" && addresses(n.Arguments[0])
+		name := n.Callee.(*ast.IdentifierNode).Value
+		return name == "domain" || name == "lower" && addresses(n.Arguments[0])
 	case *ast.BuiltinNode:
 		return n.Name == "lower" && addresses(n.Arguments[0])
 	}
@@ -293,9 +295,86 @@ func (r reference) function(name string, arguments []ast.Node) any {
 		return r.now.Add(-time.Duration(math.Floor(x.(float64)*86_400_000+0.5)) * time.Millisecond)
 	case "lower":
 		return strings.ToLower(x.(string))
+	case "domain":
+		return r.domain(x.(string))
+	case "number":
+		return r.number(x.(string), len(arguments) > 1 && r.eval(arguments[1]) == "comma")
+	case "monthsAgo":
+		return r.before(int(math.Floor(x.(float64))))
+	case "yearsAgo":
+		return r.before(12 * int(math.Floor(x.(float64))))
+	case "monthsSince":
+		return r.monthsSince(x.(time.Time))
+	case "dayOf":
+		return r.midnight(x.(time.Time).In(r.v.zone()))
+	case "daysBetween":
+		if y := r.eval(arguments[1]); y != nil {
+			return r.daysBetween(x.(time.Time), y.(time.Time))
+		}
+		return nil
 	}
 	r.t.Fatalf("reference: function %s", name)
 	return nil
+}
+
+// domain is for the addresses that random records hold.
+func (r reference) domain(text string) any {
+	if local, domain, ok := strings.Cut(text, "@"); ok && local != "" && domain != "" {
+		return strings.ToLower(domain)
+	}
+	return nil
+}
+
+var numbers = map[bool]*regexp.Regexp{
+	false: regexp.MustCompile(`^[+-]?(([0-9]+|[0-9]{1,3}(,[0-9]{3})+)(\.[0-9]+)?|\.[0-9]+)$`),
+	true:  regexp.MustCompile(`^[+-]?(([0-9]+|[0-9]{1,3}(\.[0-9]{3})+)(,[0-9]+)?|,[0-9]+)$`),
+}
+
+// number is for numbers without exponents.
+func (r reference) number(text string, comma bool) any {
+	if text = strings.TrimSpace(text); !numbers[comma].MatchString(text) {
+		return nil
+	}
+	if comma {
+		text = strings.NewReplacer(".", "", ",", ".").Replace(text)
+	}
+	f, _ := strconv.ParseFloat(strings.ReplaceAll(text, ",", ""), 64)
+	return f
+}
+
+// before is now minus some months, by stepping back a day at a time from a day that the month lacks.
+func (r reference) before(months int) any {
+	if months == 0 {
+		return r.now
+	}
+	now := r.now.In(r.v.zone())
+	for d := now.Day(); ; d-- {
+		at := time.Date(now.Year(), now.Month()-time.Month(months), d, now.Hour(), now.Minute(), now.Second(), now.Nanosecond(), r.v.zone())
+		if want := int(now.Month()) - months; (int(at.Month())-want)%12 == 0 {
+			return at
+		}
+	}
+}
+
+// monthsSince counts months one by one.
+func (r reference) monthsSince(t time.Time) float64 {
+	n := 0
+	for t.After(r.before(n).(time.Time)) {
+		n--
+	}
+	for !t.After(r.before(n + 1).(time.Time)) {
+		n++
+	}
+	return float64(n)
+}
+
+// daysBetween counts the days of two calendars, which have no clocks.
+func (r reference) daysBetween(a, b time.Time) float64 {
+	plain := func(t time.Time) time.Time {
+		y, m, d := t.In(r.v.zone()).Date()
+		return time.Date(y, m, d, 0, 0, 0, 0, time.UTC)
+	}
+	return float64(plain(b).Sub(plain(a)) / day)
 }
 
 const day = 24 * time.Hour

@@ -78,6 +78,22 @@ func TestSemantics(t *testing.T) {
 		{`contact.last_activity_date > contact.closedate`, some, False},
 		{`contact.last_activity_date >= date("2026-06-10T14:00:00+02:00")`, some, True},
 
+		{`monthsSince(contact.last_activity_date) == 0 && monthsSince(contact.createdate) == 4`, values{"notes_last_updated": "2026-05-15T12:00:00.001Z", "createdate": "2026-01-31T12:00:00Z"}, True},
+		{`monthsSince(contact.last_activity_date) == 1`, with("notes_last_updated", "2026-05-15T12:00:00Z"), True},
+		{`monthsSince(contact.last_activity_date) == -1`, with("notes_last_updated", "2026-06-15T12:00:00.001Z"), True},
+		{`monthsSince(contact.last_activity_date) > 24`, with("notes_last_updated", "2024-05-15T12:00:00.001Z"), False},
+		{`monthsSince(contact.last_activity_date) > 24 && contact.last_activity_date < monthsAgo(24)`, with("notes_last_updated", "2024-05-15T12:00:00Z"), True},
+		{`contact.last_activity_date == yearsAgo(2) && contact.last_activity_date == monthsAgo(24)`, with("notes_last_updated", "2024-06-15T12:00:00Z"), True},
+		{`contact.last_activity_date == monthsAgo(-1)`, with("notes_last_updated", "2026-07-15T12:00:00Z"), True},
+		{`contact.last_activity_date == monthsAgo(contact.num_associated_deals / 2)`, values{"notes_last_updated": "2026-05-15T12:00:00Z", "num_associated_deals": "3"}, True},
+		{`contact.last_activity_date < monthsAgo(contact.num_associated_deals * 1e200)`, some, Unknown},
+		{`monthsSince(contact.closedate) > 0`, nil, Unknown},
+		{`daysBetween(contact.last_activity_date, now) == 5 && daysBetween(now, contact.last_activity_date) == -5`, with("notes_last_updated", "2026-06-10T23:59:59Z"), True},
+		{`daysBetween(contact.closedate, contact.last_activity_date) == -5`, some, True},
+		{`daysBetween(contact.closedate, contact.createdate) == 0`, some, Unknown},
+		{`dayOf(contact.last_activity_date) == date("2026-06-10") && dayOf(now) == today`, some, True},
+		{`dayOf(contact.createdate) == today`, some, Unknown},
+
 		// numbers
 		{`contact.num_associated_deals * 2 + 1 == 7`, some, True},
 		{`-contact.num_associated_deals < 0`, some, True},
@@ -111,6 +127,23 @@ func TestSemantics(t *testing.T) {
 		{`contact.company > "Ab" && contact.company < "B"`, some, True},
 		{`contact.company == contact.city`, some, Unknown},
 
+		{`domain(contact.email) == "example.com" && domain(contact.email) in ["x.example", "EXAMPLE.com"]`, some, True},
+		{`domain(contact.email) endsWith ".com" && domain(contact.email) != contact.company`, some, True},
+		{`domain(contact.email) == contact.city`, values{"email": "ann@bücher.example", "city": "BÜCHER.example"}, True},
+		{`domain(contact.email) == "bücher.example"`, with("email", "ann@xn--bcher-kva.example"), True},
+		{`domain(contact.company) == "x.example"`, with("company", "Ann Lee <Ann@X.example>"), True},
+		{`domain(contact.company) == "acme.example"`, some, Unknown},
+		{`unknown(domain(contact.company)) && (domain(contact.company) ?? "none") == "none"`, some, True},
+		{`number(contact.zip) == 1234.5 && number(contact.zip) == number(contact.zip, "point")`, with("zip", " 1,234.50 "), True},
+		{`number(contact.zip, "comma") == 1234.5`, with("zip", "1.234,50"), True},
+		{`number(contact.zip, "comma") == -1234567`, with("zip", "-1.234.567"), True},
+		{`number(contact.zip) == 1500 && number(contact.zip) > contact.num_associated_deals`, values{"zip": "1.5e3", "num_associated_deals": "3"}, True},
+		{`number(contact.zip) > 0`, with("zip", "1.234,50"), Unknown},
+		{`number(contact.zip, "comma") > 0`, with("zip", "1,234.50"), Unknown},
+		{`number(contact.zip) < 100 || number(contact.zip) >= 100`, with("zip", "12 people"), Unknown},
+		{`(number(contact.zip) ?? 0) == 0`, with("zip", "n/a"), True},
+		{`number(contact.zip) > 0`, with("zip", "1e999"), Unknown},
+
 		// lists: the record is a member of keep, not of vip
 		{`inList("keep")`, nil, True},
 		{`!inList("keep")`, nil, False},
@@ -120,7 +153,7 @@ func TestSemantics(t *testing.T) {
 	} {
 		v := testVocabulary()
 		e := mustCompile(t, test.source, v)
-		env := newEnv(v, now, pStatus)
+		env := newEnv(v, now, pZip)
 		r := recordOf(t, v.Schema, test.record)
 		r.Slot = 9
 		env.lists = map[int][]byte{1: {0, 0b0100_0000}, 3: {0xff, 0b1011_1111}}
@@ -147,13 +180,21 @@ func TestZones(t *testing.T) {
 		// 23 hours lie between these two midnights, so less than a whole day
 		{"Europe/Amsterdam", "2026-03-29T22:00:00Z", "2026-03-29", `daysSince(contact.closedate) == 0`},
 		{"Europe/Amsterdam", "2026-10-25T23:00:00Z", "2026-10-25", `daysSince(contact.closedate) == 1`},
+		// the calendar sees yesterday in them, whatever the hour
+		{"Europe/Amsterdam", "2026-03-29T22:00:00Z", "2026-03-29", `daysBetween(contact.closedate, now) == 1 && dayOf(contact.closedate) == contact.closedate`},
+		{"Europe/Amsterdam", "2026-10-25T22:59:59Z", "2026-10-24", `daysBetween(contact.closedate, today) == 1 && daysBetween(now, contact.closedate) == -1`},
+		{"Europe/Amsterdam", "2026-03-31T21:30:00Z", "2026-02-28", `contact.closedate == dayOf(monthsAgo(1)) && monthsSince(contact.closedate) == 1 && contact.closedate < monthsAgo(1)`},
+		{"Europe/Amsterdam", "2028-02-29T12:00:00Z", "2027-02-28", `contact.closedate == dayOf(yearsAgo(1)) && monthsSince(contact.closedate) == 12`},
+		{"America/New_York", "2026-03-31T03:30:00Z", "2026-02-28", `monthsSince(contact.closedate) == 1 && daysBetween(contact.closedate, now) == 30`},
+		// the clock leaves 02:30 out a month ago, so 03:00 is meant
+		{"Europe/Amsterdam", "2026-04-29T00:30:00Z", "2026-03-29", `monthsAgo(1) == date("2026-03-29T01:00:00Z") && daysBetween(contact.closedate, monthsAgo(1)) == 0`},
 		// no midnight on the day that summer time begins
 		{"America/Sao_Paulo", "2018-11-04T03:00:00Z", "2018-11-04", `contact.closedate == now && today == now`},
 	} {
 		v := testVocabulary()
 		v.Zone = zone(t, test.zone)
 		e := mustCompile(t, test.source, v)
-		env := newEnv(v, at(t, test.now), pStatus)
+		env := newEnv(v, at(t, test.now), pZip)
 		env.setRecord(recordOf(t, v.Schema, values{"closedate": test.close}))
 		if got := e.test(env); got != True {
 			t.Errorf("%s at %s in %s: %s is %s", test.close, test.now, test.zone, test.source, got)
@@ -170,7 +211,7 @@ func TestStartOfDay(t *testing.T) {
 			day, _ := time.Parse(time.DateOnly, first)
 			last := int64(0)
 			for range 12 {
-				got := startOfDay(day.UnixMilli(), z)
+				got := firstShown(day.UnixMilli(), z)
 				if want := slowStartOfDay(day, z); got != want {
 					t.Errorf("%s begins at %s in %s, want %s", day.Format(time.DateOnly), time.UnixMilli(got).UTC(), name, time.UnixMilli(want).UTC())
 				}

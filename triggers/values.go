@@ -23,7 +23,7 @@ type env struct {
 	days       [256]dayStart
 }
 
-// dayStart remembers one result of startOfDay.
+// dayStart remembers one result of firstShown.
 type dayStart struct {
 	midnight int64
 	begins   float64
@@ -33,13 +33,13 @@ type dayStart struct {
 // newEnv is an env for properties up to the number highest.
 func newEnv(v Vocabulary, now time.Time, highest int) *env {
 	now = now.Truncate(time.Millisecond)
-	y, m, d := now.In(v.zone()).Date()
-	return &env{
+	e := &env{
 		now:    float64(now.UnixMilli()),
-		today:  float64(startOfDay(time.Date(y, m, d, 0, 0, 0, 0, time.UTC).UnixMilli(), v.zone())),
 		zone:   v.zone(),
 		values: make([]record.Value, highest+1), stamps: make([]uint64, highest+1), generation: 1,
 	}
+	e.today = e.dayOf(e.now)
+	return e
 }
 
 func (e *env) clone() *env {
@@ -102,7 +102,7 @@ func (e *env) day(utcMidnight int64) float64 {
 	}
 	slot := &e.days[uint64(utcMidnight/dayMilli)%uint64(len(e.days))]
 	if !slot.known || slot.midnight != utcMidnight {
-		*slot = dayStart{utcMidnight, float64(startOfDay(utcMidnight, e.zone)), true}
+		*slot = dayStart{utcMidnight, float64(firstShown(utcMidnight, e.zone)), true}
 	}
 	return slot.begins
 }

@@ -33,7 +33,8 @@ var (
 	}
 	ExprUnknownFunction = Code{
 		"WF205", "every function is one of ours", Error,
-		"The functions are known, unknown, now, today, daysSince, daysUntil, daysAgo, date, duration, inList and lower; " +
+		"The functions are known, unknown, now, today, daysSince, daysUntil, daysAgo, monthsSince, monthsAgo, yearsAgo, daysBetween, dayOf, date, duration, " +
+			"inList, lower, domain and number; " +
 			"texts are tested with the words contains, startsWith, endsWith and matches.",
 	}
 	ExprArguments = Code{
