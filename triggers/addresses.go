@@ -118,7 +118,7 @@ func (c *checker) address(source ast.Node, constant, other *node) bool {
 	for other.op == opLower {
 		other = other.args[0]
 	}
-	if constant.op != opConst || constant.text == "" || constant.kind != kindText || other.op != opProperty || c.v.Schema.Object != record.Contact ||
+	if constant.op != opConst || constant.text == "" || constant.kind != kindText || other.op != opProperty || c.objectOf(other) != record.Contact ||
 		other.property.Number != record.PropertyEmail || !other.property.HoldsAddresses() {
 		return true
 	}
@@ -140,7 +140,7 @@ func (c *checker) addressPart(n *ast.BinaryNode, other, constant *node) bool {
 	for other.op == opLower {
 		other = other.args[0]
 	}
-	if other.op != opProperty || c.v.Schema.Object != record.Contact || other.property.Number != record.PropertyEmail || !other.property.HoldsAddresses() {
+	if other.op != opProperty || c.objectOf(other) != record.Contact || other.property.Number != record.PropertyEmail || !other.property.HoldsAddresses() {
 		return true
 	}
 	part := foldPart(constant.text)

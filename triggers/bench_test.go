@@ -154,4 +154,8 @@ func ExampleFunctions() {
 	// lower(text)
 	// domain(text)
 	// number(text, "comma")
+	// any(deals, condition)
+	// all(deals, condition)
+	// none(deals, condition)
+	// count(deals, condition)
 }

@@ -23,6 +23,7 @@ type checker struct {
 	spans    *spans
 	findings diag.List
 	notIn    map[*ast.BinaryNode]bool // `x not in [...]`
+	related  *record.Schema           // of the associated records that the condition in hand is asked of; nil = of none
 	done     map[ast.Node]*node       // expr shares the middle of 1 < x < 5 between two comparisons
 }
 
@@ -68,9 +69,11 @@ func (c *checker) make(n ast.Node) *node {
 		return c.refuse(n, "a value has no functions of its own", "write the function first, as in lower(contact.email)")
 	case *ast.BuiltinNode:
 		if isPredicate(n) {
-			return c.refuse(n, fmt.Sprintf("%s goes through lists, which expressions do not do", n.Name), `ask for one of several values with in: contact.lifecyclestage in ["subscriber", "lead"]`)
+			return c.quantifier(n)
 		}
 		return c.call(n, n.Name, n.Arguments)
+	case *ast.PointerNode:
+		return c.refuse(n, "# is a whole record", "name a property of it, as in .amount")
 	default:
 		return c.refuse(n, constructWord(n)+" is not part of the language", constructHelp(n, c.object()))
 	}
@@ -150,11 +153,16 @@ func (c *checker) identifier(n *ast.IdentifierNode) *node {
 		return c.find(diag.ExprUnknownName, n, fmt.Sprintf("%s is the whole record", n.Value),
 			fmt.Sprintf("name a property, as in %s.%s", n.Value, firstName(c.v)))
 	}
+	if plural := c.relatedName(n.Value); plural != "" {
+		return c.find(diag.ExprUnknownName, n, fmt.Sprintf("%s are associated records, and no value", plural), fmt.Sprintf("ask count(%s) > 0, or any(%s, ...)", plural, plural))
+	}
 	if _, ok := functionNamed(n.Value); ok {
 		return c.find(diag.ExprArguments, n, fmt.Sprintf("%s is a function", n.Value), "write its arguments in brackets: "+signatureOf(n.Value))
 	}
 	help := fmt.Sprintf("write %s for a text, or %s.NAME for a property", strconv.Quote(n.Value), c.object())
 	switch near := spelling.Nearest(n.Value, []string{"now", "today", "true", "false", c.object()}); {
+	case c.related != nil && len(c.related.Find(n.Value)) == 1:
+		help = fmt.Sprintf("did you mean .%s?", n.Value)
 	case len(c.v.Schema.Find(n.Value)) == 1:
 		help = fmt.Sprintf("did you mean %s.%s?", c.object(), n.Value)
 	case near != "":
@@ -172,6 +180,9 @@ func firstName(v Vocabulary) string {
 
 // member resolves contact.name and contact["Label"].
 func (c *checker) member(n *ast.MemberNode) *node {
+	if _, ok := n.Node.(*ast.PointerNode); ok {
+		return c.relatedMember(n)
+	}
 	object, isName := n.Node.(*ast.IdentifierNode)
 	name, isText := n.Property.(*ast.StringNode)
 	switch {
@@ -181,6 +192,10 @@ func (c *checker) member(n *ast.MemberNode) *node {
 			return &node{kind: kindBad}
 		}
 		return c.refuse(n, fmt.Sprintf("%s has no parts", c.source(n.Node)), "")
+	case object.Value != c.object() && c.relatedName(object.Value) != "" && isText:
+		plural := c.relatedName(object.Value)
+		return c.find(diag.ExprUnknownName, object, fmt.Sprintf("the workflow is about the object %s, and %s are associated with it", c.object(), plural),
+			fmt.Sprintf("ask any(%s, .%s ...)", plural, name.Value))
 	case object.Value != c.object():
 		return c.find(diag.ExprUnknownName, object, fmt.Sprintf("unknown name %q", object.Value),
 			fmt.Sprintf("the workflow is about the object %[1]s; write %[1]s.NAME", c.object()))
@@ -191,7 +206,7 @@ func (c *checker) member(n *ast.MemberNode) *node {
 	case 1:
 		return &node{op: opProperty, kind: kindOf(found[0].Type), property: found[0]}
 	case 0:
-		return c.unknownProperty(n, name.Value)
+		return c.unknownPropertyOf(n, c.v.Schema, c.object(), name.Value)
 	default:
 		names := make([]string, len(found))
 		for i, p := range found {
@@ -201,33 +216,35 @@ func (c *checker) member(n *ast.MemberNode) *node {
 	}
 }
 
-func (c *checker) unknownProperty(n ast.Node, name string) *node {
+// unknownPropertyOf finds a property that the schema does not have; before stands before the dot of what is to be written instead.
+func (c *checker) unknownPropertyOf(n ast.Node, schema *record.Schema, before, name string) *node {
+	object := string(schema.Object)
 	var candidates []string
-	for i := range c.v.Schema.Properties {
-		p := &c.v.Schema.Properties[i]
+	for i := range schema.Properties {
+		p := &schema.Properties[i]
 		if p.Removed {
 			if p.Name == name {
-				return c.find(diag.ExprUnknownProperty, n, fmt.Sprintf("the property %q was removed from %s", name, c.object()), "")
+				return c.find(diag.ExprUnknownProperty, n, fmt.Sprintf("the property %q was removed from %s", name, object), "")
 			}
 			continue
 		}
 		candidates = append(candidates, p.Name)
 	}
 	for _, candidate := range slices.Clone(candidates) {
-		if p := c.v.Schema.Find(candidate); len(p) == 1 && p[0].Label != "" {
+		if p := schema.Find(candidate); len(p) == 1 && p[0].Label != "" {
 			candidates = append(candidates, record.SnakeCase(p[0].Label))
 		}
 	}
-	help := fmt.Sprintf("`workflow properties list --object %s` shows them all", c.object())
+	help := fmt.Sprintf("`workflow properties list --object %s` shows them all", object)
 	if _, _, r, mixed := unseen.Mixed(name); mixed {
-		return c.find(diag.ExprUnknownProperty, n, fmt.Sprintf("%s has no property %q: its %q is %U, not the letter that it looks like", c.object(), name, r, r), nearHelp(c.object(), name, candidates, help))
+		return c.find(diag.ExprUnknownProperty, n, fmt.Sprintf("%s has no property %q: its %q is %U, not the letter that it looks like", object, name, r, r), nearHelp(before, name, candidates, help))
 	}
-	return c.find(diag.ExprUnknownProperty, n, fmt.Sprintf("%s has no property %q", c.object(), name), nearHelp(c.object(), name, candidates, help))
+	return c.find(diag.ExprUnknownProperty, n, fmt.Sprintf("%s has no property %q", object, name), nearHelp(before, name, candidates, help))
 }
 
-func nearHelp(object, name string, candidates []string, otherwise string) string {
+func nearHelp(before, name string, candidates []string, otherwise string) string {
 	if near := spelling.Nearest(name, candidates); near != "" {
-		return fmt.Sprintf("did you mean %s.%s?", object, near)
+		return fmt.Sprintf("did you mean %s.%s?", before, near)
 	}
 	return otherwise
 }

@@ -25,6 +25,9 @@ func truth(n *node) truthFunc {
 		a := answer(n.truth)
 		return func(*env) Answer { return a }
 	case opProperty:
+		if n.object != "" {
+			return truthRelated(n.property.Number)
+		}
 		return truthProperty(n.property.Number)
 	case opAnd:
 		a, b := truth(n.args[0]), truth(n.args[1])
@@ -75,6 +78,8 @@ func truth(n *node) truthFunc {
 		return func(e *env) Answer { return answer(there(e) == want) }
 	case opActive, opInList:
 		return onList(n)
+	case opAny, opAll, opNone:
+		return quantified(n)
 	}
 	panic("triggers: a condition of an unknown kind") // a mistake in this package, found by the first test of the operation
 }
@@ -92,6 +97,16 @@ func onList(n *node) truthFunc {
 func truthProperty(number int) truthFunc {
 	return func(e *env) Answer {
 		v := e.value(number)
+		if v.Type() != record.Bool {
+			return Unknown
+		}
+		return answer(v.IsTrue())
+	}
+}
+
+func truthRelated(number int) truthFunc {
+	return func(e *env) Answer {
+		v := e.other.Value(number)
 		if v.Type() != record.Bool {
 			return Unknown
 		}
@@ -253,6 +268,12 @@ func text(n *node) textFunc {
 		return func(*env) (string, bool) { return s, true }
 	case opProperty:
 		number := n.property.Number
+		if n.object != "" {
+			return func(e *env) (string, bool) {
+				v := e.other.Value(number)
+				return v.Text(), v.Type() == record.String || v.Type() == record.Enumeration
+			}
+		}
 		return func(e *env) (string, bool) {
 			v := e.value(number)
 			return v.Text(), v.Type() == record.String || v.Type() == record.Enumeration
@@ -302,7 +323,12 @@ func number(n *node) numberFunc {
 		f := n.number
 		return func(*env) (float64, bool) { return f, true }
 	case opProperty:
+		if n.object != "" {
+			return numberRelated(n.property)
+		}
 		return numberProperty(n.property)
+	case opCount:
+		return counted(n)
 	case opNow:
 		return func(e *env) (float64, bool) { return e.now, true }
 	case opToday:
@@ -386,6 +412,23 @@ func numberProperty(p *record.Property) numberFunc {
 				return 0, false
 			}
 			return e.day(v.Milli()), true
+		}
+	}
+}
+
+// numberRelated is numberProperty of an associated record.
+func numberRelated(p *record.Property) numberFunc {
+	number := p.Number
+	return func(e *env) (float64, bool) {
+		switch v := e.other.Value(number); v.Type() {
+		case record.Number:
+			return v.Float(), true
+		case record.DateTime:
+			return float64(v.Milli()), true
+		case record.Date:
+			return e.day(v.Milli()), true
+		default:
+			return 0, false
 		}
 	}
 }

@@ -34,6 +34,9 @@ type search struct {
 	gathered int       // survivors in them
 	found    []Found   // of the partition in hand, for each matcher
 	picks    []crmstore.Pick
+
+	decided   []decided   // partitions that are tested, in order, where associations are asked
+	undecided []undecided // their records whose associations are to be read
 }
 
 // pending is a partition whose columns were tested.
@@ -132,7 +135,7 @@ func (r *search) flush(ctx context.Context) error {
 			if w := &r.waiting[next]; w.pick.Whole || len(w.pick.Slots) > 0 {
 				return nil
 			}
-			if err := r.hand(&r.waiting[next]); err != nil {
+			if err := r.hand(ctx, &r.waiting[next]); err != nil {
 				return err
 			}
 		}
@@ -156,18 +159,34 @@ func (r *search) flush(ctx context.Context) error {
 	}
 	err := empty()
 	r.waiting, r.gathered = r.waiting[:0], 0
+	if err == nil && len(r.decided) > 0 {
+		err = r.decide(ctx)
+	}
 	return err
 }
 
-// hand gives what was found in a partition to fn, and makes room for the next.
-func (r *search) hand(w *pending) error {
+// hand ends a partition, and makes room for the next. Where associations are asked it waits until they are read.
+func (r *search) hand(ctx context.Context, w *pending) error {
 	if r.found == nil {
 		r.found = make([]Found, len(r.matchers))
 	}
-	for i := range r.found {
-		found := r.found[i]
-		r.found[i] = Found{}
-		found.Partition, found.Evaluated = w.partition, w.live
+	d := decided{partition: w.partition, live: w.live, found: r.found}
+	if len(r.relations) == 0 {
+		return r.give(d)
+	}
+	r.found = nil
+	if r.decided = append(r.decided, d); len(r.undecided) < undecidedAtOnce {
+		return nil
+	}
+	return r.decide(ctx)
+}
+
+// give gives what was found in a partition to fn.
+func (r *search) give(d decided) error {
+	for i := range d.found {
+		found := d.found[i]
+		d.found[i] = Found{}
+		found.Partition, found.Evaluated = d.partition, d.live
 		if err := r.fn(i, found); err != nil {
 			return err
 		}
@@ -222,7 +241,7 @@ func (r *search) partition(ctx context.Context, w *pending, rows *crmstore.Rows)
 			}
 		}
 	}
-	return r.hand(w)
+	return r.hand(ctx, w)
 }
 
 func holds(words []uint64, slot int) bool {
@@ -231,17 +250,26 @@ func holds(words []uint64, slot int) bool {
 
 // judge tests the record in hand with one matcher's whole expressions.
 func (r *search) judge(matcher int, id record.ID, slot int) {
-	m, found := r.matchers[matcher], &r.found[matcher]
+	m := r.matchers[matcher]
 	m.env.read(r.values, slot)
-	v := m.verdict()
+	switch {
+	case len(m.relations) == 0:
+		r.found[matcher].take(m.verdict(), id)
+	case m.mayMatch():
+		r.postpone(matcher, id, slot)
+	}
+}
+
+// take counts a verdict.
+func (f *Found) take(v Verdict, id record.ID) {
 	switch {
 	case v.Suppressed:
-		found.Matched++
-		found.Suppressed++
+		f.Matched++
+		f.Suppressed++
 	case v.Match:
-		found.Matched++
-		found.IDs = append(found.IDs, id)
-		found.Triggers = append(found.Triggers, uint8(v.Trigger))
+		f.Matched++
+		f.IDs = append(f.IDs, id)
+		f.Triggers = append(f.Triggers, uint8(v.Trigger))
 	}
 }
 

@@ -15,15 +15,18 @@ const (
 	ByColumns = "columns"               // columns answer it exactly
 	ByBoth    = "columns, then records" // columns leave some records over, which are read
 	ByRecords = "records"               // columns say nothing; every record is read
+
+	ByAssociations = "associations" // the associations of those records are read that nothing else rules out
 )
 
 // Plan says how a trigger is answered. Whatever it says, every survivor is tested with the whole expression.
 type Plan struct {
-	Mode        string       `json:"mode"`    // ByColumns, ByBoth or ByRecords
-	Columns     []string     `json:"columns"` // properties whose columns are read
-	Lists       []string     `json:"lists"`   // static lists whose members are read
-	Expressions []Expression `json:"expressions"`
-	ActiveLists []Expression `json:"active_lists"` // the expressions of the active lists that are asked, directly or through others
+	Mode         string       `json:"mode"`                   // ByColumns, ByBoth or ByRecords
+	Columns      []string     `json:"columns"`                // properties whose columns are read
+	Lists        []string     `json:"lists"`                  // static lists whose members are read
+	Associations []string     `json:"associations,omitempty"` // object types, in the plural, whose associated records are read
+	Expressions  []Expression `json:"expressions"`
+	ActiveLists  []Expression `json:"active_lists"` // the expressions of the active lists that are asked, directly or through others
 }
 
 // Expression is one expression of a trigger, or of an active list that it asks, in a Plan or an Explanation.
@@ -80,6 +83,14 @@ func by(t *columnTest) string {
 	return ByBoth
 }
 
+// byOf is how a condition is answered.
+func byOf(c condition, t *columnTest) string {
+	if c.leaf.leaf.asksRelated() && c.leaf.leaf.op != opActive {
+		return ByAssociations
+	}
+	return by(t)
+}
+
 // Plan says how the trigger is answered.
 func (m *Matcher) Plan() Plan {
 	plan := Plan{Mode: by(m.root), Columns: []string{}, Lists: []string{}}
@@ -96,11 +107,14 @@ func (m *Matcher) Plan() Plan {
 		}
 	}
 	slices.Sort(plan.Lists)
+	for _, r := range m.relations {
+		plan.Associations = append(plan.Associations, r.object.Plural())
+	}
 	planner := planner{env: m.env}
 	expression := func(e *Expr, t *columnTest) Expression {
 		x := Expression{Source: e.Source(), Normal: e.Normal(), By: by(t)}
 		for _, c := range m.conditions(e) {
-			x.Conditions = append(x.Conditions, Condition{Text: c.text, By: by(planner.logic(c.leaf))})
+			x.Conditions = append(x.Conditions, Condition{Text: c.text, By: byOf(c, planner.logic(c.leaf))})
 		}
 		return x
 	}
@@ -159,11 +173,14 @@ func (m *Matcher) Explain(ctx context.Context, src Source, o record.ObjectType, 
 		return x, err
 	}
 	err = m.eachPartition(ctx, src, o, from, to, func(_ int, recs []*record.Record) error {
-		for _, r := range recs {
-			if r == nil || r.Deletion != nil {
-				continue
-			}
-			m.env.setRecord(r)
+		live := slices.DeleteFunc(slices.Clone(recs), func(r *record.Record) bool { return r == nil || r.Deletion != nil })
+		known, err := m.relate(ctx, src, o, live)
+		if err != nil {
+			return err
+		}
+		m.known = known
+		for _, r := range live {
+			m.look(r)
 			for _, t := range rest {
 				if t.ask(m.env) == True {
 					*t.count++
@@ -172,6 +189,7 @@ func (m *Matcher) Explain(ctx context.Context, src Source, o record.ObjectType, 
 		}
 		return nil
 	})
+	m.known, m.env.related = nil, nil
 	if damaged, ok := errors.AsType[*record.DamagedError](err); ok {
 		x.Damaged, err = int64(len(damaged.IDs)), nil
 	}

@@ -15,7 +15,9 @@ import (
 type fake struct {
 	schema     *record.Schema
 	partitions []partition
-	reads      int // records that ReadRecords and ReadAll handed out
+	deals      map[record.ID][]*record.Record // by contact; nil = damaged
+	asked      int                            // contacts whose associations were read
+	reads      int                            // records that ReadRecords and ReadAll handed out
 }
 
 type partition []slot
@@ -99,7 +101,57 @@ func (f *fake) ReadColumns(_ context.Context, _ record.ObjectType, from, to int,
 	return nil
 }
 
-func (f *fake) ReadRecords(_ context.Context, _ record.ObjectType, want []record.PartitionIDs, fn func(int, []*record.Record) error) error {
+// ReadAssociated knows of deals. The number of a damaged deal follows from its contact.
+func (f *fake) ReadAssociated(_ context.Context, _ record.ObjectType, ids []record.ID, others []record.ObjectType, _ bool) ([][]record.Ref, error) {
+	refs := make([][]record.Ref, len(ids))
+	for i, id := range ids {
+		f.asked++
+		for _, deal := range f.deals[id] {
+			ref := record.Ref{Object: record.Deal, ID: damagedDeal}
+			if deal != nil {
+				ref.ID = deal.ID
+			}
+			if slices.Contains(others, record.Deal) {
+				refs[i] = append(refs[i], ref)
+			}
+		}
+	}
+	return refs, nil
+}
+
+const damagedDeal record.ID = 1 << 40
+
+func (f *fake) readDeals(want []record.PartitionIDs, fn func(int, []*record.Record) error) error {
+	known := map[record.ID]*record.Record{}
+	for _, deals := range f.deals {
+		for _, d := range deals {
+			if d != nil {
+				known[d.ID] = d
+			}
+		}
+	}
+	var damaged []record.ID
+	for _, w := range want {
+		recs := make([]*record.Record, len(w.IDs))
+		for i, id := range w.IDs {
+			if recs[i] = known[id]; id == damagedDeal {
+				damaged = append(damaged, id)
+			}
+		}
+		if err := fn(w.Partition, recs); err != nil {
+			return err
+		}
+	}
+	if damaged != nil {
+		return &record.DamagedError{Object: record.Deal, IDs: damaged}
+	}
+	return nil
+}
+
+func (f *fake) ReadRecords(_ context.Context, o record.ObjectType, want []record.PartitionIDs, fn func(int, []*record.Record) error) error {
+	if o == record.Deal {
+		return f.readDeals(want, fn)
+	}
 	for _, w := range want {
 		recs := make([]*record.Record, len(w.IDs))
 		for i, id := range w.IDs {

@@ -2,6 +2,7 @@ package triggers
 
 import (
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -36,7 +37,7 @@ func findingCases() []findingCase {
 		{`known(contact.phone)`, []string{`WF203 contact.phone | "phone" is the label of 2 properties | write contact.phone_home or contact.phone_work`}},
 		{`lifecyclestage == "lead"`, []string{`WF204 lifecyclestage | unknown name "lifecyclestage" | did you mean contact.lifecyclestage?`}},
 		{`contact.lifecyclestage == lead`, []string{`WF204 lead | unknown name "lead" | write "lead" for a text, or contact.NAME for a property`}},
-		{`company.name == "x"`, []string{`WF204 company | unknown name "company" | the workflow is about the object contact; write contact.NAME`}},
+		{`company.name == "x"`, []string{`WF204 company | the workflow is about the object contact, and companies are associated with it | ask any(companies, .name ...)`}},
 		{`known(contact)`, []string{`WF204 contact | contact is the whole record | name a property, as in contact.email`}},
 		{`contact.createdate < nwo`, []string{`WF204 nwo | unknown name "nwo" | did you mean now?`}},
 
@@ -93,7 +94,7 @@ func findingCases() []findingCase {
 			`WF209 contact.total_revenue | ! joins conditions, and contact.total_revenue is a number | compare it, as in contact.total_revenue > 0`,
 		}},
 
-		{`any([1, 2], # > 1)`, []string{`WF210 any([1, 2], # > 1) | any goes through lists, which expressions do not do | ask for one of several values with in: contact.lifecyclestage in ["subscriber", "lead"]`}},
+		{`any([1, 2], # > 1)`, []string{`WF210 [1, 2] | any goes through associated records alone | name their object type in the plural, as in any(deals, .amount > 1000)`}},
 		{`contact.total_revenue in 1..5`, []string{`WF210 1..5 | .. is not part of the language | write a range with >= and <=`}},
 		{`contact.city + contact.company == "x"`, []string{`WF210 contact.city + contact.company | texts are not joined | test the parts one by one, with startsWith, endsWith or contains`}},
 		{`let a = contact.city; a == "x"`, []string{`WF210 a = contact.city; a == "x" | let is not part of the language | write the value where it is used`}},
@@ -186,7 +187,7 @@ func findingCases() []findingCase {
 func TestFindings(t *testing.T) {
 	t.Parallel()
 	covered := map[string]bool{}
-	for _, test := range findingCases() {
+	for _, test := range slices.Concat(findingCases(), associationFindings()) {
 		_, findings := Compile(diag.NewText("f.yaml", test.source, func(offset int) diag.Pos { return diag.Pos{Line: 1, Col: offset + 1} }), testVocabulary())
 		var got []string
 		for _, f := range findings {
@@ -217,7 +218,7 @@ var (
 func TestFindings_HelpTextsHelp(t *testing.T) {
 	t.Parallel()
 	applied := 0
-	for _, test := range findingCases() {
+	for _, test := range slices.Concat(findingCases(), associationFindings()) {
 		_, findings := Compile(diag.NewText("", test.source, nil), testVocabulary())
 		for _, f := range findings {
 			m := instead.FindStringSubmatch(f.Help)

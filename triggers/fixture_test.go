@@ -66,7 +66,34 @@ func testVocabulary() Vocabulary {
 	return Vocabulary{Schema: testSchema(), Lists: map[string]crmstore.List{
 		"keep": {Number: 1, Name: "keep", Object: record.Contact},
 		"vip":  {Number: 3, Name: "vip", Object: record.Contact},
-	}}
+	}, Related: testRelated()}
+}
+
+// Numbers of the test deals' properties.
+const (
+	dAmount = record.FirstProperty + iota
+	dStage
+	dClose
+	dName
+	dPaid
+)
+
+// testRelated are the object types whose associated records the tests ask about.
+func testRelated() map[string]*record.Schema {
+	deals := record.NewSchema("deal", 1, []record.Property{
+		{Number: dAmount, Name: "amount", Label: "Amount", Type: record.Number},
+		{Number: dStage, Name: "dealstage", Label: "Deal Stage", Type: record.Enumeration, Options: []record.Option{
+			{Number: 1, Value: "open"}, {Number: 2, Value: "closedwon"}, {Number: 3, Value: "closedlost"},
+		}},
+		{Number: dClose, Name: "closedate", Label: "Close Date", Type: record.Date},
+		{Number: dName, Name: "dealname", Label: "Deal Name", Type: record.String},
+		{Number: dPaid, Name: "paid", Label: "Paid", Type: record.Bool},
+	})
+	companies := record.NewSchema("company", 1, []record.Property{
+		{Number: record.FirstProperty, Name: "domain", Label: "Company Domain Name", Type: record.String},
+		{Number: record.FirstProperty + 1, Name: "size", Label: "Größe (cm) ?", Type: record.Number},
+	})
+	return map[string]*record.Schema{"contacts": testSchema(), "deals": deals, "companies": companies}
 }
 
 func mustCompile(tb testing.TB, source string, v Vocabulary) *Expr {

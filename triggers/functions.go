@@ -27,7 +27,7 @@ func Functions() []Function {
 	for i, f := range table {
 		all[i] = f.Function
 	}
-	return all
+	return append(all, quantifiers()...)
 }
 
 // function is a row of the table: what is said about a function and how it is checked.
@@ -280,6 +280,9 @@ func durationLiteral(c *checker, source ast.Node, args []*node) *node {
 }
 
 func listName(c *checker, source ast.Node, args []*node) *node {
+	if c.related != nil {
+		return c.refuse(source, fmt.Sprintf("inList asks about the %s, not about associated %s", c.object(), c.related.Object.Plural()), "ask it beside the condition, with &&")
+	}
 	if args[0].op != opConst {
 		return c.find(diag.ExprArguments, source, "the name of a list is written out", `as in inList("keep")`)
 	}

@@ -20,12 +20,15 @@ type Matcher struct {
 	env     *env
 	now     time.Time
 
-	any, suppress []*columnTest // one for each expression; never changed after At
-	root          *columnTest   // any of any
-	lists         []int         // that any expression mentions
-	numbers       []int         // of the properties that any expression mentions
-	alone         *Together     // this matcher and no other
-	bin           bool          // Test looks at records in the recycle bin; see InBin
+	any, suppress []*columnTest         // one for each expression; never changed after At
+	root          *columnTest           // any of any
+	lists         []int                 // that any expression mentions
+	numbers       []int                 // of the properties that any expression mentions
+	relations     []relation            // what any expression asks about associated records
+	possible      []func(*env) bool     // for each expression of Any where relations are asked
+	alone         *Together             // this matcher and no other
+	known         map[record.ID]related // associations of the records in hand
+	bin           bool                  // Test looks at records in the recycle bin; see InBin
 }
 
 // At fixes the run's instant and plans. The error says that the trigger was put together wrongly; a
@@ -59,6 +62,11 @@ func (t *Trigger) At(now time.Time) (*Matcher, error) {
 	}
 	m.any, m.suppress = plan(t.Any), plan(t.Suppress)
 	m.root = joinTests(opOr, m.any)
+	if m.relations = relations(t.expressions()); len(m.relations) > 0 {
+		for _, e := range t.Any {
+			m.possible = append(m.possible, possible(e.normal))
+		}
+	}
 	m.alone = together([]*Matcher{m})
 	return m, nil
 }
@@ -106,7 +114,7 @@ func (m *Matcher) Now() time.Time { return m.now }
 
 // judge tests a record with the whole expressions; m.env.lists are those of its partition.
 func (m *Matcher) judge(r *record.Record) Verdict {
-	m.env.setRecord(r)
+	m.look(r)
 	return m.verdict()
 }
 
@@ -137,7 +145,7 @@ func (m *Matcher) verdict() Verdict {
 func (m *Matcher) Test(ctx context.Context, src Source, o record.ObjectType, want []record.PartitionIDs,
 	fn func(p int, recs []*record.Record, v []Verdict) error,
 ) error {
-	if len(m.lists) == 0 {
+	if len(m.lists) == 0 && len(m.relations) == 0 {
 		return src.ReadRecords(ctx, o, want, func(p int, recs []*record.Record) error {
 			return fn(p, recs, m.verdicts(recs))
 		})
@@ -157,6 +165,17 @@ func (m *Matcher) Test(ctx context.Context, src Source, o record.ObjectType, wan
 	if err != nil {
 		return err
 	}
+	var open []*record.Record // may match, depending on what they are associated with
+	for i, w := range want {
+		m.env.lists = lists[w.Partition]
+		open = m.appendOpen(open, read[i])
+	}
+	known, err := m.relate(ctx, src, o, open)
+	if err != nil {
+		return err
+	}
+	m.known = known
+	defer func() { m.known, m.env.related = nil, nil }()
 	for i, w := range want {
 		m.env.lists = lists[w.Partition]
 		if err := fn(w.Partition, read[i], m.verdicts(read[i])); err != nil {
@@ -164,6 +183,28 @@ func (m *Matcher) Test(ctx context.Context, src Source, o record.ObjectType, wan
 		}
 	}
 	return damaged
+}
+
+// look turns m.env to a record, with its associations where they were read.
+func (m *Matcher) look(r *record.Record) {
+	m.env.setRecord(r)
+	m.env.related = m.known[r.ID]
+}
+
+// appendOpen appends the records whose verdict depends on what they are associated with.
+func (m *Matcher) appendOpen(open, recs []*record.Record) []*record.Record {
+	if len(m.relations) == 0 {
+		return open
+	}
+	for _, r := range recs {
+		if r == nil || (r.Deletion != nil) != m.bin {
+			continue
+		}
+		if m.env.setRecord(r); m.mayMatch() {
+			open = append(open, r)
+		}
+	}
+	return open
 }
 
 func (m *Matcher) verdicts(recs []*record.Record) []Verdict {

@@ -73,6 +73,10 @@ const (
 	opLower
 	opDomain
 	opNumber // of a text; name is the sign before the fraction, when it was written
+	opAny // of associated records: args[0], if any, is asked of each
+	opAll
+	opNone
+	opCount
 )
 
 // node is one part of a checked expression. Nodes are never changed once they are checked: the
@@ -91,8 +95,9 @@ type node struct {
 	text     string  // constant
 	truth    bool    // constant
 	property *record.Property
-	list     int         // opInList
-	active   *activeList // opActive
+	object   record.ObjectType // of the associated records: of a quantifier, and of a property of theirs; "" = the record's own property
+	list     int               // opInList
+	active   *activeList       // opActive
 	pattern  *regexp.Regexp
 }
 
@@ -104,10 +109,10 @@ func (n *node) walk(fn func(*node)) {
 	}
 }
 
-// mentions lists the properties and the static lists below n, also those of active lists, each once, in the order of the text.
+// mentions lists the record's own properties and the static lists below n, also those of active lists, each once, in the order of the text.
 func (n *node) mentions() (properties []*record.Property, lists []int) {
 	n.walk(func(n *node) {
-		if n.op == opProperty && !slices.Contains(properties, n.property) {
+		if n.op == opProperty && n.object == "" && !slices.Contains(properties, n.property) {
 			properties = append(properties, n.property)
 		}
 		if n.op == opInList && !slices.Contains(lists, n.list) {
@@ -122,7 +127,7 @@ func (n *node) fixed() bool { return !n.varies }
 
 // measured sets what follows from the nodes below.
 func (n *node) measured() *node {
-	n.size, n.varies = 1, n.op == opProperty || n.op == opInList || n.op == opActive
+	n.size, n.varies = 1, n.op == opProperty || n.op == opInList || n.op == opActive || n.op.isQuantifier()
 	for _, a := range n.args {
 		n.size, n.varies = min(n.size+a.size, maxLogic+1), n.varies || a.varies
 	}

@@ -132,6 +132,11 @@ func (z *normalizer) guards(n *node) *logic {
 		return known(n)
 	case opKnown, opUnknown, opInList, opActive:
 		return nil
+	case opAny, opAll, opNone, opCount:
+		if len(n.args) == 0 {
+			return nil
+		}
+		return known(n)
 	case opCoalesce:
 		a, b := z.guards(n.args[0]), z.guards(n.args[1])
 		if a == nil || b == nil {

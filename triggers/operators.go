@@ -97,6 +97,7 @@ func optionsOf(n *node) *record.Property {
 // options reports whether constant is something that other can be, with a finding when it is not.
 func (c *checker) options(source ast.Node, constant, other *node) bool {
 	p := optionsOf(other)
+	object := c.optionsObject(other)
 	if p == nil || constant.op != opConst || p.Option(constant.text) != nil {
 		return true
 	}
@@ -109,7 +110,7 @@ func (c *checker) options(source ast.Node, constant, other *node) bool {
 	var candidates []string
 	for _, o := range p.Options {
 		if strings.EqualFold(o.Label, constant.text) || strings.EqualFold(o.Value, constant.text) {
-			c.find(diag.ExprUnknownOption, source, fmt.Sprintf("%s.%s has no option %q", c.object(), p.Name, constant.text),
+			c.find(diag.ExprUnknownOption, source, fmt.Sprintf("%s.%s has no option %q", object, p.Name, constant.text),
 				fmt.Sprintf("write %s, the internal value", strconv.Quote(o.Value)))
 			return false
 		}
@@ -121,8 +122,16 @@ func (c *checker) options(source ast.Node, constant, other *node) bool {
 	if near := spelling.Nearest(constant.text, candidates); near != "" {
 		help = fmt.Sprintf("did you mean %s?", strconv.Quote(near))
 	}
-	c.find(diag.ExprUnknownOption, source, fmt.Sprintf("%s.%s has no option %q", c.object(), p.Name, constant.text), help)
+	c.find(diag.ExprUnknownOption, source, fmt.Sprintf("%s.%s has no option %q", object, p.Name, constant.text), help)
 	return false
+}
+
+// optionsObject is the object type of the property that optionsOf gives.
+func (c *checker) optionsObject(n *node) record.ObjectType {
+	for n.op == opCoalesce {
+		n = n.args[0]
+	}
+	return c.objectOf(n)
 }
 
 // mismatchHelp guesses what was meant by comparing different kinds.
@@ -319,7 +328,7 @@ func (c *checker) someOption(n *ast.BinaryNode, a *node, is func(string) bool) b
 		}
 		values = append(values, o.Value)
 	}
-	c.find(diag.ExprUnknownOption, n.Right, fmt.Sprintf("of no option of %s.%s this is true: %s %s", c.object(), a.property.Name, n.Operator, c.source(n.Right)),
+	c.find(diag.ExprUnknownOption, n.Right, fmt.Sprintf("of no option of %s.%s this is true: %s %s", c.objectOf(a), a.property.Name, n.Operator, c.source(n.Right)),
 		"its options are "+strings.Join(values[:min(len(values), 12)], ", "))
 	return false
 }

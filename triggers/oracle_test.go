@@ -66,6 +66,8 @@ func beyondExpr(n *node) bool {
 	n.walk(func(n *node) {
 		beyond = beyond || n.folds && slices.ContainsFunc(n.args, mixesTexts)
 		switch n.op {
+		case opAny, opAll, opNone, opCount: // its own any and all know of no unknown values
+			beyond = true
 		case opKnown, opUnknown, opCoalesce:
 			beyond = beyond || n.args[0].op != opProperty
 		case opArith:

@@ -127,6 +127,8 @@ func (p *planner) leaf(n *node) *columnTest {
 	}
 	properties, lists := n.mentions()
 	switch {
+	case n.asksRelated():
+		return &columnTest{op: testAny}
 	case len(properties) == 0 && len(lists) == 0:
 		p.env.setRecord(nil)
 		if truth(n)(p.env) == True {

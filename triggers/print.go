@@ -73,7 +73,18 @@ func (p printer) node(n *node) string {
 	switch n.op {
 	case opConst:
 		return p.constant(n)
+	case opAny, opAll, opNone, opCount:
+		if len(n.args) == 0 {
+			return n.name + "(" + n.object.Plural() + ")"
+		}
+		return n.name + "(" + n.object.Plural() + ", " + p.node(n.args[0]) + ")"
 	case opProperty:
+		if n.object != "" && plainName.MatchString(n.property.Name) {
+			return "." + n.property.Name
+		}
+		if n.object != "" {
+			return "#[" + quotedSource(n.property.Name) + "]"
+		}
 		if plainName.MatchString(n.property.Name) {
 			return p.object + "." + n.property.Name
 		}

@@ -61,6 +61,7 @@ func TestRandomAnswers(t *testing.T) {
 		w.each(t, func(r *record.Record, ref reference) {
 			env.lists = w.lists(r)
 			env.setRecord(r)
+			env.related = w.related(r)
 			want := ref.answer(e.Source())
 			if got := e.test(env); got != want {
 				rt.Fatalf("%s\nof %s\nis %s, the reference says %s", e.Source(), describe(r), got, want)

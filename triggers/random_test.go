@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -33,7 +34,7 @@ func (w writer) trigger() string {
 		return w.pick("true", "false")
 	}
 	s := w.condition(rapid.IntRange(0, 4).Draw(w.t, "depth"))
-	if !strings.Contains(s, "contact") && !strings.Contains(s, "inList") {
+	if !strings.Contains(s, "contact") && !strings.Contains(s, "deals") && !strings.Contains(s, "inList") {
 		return "known(contact.email) || " + s
 	}
 	return s
@@ -61,7 +62,7 @@ func (w writer) condition(depth int) string {
 	comparison := w.pick(" == ", " != ", " < ", " <= ", " > ", " >= ")
 	equality := w.pick(" == ", " != ")
 	in := w.pick(" in ", " not in ")
-	switch w.pick("number", "number", "time", "time", "days", "months", "months", "dayOf", "domain", "numeral", "duration", "text", "text", "email", "email", "stage", "stage", "bool", "known", "list", "in", "between") {
+	switch w.pick("number", "number", "time", "time", "days", "months", "months", "dayOf", "domain", "numeral", "duration", "text", "text", "email", "email", "stage", "stage", "bool", "known", "list", "in", "between", "deals") {
 	case "number":
 		return w.number(2) + comparison + w.number(1)
 	case "time":
@@ -97,6 +98,8 @@ func (w writer) condition(depth int) string {
 	case "known":
 		return w.pick("known(", "unknown(") + w.pick("contact.lifecyclestage", "contact.email", "contact.company", "contact.closedate", "contact.bounced",
 			"contact.total_revenue / contact.num_associated_deals", "daysSince(contact.createdate)", "contact.total_revenue > 3 && contact.bounced") + ")"
+	case "deals":
+		return w.pick("any", "all", "none") + "(deals, " + w.deal(rapid.IntRange(0, 2).Draw(w.t, "deal")) + ")"
 	case "list":
 		lists := append([]string{"keep", "vip"}, w.active...)
 		return "inList(" + strconv.Quote(w.pick(lists...)) + ")"
@@ -105,6 +108,17 @@ func (w writer) condition(depth int) string {
 	default:
 		return w.pick("-3", "0", "1") + w.pick(" < ", " <= ") + w.number(1) + w.pick(" < ", " <= ") + w.pick("1", "5", "1e9")
 	}
+}
+
+// deal is a condition about an associated deal.
+func (w writer) deal(depth int) string {
+	if depth > 0 {
+		a := w.deal(depth - 1)
+		return w.pick("("+a+" && "+w.deal(depth-1)+")", "("+a+" || "+w.pick("contact.bounced", "contact.total_revenue > 1", "known(contact.email)")+")", "!("+a+")", "(("+a+") ?? true)")
+	}
+	return w.pick(".amount > contact.total_revenue", ".amount"+w.pick(" < ", " >= ", " == ")+w.pick("0", "1", "-2.5", "10"), `.dealstage`+w.pick(" == ", " != ")+`"open"`,
+		`.dealstage in ["closedwon", "closedlost"]`, "daysSince(.closedate) > 30", ".closedate < today", "known(.amount)", "unknown(.dealstage)", ".paid", "!.paid",
+		`.dealname contains "c"`, `.dealname == contact.company`, "(.amount ?? 0) * 2 > 3", "known(.amount) && .paid")
 }
 
 func (w writer) number(depth int) string {
@@ -126,6 +140,9 @@ func (w writer) number(depth int) string {
 		case "days":
 			return w.pick("daysSince(", "daysUntil(") + w.time(0) + ")"
 		}
+	}
+	if w.chance(10) {
+		return w.pick("count(deals)", "count(deals, "+w.deal(0)+")")
 	}
 	return w.pick("contact.num_associated_deals", "contact.total_revenue", "contact.total_revenue", "contact.odd", "0", "1", "-2.5", "10", "1e300")
 }
@@ -246,7 +263,42 @@ func randomWorld(t *rapid.T, records int) world {
 		w.store.add(i%len(w.store.partitions), r, rapid.SampledFrom([]string{"live", "live", "live", "live", "archived", "free"}).Draw(t, "state"),
 			rapid.IntRange(0, 3).Draw(t, "lists"))
 	}
+	w.addDeals(t, records)
 	return w
+}
+
+// addDeals associates records with deals, one in twenty of which is damaged.
+func (w *world) addDeals(t *rapid.T, records int) {
+	w.store.deals = map[record.ID][]*record.Record{}
+	schema := w.vocabulary.Related["deals"]
+	for i := range rapid.IntRange(0, records).Draw(t, "deals") {
+		var set []record.Assignment
+		for j := range schema.Properties {
+			set = append(set, record.Assignment{Property: schema.Properties[j].Number, Value: randomValue(t, &schema.Properties[j], w.now)})
+		}
+		deal, err := record.NewRecord(schema, record.ID(i+1), set)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if rapid.IntRange(0, 19).Draw(t, "damaged") == 0 {
+			deal = nil
+		}
+		for range rapid.IntRange(1, 2).Draw(t, "contacts") {
+			contact := record.ID(rapid.IntRange(1, records).Draw(t, "contact"))
+			if !slices.Contains(w.store.deals[contact], deal) {
+				w.store.deals[contact] = append(w.store.deals[contact], deal)
+			}
+		}
+	}
+}
+
+// related is what the record is associated with.
+func (w *world) related(r *record.Record) related {
+	all := related{}
+	for _, deal := range w.store.deals[r.ID] {
+		all[record.Deal] = append(all[record.Deal], associated{record: deal})
+	}
+	return all
 }
 
 // addActiveLists makes active lists with random expressions; each may ask those before it.
@@ -268,7 +320,7 @@ func (w *world) reference(tb testing.TB, r *record.Record) reference {
 	member := func(list int) bool {
 		return w.store.member(r, list)
 	}
-	return reference{t: tb, v: w.vocabulary, now: w.now, record: r, lists: map[string]bool{"keep": member(1), "vip": member(3)}, trees: w.trees}
+	return reference{t: tb, v: w.vocabulary, now: w.now, record: r, lists: map[string]bool{"keep": member(1), "vip": member(3)}, deals: w.store.deals[r.ID], trees: w.trees}
 }
 
 func describe(r *record.Record) string {

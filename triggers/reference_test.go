@@ -3,6 +3,7 @@ package triggers
 import (
 	"math"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -22,6 +23,8 @@ type reference struct {
 	now    time.Time
 	record *record.Record
 	lists  map[string]bool
+	deals  []*record.Record    // that are associated and live; nil = one that is damaged
+	deal   *record.Record      // that a condition is asked of
 	trees  map[string]ast.Node // of expressions that were asked before; may be nil
 }
 
@@ -58,6 +61,11 @@ func (r reference) eval(n ast.Node) any {
 	case *ast.IdentifierNode:
 		return r.function(n.Value, nil)
 	case *ast.MemberNode:
+		if _, ok := n.Node.(*ast.PointerNode); ok {
+			deal := r
+			deal.v.Schema, deal.record = r.v.Related["deals"], r.deal
+			return deal.property(n.Property.(*ast.StringNode).Value)
+		}
 		return r.property(n.Property.(*ast.StringNode).Value)
 	case *ast.UnaryNode:
 		switch x := r.eval(n.Node).(type) {
@@ -83,9 +91,43 @@ func (r reference) eval(n ast.Node) any {
 	case *ast.CallNode:
 		return r.function(n.Callee.(*ast.IdentifierNode).Value, n.Arguments)
 	case *ast.BuiltinNode:
+		if slices.Contains([]string{"any", "all", "none", "count"}, n.Name) {
+			return r.quantifier(n)
+		}
 		return r.function(n.Name, n.Arguments)
 	}
 	r.t.Fatalf("reference: %T", n)
+	return nil
+}
+
+// quantifier counts the deals that a condition is true for, false for, and unknown for.
+func (r reference) quantifier(n *ast.BuiltinNode) any {
+	yes, no, unclear := 0, 0, 0
+	for _, deal := range r.deals {
+		var result any = true
+		if len(n.Arguments) > 1 {
+			result = nil
+			if r.deal = deal; deal != nil {
+				result = r.eval(n.Arguments[1].(*ast.PredicateNode).Node)
+			}
+		}
+		switch result {
+		case true:
+			yes++
+		case false:
+			no++
+		default:
+			unclear++
+		}
+	}
+	switch {
+	case n.Name == "any" && yes > 0, n.Name == "none" && yes+unclear == 0, n.Name == "all" && no+unclear == 0:
+		return true
+	case n.Name == "any" && unclear == 0, n.Name == "none" && yes > 0, n.Name == "all" && no > 0:
+		return false
+	case n.Name == "count" && unclear == 0:
+		return float64(yes)
+	}
 	return nil
 }
 

@@ -30,6 +30,9 @@ func (p Plan) show(count func(int64) string) string {
 	if len(p.Lists) > 0 {
 		fmt.Fprintf(&out, "lists:        %s\n", strings.Join(p.Lists, ", "))
 	}
+	if len(p.Associations) > 0 {
+		fmt.Fprintf(&out, "associations: %s\n", strings.Join(p.Associations, ", "))
+	}
 	row := func(keeps int64, by, text string) []string {
 		if count == nil {
 			return []string{"  " + by, text}

@@ -130,6 +130,9 @@ func syntaxFinding(text diag.Text, err error) diag.Finding {
 			"split it into several triggers, or put the contacts into a static list")
 	case m == "unexpected token EOF", m == "unexpected end of expression":
 		return text.Finding(diag.ExprSyntax, len(text.Value), len(text.Value), "the expression breaks off here", "something is missing: a value, or a closing bracket")
+	case strings.HasPrefix(m, "expected at least 2 arguments"):
+		start, help := conditionMissing(text.Value[:to])
+		return text.Finding(diag.ExprSyntax, start, to, "a condition is missing", help)
 	case strings.Contains(m, "not terminated"):
 		return text.Finding(diag.ExprSyntax, from, to, "a text is not closed", "put a quote at its end")
 	case strings.Contains(m, "coalesce"):
@@ -147,8 +150,28 @@ func syntaxFinding(text diag.Text, err error) diag.Finding {
 	}
 }
 
+var quantifierAlone = regexp.MustCompile(`(any|all|none)\(\s*(\w+)\s*\)$`)
+
+// conditionMissing finds where any(deals) begins, which before ends with, and what is to be written instead.
+func conditionMissing(before string) (start int, help string) {
+	m := quantifierAlone.FindStringSubmatchIndex(before)
+	if m == nil {
+		return max(len(before)-1, 0), "as in any(deals, .amount > 1000)"
+	}
+	switch function, plural := before[m[2]:m[3]], before[m[4]:m[5]]; function {
+	case "any":
+		return m[0], fmt.Sprintf("write count(%s) > 0", plural)
+	case "none":
+		return m[0], fmt.Sprintf("write count(%s) == 0", plural)
+	default:
+		return m[0], fmt.Sprintf("say what is true for all, as in all(%s, .NAME ...)", plural)
+	}
+}
+
 func syntaxHelp(token string) string {
 	switch strings.ToLower(token) {
+	case ".":
+		return "write contact.NAME; only inside any(deals, ...) and its like a name begins with a dot"
 	case "=":
 		return "write == to compare"
 	case "and", "or", "not", "&", "|":

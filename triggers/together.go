@@ -12,11 +12,12 @@ import (
 // condition that several have in common is tested once. A record that any of them must see is read and decoded once. Each
 // trigger finds exactly what it would find alone. It is not safe for concurrent use; Clone it for another goroutine.
 type Together struct {
-	matchers []*Matcher
-	columns  *program       // a test for each matcher
-	blind    bool           // no trigger can use columns, so none are read
-	numbers  []int          // properties that expressions ask records for
-	values   []record.Value // of the record in hand, by property number
+	matchers  []*Matcher
+	columns   *program       // a test for each matcher
+	blind     bool           // no trigger can use columns, so none are read
+	numbers   []int          // properties that expressions ask records for
+	relations []relation     // what expressions ask about associated records
+	values    []record.Value // of the record in hand, by property number
 }
 
 // NewTogether joins matchers of one object type. It copies them, and leaves the originals alone.
@@ -40,6 +41,7 @@ func together(matchers []*Matcher) *Together {
 		t.numbers = append(t.numbers, m.numbers...)
 		highest = max(highest, len(m.env.values)-1)
 	}
+	t.relations = togetherRelations(matchers)
 	slices.Sort(t.numbers)
 	t.numbers = slices.Compact(t.numbers)
 	t.values = make([]record.Value, highest+1)
@@ -76,4 +78,13 @@ func (t *Together) Evaluate(ctx context.Context, src Source, o record.ObjectType
 		return err
 	}
 	return r.flush(ctx)
+}
+
+// togetherRelations is what the matchers ask about associated records, each object type once.
+func togetherRelations(matchers []*Matcher) []relation {
+	var all []*Expr
+	for _, m := range matchers {
+		all = append(all, m.trigger.expressions()...)
+	}
+	return relations(all)
 }

@@ -10,9 +10,10 @@ import (
 
 // Vocabulary is what expressions may speak of.
 type Vocabulary struct {
-	Schema *record.Schema           // of the workflow's object
-	Lists  map[string]crmstore.List // static and active lists by name
-	Zone   *time.Location           // of today, date("...") and date properties; nil = UTC
+	Schema  *record.Schema            // of the workflow's object
+	Lists   map[string]crmstore.List  // static and active lists by name
+	Related map[string]*record.Schema // by plural: the object types whose associated records may be asked about
+	Zone    *time.Location            // of today, date("...") and date properties; nil = UTC
 }
 
 func (v Vocabulary) zone() *time.Location {
@@ -35,6 +36,7 @@ type Source interface {
 	ReadColumns(ctx context.Context, o record.ObjectType, from, to int, want crmstore.Want, fn func(*crmstore.Columns) error) error
 	ReadRecords(ctx context.Context, o record.ObjectType, want []record.PartitionIDs, fn func(p int, recs []*record.Record) error) error
 	ReadRows(ctx context.Context, o record.ObjectType, picks []crmstore.Pick, numbers []int, fn func(*crmstore.Rows) error) error
+	ReadAssociated(ctx context.Context, o record.ObjectType, ids []record.ID, others []record.ObjectType, binned bool) ([][]record.Ref, error)
 	ReadAll(ctx context.Context, o record.ObjectType, from, to int, fn func(p int, recs []*record.Record) error) error
 }
 

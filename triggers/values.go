@@ -15,6 +15,8 @@ type env struct {
 	record     *record.Record
 	lists      map[int][]byte // members of the record's partition, a bit per slot
 	slot       uint32
+	related    related        // what the record is associated with; nil = not read
+	other      *record.Record // the associated record that a condition is asked of
 
 	given      []record.Value // not nil: the values of a record that is decoded already, by property number
 	values     []record.Value
@@ -44,14 +46,14 @@ func newEnv(v Vocabulary, now time.Time, highest int) *env {
 
 func (e *env) clone() *env {
 	c := *e
-	c.record, c.lists, c.given = nil, nil, nil
+	c.record, c.lists, c.given, c.related, c.other = nil, nil, nil, nil, nil
 	c.values, c.stamps = make([]record.Value, len(e.values)), make([]uint64, len(e.stamps))
 	return &c
 }
 
 // setRecord turns to another record; nil means one without any values.
 func (e *env) setRecord(r *record.Record) {
-	e.record, e.given = r, nil
+	e.record, e.given, e.related = r, nil, nil
 	e.generation++
 	if r != nil {
 		e.slot = r.Slot

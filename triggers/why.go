@@ -2,6 +2,8 @@ package triggers
 
 import (
 	"context"
+	"slices"
+	"strconv"
 	"time"
 
 	"github.com/crm-workflow/crm-workflow/crmstore/record"
@@ -56,7 +58,12 @@ func (m *Matcher) Why(ctx context.Context, src Source, o record.ObjectType, id r
 			return nil
 		}
 		w.Found, w.Deletion, w.Verdict = true, recs[0].Deletion, v[0]
-		m.env.setRecord(recs[0])
+		known, err := m.relate(ctx, src, o, recs[:1])
+		if err != nil {
+			return err
+		}
+		m.known = known
+		m.look(recs[0])
 		m.expressions(func(e *Expr, _ *columnTest, suppress bool, number int) {
 			a := m.answered(e)
 			a.Suppress, a.Number = suppress, number
@@ -82,7 +89,62 @@ func (m *Matcher) answered(e *Expr) AnsweredExpression {
 			v := m.env.value(p.Number)
 			answered.Values = append(answered.Values, Seen{Property: p.Name, Label: p.Label, Value: v.String(), Known: v.Known()})
 		}
+		answered.Values = append(answered.Values, m.seenRelated(c.leaf.leaf)...)
 		a.Conditions = append(a.Conditions, answered)
 	}
 	return a
+}
+
+// seenAtMost is how many associated records Why shows of each object type: first those that a condition is true for, then those
+// that it is unknown for.
+const seenAtMost = 5
+
+// seenRelated is what a condition saw of associated records: how many there are, and those that decide.
+func (m *Matcher) seenRelated(leaf *node) []Seen {
+	var all []Seen
+	leaf.walk(func(n *node) {
+		if !n.op.isQuantifier() {
+			return
+		}
+		others, read := m.env.relatedOf(n.object)
+		plural := n.object.Plural()
+		if !slices.ContainsFunc(all, func(s Seen) bool { return s.Property == plural }) {
+			all = append(all, Seen{Property: plural, Label: "associated " + plural, Value: strconv.Itoa(len(others)), Known: read})
+		}
+		if len(n.args) == 0 {
+			return
+		}
+		condition := truth(n.args[0])
+		answers := make([]Answer, len(others))
+		for i := range others {
+			answers[i] = m.env.of(&others[i], condition)
+		}
+		shown := 0
+		for _, wanted := range []Answer{True, Unknown, False} {
+			for i := range others {
+				if answers[i] == wanted && shown < seenAtMost {
+					shown++
+					all = append(all, others[i].seen(n)...)
+				}
+			}
+		}
+	})
+	return all
+}
+
+// seen is what a condition asks of an associated record.
+func (a *associated) seen(quantifier *node) []Seen {
+	name := record.Ref{Object: quantifier.object, ID: a.id}.String()
+	if a.record == nil {
+		return []Seen{{Property: name, Label: "damaged record"}}
+	}
+	var all []Seen
+	quantifier.args[0].walk(func(n *node) {
+		if n.op != opProperty || n.object == "" {
+			return
+		}
+		v := a.record.Value(n.property.Number)
+		all = append(all, Seen{Property: name + " " + n.property.Name, Label: n.property.Label, Value: v.String(), Known: v.Known()})
+	})
+	return all
 }

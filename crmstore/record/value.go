@@ -3,6 +3,7 @@ package record
 import (
 	"math"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/cespare/xxhash/v2"
@@ -33,6 +34,12 @@ const (
 	MinYear = 1
 	MaxYear = 9999
 )
+
+// Clone is the same value with memory of its own: one that was read in a row shares the row's.
+func (v Value) Clone() Value {
+	v.text = strings.Clone(v.text)
+	return v
+}
 
 // StringValue is a known text; the empty text is unknown, as in HubSpot, where clearing a field empties it.
 func StringValue(s string) Value {

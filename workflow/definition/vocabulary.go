@@ -13,6 +13,7 @@ import (
 // object type, as they are now.
 func AccountVocabulary(ctx context.Context, store *crmstore.Store) (Vocabulary, error) {
 	known := map[record.ObjectType]triggers.Vocabulary{}
+	related := map[string]*record.Schema{}
 	objects, err := store.ObjectTypes(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("read the object types: %w", err)
@@ -26,7 +27,8 @@ func AccountVocabulary(ctx context.Context, store *crmstore.Store) (Vocabulary, 
 		if err != nil {
 			return nil, fmt.Errorf("read the lists of %s: %w", o.Plural(), err)
 		}
-		known[o] = triggers.Vocabulary{Schema: schema, Lists: lists}
+		related[o.Plural()] = schema
+		known[o] = triggers.Vocabulary{Schema: schema, Lists: lists, Related: related}
 	}
 	return func(o record.ObjectType) triggers.Vocabulary { return known[o] }, nil
 }

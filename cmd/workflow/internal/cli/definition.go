@@ -159,7 +159,11 @@ func defaultVocabulary(o record.ObjectType) triggers.Vocabulary {
 	if !slices.Contains(record.StandardObjects(), o) {
 		return triggers.Vocabulary{}
 	}
-	return triggers.Vocabulary{Schema: record.NewSchema(o, 0, record.DefaultProperties(o))}
+	related := map[string]*record.Schema{}
+	for _, other := range record.StandardObjects() {
+		related[other.Plural()] = record.NewSchema(other, 0, record.DefaultProperties(other))
+	}
+	return triggers.Vocabulary{Schema: related[o.Plural()], Related: related}
 }
 
 // completeTarget completes NAME|FILE.
