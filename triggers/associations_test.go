@@ -72,9 +72,9 @@ func TestAssociations_Answers(t *testing.T) {
 func TestAssociations_SurvivorsAlone(t *testing.T) {
 	t.Parallel()
 	for source, want := range map[string]int{
-		`contact.num_associated_deals < 7 && none(deals, .amount > 1)`:                               7,
-		`none(deals, .amount > 1) && contact.num_associated_deals < 7 && contact.email contains "3"`: 1,
-		`contact.num_associated_deals < 7 && !(count(deals) > 3)`:                                    7,
+		`contact.num_associated_deals < 7 && none(deals, .amount > 1)`:                                7,
+		`none(deals, .amount > 1) && contact.num_associated_deals < 7 && contact.email contains "3"`:  1,
+		`contact.num_associated_deals < 7 && !(count(deals) > 3)`:                                     7,
 		`contact.num_associated_deals < 2 || contact.num_associated_deals > 597 && any(deals, .paid)`: 4,
 		`all(deals, .paid)`: 600,
 		`contact.lifecyclestage == "lead" && contact.num_associated_deals < 7 ? any(deals, .paid) : false`: 4,

@@ -73,7 +73,7 @@ const (
 	opLower
 	opDomain
 	opNumber // of a text; name is the sign before the fraction, when it was written
-	opAny // of associated records: args[0], if any, is asked of each
+	opAny    // of associated records: args[0], if any, is asked of each
 	opAll
 	opNone
 	opCount

@@ -65,7 +65,7 @@ func (e *FindingsError) first() string {
 
 // Publish asks the gate, freezes the file as a new revision when it differs from the current one, and switches the
 // workflow on. From then on the workflow acts with the permissions of the store's user. The user needs them all now:
-// manage-workflows, and view and delete of the object. Publishing an unchanged file takes the workflow over. A new revision
+// manage-workflows, view and delete of the object, and view of the object types whose associated records the trigger asks about. Publishing an unchanged file takes the workflow over. A new revision
 // holds a running run of the one before, and cancels a held one unless the options keep it: when Publish has returned,
 // neither deletes anything more. With `existing: false` all records that match at the instant at are first enrolled as
 // existing. Errors: *crmstore.PermissionError; *RefusedError; crmstore.ErrConflict when another user published or switched
@@ -78,6 +78,11 @@ func Publish(ctx context.Context, store *crmstore.Store, d *definition.Definitio
 func PublishWith(ctx context.Context, store *crmstore.Store, d *definition.Definition, o PublishOptions, at time.Time) (Publication, error) {
 	if err := checkPublisher(ctx, store, d.Object); err != nil {
 		return Publication{}, err
+	}
+	for _, related := range d.Trigger.Related() {
+		if err := store.Check(ctx, related, crmstore.CanView); err != nil {
+			return Publication{}, err
+		}
 	}
 	account, err := store.Account(ctx)
 	if err != nil {

@@ -103,6 +103,8 @@ var answeredBy = map[string]string{
 	triggers.ByColumns: "columns alone",
 	triggers.ByBoth:    "columns, then the records that are left",
 	triggers.ByRecords: "every record",
+
+	triggers.ByAssociations: "associations",
 }
 
 // expressionTitle says whose expression it is.
@@ -118,7 +120,8 @@ func expressionTitle(list string, suppress bool, number int) string {
 
 func showExplanation(o *output, d *definition.Definition, e triggers.Explanation) {
 	o.printf("%s looks at %s, and reads %s.\n", o.paint(bold, d.Name), records(e.Live, d.Object), answeredBy[e.Mode])
-	o.facts([2]string{"columns", strings.Join(e.Columns, ", ")}, [2]string{"lists", strings.Join(e.Lists, ", ")})
+	o.facts([2]string{"columns", strings.Join(e.Columns, ", ")}, [2]string{"lists", strings.Join(e.Lists, ", ")},
+		[2]string{"associations", strings.Join(e.Associations, ", ")})
 	for _, x := range slices.Concat(e.Expressions, e.ActiveLists) {
 		o.printf("\n%s keeps %s (%s)\n", expressionTitle(x.List, x.Suppress, x.Number), records(x.Keeps, d.Object), percent(x.Keeps, e.Live))
 		o.printf("  %s\n", o.paint(dim, clean(strings.Join(strings.Fields(x.Source), " "))))
