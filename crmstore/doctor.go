@@ -16,7 +16,7 @@ import (
 
 // Problem is one thing Doctor found. Cells of one column that differ in one partition are one Problem.
 type Problem struct {
-	Code      string            `json:"code"` // column, slot, free, count, archived, email, list, enrollment, erasure, record, association, type, deletion, lost, accepted, quarantined
+	Code      string            `json:"code"` // column, slot, free, count, archived, email, list, enrollment, erasure, record, association, type, deletion, lost, accepted, quarantined, property
 	Object    record.ObjectType `json:"object"`
 	ID        record.ID         `json:"id,omitempty"` // the record, or the first of several; 0 when it is about none
 	Detail    string            `json:"detail"`       // no property values
@@ -78,6 +78,9 @@ func (s *Store) Examine(ctx context.Context, o record.ObjectType, order DoctorOr
 	err = d.examineErasures(ctx)
 	if err == nil {
 		err = d.examineAccount(ctx)
+	}
+	if err == nil {
+		err = d.examinePending(ctx)
 	}
 	if err == nil {
 		err = d.examineRuns(ctx)

@@ -31,6 +31,7 @@ const (
 	problemType       = "type"       // a key has a wrong type
 	problemLost       = "lost"       // records, members, enrollments or events are not there any more
 	problemAccepted   = "accepted"   // the same, earlier, and a person accepted it
+	problemProperty   = "property"   // a property that a killed import made, and that nothing uses
 
 	problemQuarantined = "quarantined" // a record stands aside, since it could not be read
 

@@ -177,7 +177,7 @@ func (s *Store) AddObject(ctx context.Context, o Object, properties []record.Pro
 			}
 		}
 	}
-	list, err := withProperties(record.NewSchema(o.Name, 0, record.DefaultProperties(o.Name)), properties)
+	list, err := withProperties(record.NewSchema(o.Name, 0, record.DefaultProperties(o.Name)), properties, nil)
 	if err != nil {
 		return Object{}, fmt.Errorf("add object type %s: %w", o.Name, err)
 	}

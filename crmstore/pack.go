@@ -2,6 +2,8 @@ package crmstore
 
 import (
 	"fmt"
+	"reflect"
+	"slices"
 	"unsafe"
 
 	"github.com/crm-workflow/crm-workflow/crmstore/record"
@@ -44,9 +46,31 @@ func (p *Packer) Pack(u Upsert) (Upsert, error) {
 // textView is b without a copy; b must not be written to from then on.
 func textView(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }
 
-// suits reports whether the upsert was packed with this schema, so that its fields are good as they are.
-func (p *packedSet) suits(s *record.Schema) bool {
-	return p.schema != nil && (p.schema == s || p.schema.Object == s.Object && p.schema.Version == s.Version)
+// formsAlike remembers which schema was compared last with the one that a batch is written with, and whether records have the same
+// form in both.
+type formsAlike struct {
+	schema *record.Schema
+	yes    bool
+}
+
+// suits reports whether the upsert was packed with this schema, or one in which records have the same form, so that its fields
+// are good as they are.
+func (w *writer) suits(p *packedSet) bool {
+	if p.schema == nil || p.schema == w.schema {
+		return p.schema != nil
+	}
+	if w.alike.schema != p.schema {
+		w.alike = formsAlike{p.schema, sameForm(p.schema, w.schema)}
+	}
+	return w.alike.yes
+}
+
+// sameForm reports whether records have the same form in both schemas, which may differ in what is pending.
+func sameForm(a, b *record.Schema) bool {
+	return a.Object == b.Object && (a.Version == b.Version || slices.EqualFunc(a.Properties, b.Properties, func(p, q record.Property) bool {
+		p.Pending, q.Pending = nil, nil
+		return reflect.DeepEqual(p, q)
+	}))
 }
 
 // assignments are those of an upsert that was packed with another schema than it is written with, say because a property
@@ -88,7 +112,7 @@ type wants struct {
 
 // read checks what an upsert assigns.
 func (r *round) read(u *Upsert) (wants, error) {
-	if u.packed.suits(r.schema) {
+	if r.suits(&u.packed) {
 		return wants{packed: &u.packed}, nil
 	}
 	set := u.Set

@@ -88,12 +88,15 @@ func (s *Store) schema(ctx context.Context, o record.ObjectType) (*record.Schema
 // schemaChange is one change of a schema: from the properties as they are to those that shall be.
 type schemaChange struct {
 	object record.ObjectType
-	op     string // audit event
+	op     string // audit event; "" = none, for what no person needs to know
 	detail string
 	cause  record.Cause
 	at     time.Time
-	apply  func(*record.Schema) ([]record.Property, error) // must not change what it gets
+	apply  func(*record.Schema) ([]record.Property, error) // must not change what it gets; errUnchanged = leave it
 }
+
+// errUnchanged says that a schema is already as it shall be.
+var errUnchanged = errors.New("the schema is so already")
 
 // How often a change of a schema is tried again when somebody else changed it in between.
 const schemaTries = 20
@@ -108,6 +111,9 @@ func (s *Store) changeSchema(ctx context.Context, ch schemaChange) (*record.Sche
 			return nil, err
 		}
 		properties, err := ch.apply(old)
+		if errors.Is(err, errUnchanged) {
+			return old, nil
+		}
 		if err != nil {
 			return nil, fmt.Errorf("change schema of %s: %w", ch.object, err)
 		}
@@ -136,17 +142,22 @@ func (s *Store) AddProperties(ctx context.Context, o record.ObjectType, add []re
 	if err := s.require(ctx, o, CanEdit); err != nil {
 		return nil, err
 	}
+	return s.addProperties(ctx, o, add, nil, c, at)
+}
+
+// addProperties adds properties with a mark; nil = none.
+func (s *Store) addProperties(ctx context.Context, o record.ObjectType, add []record.Property, mark *record.Pending, c record.Cause, at time.Time) (*record.Schema, error) {
 	names := make([]string, len(add))
 	for i := range add {
 		names[i] = add[i].Name
 	}
 	return s.changeSchema(ctx, schemaChange{
 		object: o, op: "add-property", detail: string(o) + ": " + strings.Join(names, ", "), cause: c, at: at,
-		apply: func(old *record.Schema) ([]record.Property, error) { return withProperties(old, add) },
+		apply: func(old *record.Schema) ([]record.Property, error) { return withProperties(old, add, mark) },
 	})
 }
 
-func withProperties(old *record.Schema, add []record.Property) ([]record.Property, error) {
+func withProperties(old *record.Schema, add []record.Property, mark *record.Pending) ([]record.Property, error) {
 	next := record.FirstProperty
 	for i := range old.Properties {
 		next = max(next, old.Properties[i].Number+1)
@@ -164,7 +175,7 @@ func withProperties(old *record.Schema, add []record.Property) ([]record.Propert
 			return nil, fmt.Errorf("property %s: %w", p.Name, record.ErrExists)
 		}
 		taken[p.Name] = true
-		p.Number, p.Removed = next, false
+		p.Number, p.Removed, p.Pending = next, false, mark
 		next++
 		p.Options = slices.Clone(p.Options)
 		for i := range p.Options {
@@ -194,38 +205,14 @@ func (s *Store) RemoveProperty(ctx context.Context, o record.ObjectType, name st
 			if record.UsedByStore(o, p.Number) {
 				return nil, fmt.Errorf("property %s is the store's own and cannot be removed", name)
 			}
-			p.Removed = true
+			p.Removed, p.Pending = true, nil
 			return properties, nil
 		},
 	})
 }
 
-// TakeBackProperties removes properties that AddProperties made for something that did not happen then, such as an import of which
-// no line went in. Version is that of the schema which AddProperties returned. When the schema was changed since, nothing is removed,
-// and the error is ErrConflict: another user may rely on the properties. All are removed or none.
-func (s *Store) TakeBackProperties(ctx context.Context, o record.ObjectType, version uint64, names []string, c record.Cause, at time.Time) error {
-	if err := s.require(ctx, o, CanEdit); err != nil {
-		return err
-	}
-	_, err := s.changeSchema(ctx, schemaChange{
-		object: o, op: "remove-property", detail: string(o) + ": " + strings.Join(names, ", "), cause: c, at: at,
-		apply: func(old *record.Schema) ([]record.Property, error) {
-			if old.Version != version {
-				return nil, record.ErrConflict
-			}
-			properties := slices.Clone(old.Properties)
-			for i := range properties {
-				if p := &properties[i]; slices.Contains(names, p.Name) && !record.UsedByStore(o, p.Number) {
-					p.Removed = true
-				}
-			}
-			return properties, nil
-		},
-	})
-	return err
-}
-
-// RenameProperty gives a property a new name or label; "" leaves one as it is. ErrNotFound, ErrExists.
+// RenameProperty gives a property a new name or label; "" leaves one as it is. ErrNotFound, ErrExists. A property that an import made
+// stays from then on, since a person has taken it up.
 // The store's own properties (e-mail, create and last modified date) keep their names.
 func (s *Store) RenameProperty(ctx context.Context, o record.ObjectType, name, newName, newLabel string, c record.Cause, at time.Time) (*record.Schema, error) {
 	if err := s.require(ctx, "", IsSuperAdmin); err != nil {
@@ -266,6 +253,7 @@ func renamed(old *record.Schema, name, newName, newLabel string) ([]record.Prope
 		}
 		p.Label = newLabel
 	}
+	p.Pending = nil
 	return properties, nil
 }
 

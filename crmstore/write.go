@@ -126,7 +126,9 @@ type writer struct {
 	mode       WriteMode
 	schema     *record.Schema
 	partitions int
-	facts      []byte       // who and why, for the audit events
+	cause      record.Cause
+	at         time.Time
+	facts      []byte       // both, for the audit events
 	now        record.Value // for createdate and lastmodifieddate
 	created    *record.Property
 	modified   *record.Property
@@ -136,7 +138,8 @@ type writer struct {
 	results    []WriteResult
 	written    func(*round) // told of each round that was written; nil = nobody is
 	waiting    func()       // told once when addresses are waited for; nil = nobody is
-	careful    bool         // the last round did not write all that it meant to, so the next one is not hopeful
+	alike      formsAlike
+	careful    bool // the last round did not write all that it meant to, so the next one is not hopeful
 
 	mu     sync.Mutex         // guards erased while scripts are sent two windows at a time
 	erased map[record.ID]bool // ids of the batch that were deleted permanently
@@ -153,7 +156,7 @@ func (s *Store) newWriter(ctx context.Context, o record.ObjectType, mode WriteMo
 	}
 	w := &writer{
 		store: s, object: o, mode: mode, schema: schema, partitions: partitions,
-		facts: record.AppendFacts(nil, at, s.by(c)), now: record.DateTimeValue(at),
+		cause: c, at: at, facts: record.AppendFacts(nil, at, s.by(c)), now: record.DateTimeValue(at),
 		created: schema.Number(record.PropertyCreated), modified: schema.Number(record.PropertyModified),
 		email: emailProperty(schema), columns: newColumnSet(schema),
 	}
@@ -169,7 +172,15 @@ func (s *Store) newWriter(ctx context.Context, o record.ObjectType, mode WriteMo
 // run goes on in rounds until every upsert has its result. Upserts that another process got in the way of are
 // planned again from what is there then.
 // The first round may have been planned before; nil = not.
+// Properties that an import made stay from then on when the batch gave them values, since they are used.
 func (w *writer) run(ctx context.Context, planned *round) error {
+	if err := w.runRounds(ctx, planned); err != nil {
+		return err // what is in all the same is found by whoever takes the properties back
+	}
+	return w.keepUsed(ctx)
+}
+
+func (w *writer) runRounds(ctx context.Context, planned *round) error {
 	todo := w.all()
 	for tries := 0; len(todo) > 0; {
 		r := planned

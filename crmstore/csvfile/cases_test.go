@@ -224,8 +224,7 @@ func (f *failsOnceMade) Read(p []byte) (int, error) {
 	return f.Reader.Read(p)
 }
 
-// An editor who is no super admin may make properties, so what their import made goes as well when no line went in; not when
-// another user changed the schema meanwhile, and may rely on them.
+// An editor who is no super admin may make properties, so what their import made goes as well when no line went in.
 func TestImport_editorTakesPropertiesBack(t *testing.T) {
 	t.Parallel()
 	s := storetest.Open(t)
@@ -246,19 +245,6 @@ func TestImport_editorTakesPropertiesBack(t *testing.T) {
 	schema, err := s.Schema(ctx, record.Contact)
 	if err != nil || len(schema.Find("Shoe Size")) > 0 {
 		t.Errorf("the property stayed behind, %v", err)
-	}
-	made, err := eve.AddProperties(ctx, record.Contact, []record.Property{{Name: "hat", Type: record.Number}}, record.Cause{}, storetest.Time)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := s.AddProperties(ctx, record.Contact, []record.Property{{Name: "coat", Type: record.Number}}, record.Cause{}, storetest.Time); err != nil {
-		t.Fatal(err)
-	}
-	if err := eve.TakeBackProperties(ctx, record.Contact, made.Version, []string{"hat"}, record.Cause{}, storetest.Time); !errors.Is(err, record.ErrConflict) {
-		t.Errorf("TakeBackProperties after another change: %v, want ErrConflict", err)
-	}
-	if schema, err = s.Schema(ctx, record.Contact); err != nil || len(schema.Find("hat")) != 1 || len(schema.Find("coat")) != 1 {
-		t.Errorf("a property is gone, %v", err)
 	}
 }
 

@@ -62,7 +62,7 @@ type Options struct {
 
 	MaxFindings int               // findings kept in the report; 0 = DefaultMaxFindings
 	Progress    func(bytes int64) // called now and then with how many bytes of the file are dealt with; may be nil
-	Waiting     func()            // called when lines wait for addresses that another process was about to take; may be nil
+	Waiting     func()            // called when lines wait for addresses, or columns for properties, that another process was about to make its own; may be nil
 	Cause       record.Cause
 	At          time.Time // the instant of the import, for createdate, lastmodifieddate and the audit log
 }
@@ -110,8 +110,9 @@ type Report struct {
 
 	Columns           []Column          `json:"columns"`
 	CreatedProperties []CreatedProperty `json:"created_properties"`
-	Findings          []Finding         `json:"findings"`       // the first ones, in order of lines
-	FindingsTotal     int               `json:"findings_total"` // all of them
+	TakenBack         []string          `json:"taken_back,omitempty"` // properties that are gone: a killed import had made them, and nothing used them
+	Findings          []Finding         `json:"findings"`             // the first ones, in order of lines
+	FindingsTotal     int               `json:"findings_total"`       // all of them
 }
 
 // Import brings the file into the store. It returns a report whenever reading began, also along with

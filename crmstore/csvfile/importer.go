@@ -24,7 +24,9 @@ type importer struct {
 	made   madeRecords            // in a dry run
 	sent   *crmstore.PlannedWrite // the last one
 
-	columns  []*record.Property // that the import made
+	token    string             // by which the properties are known that the import made; "" = it made none
+	renewal  *renewal           // of these properties, until a line is in
+	columns  []*record.Property // the same properties
 	unmade   []string           // names of properties that it would have made if any line had gone in
 	surveyed []facts            // by column, once the file was looked through
 
@@ -37,7 +39,11 @@ type looker func(context.Context, []crmstore.Upsert) ([]crmstore.WriteResult, er
 
 // run settles the header, makes properties if asked, and then reads and writes.
 func (im *importer) run(ctx context.Context, r io.Reader) error {
+	if err := im.passOver(ctx); err != nil {
+		return err
+	}
 	err := im.bringIn(ctx, r)
+	im.renewal.end()
 	return errors.Join(err, im.takeBack(ctx))
 }
 
@@ -79,29 +85,6 @@ func (im *importer) noteCreated(rd *reader, l *layout) {
 			im.report.Columns[i] = Column{Header: c.header, Use: UseIgnored, Note: "no line went in, so no property was made of it"}
 		}
 	}
-}
-
-// takeBack removes the properties that were made for lines of which none went in after all.
-func (im *importer) takeBack(ctx context.Context) error {
-	if im.o.DryRun || im.report.Created+im.report.Updated+im.report.Unchanged > 0 {
-		return nil
-	}
-	names := make([]string, 0, len(im.report.CreatedProperties))
-	for _, p := range im.report.CreatedProperties {
-		names = append(names, p.Name)
-	}
-	if len(names) == 0 {
-		return nil
-	}
-	err := im.store.TakeBackProperties(context.WithoutCancel(ctx), im.o.Object, im.schema.Version, names, im.o.Cause, im.o.At)
-	if errors.Is(err, record.ErrConflict) {
-		return nil // another user changed the schema meanwhile and may rely on them; the report names them as made
-	}
-	if err != nil {
-		return fmt.Errorf("take back properties, of which no value went in: %w", err)
-	}
-	im.report.CreatedProperties = nil
-	return nil
 }
 
 // open reads the header. It returns nil without an error when there are findings.
@@ -177,6 +160,12 @@ func (im *importer) prepare(ctx context.Context, r io.Reader, look looker) (_ io
 	} else {
 		r = io.MultiReader(&head, r)
 	}
+	if im.awaits(l) {
+		if err := im.await(ctx, l); err != nil {
+			return nil, nil, err
+		}
+		return im.prepare(ctx, r, look) // with the schema as it is now
+	}
 	if !l.surveyed() {
 		return r, func() {}, nil
 	}
@@ -184,11 +173,16 @@ func (im *importer) prepare(ctx context.Context, r io.Reader, look looker) (_ io
 	if err != nil {
 		return nil, nil, err
 	}
-	if err := im.surveyFile(ctx, file, look); err != nil {
+	var again io.Reader = file
+	err = im.surveyFile(ctx, file, look)
+	if errors.Is(err, errMadeMeanwhile) {
+		again, _, err = im.prepare(ctx, file, look) // which needs no other copy
+	}
+	if err != nil || again == nil {
 		done()
 		return nil, nil, err
 	}
-	return file, done, nil
+	return again, done, nil
 }
 
 // surveyFile looks through the file, makes new properties if a line is to go in, and winds the file back.
@@ -237,8 +231,10 @@ func (im *importer) surveyFile(ctx context.Context, file io.ReadSeeker, look loo
 		return nil
 	}
 	if !im.o.DryRun {
-		if im.schema, err = im.store.AddProperties(ctx, im.o.Object, properties, im.o.Cause, im.o.At); err != nil {
-			return fmt.Errorf("make properties: %w", err)
+		if err := im.makeProperties(ctx, properties); errors.Is(err, errMadeMeanwhile) {
+			return errors.Join(err, again())
+		} else if err != nil {
+			return err
 		}
 	}
 	im.report.CreatedProperties = told
@@ -352,6 +348,11 @@ func (im *importer) progress(read int64) int64 {
 
 // send plans a batch, and then writes it.
 func (im *importer) send(ctx context.Context, batch []crmstore.Upsert) (finish, error) {
+	if im.token != "" && im.sent == nil {
+		if err := im.renew(ctx); err != nil {
+			return nil, err
+		}
+	}
 	p, err := im.store.PlanWrite(ctx, im.o.Object, im.o.Mode, batch, im.o.Cause, im.o.At)
 	if err != nil {
 		return nil, err

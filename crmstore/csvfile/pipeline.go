@@ -208,6 +208,9 @@ func (im *importer) write(ctx context.Context, p prepared) error {
 			return err
 		}
 		members = im.count(b, results)
+		if err := im.keepProperties(ctx); err != nil {
+			return err
+		}
 	}
 	for i, n := range b.filled {
 		im.report.CreatedProperties[i].Values += n

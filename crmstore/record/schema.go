@@ -20,7 +20,25 @@ type Property struct {
 	ReadOnly bool         `json:"read_only,omitempty"` // set by the store alone, such as lastmodifieddate
 	Removed  bool         `json:"removed,omitempty"`   // no longer offered; its number stays taken
 	Note     string       `json:"note,omitempty"`      // one sentence for people
+
+	Pending *Pending `json:"pending,omitempty"` // an import made it and no line of that import is in yet; nil = it is there to stay
 }
+
+// Pending marks a property that an import made, until the first of the import's lines is in. A property that was taken back keeps its
+// mark, and has Removed beside it: so an import that was thought dead finds what it made.
+type Pending struct {
+	Import string    `json:"import"` // the import's own token
+	Seen   time.Time `json:"seen"`   // the import's last sign of life, by the store's clock
+}
+
+// PendingPatience is how long an import of which no line is in may be silent. After that it is dead.
+const PendingPatience = 30 * time.Second
+
+// Alive reports whether the import may still bring in its first line. A sign of life that is far ahead of now is damage.
+func (p *Pending) Alive(now time.Time) bool { return now.Sub(p.Seen).Abs() < PendingPatience }
+
+// AwaitsLines reports whether the property is offered, and an import may still take it back.
+func (p *Property) AwaitsLines() bool { return p.Pending != nil && !p.Removed }
 
 // Option is one allowed value of an Enumeration.
 type Option struct {

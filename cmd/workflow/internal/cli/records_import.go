@@ -114,7 +114,7 @@ func importFile(ctx context.Context, w *work, path string, o csvfile.Options) er
 	o.Waiting = func() {
 		once.Do(func() {
 			bar.end()
-			w.err.printf("note: waiting, up to 30 seconds, for addresses that another import is about to take, or was when it was killed\n")
+			w.err.printf("note: waiting, up to 30 seconds, for addresses or properties that another import is about to make its own, or was when it was killed\n")
 			_ = w.err.flush() // a note that cannot be shown is not missed
 		})
 	}
@@ -172,6 +172,13 @@ func showImport(o *output, path string, options csvfile.Options, r *csvfile.Repo
 	}
 	for _, p := range r.CreatedProperties {
 		o.printf("new property %s (%s), label %q, %s\n", p.Name, p.Type, clean(p.Label), counted(p.Values, "value", "values"))
+	}
+	for _, name := range r.TakenBack {
+		verb := "is gone"
+		if r.DryRun {
+			verb = "would go"
+		}
+		o.printf("property %s %s: an import that was killed before its first line had made it, and nothing uses it\n", name, verb)
 	}
 	for _, c := range r.Columns {
 		if c.Use == csvfile.UseIgnored && c.Note != "" {
