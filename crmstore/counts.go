@@ -32,7 +32,7 @@ const (
 	countLive       = "live"    // there from the first record on
 	countAccepted   = "lost:"   // before the name of a counter: how many entries were lost, and a person said so be it
 	countRecords    = "records" // only after countAccepted
-	countSum        = "sum:"    // before the name of a list's counter: the sum of its members' marks
+	countSum        = "sum:"    // before the name of the counter of a list, of enrollments or of holds: the sum of their marks
 )
 
 func listCounter(number int) string        { return countList + strconv.Itoa(number) }
@@ -48,7 +48,7 @@ type LostError struct {
 	Missing    int64  // of these
 	Surplus    int64  // entries that nobody put there
 	Moved      int    // partitions that hold as many members as were put there, but not the same ones
-	Uncounted  int    // partitions that have lost their counters, so that nobody knows
+	Uncounted  int    // partitions that have lost their counters, or this one, so that nobody knows
 	Partitions int    // partitions in which something is wrong
 }
 
@@ -95,13 +95,38 @@ func bitCount(b []byte) int64 {
 	return int64(n)
 }
 
-// markOf is the number that stands for a byte of a list, 0 for one without members; lua/lib/counts.lua says the same.
+// markOfNumber makes a number below 2^24 of a larger one; lua/lib/counts.lua says the same, and so do the two marks below.
+func markOfNumber(n uint64) int64 {
+	x := (n%16777213*2654435 + 12345) & (1<<24 - 1)
+	return int64(x * x >> 12 & (1<<24 - 1))
+}
+
+// markOf is the number that stands for a byte of a list, 0 for one without members.
 func markOf(at int, value byte) int64 {
 	if value == 0 {
 		return 0
 	}
-	x := ((uint64(at)<<8|uint64(value))%16777213*2654435 + 12345) & (1<<24 - 1)
-	return int64(x * x >> 12 & (1<<24 - 1))
+	return markOfNumber(uint64(at)<<8 | uint64(value))
+}
+
+// markOfID is the number that stands for the enrollment or the legal hold of an id (8 bytes), 0 for a name that is none.
+func markOfID[T ~string | ~[]byte](name T) int64 {
+	if len(name) != 8 {
+		return 0
+	}
+	id := uint64(0)
+	for i := range 8 {
+		id |= uint64(name[i]) << (8 * i)
+	}
+	return markOfNumber(id)
+}
+
+// sumOfIDs is the sum of enrollments or of legal holds.
+func sumOfIDs[T ~string | ~[]byte](names []T) (sum int64) {
+	for _, name := range names {
+		sum += markOfID(name)
+	}
+	return sum
 }
 
 // sumOf is the sum of a list, by which a member that was lost is noticed where another one was gained.
@@ -111,6 +136,9 @@ func sumOf(list []byte) (sum int64) {
 	}
 	return sum
 }
+
+// addUp reports whether what a key holds is what its counter and its sum say. A sum whose counter is lost still tells.
+func addUp(counter, sum any, size, is int64) bool { return addsUp(counter, size) && addsUp(sum, is) }
 
 // lost looks through all partitions for what is wrong with a counted key, by the name of its counter. It is nil when
 // everything adds up: then somebody was writing a moment ago.
@@ -143,6 +171,8 @@ func (s *Store) lost(ctx context.Context, o record.ObjectType, name string) erro
 				e.What = fmt.Sprintf("list %q", l.Name)
 			}
 		}
+	case name == countHold:
+		e.What, e.Entries = "the register of legal holds", "holds"
 	default:
 		e.What, e.Entries = "workflow "+strings.TrimPrefix(name, countEnrollment), "enrollments"
 	}
@@ -152,22 +182,19 @@ func (s *Store) lost(ctx context.Context, o record.ObjectType, name string) erro
 // lostIn adds what is wrong in one partition.
 func (s *Store) lostIn(ctx context.Context, k partitionKeys, name string, e *LostError) error {
 	var counters *redis.SliceCmd
-	var size, records *redis.IntCmd
-	var list *redis.StringCmd
+	var records *redis.IntCmd
+	var read func() (size, sum int64)
 	err := s.atOnce(ctx, func(pipe redis.Pipeliner) error {
-		counters = pipe.HMGet(ctx, k.cnt(), countLive, name, countSum+name)
-		if records = pipe.HLen(ctx, k.rec()); strings.HasPrefix(name, countList) {
-			size, list = pipe.BitCount(ctx, string(k)+name, nil), pipe.GetRange(ctx, string(k)+name, 0, -1)
-		} else {
-			size = pipe.HLen(ctx, string(k)+name)
-		}
+		counters, records = pipe.HMGet(ctx, k.cnt(), countLive, name, countSum+name), pipe.HLen(ctx, k.rec())
+		read = readCounted(ctx, pipe, k, name)
 		return nil
 	})
 	if err != nil {
 		return err
 	}
-	live, text := counters.Val()[0], counters.Val()[1]
-	if live == nil && text == nil && records.Val() > 0 {
+	size, is := read()
+	live, text, sum := counters.Val()[0], counters.Val()[1], counters.Val()[2]
+	if live == nil && text == nil && records.Val() > 0 || text == nil && !addsUp(sum, is) {
 		e.Uncounted++
 		e.Partitions++
 		return nil
@@ -182,16 +209,29 @@ func (s *Store) lostIn(ctx context.Context, k partitionKeys, name string, e *Los
 		return nil //nolint:nilerr // it is what was asked for
 	}
 	e.Want += want
-	if want == size.Val() && list != nil && !addsUp(counters.Val()[2], sumOf(record.BytesOf(list.Val()))) {
+	if want == size && !addsUp(sum, is) {
 		e.Partitions++
 		e.Moved++
 	}
-	if missing := want - size.Val(); missing != 0 {
+	if missing := want - size; missing != 0 {
 		e.Partitions++
 		e.Missing += max(missing, 0)
 		e.Surplus += max(-missing, 0)
 	}
 	return nil
+}
+
+// readCounted asks for a key by the name of its counter. The answer says how many entries it holds, and what their sum is.
+func readCounted(ctx context.Context, pipe redis.Pipeliner, k partitionKeys, name string) func() (size, sum int64) {
+	if strings.HasPrefix(name, countList) {
+		list := pipe.GetRange(ctx, string(k)+name, 0, -1)
+		return func() (int64, int64) {
+			bits := record.BytesOf(list.Val())
+			return bitCount(bits), sumOf(bits)
+		}
+	}
+	ids := pipe.HKeys(ctx, string(k)+name)
+	return func() (int64, int64) { return int64(len(ids.Val())), sumOfIDs(ids.Val()) }
 }
 
 // atOnce sends commands in one transaction. Its error is in words.
@@ -257,10 +297,7 @@ func (w *Want) whole(values, counters [][]byte) bool {
 	}
 	lists := values[len(values)-len(w.Lists):]
 	for i, bits := range lists {
-		if counter := counters[1+2*i]; counter != nil && !addsUp(counter, bitCount(bits)) {
-			return false
-		}
-		if sum := counters[2+2*i]; sum != nil && !addsUp(sum, sumOf(bits)) {
+		if counter, sum := counters[1+2*i], counters[2+2*i]; !addsUp(counter, bitCount(bits)) || sum != nil && !addsUp(sum, sumOf(bits)) {
 			return false
 		}
 	}

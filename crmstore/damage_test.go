@@ -2,6 +2,7 @@ package crmstore_test
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 	"testing"
@@ -28,6 +29,9 @@ func refusals(ctx context.Context, t *testing.T, d *desk) (why []string) {
 	}
 	if err := readList(ctx, d); err != nil {
 		why = append(why, "list: "+err.Error())
+	}
+	if _, err := d.HeldAmong(ctx, record.Contact, []record.PartitionIDs{{IDs: []record.ID{1}}}); err != nil {
+		why = append(why, "holds: "+err.Error())
 	}
 	for how, err := range readEnrollments(ctx, d) {
 		if err != nil {
@@ -145,6 +149,22 @@ func TestDamages(t *testing.T) {
 	uncounted := func(name string) func(damaged) error {
 		return func(d damaged) error { return d.raw.HDel(d.t.Context(), of(d, "cnt"), name).Err() }
 	}
+	move := func(name string, from, to record.ID) func(damaged) error {
+		return func(d damaged) error { return moveEntry(d.t.Context(), d.raw, of(d, name), from, to) }
+	}
+	clearBit := func(name string, slot int64) func(damaged) error {
+		return func(d damaged) error { return d.raw.SetBit(d.t.Context(), of(d, name), slot, 0).Err() }
+	}
+	all := func(some ...func(damaged) error) func(damaged) error {
+		return func(d damaged) error {
+			for _, one := range some {
+				if err := one(d); err != nil {
+					return err
+				}
+			}
+			return nil
+		}
+	}
 	odd := func(key func(damaged) string) func(damaged) error {
 		return func(d damaged) error {
 			d.raw.Del(d.t.Context(), key(d))
@@ -178,10 +198,23 @@ func TestDamages(t *testing.T) {
 			func(d damaged) error { return d.raw.HSet(d.t.Context(), of(d, "enr:stale"), name(2), "odd").Err() },
 			"workflow stale has lost 1 of 2 enrollments", true,
 		},
-		"holds": {del("hold"), "the account has lost 1 of 1 legal holds of contacts", false},
+		"an enrollment that moved": {
+			move("enr:stale", 5, 3), "workflow stale holds as many enrollments as were put there, 2, but not the same ones: it has lost at least 1", true,
+		},
+		"a sum of enrollments":     {counter("sum:enr:stale", 1), "workflow stale holds as many enrollments as were put there, 2, but not", true},
+		"enrollments and counter":  {all(del("enr:stale"), uncounted("enr:stale")), "workflow stale has lost enrollments, at least 1, and the count of them", true},
+		"a list and its counter":   {all(del("list:1"), uncounted("list:1")), `list "keep" has lost members, at least 1, and the count of them`, true},
+		"a member and its counter": {all(clearBit("list:1", 3), uncounted("list:1")), `list "keep" has lost members, at least 1, and the count of them`, true},
+		"holds":                    {del("hold"), "the account has lost 1 of 1 legal holds of contacts", true},
+		"holds and their counter":  {all(del("hold"), uncounted("hold")), "the account has lost legal holds of contacts, at least 1, and the count of them", true},
+		"a hold that moved":        {move("hold", 6, 5), "the account holds as many legal holds of contacts as were put there, 1, but not the same ones", true},
+		"the log and its counter":  {all(del("log"), uncounted("log")), "the audit log of contacts has lost events, at least 1, and the count of them", false},
+		"the account's log and its counter": {
+			delOfAccount("log", "cnt"), "the account's audit log has lost events, at least 1, and the count of them", false,
+		},
 		"a hold that cannot be read": {
 			func(d damaged) error { return d.raw.HSet(d.t.Context(), of(d, "hold"), name(6), "odd").Err() },
-			"the account has lost 1 of 1 legal holds of contacts", false,
+			"the account has lost 1 of 1 legal holds of contacts", false, // it keeps its contact all the same
 		},
 		"the log": {del("log"), "the audit log of contacts has lost", false},
 		"the log, trimmed": {
@@ -222,6 +255,15 @@ func TestDamages(t *testing.T) {
 			}
 		})
 	}
+}
+
+// moveEntry takes the entry of one record of the ward and gives it to another, as it is.
+func moveEntry(ctx context.Context, raw redis.UniversalClient, key string, from, to record.ID) error {
+	entry, err := raw.HGet(ctx, key, name(from)).Result()
+	if err != nil {
+		return err
+	}
+	return errors.Join(raw.HDel(ctx, key, name(from)).Err(), raw.HSet(ctx, key, name(to), entry).Err())
 }
 
 // wardWithRun is a ward with a published revision of stale, a run of it that is over, and contact 6 on legal hold.

@@ -19,7 +19,7 @@
 //	crm:{account/object/p}:heir         hash    id (8 bytes) → when the contact was deleted whose address it took over
 //	crm:{account/object/p}:run:<run>    hash    the run's matches in this partition and what became of them
 //	crm:{account/object/p}:log          stream  audit events
-//	crm:{account/object/p}:cnt          hash    live, archived; purged: how many were removed for good, ever; list:<n>, enr:<wf>, log, sum:list:<n>: see counts.go
+//	crm:{account/object/p}:cnt          hash    live, archived; purged: how many were removed for good, ever; list:<n>, enr:<wf>, hold, log, and sum:<of the first three>: see counts.go
 //	crm:{account/object/p}:tomb         hash    id (8 bytes) → facts: what stays of a contact that was deleted permanently
 //	crm:{account/object/p}:hold         hash    id (8 bytes) → facts: when, by whom and why the record was put on legal hold
 //	crm:{account/object/p}:free         list    slots that no record has; new records take them first

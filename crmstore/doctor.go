@@ -224,6 +224,7 @@ type body struct {
 	counts       Counts
 	associations map[string]string
 	uncounted    bool              // the counters of records cannot be read
+	noLog        bool              // there is no audit log, not even an empty one
 	counters     map[string]string // all of them
 	sizes        map[string]int64  // of what is counted, by the name of its counter
 	aside        map[string]string // records in quarantine
@@ -304,6 +305,7 @@ func (d *doctor) readWith(ctx context.Context, partition int, send sender) (*bod
 		b.sizes[name] = extra[i].Val()
 	}
 	for i, t := range types {
+		b.noLog = b.noLog || keys[i].key == k.log() && t.Val() == "none"
 		if is := t.Val(); is != "none" && is != keys[i].want {
 			keys[i].is = is
 			b.wrong = append(b.wrong, keys[i])
@@ -377,7 +379,7 @@ const cureTries = 50
 // cure repairs a partition in one transaction that only happens if nobody writes to the partition meanwhile.
 func (d *doctor) cure(ctx context.Context, partition int) (x *examination, err error) {
 	k := d.store.partition(d.object, partition)
-	keys := append(d.stringKeys(k), k.rec(), k.cnt(), k.free(), k.assoc(), k.log(), k.bad())
+	keys := append(d.stringKeys(k), k.rec(), k.cnt(), k.free(), k.assoc(), k.log(), k.bad(), k.hold())
 	for _, name := range d.workflows {
 		keys = append(keys, k.enr(name))
 	}

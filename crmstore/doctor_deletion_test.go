@@ -1,6 +1,7 @@
 package crmstore_test
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -8,6 +9,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/redis/go-redis/v9"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
 	"github.com/crm-workflow/crm-workflow/crmstore/record"
@@ -31,8 +33,8 @@ func (d *desk) olderRun(id string) {
 	})
 	must(err)
 	must(d.SaveMatches(ctx, crmstore.RunMatches{Object: record.Contact, Run: id, Fence: 1}, []crmstore.Matches{{IDs: []record.ID{1, 3}}}))
-	must(raw.HDel(ctx, key("cnt"), "log", "enr:stale").Err()) // an older version counts neither
-	must(raw.Rename(ctx, key("log"), key("put by")).Err())    // while the script is at work, the server takes no event
+	must(raw.HDel(ctx, key("cnt"), "log", "enr:stale", "sum:enr:stale").Err()) // an older version counts neither
+	must(raw.Rename(ctx, key("log"), key("put by")).Err())                     // while the script is at work, the server takes no event
 	must(raw.Set(ctx, key("log"), "refuses", 0).Err())
 	source, err := os.ReadFile("testdata/older_archive.lua")
 	must(err)
@@ -142,7 +144,7 @@ func TestDoctorMendsMatches(t *testing.T) {
 			if err := crmstore.Raw(d.Store).HDel(ctx, crmstore.KeyOf(d.Store, record.Contact, 0, "enr:stale"), name(1), name(3)).Err(); err != nil {
 				t.Fatal(err)
 			}
-			if err := crmstore.Raw(d.Store).HDel(ctx, crmstore.KeyOf(d.Store, record.Contact, 0, "cnt"), "enr:stale").Err(); err != nil {
+			if err := crmstore.Raw(d.Store).HDel(ctx, crmstore.KeyOf(d.Store, record.Contact, 0, "cnt"), "enr:stale", "sum:enr:stale").Err(); err != nil {
 				t.Fatal(err)
 			}
 			d.deletionsFound(crmstore.DoctorOrder{Repair: true})
@@ -170,7 +172,12 @@ func TestDoctorLeavesOtherDeletions(t *testing.T) {
 		if found, _ := d.deletionsFound(crmstore.DoctorOrder{}); len(found) > 0 {
 			t.Errorf("a lost log: %q", found)
 		}
-		if err := crmstore.Raw(d.Store).HDel(ctx, crmstore.KeyOf(d.Store, record.Contact, 0, "cnt"), "log").Err(); err != nil {
+		raw := crmstore.Raw(d.Store)
+		err := errors.Join(
+			raw.XAdd(ctx, &redis.XAddArgs{Stream: key, Values: []string{"o", "none"}}).Err(), raw.XTrimMaxLen(ctx, key, 0).Err(),
+			raw.HDel(ctx, crmstore.KeyOf(d.Store, record.Contact, 0, "cnt"), "log").Err(),
+		)
+		if err != nil {
 			t.Fatal(err)
 		}
 		if found, _ := d.deletionsFound(crmstore.DoctorOrder{}); len(found) != 1 {

@@ -18,6 +18,7 @@ import (
 type loss struct {
 	want, missing, surplus int64
 	partitions, moved      int
+	uncounted              int       // partitions in which the counter is lost too
 	first                  record.ID // of records
 	earlier                int64     // missing then, and accepted
 }
@@ -78,6 +79,7 @@ type shortfall struct {
 	want, there      int64
 	missing, surplus int64
 	moved            bool // as many as were put there, but not the same ones
+	uncounted        bool // not those that were put there, and the counter is lost too
 	first            record.ID
 }
 
@@ -93,6 +95,14 @@ func (x *examination) compareSizes() {
 	for _, name := range slices.Sorted(maps.Keys(x.sizes)) {
 		there, strangers := x.sizes[name], x.strangers[name]
 		text, counted := x.counters[name]
+		lostLog := name == countLog && x.noLog && len(x.body.records) > 0 && !x.noCounters() // each record began with an event
+		if !counted && (lostLog || x.moved(name, true) && x.moved(name, false)) {
+			x.short = append(x.short, shortfall{name: name, there: there, missing: 1, uncounted: true})
+			if x.doctor.order.AcceptLoss {
+				x.recount(name, there-strangers, 1)
+			}
+			continue
+		}
 		if !counted {
 			if there > strangers {
 				x.foundf(problemCount, 0, "partition %d: %d entries of %s are not counted, so that a loss of them would not be noticed", x.partition, there-strangers, name)
@@ -150,11 +160,11 @@ func (x *examination) uncount(name string, n int64) {
 	}
 }
 
-// memberSum is the sum of a list as it is.
+// memberSum is the sum of a list, of enrollments or of holds as they are.
 type memberSum struct{ all, strange int64 } // of all members, and of those that are no record
 
-// moved reports whether a list that holds as many members as it must holds others than were put there. counted says whether the
-// members that are no record are among those that were counted.
+// moved reports whether what is there has another sum than what was put there. counted says whether the members that are no
+// record are among those that were counted.
 func (x *examination) moved(name string, counted bool) bool {
 	sum, summed := x.sums[name]
 	text, kept := x.counters[countSum+name]
@@ -168,7 +178,7 @@ func (x *examination) moved(name string, counted bool) bool {
 	return !addsUp(text, is)
 }
 
-// sumAnew gives a list that has no sum yet the sum of its members as they are; a repair does that in silence.
+// sumAnew gives what has no sum yet, since it is of an older version, the sum of what is there; a repair does that in silence.
 func (x *examination) sumAnew(name string) {
 	sum, summed := x.sums[name]
 	_, kept := x.counters[countSum+name]
@@ -256,6 +266,9 @@ func (d *doctor) sumUp(x *examination) {
 		if s.moved {
 			l.moved++
 		}
+		if s.uncounted {
+			l.uncounted++
+		}
 		if l.first == 0 {
 			l.first = s.first
 		}
@@ -276,9 +289,9 @@ func (d *doctor) sumUp(x *examination) {
 func (d *doctor) examineAccountLog(ctx context.Context) error {
 	log := d.store.keyAccountLog()
 	var counters *redis.MapStringStringCmd
-	var events *redis.IntCmd
+	var events, there *redis.IntCmd
 	err := d.store.atOnce(ctx, func(pipe redis.Pipeliner) error {
-		counters, events = pipe.HGetAll(ctx, countersOf(log)), pipe.XLen(ctx, log)
+		counters, events, there = pipe.HGetAll(ctx, countersOf(log)), pipe.XLen(ctx, log), pipe.Exists(ctx, log)
 		return nil
 	})
 	if redis.HasErrorPrefix(err, "WRONGTYPE") {
@@ -293,6 +306,9 @@ func (d *doctor) examineAccountLog(ctx context.Context) error {
 	}
 	text, counted := counters.Val()[countLog]
 	want, unread := strconv.ParseInt(text, 10, 64)
+	if !counted && there.Val() == 0 { // an account begins with an event
+		return d.loseAccountLog(ctx)
+	}
 	if !counted && events.Val() > 0 {
 		return d.countAccountLog(ctx, events.Val())
 	}
@@ -312,6 +328,16 @@ func (d *doctor) examineAccountLog(ctx context.Context) error {
 		}
 		return nil
 	})
+}
+
+// loseAccountLog notes that the account's own log is lost, with the count of its events. The event that accepts it begins a new one.
+func (d *doctor) loseAccountLog(ctx context.Context) error {
+	l := d.loss(accountLog)
+	l.missing, l.partitions, l.uncounted = 1, 1, 1
+	if !d.order.AcceptLoss {
+		return nil
+	}
+	return d.store.db.Explain(d.store.db.Redis.HIncrBy(ctx, countersOf(d.store.keyAccountLog()), countAccepted+countLog, 1).Err())
 }
 
 // accountLog is the name under which losses of the account's own log are summed up.
@@ -391,6 +417,8 @@ func (d *doctor) lossDetail(name string, l *loss) string {
 	switch {
 	case l.partitions < 0:
 		return fmt.Sprintf("%s has %s in the store all the same", strings.TrimSuffix(what, ","), entries)
+	case l.uncounted == l.partitions:
+		return fmt.Sprintf("%s has lost %s, at least %d, and the count of them%s", what, entries, l.missing, places)
 	case l.moved == l.partitions:
 		return fmt.Sprintf("%s holds as many %s as were put there, %d, but not the same ones: it has lost at least %d%s", what, entries, l.want, l.missing, places)
 	case l.missing == 0:

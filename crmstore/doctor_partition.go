@@ -54,7 +54,7 @@ type examination struct {
 	short     []shortfall          // of what is counted
 	lost      map[record.ID]bool   // records that are not there and keep their slots
 	lostCount int64                // how many records are lost, named or not
-	sums      map[string]memberSum // of lists, by the name of the counter
+	sums      map[string]memberSum // of lists, enrollments and holds, by the name of the counter
 	strangers map[string]int64     // entries of no record, which a repair takes away, by the name of the counter
 }
 
@@ -86,6 +86,7 @@ func (d *doctor) diagnose(b *body) *examination {
 	for i, workflow := range d.workflows {
 		x.compareEnrollments(workflow, slices.Collect(maps.Keys(b.enrollments[i])))
 	}
+	x.sumHolds()
 	x.compareValues()
 	x.compareSizes()
 	if !d.repair || b.blocked() {
@@ -351,6 +352,7 @@ func (x *examination) compareEnrollments(workflow string, ids []string) {
 			first = min(first, record.IDFromBytes(record.BytesOf(name)))
 		}
 	}
+	x.sums[enrollmentCounter(workflow)] = memberSum{sumOfIDs(ids), sumOfIDs(strangers)}
 	if len(strangers) == 0 {
 		return
 	}
@@ -362,4 +364,9 @@ func (x *examination) compareEnrollments(workflow string, ids []string) {
 	x.cures = append(x.cures, func(ctx context.Context, pipe redis.Pipeliner, k partitionKeys) {
 		pipe.HDel(ctx, k.enr(workflow), strangers...)
 	})
+}
+
+// sumHolds sums the legal holds up. A hold of no record stays: whoever removed the record by hand may put it back.
+func (x *examination) sumHolds() {
+	x.sums[countHold] = memberSum{all: sumOfIDs(slices.Collect(maps.Keys(x.body.holds)))}
 }

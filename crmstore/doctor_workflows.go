@@ -172,6 +172,9 @@ func (x *examination) unreadable(name string, key func(partitionKeys) string, en
 		return
 	}
 	x.sizes[name] -= int64(len(bad))
+	sum := x.sums[name]
+	sum.all -= sumOfIDs(bad)
+	x.sums[name] = sum
 	if _, counted := x.counters[name]; !counted {
 		x.foundf(problemRecord, 0, "partition %d: %d entries of %s cannot be read", x.partition, len(bad), name)
 	}

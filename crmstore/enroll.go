@@ -48,7 +48,8 @@ func (s *Store) enrollments(ctx context.Context, o record.ObjectType, workflow s
 			args = append(args, ids[at:at+8])
 		}
 		k := s.partition(o, want[i].Partition)
-		commands = append(commands, args, []any{"hlen", k.enr(workflow)}, []any{"hmget", k.cnt(), countLive, enrollmentCounter(workflow)})
+		name := enrollmentCounter(workflow)
+		commands = append(commands, args, []any{"hkeys", k.enr(workflow)}, []any{"hmget", k.cnt(), countLive, name, countSum + name})
 	}
 	answers := make([]redisdb.RawReply, len(commands))
 	if err := s.db.Ask(ctx, commands, answers); err != nil {
@@ -90,29 +91,31 @@ func (s *Store) enrollments(ctx context.Context, o record.ObjectType, workflow s
 	return nil
 }
 
-// enrolledWhole reports whether a partition's enrollments in a workflow are as many as its counters say.
-func enrolledWhole(size, counters redisdb.RawReply) (bool, error) {
-	n, ok := size.Number()
-	values, err := counters.Values(nil)
-	if !ok || err != nil || len(values) != 2 {
-		return false, cmp.Or(err, redisdb.ErrOddReply)
+// enrolledWhole reports whether a partition's enrollments in a workflow are those that its counters say.
+func enrolledWhole(ids, counters redisdb.RawReply) (bool, error) {
+	all, err := ids.Values(nil)
+	values, err2 := counters.Values(nil)
+	if err != nil || err2 != nil || len(values) != 3 {
+		return false, cmp.Or(err, err2, redisdb.ErrOddReply)
 	}
-	return (values[0] != nil || values[1] != nil) && addsUp(values[1], n), nil
+	counted := values[0] != nil || values[1] != nil
+	return counted && addUp(values[1], values[2], int64(len(all)), sumOfIDs(all)), nil
 }
 
 // enrolledSteadily reads enrollments of one partition in one transaction; a *LostError when they do not add up even so.
 func (s *Store) enrolledSteadily(ctx context.Context, o record.ObjectType, workflow string, want record.PartitionIDs) (values [][]byte, err error) {
 	var found, counters *redis.SliceCmd
-	var size, records *redis.IntCmd
+	var records *redis.IntCmd
+	var ids *redis.StringSliceCmd
 	k := s.partition(o, want.Partition)
 	name := enrollmentCounter(workflow)
 	err = s.steadily(ctx, o, []string{name}, func(pipe redis.Pipeliner) {
 		found = pipe.HMGet(ctx, k.enr(workflow), idFields(want.IDs)...)
-		size, records = pipe.HLen(ctx, k.enr(workflow)), pipe.HLen(ctx, k.rec())
-		counters = pipe.HMGet(ctx, k.cnt(), countLive, name)
+		ids, records = pipe.HKeys(ctx, k.enr(workflow)), pipe.HLen(ctx, k.rec())
+		counters = pipe.HMGet(ctx, k.cnt(), countLive, name, countSum+name)
 	}, func() bool {
-		live, count := counters.Val()[0], counters.Val()[1]
-		return (live != nil || count != nil || records.Val() == 0) && addsUp(count, size.Val())
+		live, count, sum := counters.Val()[0], counters.Val()[1], counters.Val()[2]
+		return (live != nil || count != nil || records.Val() == 0) && addUp(count, sum, int64(len(ids.Val())), sumOfIDs(ids.Val()))
 	})
 	if err != nil {
 		return nil, err
@@ -132,7 +135,7 @@ func (s *Store) EnrolledBy(ctx context.Context, o record.ObjectType, name, run s
 		replies, counters := make([]*redis.MapStringStringCmd, 0, to-from), make([]*redis.SliceCmd, 0, to-from)
 		read := func(pipe redis.Pipeliner, p int) (*redis.MapStringStringCmd, *redis.SliceCmd) {
 			k := s.partition(o, p)
-			return pipe.HGetAll(ctx, k.enr(name)), pipe.HMGet(ctx, k.cnt(), enrollmentCounter(name))
+			return pipe.HGetAll(ctx, k.enr(name)), pipe.HMGet(ctx, k.cnt(), enrollmentCounter(name), countSum+enrollmentCounter(name))
 		}
 		for p := from; p < to; p++ {
 			reply, counter := read(pipe, p)
@@ -143,7 +146,13 @@ func (s *Store) EnrolledBy(ctx context.Context, o record.ObjectType, name, run s
 		}
 		for i, reply := range replies {
 			part, counter := record.PartitionIDs{Partition: from + i}, counters[i]
-			good := func() bool { return addsUp(counter.Val()[0], int64(len(reply.Val()))) }
+			good := func() bool {
+				sum := int64(0)
+				for field := range reply.Val() {
+					sum += markOfID(field)
+				}
+				return addUp(counter.Val()[0], counter.Val()[1], int64(len(reply.Val())), sum)
+			}
 			if !good() {
 				again := func(pipe redis.Pipeliner) { reply, counter = read(pipe, from+i) }
 				if err := s.steadily(ctx, o, []string{enrollmentCounter(name)}, again, good); err != nil {
@@ -226,9 +235,10 @@ func (s *Store) anyEnrolled(ctx context.Context, o record.ObjectType, all []Enro
 		if used[p] = true; len(list) > 1 {
 			counts[p] = pipe.Exists(ctx, list...)
 			k := s.partition(o, p)
-			names := make([]string, len(list))
-			for i, key := range list {
-				names[i] = strings.TrimPrefix(key, string(k))
+			names := make([]string, 0, 2*len(list))
+			for _, key := range list {
+				name := strings.TrimPrefix(key, string(k))
+				names = append(names, name, countSum+name)
 			}
 			counters[p] = pipe.HMGet(ctx, k.cnt(), names...)
 		}

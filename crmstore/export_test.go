@@ -136,3 +136,6 @@ func ArchiveByScript(ctx context.Context, s *Store, source string, keys int, o A
 
 // SumOf is the sum of a list's members.
 func SumOf(list []byte) int64 { return sumOf(list) }
+
+// SumOfIDs is the sum of enrollments or legal holds of records.
+func SumOfIDs(ids ...record.ID) int64 { return sumOfIDs(idFields(ids)) }

@@ -192,8 +192,9 @@ func (s *Store) holdsOf(ctx context.Context, o record.ObjectType, ids []record.I
 	return slices.CompactFunc(all, func(a, b Hold) bool { return a.ID == b.ID }), nil
 }
 
-// HeldAmong reads which records of some partitions are on legal hold; results as want. Partitions that have no holds cost a
-// question of one word each. It needs view; the program itself asks it before each run.
+// HeldAmong reads which records of some partitions are on legal hold; results as want. Where the store has lost holds, or
+// what counts them, that is a *LostError. It reads the ids of all holds of these partitions, and a counter of each. It
+// needs view; the program itself asks it before each run.
 func (s *Store) HeldAmong(ctx context.Context, o record.ObjectType, want []record.PartitionIDs) ([][]Hold, error) {
 	if err := s.require(ctx, o, CanView); err != nil {
 		return nil, err
@@ -233,19 +234,32 @@ func (s *Store) HeldAmong(ctx context.Context, o record.ObjectType, want []recor
 	return held, nil
 }
 
-// withHolds says which of the partitions have holds, by their place in want.
+// withHolds says which of the partitions have holds, by their place in want; a *LostError when these do not add up.
 func (s *Store) withHolds(ctx context.Context, o record.ObjectType, want []record.PartitionIDs) ([]int, error) {
 	pipe := s.db.Redis.Pipeline()
-	there := make([]*redis.IntCmd, len(want))
-	for i, part := range want {
-		there[i] = pipe.Exists(ctx, s.partition(o, part.Partition).hold())
+	ids, counters := make([]*redis.StringSliceCmd, len(want)), make([]*redis.SliceCmd, len(want))
+	ask := func(pipe redis.Pipeliner, i int) {
+		k := s.partition(o, want[i].Partition)
+		ids[i], counters[i] = pipe.HKeys(ctx, k.hold()), pipe.HMGet(ctx, k.cnt(), countHold, countSum+countHold)
+	}
+	for i := range want {
+		ask(pipe, i)
 	}
 	if _, err := pipe.Exec(ctx); err != nil {
 		return nil, s.db.Explain(err)
 	}
 	var some []int
-	for i, command := range there {
-		if command.Val() > 0 && len(want[i].IDs) > 0 {
+	for i := range want {
+		good := func() bool {
+			names, counts := ids[i].Val(), counters[i].Val()
+			return addUp(counts[0], counts[1], int64(len(names)), sumOfIDs(names))
+		}
+		if !good() {
+			if err := s.steadily(ctx, o, []string{countHold}, func(pipe redis.Pipeliner) { ask(pipe, i) }, good); err != nil {
+				return nil, err
+			}
+		}
+		if len(ids[i].Val()) > 0 && len(want[i].IDs) > 0 {
 			some = append(some, i)
 		}
 	}

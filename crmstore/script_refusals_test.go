@@ -286,6 +286,7 @@ func (s *scene) mendADeletion(must func(error)) {
 	}
 	must(raw.HDel(ctx, key("enr:stale"), name(3)).Err())
 	must(raw.HIncrBy(ctx, key("cnt"), "enr:stale", -1).Err())
+	must(raw.HIncrBy(ctx, key("cnt"), "sum:enr:stale", -crmstore.SumOfIDs(3)).Err())
 	must(raw.Del(ctx, key("log")).Err())
 	must(raw.HDel(ctx, key("cnt"), "log").Err())
 	order := crmstore.DoctorOrder{Repair: true, Cause: someone, At: noon}
@@ -443,7 +444,7 @@ func ofKey(i int, kind string) []condition {
 				return nil
 			})
 		}
-		for _, count := range []string{"live", "archived", "purged", "f", "log", "enr:stale", "list:1", "hold"} {
+		for _, count := range []string{"live", "archived", "purged", "f", "log", "enr:stale", "list:1", "hold", "sum:enr:stale", "sum:list:1", "sum:hold"} {
 			there(count+" is no number", func(s *stage) error { return s.rdb.HSet(ctx, s.watched[i], count, "x").Err() })
 		}
 		there("a minute is no number", func(s *stage) error {

@@ -16,7 +16,7 @@ if ARGV[3] ~= '' then
   enrolled = redis.call('HMGET', KEYS[5], unpack(ids))
 end
 local held, lost = held_among(KEYS[1], KEYS[7], KEYS[3], ids)
-local outcome, fields, slots, enrollments, done = {}, {}, {}, {}, {}
+local outcome, fields, slots, enrollments, added, done = {}, {}, {}, {}, {}, {}
 local heads, logged, order = {}, {}, {} -- what stands between slot and properties, and whose ids, by number of the facts
 for i, id in ipairs(ids) do
   local at, old = 18 * (i - 1), records[i]
@@ -47,15 +47,21 @@ for i, id in ipairs(ids) do
     table.insert(logged[number], id)
     enrollments[#enrollments + 1] = id
     enrollments[#enrollments + 1] = ARGV[3]
+    if not enrolled[i] then
+      added[#added + 1] = id
+    end
   end
 end
 -- The enrollments of a workflow are counted; what a run by hand keeps under its own name is not.
-local counted = ARGV[3] ~= '' and string.sub(counted_name(KEYS[5]), 5) ~= string.sub(counted_name(KEYS[6]), 5)
-local refused = lost or too_many(#fields) or wrong_counts(KEYS[3], 'live', 'archived', counted_name(KEYS[5])) or wrong_slots(KEYS[2], slots)
+local name = counted_name(KEYS[5])
+local counted = ARGV[3] ~= '' and string.sub(name, 5) ~= string.sub(counted_name(KEYS[6]), 5)
+local wrong, counts = wrong_counts(KEYS[3], 'live', 'archived', name, 'sum:' .. name)
+local refused = lost or too_many(#fields) or wrong or wrong_slots(KEYS[2], slots)
 if refused then
   return refused
 end
-if counted and not adds_up(KEYS[3], KEYS[5]) then
+local size = counted and redis.call('HLEN', KEYS[5])
+if counted and (counts[3] and tonumber(counts[3]) ~= size or not counts[3] and size == 0 and (counts[4] or '0') ~= '0') then
   return -2
 end
 -- Without matches the store went back to before they were saved: it does not know the run, or will evaluate it again.
@@ -71,13 +77,16 @@ if #fields > 0 then
   for _, number in ipairs(order) do
     log_event(KEYS[4], ARGV[1], 'delete', table.concat(logged[number]), ARGV[7 + number] .. ARGV[5], '')
   end
-  redis.call('HINCRBY', KEYS[3], 'live', -#fields / 2)
-  redis.call('HINCRBY', KEYS[3], 'archived', #fields / 2)
+  local now = {'live', string.format('%.0f', (counts[1] or 0) - #slots), 'archived', string.format('%.0f', (counts[2] or 0) + #slots)}
   if ARGV[3] ~= '' then
-    local added = redis.call('HSET', KEYS[5], unpack(enrollments))
-    if counted then
-      count_change(KEYS[3], KEYS[5], added)
+    redis.call('HSET', KEYS[5], unpack(enrollments))
+  end
+  if counted and #added > 0 then
+    now[5], now[6] = name, string.format('%.0f', size + #added)
+    if counts[4] or size == 0 then
+      now[7], now[8] = 'sum:' .. name, string.format('%.0f', (counts[4] or 0) + sum_of_ids(added))
     end
   end
+  redis.call('HSET', KEYS[3], unpack(now))
 end
 return table.concat(outcome)

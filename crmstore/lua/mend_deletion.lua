@@ -23,14 +23,14 @@ local function unchanged(targets)
   end
   return kept
 end
-local logged, fields = unchanged(ARGV[5]), {}
-for _, id in ipairs(unchanged(ARGV[6])) do
+local logged, enrolled, fields = unchanged(ARGV[5]), unchanged(ARGV[6]), {}
+for _, id in ipairs(enrolled) do
   fields[#fields + 1] = id
   fields[#fields + 1] = ARGV[4]
 end
 -- The enrollments of a workflow are counted; what a run by hand keeps under its own name is not.
 local counted = ARGV[4] ~= '' and string.sub(counted_name(KEYS[4]), 5) ~= string.sub(counted_name(KEYS[5]), 5)
-local refused = too_many(#fields) or wrong_counts(KEYS[2], counted_name(KEYS[4]))
+local refused = too_many(#fields) or wrong_counts(KEYS[2], counted_name(KEYS[4]), 'sum:' .. counted_name(KEYS[4]))
 if refused then
   return refused
 end
@@ -38,9 +38,16 @@ if #logged > 0 then
   log_event(KEYS[3], ARGV[1], 'delete', table.concat(logged), ARGV[2], ARGV[3])
 end
 if #fields > 0 then
-  local added = redis.call('HSET', KEYS[4], unpack(fields))
+  local earlier, added = redis.call('HMGET', KEYS[4], unpack(enrolled)), {}
+  for i, id in ipairs(enrolled) do
+    if not earlier[i] then
+      added[#added + 1] = id
+    end
+  end
+  redis.call('HSET', KEYS[4], unpack(fields))
   if counted then
-    count_change(KEYS[2], KEYS[4], added)
+    count_change(KEYS[2], KEYS[4], #added)
+    ids_change(KEYS[2], KEYS[4], added, 1)
   elseif ARGV[7] ~= '' then
     redis.call('EXPIRE', KEYS[4], ARGV[7])
   end

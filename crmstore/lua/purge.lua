@@ -21,9 +21,7 @@ for i = 10, #KEYS do
   end
   if i > 9 + columns then
     counted[#counted + 1] = counted_name(KEYS[i])
-    if #keys <= columns + lists then
-      counted[#counted + 1] = 'sum:' .. counted_name(KEYS[i])
-    end
+    counted[#counted + 1] = 'sum:' .. counted_name(KEYS[i])
   end
 end
 local records = redis.call('HMGET', KEYS[1], unpack(ids))
@@ -60,7 +58,7 @@ end
 if #gone > 0 then
   redis.call('HDEL', KEYS[1], unpack(gone))
   for i = columns + lists + 1, #keys do
-    count_removed(KEYS[4], keys[i], redis.call('HDEL', keys[i], unpack(gone)))
+    drop_entries(KEYS[4], keys[i], gone)
   end
   table.sort(slots)
   clear_slots(slots, keys, columns, lists, KEYS[4])

@@ -9,7 +9,7 @@ local ids, outcome, changed, fields = {}, {}, {}, {}
 for i = 1, #ARGV[4], 8 do
   ids[#ids + 1] = string.sub(ARGV[4], i, i + 7)
 end
-local refused = too_many(2 * #ids) or wrong_counts(KEYS[3], counted_name(KEYS[2]))
+local refused = too_many(2 * #ids) or wrong_counts(KEYS[3], counted_name(KEYS[2]), 'sum:' .. counted_name(KEYS[2]))
 if refused then
   return refused
 end
@@ -28,10 +28,12 @@ end
 if #changed > 0 and ARGV[3] == '1' then
   redis.call('HSET', KEYS[2], unpack(fields))
   count_change(KEYS[3], KEYS[2], #changed)
+  ids_change(KEYS[3], KEYS[2], changed, 1)
   log_event(KEYS[4], ARGV[1], 'hold', table.concat(changed), ARGV[2], '')
 elseif #changed > 0 then
   redis.call('HDEL', KEYS[2], unpack(changed))
   count_change(KEYS[3], KEYS[2], -#changed)
+  ids_change(KEYS[3], KEYS[2], changed, -1)
   log_event(KEYS[4], ARGV[1], 'release', table.concat(changed), ARGV[2], '')
 end
 return table.concat(outcome)

@@ -64,7 +64,8 @@ local function count_of_log(key)
   return string.sub(key, 1, -4) .. 'cnt'
 end
 
--- wrong_counts(key, ...) is the refusal when one of these fields of a hash cannot be counted up or down, else nil.
+-- wrong_counts(key, ...) is the refusal when one of these fields of a hash cannot be counted up or down, else nil and the
+-- fields' values.
 local function wrong_counts(key, ...)
   local counts = redis.pcall('HMGET', key, ...)
   if counts.err then
@@ -75,7 +76,7 @@ local function wrong_counts(key, ...)
       return redis.error_reply('DAMAGED ' .. key .. ' holds a count that is no number')
     end
   end
-  return nil
+  return nil, counts
 end
 
 -- full_log(key) is the refusal when the key is no log or one that takes no more events, else nil.
