@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/csvfile/container"
 	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
 
@@ -47,8 +48,7 @@ func ImportAssociations(ctx context.Context, store *crmstore.Store, r io.Reader,
 		o.MaxFindings = DefaultMaxFindings
 	}
 	im := &associationImporter{store: store, o: o, report: &AssociationReport{}, found: findings{keep: o.MaxFindings}, now: findings{keep: associationsPerBatch}}
-	in := &counter{r: r}
-	err := im.run(ctx, in)
+	err := im.run(ctx, r)
 	if damage, ok := errors.AsType[*brokenError](err); ok {
 		im.found.add(damage.finding)
 		err = nil
@@ -85,8 +85,17 @@ type associationLine struct {
 	emails [2]string
 }
 
-func (im *associationImporter) run(ctx context.Context, in *counter) error {
-	rows, _, err := openRows(in)
+func (im *associationImporter) run(ctx context.Context, r io.Reader) error {
+	file, err := openFile(ctx, r, container.Options{})
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	in, err := file.Reader()
+	if err != nil {
+		return err
+	}
+	rows, err := openRows(in, file.Sheet != "")
 	if err != nil {
 		return err
 	}
@@ -110,7 +119,7 @@ func (im *associationImporter) run(ctx context.Context, in *counter) error {
 				return err
 			}
 			if im.o.Progress != nil {
-				im.o.Progress(in.n)
+				im.o.Progress(in.Bytes())
 			}
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"unsafe"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/csvfile/container"
 	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
 
@@ -21,9 +22,11 @@ type entry struct {
 // converter turns rows into entries. It is not safe for concurrent use.
 type converter struct {
 	layout
-	mode  crmstore.WriteMode
-	comma byte // between cells
-	utf16 bool // U+FFFD stands for something that was not text
+	mode    crmstore.WriteMode
+	comma   byte // between cells
+	decoded bool // U+FFFD stands for something that was not text
+
+	begun, ended bool // a first row was seen, and it has an empty cell more than the header
 
 	// With a packer, entries are packed. Without one, in a dry run, assignments of many entries share one block, so that
 	// a record costs no allocation of its own for them.
@@ -74,6 +77,7 @@ func (c *converter) rowFault(r *row) *Finding {
 		}
 		return r.bad
 	}
+	c.evenOut(r)
 	if len(r.ends) != len(c.columns) {
 		return &Finding{
 			Code: CellCount, Line: r.line, Message: fmt.Sprintf("the line has %d cells, and the header has %d", len(r.ends), len(c.columns)),
@@ -83,13 +87,52 @@ func (c *converter) rowFault(r *row) *Finding {
 	if f := c.linesInCell(r); f != nil {
 		return f
 	}
+	if f := c.markedFault(r); f != nil {
+		return f
+	}
 	if bytes.IndexByte(r.data, 0) >= 0 {
 		i := c.cellAt(r, func(s string) bool { return strings.Contains(s, "\x00") })
 		return &Finding{Code: NulByte, Line: r.lines[i], Column: c.columns[i].header, Message: "the cell holds a NUL byte", Help: "text cannot hold one; save the file as CSV UTF-8"}
 	}
-	if !utf8.Valid(r.data) || c.utf16 && bytes.Contains(r.data, []byte("\uFFFD")) {
-		i := c.cellAt(r, func(s string) bool { return !utf8.ValidString(s) || c.utf16 && strings.Contains(s, "\uFFFD") })
-		return &Finding{Code: BadText, Line: r.lines[i], Column: c.columns[i].header, Message: "the cell is not valid text", Help: "save the file as CSV UTF-8"}
+	if !utf8.Valid(r.data) || c.decoded && bytes.Contains(r.data, []byte("\uFFFD")) {
+		i := c.cellAt(r, func(s string) bool { return !utf8.ValidString(s) || c.decoded && strings.Contains(s, "\uFFFD") })
+		return &Finding{Code: BadText, Line: r.lines[i], Column: c.columns[i].header, Message: "the cell is not valid text", Help: "save the file as CSV UTF-8, or say which encoding it has with --encoding"}
+	}
+	return nil
+}
+
+// evenOut takes the cell off a row, or adds it, that a separator at the end of each line makes. Where the header has no such
+// separator, the first line decides for all.
+func (c *converter) evenOut(r *row) {
+	n, more := len(c.columns), len(r.ends)-len(c.columns)
+	ended := more == 1 && r.ends[n] == r.ends[n-1]
+	if !c.begun {
+		c.begun, c.ended = true, ended
+	}
+	switch {
+	case ended && c.ended:
+		r.ends, r.lines = r.ends[:n], r.lines[:n]
+	case more < 0 && len(r.ends) >= n-c.tail && len(r.ends) > 0:
+		for len(r.ends) < n {
+			r.ends, r.lines = append(r.ends, len(r.data)), append(r.lines, r.last)
+		}
+	}
+}
+
+// markedFault finds a cell of a sheet that holds an error, and a cell in a column at the end that has no header.
+func (c *converter) markedFault(r *row) *Finding {
+	if i := bytes.IndexByte(r.marks, container.Fault); i >= 0 {
+		return &Finding{
+			Code: BadText, Line: r.lines[i], Column: c.columns[i].header, Message: "the cell holds " + r.cell(r.text(), i),
+			Help: "correct it in the workbook, or empty the cell",
+		}
+	}
+	n := len(c.columns) - c.tail
+	if c.tail > 0 && n > 0 && r.ends[n-1] != len(r.data) {
+		return &Finding{
+			Code: HeaderEmpty, Line: r.line, Message: "the line has a cell beyond the last header: " + quote(string(r.data[r.ends[n-1]:])),
+			Help: "name the column, or leave it out with --ignore-unknown",
+		}
 	}
 	return nil
 }
@@ -184,7 +227,7 @@ func (c *converter) cells(r *row, found *findings) (entry, bool) {
 			v, p = emailValue(s)
 			e.email = v.Text()
 		default:
-			v, p = col.how.value(col.property, col.options, s)
+			v, p = col.how.marked(r.mark(i)).value(col.property, col.options, s)
 		}
 		if p != nil {
 			if ok = false; p.once && col.told {

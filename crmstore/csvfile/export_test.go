@@ -1,6 +1,8 @@
 package csvfile_test
 
 import (
+	"context"
+	"encoding/csv"
 	"fmt"
 	"slices"
 	"strings"
@@ -8,6 +10,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/xuri/excelize/v2"
 	"pgregory.net/rapid"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
@@ -154,12 +157,17 @@ func TestRoundTrip(t *testing.T) {
 			}
 		}
 		labels := rapid.Bool().Draw(rt, "labels")
-		file := export(t, from, csvfile.ExportOptions{Labels: labels})
+		format := rapid.SampledFrom([]csvfile.ExportFormat{csvfile.CSV, csvfile.Workbook}).Draw(rt, "format")
+		if format == csvfile.Workbook {
+			replaceControls(rt, from, schema, batch)
+		}
+		want := export(t, from, csvfile.ExportOptions{Labels: labels})
+		file := export(t, from, csvfile.ExportOptions{Labels: labels, Format: format})
 		r, err := csvfile.Import(t.Context(), to, strings.NewReader(file), options(func(o *csvfile.Options) { o.StandIns = csvfile.KeepStandIns }))
 		if err != nil || r.FindingsTotal != 0 || r.Created != len(batch) {
 			rt.Fatalf("import: %s, %v", tally(r), err)
 		}
-		if diff := cmp.Diff(file, export(t, to, csvfile.ExportOptions{Labels: labels})); diff != "" {
+		if diff := cmp.Diff(want, export(t, to, csvfile.ExportOptions{Labels: labels})); diff != "" {
 			rt.Fatalf("exported again (-first +second):\n%s", diff)
 		}
 		r, err = csvfile.Import(t.Context(), from, strings.NewReader(file), options(func(o *csvfile.Options) { o.StandIns = csvfile.KeepStandIns }))
@@ -167,4 +175,122 @@ func TestRoundTrip(t *testing.T) {
 			rt.Fatalf("import into the same account: %s, %v", tally(r), err)
 		}
 	})
+}
+
+// replaceControls takes the characters out of texts that a workbook cannot hold.
+func replaceControls(t *rapid.T, s *crmstore.Store, schema *record.Schema, batch []crmstore.Upsert) {
+	t.Helper()
+	for i := range batch {
+		for j, a := range batch[i].Set {
+			if schema.Number(a.Property).Type == record.String {
+				batch[i].Set[j].Value = record.StringValue(strings.Map(func(r rune) rune {
+					if r < ' ' && r != '\n' && r != '\r' && r != '\t' || r == 0xfffe || r == 0xffff {
+						return '_'
+					}
+					return r
+				}, a.Value.Text()))
+			}
+		}
+	}
+	if _, err := s.Write(context.Background(), record.Contact, crmstore.UpsertAny, batch, someone, noon); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// A workbook of records of each object type comes back as the same records, with types of cells that a spreadsheet knows.
+func TestExport_workbook(t *testing.T) {
+	t.Parallel()
+	for _, object := range record.StandardObjects() {
+		from, to := storetest.Open(t), storetest.Open(t)
+		schema, err := from.Schema(t.Context(), object)
+		if err != nil {
+			t.Fatal(err)
+		}
+		header, cells := "Record ID", "7"
+		for i := range schema.Properties {
+			p := &schema.Properties[i]
+			if p.ReadOnly {
+				continue
+			}
+			header += "," + p.Name
+			cells += "," + map[record.PropertyType]string{
+				record.String: fmt.Sprintf("0%d@x.example", i), record.Number: fmt.Sprintf("%d.125", i), record.Bool: "true",
+				record.Date: "2024-02-29", record.DateTime: "1999-12-31T23:59:59.999Z", record.Enumeration: "",
+			}[p.Type]
+			if len(p.Options) > 0 {
+				cells += p.Options[0].Value
+			}
+		}
+		set := options(func(o *csvfile.Options) { o.Object = object })
+		wantTally(t, mustImport(t, from, header+"\n"+cells+"\n", set), "1: 1 created 0 updated 0 unchanged 0 refused")
+		file := export(t, from, csvfile.ExportOptions{Object: object, Format: csvfile.Workbook})
+		wantTally(t, mustImport(t, to, file, set), "1: 1 created 0 updated 0 unchanged 0 refused")
+		if diff := cmp.Diff(export(t, from, csvfile.ExportOptions{Object: object}), export(t, to, csvfile.ExportOptions{Object: object})); diff != "" {
+			t.Errorf("%s (-out +in):\n%s", object, diff)
+		}
+		book, err := excelize.OpenReader(strings.NewReader(file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, name := range strings.Split("Record ID,"+strings.Join(schema.Names(), ","), ",") {
+			p := schema.Named(name)
+			at, err := excelize.CoordinatesToCellName(i+1, 2)
+			if err != nil || p == nil {
+				continue
+			}
+			kind, err := book.GetCellType(book.GetSheetName(0), at)
+			isNumber := kind == excelize.CellTypeUnset || kind == excelize.CellTypeNumber || p.Type == record.Bool && kind == excelize.CellTypeBool
+			if isText := p.Type == record.String || p.Type == record.Enumeration; err != nil || isText == isNumber {
+				t.Errorf("%s: cell of %s (%s) has type %d, %v", object, name, p.Type, kind, err)
+			}
+		}
+		_ = book.Close() // it was only read
+	}
+}
+
+// Findings name the rows of the sheet, whatever its cells hold.
+func TestImport_workbook(t *testing.T) {
+	t.Parallel()
+	s := storetest.Open(t)
+	book := excelize.NewFile()
+	for at, row := range map[string][]any{
+		"A2": {"Email", "First Name", "Total Revenue", "Create Date", "Postal Code"},
+		"A3": {"a@x.example", "two\nlines", 1.234, time.Date(2024, 3, 25, 14, 30, 0, 0, time.UTC), "02139"},
+		"A6": {"b@x.example", "Bo", "many"},
+		"A7": {"c@x.example", "Cy", "1234.5", nil, nil, "beyond"},
+		"A8": {"d@x.example", "Di", 99.5, "2024-03-25", 10115},
+	} {
+		if err := book.SetSheetRow("Sheet1", at, &row); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := book.SetCellFormula("Sheet1", "C9", "1/0"); err != nil {
+		t.Fatal(err)
+	}
+	var file strings.Builder
+	if err := book.Write(&file); err != nil {
+		t.Fatal(err)
+	}
+	comma := options(func(o *csvfile.Options) { o.Decimal = csvfile.DecimalComma })
+	wantTally(t, mustImport(t, s, file.String(), comma), "5: 2 created 0 updated 0 unchanged 3 refused, bad-number 6, cell-count 7, bad-text 9")
+	var got []string
+	for i, record := range parsed(t, export(t, s, csvfile.ExportOptions{Properties: strings.Split("firstname,total_revenue,createdate,zip", ",")})) {
+		if i > 0 {
+			got = append(got, strings.Join(record[1:], "|"))
+		}
+	}
+	slices.Sort(got)
+	if diff := cmp.Diff([]string{"Di|99.5|2024-03-25T00:00:00Z|10115", "two\nlines|1.234|2024-03-25T14:30:00Z|02139"}, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// parsed is a CSV as an independent reader has it.
+func parsed(t *testing.T, text string) [][]string {
+	t.Helper()
+	rows, err := csv.NewReader(strings.NewReader(text)).ReadAll()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return rows
 }

@@ -38,6 +38,7 @@ type layout struct {
 	sameEmail bool // a line's id and its e-mail address must be those of one contact
 	email     int  // index of the column of e-mail addresses that identify contacts, -1 = none
 	unknown   int  // columns that are to become properties
+	tail      int  // columns at the end that have no header, whose cells are to be empty
 }
 
 type column struct {
@@ -86,7 +87,7 @@ func headerNames(r *row) ([]string, *Finding) {
 	case bytes.IndexByte(r.data, 0) >= 0:
 		return fault("the header holds NUL bytes", "the file may be UTF-16 without a byte order mark; save it as CSV UTF-8")
 	case !utf8.Valid(r.data):
-		return fault("the header is not UTF-8 text", "save the file as CSV UTF-8")
+		return fault("the header is not UTF-8 text", "save the file as CSV UTF-8, or say which encoding it has with --encoding")
 	case len(r.ends) > maxColumns:
 		return fault(fmt.Sprintf("the header has %d columns", len(r.ends)), fmt.Sprintf("at most %d can be imported", maxColumns))
 	case strings.Contains(strings.ReplaceAll(r.text(), "\r\n", "\n"), "\r"):
@@ -257,6 +258,10 @@ func (h *headers) column(i int) {
 func (h *headers) unnamed(c *column, i int) {
 	if h.o.IgnoreUnknown {
 		c.note = "the column has no header"
+		return
+	}
+	if strings.Join(h.names[i:], "") == "" && i > 0 { // separators at the end of each line
+		h.tail = max(h.tail, len(h.names)-i)
 		return
 	}
 	h.fault(HeaderEmpty, "", fmt.Sprintf("column %d has no header", i+1), "name it, take it out, or leave it out with --ignore-unknown")

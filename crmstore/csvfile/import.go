@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/csvfile/container"
 	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
 
@@ -50,6 +51,9 @@ type Options struct {
 	CreateProperties bool // make a property for each unknown header
 	IgnoreUnknown    bool // leave columns with unknown headers out
 	AllowDuplicates  bool // a later line of the file changes the record again, instead of being a finding
+
+	Sheet    string // of a workbook; "" = the first that is not hidden
+	Encoding string // of a text, such as windows-1252; "" = found out
 
 	DateOrder DateOrder
 	Decimal   Decimal
@@ -97,6 +101,8 @@ type CreatedProperty struct {
 // Report says what an import did, or in a dry run would do. Unless the import was stopped,
 // Lines = Created + Updated + Unchanged + Refused.
 type Report struct {
+	File container.Info `json:"file"` // what it was taken for
+
 	DryRun    bool `json:"dry_run"`
 	Lines     int  `json:"lines"` // records below the header that were dealt with; a record in quotes may span several lines of the file
 	Blank     int  `json:"blank"` // lines of separators without any value, which are passed over

@@ -1,15 +1,14 @@
 package csvfile
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"slices"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/csvfile/container"
 	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
 
@@ -30,6 +29,7 @@ type importer struct {
 	unmade   []string           // names of properties that it would have made if any line had gone in
 	surveyed []facts            // by column, once the file was looked through
 
+	file   *container.File
 	passes int   // times that the file is read
 	size   int64 // bytes of the file, when it is read twice
 }
@@ -51,12 +51,11 @@ func (im *importer) run(ctx context.Context, r io.Reader) error {
 func (im *importer) bringIn(ctx context.Context, r io.Reader) error {
 	im.passes = 1
 	im.made.remember = im.o.DryRun && im.o.AllowDuplicates
-	r, done, err := im.prepare(ctx, r, im.look)
-	if err != nil || r == nil {
+	defer im.close()
+	if ready, err := im.prepare(ctx, r, im.look); !ready || err != nil {
 		return err
 	}
-	defer done()
-	rd, l, err := im.open(r)
+	rd, l, err := im.open()
 	if err != nil || rd == nil {
 		return err
 	}
@@ -88,9 +87,12 @@ func (im *importer) noteCreated(rd *reader, l *layout) {
 }
 
 // open reads the header. It returns nil without an error when there are findings.
-func (im *importer) open(r io.Reader) (*reader, *layout, error) {
-	read := &counter{r: r}
-	rows, utf16, err := openRows(read)
+func (im *importer) open() (*reader, *layout, error) {
+	in, err := im.file.Reader()
+	if err != nil {
+		return nil, nil, err
+	}
+	rows, err := openRows(in, im.file.Sheet != "")
 	var header *row
 	if err == nil {
 		header, err = rows.next()
@@ -120,8 +122,8 @@ func (im *importer) open(r io.Reader) (*reader, *layout, error) {
 		return nil, nil, nil
 	}
 	rd := &reader{
-		rows: rows, bytes: read, keep: im.o.MaxFindings,
-		conv: converter{layout: l, mode: im.o.Mode, comma: rows.comma, utf16: utf16},
+		rows: rows, bytes: in, keep: im.o.MaxFindings,
+		conv: converter{layout: l, mode: im.o.Mode, comma: rows.comma, decoded: im.file.Decoded},
 	}
 	for i := range l.columns {
 		c := &l.columns[i]
@@ -139,66 +141,55 @@ func (im *importer) open(r io.Reader) (*reader, *layout, error) {
 	return rd, &l, nil
 }
 
-// prepare reads the header, and looks through the whole file where that is needed to know how cells are meant: numbers and
-// dates that can be read in two ways, and the types of new properties, which it makes. It returns the file from its
-// beginning; nil without an error when there are findings.
-func (im *importer) prepare(ctx context.Context, r io.Reader, look looker) (_ io.Reader, done func(), err error) {
-	var head bytes.Buffer
-	start, seeks := position(r)
-	first := r
-	if !seeks {
-		first = io.TeeReader(r, &head)
+// prepare opens the file, reads the header, and looks through the whole file where that is needed to know how cells are
+// meant: numbers and dates that can be read in two ways, and the types of new properties, which it makes. It is not ready,
+// without an error, when there are findings.
+func (im *importer) prepare(ctx context.Context, r io.Reader, look looker) (ready bool, err error) {
+	im.file, err = openFile(ctx, r, container.Options{Sheet: im.o.Sheet, Encoding: im.o.Encoding})
+	if b, ok := errors.AsType[*brokenError](err); ok {
+		im.found.add(b.finding)
+		return false, nil
 	}
-	rd, l, err := im.open(first)
+	if err != nil {
+		return false, err
+	}
+	im.report.File = im.file.Info
+	return im.settle(ctx, look)
+}
+
+// settle is prepare once the file is open.
+func (im *importer) settle(ctx context.Context, look looker) (ready bool, err error) {
+	rd, l, err := im.open()
 	if err != nil || rd == nil {
-		return nil, nil, err
-	}
-	if seeks {
-		if _, err := r.(io.Seeker).Seek(start, io.SeekStart); err != nil {
-			return nil, nil, fmt.Errorf("read again: %w", err)
-		}
-	} else {
-		r = io.MultiReader(&head, r)
+		return false, err
 	}
 	if im.awaits(l) {
 		if err := im.await(ctx, l); err != nil {
-			return nil, nil, err
+			return false, err
 		}
-		return im.prepare(ctx, r, look) // with the schema as it is now
+		return im.settle(ctx, look) // with the schema as it is now
 	}
 	if !l.surveyed() {
-		return r, func() {}, nil
+		return true, nil
 	}
-	file, done, err := rewindable(ctx, r)
-	if err != nil {
-		return nil, nil, err
-	}
-	var again io.Reader = file
-	err = im.surveyFile(ctx, file, look)
+	err = im.surveyFile(ctx, look)
 	if errors.Is(err, errMadeMeanwhile) {
-		again, _, err = im.prepare(ctx, file, look) // which needs no other copy
+		return im.settle(ctx, look)
 	}
-	if err != nil || again == nil {
-		done()
-		return nil, nil, err
-	}
-	return again, done, nil
+	return err == nil, err
 }
 
-// surveyFile looks through the file, makes new properties if a line is to go in, and winds the file back.
-func (im *importer) surveyFile(ctx context.Context, file io.ReadSeeker, look looker) error {
+// close removes what the file was copied to.
+func (im *importer) close() {
+	if im.file != nil {
+		im.file.Close()
+	}
+}
+
+// surveyFile looks through the file, and makes new properties if a line is to go in.
+func (im *importer) surveyFile(ctx context.Context, look looker) error {
 	im.passes = 2
-	start, err := file.Seek(0, io.SeekCurrent)
-	if err != nil {
-		return fmt.Errorf("read: %w", err)
-	}
-	again := func() error {
-		if _, err := file.Seek(start, io.SeekStart); err != nil {
-			return fmt.Errorf("read again: %w", err)
-		}
-		return nil
-	}
-	rd, l, err := im.open(file)
+	rd, l, err := im.open()
 	if err != nil {
 		return err
 	}
@@ -206,21 +197,15 @@ func (im *importer) surveyFile(ctx context.Context, file io.ReadSeeker, look loo
 	if err != nil {
 		return err
 	}
-	im.size, im.surveyed = rd.bytes.n, surveyed
-	if err := again(); err != nil {
-		return err
-	}
+	im.size, im.surveyed = rd.bytes.Bytes(), surveyed
 	if l.unknown == 0 {
 		return nil
 	}
 	properties, told := newProperties(l, surveyed, im.schema)
 	before := im.schema
 	im.schema = withNew(before, properties)
-	good, err := im.anyLine(ctx, file, look)
+	good, err := im.anyLine(ctx, look)
 	if err != nil {
-		return err
-	}
-	if err := again(); err != nil {
 		return err
 	}
 	if !good {
@@ -231,9 +216,7 @@ func (im *importer) surveyFile(ctx context.Context, file io.ReadSeeker, look loo
 		return nil
 	}
 	if !im.o.DryRun {
-		if err := im.makeProperties(ctx, properties); errors.Is(err, errMadeMeanwhile) {
-			return errors.Join(err, again())
-		} else if err != nil {
+		if err := im.makeProperties(ctx, properties); err != nil {
 			return err
 		}
 	}
@@ -259,8 +242,8 @@ func withNew(schema *record.Schema, properties []record.Property) *record.Schema
 const probed = 512
 
 // anyLine reports whether any line of the file would go in.
-func (im *importer) anyLine(ctx context.Context, file io.Reader, look looker) (bool, error) {
-	rd, _, err := im.open(file)
+func (im *importer) anyLine(ctx context.Context, look looker) (bool, error) {
+	rd, _, err := im.open()
 	if err != nil || rd == nil {
 		return false, err
 	}
@@ -302,15 +285,6 @@ func (im *importer) anyLine(ctx context.Context, file io.Reader, look looker) (b
 	}
 }
 
-// position is where a reader stands that can be wound back.
-func position(r io.Reader) (int64, bool) {
-	if s, ok := r.(io.ReadSeeker); ok {
-		at, err := s.Seek(0, io.SeekCurrent) // a pipe is an *os.File too, but cannot seek
-		return at, err == nil
-	}
-	return 0, false
-}
-
 // guessStep is how many records are read between two looks at ctx when types are guessed.
 const guessStep = 10_000
 
@@ -320,7 +294,7 @@ func (im *importer) survey(ctx context.Context, rd *reader, l *layout) ([]facts,
 	surveyed, err := surveyColumns(l, rd, func() (*row, error) {
 		if n++; n%guessStep == 0 {
 			if im.o.Progress != nil {
-				im.o.Progress(rd.bytes.n / firstPass)
+				im.o.Progress(rd.bytes.Bytes() / firstPass)
 			}
 			if err := ctx.Err(); err != nil {
 				return nil, err
@@ -400,41 +374,4 @@ func (im *importer) findList(ctx context.Context) (crmstore.List, error) {
 		}
 	}
 	return crmstore.List{}, record.ErrConflict
-}
-
-// stopReader reads until ctx ends.
-type stopReader struct {
-	ctx context.Context
-	r   io.Reader
-}
-
-func (s stopReader) Read(p []byte) (int, error) {
-	if err := s.ctx.Err(); err != nil {
-		return 0, err
-	}
-	return s.r.Read(p)
-}
-
-// rewindable is r itself when it can be wound back, else a temporary file with all that r gives, gone after done.
-func rewindable(ctx context.Context, r io.Reader) (file io.ReadSeeker, done func(), err error) {
-	if _, ok := position(r); ok {
-		return r.(io.ReadSeeker), func() {}, nil
-	}
-	f, err := os.CreateTemp("", "workflow-import-*.csv")
-	if err != nil {
-		return nil, nil, fmt.Errorf("make a temporary file: %w", err)
-	}
-	_ = os.Remove(f.Name()) // where open files can be removed, nothing is left even after a kill
-	done = func() {
-		_ = f.Close()
-		_ = os.Remove(f.Name())
-	}
-	if _, err = io.Copy(f, stopReader{ctx, r}); err == nil {
-		_, err = f.Seek(0, io.SeekStart)
-	}
-	if err != nil {
-		done()
-		return nil, nil, fmt.Errorf("copy to a temporary file: %w", err)
-	}
-	return f, done, nil
 }

@@ -120,7 +120,7 @@ func surveyColumns(l *layout, rd *reader, rows func() (*row, error)) ([]facts, e
 		all[i].commas = rd.rows.comma == ','
 		all[i].code = aCode(l.columns[i].header)
 	}
-	check := converter{layout: *l, comma: rd.rows.comma, utf16: rd.conv.utf16}
+	check := converter{layout: *l, comma: rd.rows.comma, decoded: rd.conv.decoded}
 	for {
 		r, err := rows()
 		if err != nil {
@@ -134,10 +134,12 @@ func surveyColumns(l *layout, rd *reader, rows func() (*row, error)) ([]facts, e
 			c := &l.columns[i]
 			switch {
 			case c.create:
-				all[i].see(r.cell(text, i), c.how)
-				all[i].look(record.Number, r.cell(text, i))
-				all[i].look(record.DateTime, r.cell(text, i))
-			case c.property != nil:
+				all[i].see(r.cell(text, i), c.how.marked(r.mark(i)))
+				if r.mark(i) == 0 {
+					all[i].look(record.Number, r.cell(text, i))
+					all[i].look(record.DateTime, r.cell(text, i))
+				}
+			case c.property != nil && r.mark(i) == 0:
 				all[i].look(c.property.Type, r.cell(text, i))
 			}
 		}

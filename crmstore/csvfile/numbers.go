@@ -93,6 +93,8 @@ func plainSigns(s string, d Decimal) string {
 func (r reading) number(s string) (record.Value, *problem) {
 	how, as := r.decimal, shapeOf(s)
 	switch {
+	case r.exact:
+		return numberValue(strings.TrimSuffix(s, "%"))
 	case how == NoDecimal && r.facts == nil: // a value alone
 		return numberValue(s)
 	case how == NoDecimal && as == shapeEither:

@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/csvfile/container"
 	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
 
@@ -44,7 +45,7 @@ type reader struct {
 	rows  *rowReader
 	conv  converter
 	seen  *seen // nil when a later line with the same id or address is fine
-	bytes *counter
+	bytes *container.Reader
 	keep  int   // findings kept of each batch
 	made  []int // columns that became properties
 	batch *batch
@@ -125,7 +126,7 @@ func (r *reader) take(row *row) {
 }
 
 func (r *reader) flush(send func(*batch) error) error {
-	r.batch.last, r.batch.offset = r.rows.line, r.bytes.n
+	r.batch.last, r.batch.offset = r.rows.line, r.bytes.Bytes()
 	b := r.batch
 	r.start()
 	return send(b)

@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/csvfile/container"
 	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
 
@@ -88,12 +89,11 @@ func (im *importer) openTwice(tb testing.TB, r io.Reader) (*reader, error) {
 		}
 		return results, nil
 	}
-	r, done, err := im.prepare(tb.Context(), r, take)
-	if err != nil || r == nil {
+	tb.Cleanup(im.close)
+	if ready, err := im.prepare(tb.Context(), r, take); !ready || err != nil {
 		return nil, err
 	}
-	tb.Cleanup(done)
-	rd, l, err := im.open(r)
+	rd, l, err := im.open()
 	if rd != nil {
 		im.report.Columns = l.report()
 	}
@@ -123,7 +123,7 @@ func TestLines(t *testing.T) {
 		"cell count":     {"Record ID,firstname\n1\n2,b\n3,c,d\n", Options{}, []string{"3: 2 firstname=b"}, []string{"cell-count 2", "cell-count 4"}},
 		"lines of cells": {"Record ID,firstname,birthday\n1,\"a\nb\",soon\n2,b,2020-01-01\n3,\"\n\n\",\"\n2020-13-01\"\n", Options{}, []string{"4: 2 firstname=b birthday=2020-01-01"}, []string{"bad-date 3 birthday", "bad-date 7 birthday"}},
 		"nul":            {"Record ID,firstname\n1,a\x00b\n2,b\n", Options{}, []string{"3: 2 firstname=b"}, []string{"nul-byte 2 firstname"}},
-		"not utf-8":      {"Record ID,firstname\n1,a\xffb\n2,b\n", Options{}, []string{"3: 2 firstname=b"}, []string{"bad-text 2 firstname"}},
+		"not utf-8":      {"Record ID,firstname\n1,a\xffb\n2,né\n3,né\n", Options{}, []string{"3: 2 firstname=né", "4: 3 firstname=né"}, []string{"bad-text 2 firstname"}},
 		"lone surrogate": {"\xff\xfei\x00d\x00,\x00z\x00i\x00p\x00\n\x001\x00,\x00\x00\xd8\n\x002\x00,\x00b\x00", Options{IDColumn: "id"}, []string{"3: 2 zip=b"}, []string{"bad-text 2 zip"}},
 		"bare quote":     {"Record ID,firstname\n\"1\",5\" pipe\n2,b\n", Options{}, []string{"3: 2 firstname=b"}, []string{"quote-bare 2 firstname"}},
 		"open quote":     {"Record ID,firstname\n1,a\n2,\"b\n3,c\n", Options{}, []string{"2: 1 firstname=a"}, []string{"quote-open 3"}},
@@ -292,7 +292,11 @@ func BenchmarkReader(b *testing.B) {
 		if err := im.o.check(); err != nil {
 			b.Fatal(err)
 		}
-		rd, _, err := im.open(bytes.NewReader(file.Bytes()))
+		var err error
+		if im.file, err = container.Open(b.Context(), bytes.NewReader(file.Bytes()), container.Options{}); err != nil {
+			b.Fatal(err)
+		}
+		rd, _, err := im.open()
 		if err != nil {
 			b.Fatal(err)
 		}

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+
+	"github.com/crm-workflow/crm-workflow/crmstore/csvfile/container"
 )
 
 // maxRecord bounds the bytes of one record, so that a quote that is never closed does not pull the
@@ -19,6 +21,7 @@ type row struct {
 	data  []byte   // all cells, quotes resolved, one after the other
 	ends  []int    // where each cell ends in data
 	lines []int    // on which each cell begins
+	marks []byte   // of a sheet: what each cell is marked with, as package container does; else empty
 	bad   *Finding // a quote that makes the cells doubtful, the first one
 	badAt int      // the cell it stands in
 }
@@ -34,6 +37,14 @@ func (r *row) cell(text string, i int) string {
 	return text[from:r.ends[i]]
 }
 
+// mark is what a cell of a sheet is marked with, 0 when it is a text.
+func (r *row) mark(i int) byte {
+	if i < len(r.marks) {
+		return r.marks[i]
+	}
+	return 0
+}
+
 // brokenError is a finding that the file cannot be read past.
 type brokenError struct{ finding Finding }
 
@@ -45,7 +56,8 @@ func (e *brokenError) Error() string { return e.finding.String() }
 type rowReader struct {
 	in    *bufio.Reader
 	comma byte
-	line  int // lines of the file read so far
+	sheet bool // the text is that of a sheet: each record is one line, whatever its cells hold
+	line  int  // lines of the file read so far
 	long  []byte
 	row   row
 }
@@ -63,6 +75,7 @@ func (r *rowReader) next() (*row, error) {
 		}
 		r.row.line, r.row.bad = r.line, nil
 		r.row.data, r.row.ends, r.row.lines = r.row.data[:0], r.row.ends[:0], r.row.lines[:0]
+		r.row.marks = r.row.marks[:0]
 		err = r.split(line)
 		r.row.last = r.line
 		return &r.row, err
@@ -85,7 +98,9 @@ func (r *rowReader) split(line []byte) error {
 		if i >= 0 {
 			cell = line[:i]
 		}
-		if bytes.IndexByte(cell, '"') >= 0 && r.row.bad == nil {
+		if r.sheet {
+			cell = r.takeMark(cell)
+		} else if bytes.IndexByte(cell, '"') >= 0 && r.row.bad == nil {
 			r.row.badAt = len(r.row.ends)
 			r.row.bad = &Finding{
 				Code: QuoteBare, Line: r.line, Message: "a quote stands within a cell that does not begin with one: " + quote(string(cell)),
@@ -98,6 +113,18 @@ func (r *rowReader) split(line []byte) error {
 		}
 		line = line[i+1:]
 	}
+}
+
+// takeMark remembers and takes off what an unquoted cell of a sheet is marked with.
+func (r *rowReader) takeMark(cell []byte) []byte {
+	if len(cell) == 0 || cell[0] != container.Number && cell[0] != container.Fault {
+		return cell
+	}
+	for len(r.row.marks) < len(r.row.ends) {
+		r.row.marks = append(r.row.marks, 0)
+	}
+	r.row.marks = append(r.row.marks, cell[0])
+	return cell[1:]
 }
 
 // quoted reads a cell whose opening quote has been taken off the line. It returns what follows the
@@ -116,6 +143,9 @@ func (r *rowReader) quoted(line []byte) (rest []byte, more bool, err error) {
 					err = broken(QuoteOpen, opened, "the quote that opens here is never closed", quoteHelp)
 				}
 				return nil, false, err
+			}
+			if r.sheet {
+				r.line--
 			}
 			continue
 		}

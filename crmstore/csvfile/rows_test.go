@@ -2,6 +2,7 @@ package csvfile
 
 import (
 	"bytes"
+	"context"
 	"encoding/csv"
 	"errors"
 	"fmt"
@@ -11,6 +12,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
+
+	"github.com/crm-workflow/crm-workflow/crmstore/csvfile/container"
 )
 
 // csvRecord is a row taken out of the reader.
@@ -22,7 +25,16 @@ type csvRecord struct {
 }
 
 func readRows(r io.Reader) (records []csvRecord, comma byte, err error) {
-	rows, _, err := openRows(r)
+	file, err := openFile(context.Background(), r, container.Options{})
+	if err != nil {
+		return nil, 0, err
+	}
+	defer file.Close()
+	in, err := file.Reader()
+	if err != nil {
+		return nil, 0, err
+	}
+	rows, err := openRows(in, file.Sheet != "")
 	if err != nil {
 		return nil, 0, err
 	}
@@ -222,7 +234,7 @@ func BenchmarkRows(b *testing.B) {
 	}
 	b.SetBytes(int64(file.Len()))
 	for b.Loop() {
-		rows, _, err := openRows(bytes.NewReader(file.Bytes()))
+		rows, err := openRows(bytes.NewReader(file.Bytes()), false)
 		for err == nil {
 			_, err = rows.next()
 		}

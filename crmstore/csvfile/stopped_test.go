@@ -34,8 +34,10 @@ func TestImport_stopped(t *testing.T) {
 		want   error
 		lines  int
 	}{
-		"cancelled":  {func() io.Reader { return strings.NewReader(file) }, context.Canceled, 1 << 16},
-		"read error": {func() io.Reader { return io.MultiReader(strings.NewReader(file[:end]), broken{trouble}) }, trouble, strings.Count(file[:end], "\n") - 1},
+		"cancelled": {func() io.Reader { return strings.NewReader(file) }, context.Canceled, 1 << 16},
+		"read error": {func() io.Reader {
+			return &breaksOnceRead{Reader: strings.NewReader(file), end: int64(end), err: trouble}
+		}, trouble, strings.Count(file[:end], "\n") - 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -65,9 +67,24 @@ func TestImport_stopped(t *testing.T) {
 	}
 }
 
-type broken struct{ err error }
+// breaksOnceRead is a file on a disk that breaks after the file was read to its end once.
+type breaksOnceRead struct {
+	*strings.Reader
+	end  int64
+	err  error
+	once bool
+}
 
-func (b broken) Read([]byte) (int, error) { return 0, b.err }
+func (b *breaksOnceRead) Read(p []byte) (int, error) {
+	if at := b.Size() - int64(b.Len()); b.once && at < b.end {
+		p = p[:min(int64(len(p)), b.end-at)]
+	} else if b.once {
+		return 0, b.err
+	}
+	n, err := b.Reader.Read(p)
+	b.once = b.once || errors.Is(err, io.EOF)
+	return n, err
+}
 
 // Progress grows up to the size of the file, also when the file is read twice.
 func TestImport_progress(t *testing.T) {

@@ -8,6 +8,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/crm-workflow/crm-workflow/crmstore/csvfile/container"
 	"github.com/crm-workflow/crm-workflow/crmstore/record"
 	"github.com/crm-workflow/crm-workflow/crmstore/spelling"
 )
@@ -22,6 +23,13 @@ type reading struct {
 	decimal  Decimal
 	standIns StandIns
 	facts    *facts // of the column; nil for a value that stands alone
+	exact    bool   // the cell is a number of a workbook, which has a decimal point
+}
+
+// marked is how a cell with that mark is read.
+func (r reading) marked(mark byte) reading {
+	r.exact = mark == container.Number
+	return r
 }
 
 // value reads a cell of a property; the unknown value means that the cell says nothing.

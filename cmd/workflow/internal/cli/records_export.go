@@ -1,11 +1,13 @@
 package cli
 
 import (
+	"compress/gzip"
 	"context"
 	"errors"
 	"io"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -18,8 +20,9 @@ func recordsExport(s *session) *cobra.Command {
 	var o csvfile.ExportOptions
 	cmd := &cobra.Command{
 		Annotations: map[string]string{accessNote: reads},
-		Use:         "export [--object TYPE] [--archived] [--where EXPR] [--properties NAMES] [--out FILE]", Short: "records as CSV",
-		Long: "export writes records as CSV, to stdout or with --out to a file; import reads the file back as the same records. A\n" +
+		Use:         "export [--object TYPE] [--archived] [--where EXPR] [--properties NAMES] [--out FILE]", Short: "records as CSV or .xlsx",
+		Long: "export writes records as CSV, to stdout or with --out to a file, which is a workbook when its name ends in .xlsx and\n" +
+			"gzipped when it ends in .gz; import reads the file back as the same records. A\n" +
 			"file of contacts without the column email comes back only with: import --trust-ids; so do contacts whose e-mail\n" +
 			"address has changed since.\n" +
 			"With --format json and without --out it writes one JSON document instead.",
@@ -75,7 +78,16 @@ func (sel *selection) narrow(ctx context.Context, o *csvfile.ExportOptions) erro
 func exportFile(ctx context.Context, s *session, sel *selection, o csvfile.ExportOptions, path string) error {
 	var n int64
 	var leftOut error
+	name, gzipped := strings.CutSuffix(strings.ToLower(path), ".gz")
+	if strings.HasSuffix(name, ".xlsx") {
+		o.Format = csvfile.Workbook
+	}
 	err := writeFile(ctx, path, func(f io.Writer) (err error) {
+		if gzipped {
+			z := gzip.NewWriter(f)
+			defer func() { err = errors.Join(err, z.Close()) }()
+			f = z
+		}
 		n, err = csvfile.Export(ctx, sel.store, f, o)
 		leftOut, err = apart(err)
 		return err

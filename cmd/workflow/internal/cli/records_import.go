@@ -15,9 +15,11 @@ import (
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
 	"github.com/crm-workflow/crm-workflow/crmstore/csvfile"
+	"github.com/crm-workflow/crm-workflow/crmstore/csvfile/container"
 )
 
-const importLong = `import reads records from a CSV file, such as an export of HubSpot. Headers are the names or labels of
+const importLong = `import reads records from a CSV file or an .xlsx workbook, such as an export of HubSpot, also gzipped. Which
+encoding a file has and what separates its cells is found out. Headers are the names or labels of
 properties; a record that is there already, by its id or for contacts by its e-mail address, is updated, so that
 importing a file again changes nothing. A line whose id belongs to a contact with another e-mail address than the
 line's, or where the line has none, is left out, since the ids may be another system's; --trust-ids changes that contact.
@@ -28,10 +30,10 @@ func recordsImport(s *session) *cobra.Command {
 	var o csvfile.Options
 	var order, zone, mode, decimal, standIns string
 	cmd := &cobra.Command{
-		Use: "import FILE.csv [--object TYPE] [--create-properties] [--dry-run]", Short: "records from a CSV file", Long: importLong,
+		Use: "import FILE [--object TYPE] [--create-properties] [--dry-run]", Short: "records from a CSV file or an .xlsx workbook", Long: importLong,
 		Example: "  workflow records import contacts.csv --dry-run\n  workflow records import contacts.csv --create-properties\n" +
 			"  workflow records import keep.csv --list keep",
-		Args: args(1, 1, "a CSV file (- for stdin)"),
+		Args: args(1, 1, "a CSV file or an .xlsx workbook (- for stdin)"),
 	}
 	object := objectFlag(s, cmd)
 	f := cmd.Flags()
@@ -40,6 +42,8 @@ func recordsImport(s *session) *cobra.Command {
 	f.BoolVar(&o.CreateProperties, "create-properties", false, "make a property of each unknown column")
 	f.BoolVar(&o.IgnoreUnknown, "ignore-unknown", false, "leave unknown columns out")
 	f.BoolVar(&o.AllowDuplicates, "allow-duplicates", false, "a later line may change the record of an earlier one")
+	f.StringVar(&o.Sheet, "sheet", "", "which sheet of a workbook (default the first)")
+	f.StringVar(&o.Encoding, "encoding", "", "encoding of a text that is not UTF-8, such as windows-1252 or mac-roman (default found out)")
 	f.StringVar(&order, "date-order", "", "what 01/02/2026 means: mdy (January 2) or dmy (1 February)")
 	f.StringVar(&decimal, "decimal", "", "what 1.234 means: point (1 and a fraction) or comma (1 thousand and 234)")
 	f.StringVar(&standIns, "stand-in-dates", "", "dates such as 0001-01-01: empty (take the cell as empty) or keep")
@@ -170,6 +174,7 @@ func showImport(o *output, path string, options csvfile.Options, r *csvfile.Repo
 	if r.Refused > 0 {
 		o.printf("%s\n", o.paint(red, counted(r.Refused, "line was", "lines were")+" left out"))
 	}
+	showFile(o, r.File)
 	for _, p := range r.CreatedProperties {
 		o.printf("new property %s (%s), label %q, %s\n", p.Name, p.Type, clean(p.Label), counted(p.Values, "value", "values"))
 	}
@@ -189,6 +194,16 @@ func showImport(o *output, path string, options csvfile.Options, r *csvfile.Repo
 		o.printf("%s added to list %s\n", records(r.Listed, options.Object), options.List)
 	}
 	showImportFindings(o, path, r)
+}
+
+// showFile says what the file was taken for, unless it is plain UTF-8.
+func showFile(o *output, f container.Info) {
+	if f.Encoding != "" && f.Encoding != "UTF-8" {
+		o.printf("the text was read as %s\n", f.Encoding)
+	}
+	if len(f.Sheets) > 1 {
+		o.printf("sheet %q was read, one of %d (--sheet NAME reads another one)\n", clean(f.Sheet), len(f.Sheets))
+	}
 }
 
 func showImportFindings(o *output, path string, r *csvfile.Report) {
