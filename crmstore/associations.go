@@ -78,7 +78,8 @@ func (r PairResult) Reason() string {
 const pairsPerRound = 8192
 
 // Associate associates the records of each pair (add), or takes them apart. Adding wants both records live. Results are
-// in the order of pairs; each pair stands for itself. A repeat changes nothing, and finishes what a crash left
+// in the order of pairs; each pair stands for itself. From the first association of two object types on, a number property
+// num_associated_<plural> counts them. A repeat changes nothing, and finishes what a crash left
 // half-done. With an error some pairs may be done, or half-done. Both records' audit logs tell. Needs edit on the
 // object types of all pairs. *UnknownObjectError; ErrConflict when others keep changing the same pairs.
 func (s *Store) Associate(ctx context.Context, pairs []Pair, add bool, c record.Cause, at time.Time) ([]PairResult, error) {
@@ -92,6 +93,9 @@ func (s *Store) Associate(ctx context.Context, pairs []Pair, add bool, c record.
 	mode := "remove"
 	if add {
 		mode = "add"
+		if err := s.countPairs(ctx, pairs, c, at); err != nil {
+			return nil, err
+		}
 	}
 	facts := record.AppendFacts(nil, at, s.by(c))
 	results := make([]PairResult, len(pairs))

@@ -19,7 +19,14 @@ func (s *Store) Get(ctx context.Context, o record.ObjectType, ids []record.ID) (
 	if err := s.require(ctx, o, CanView); err != nil {
 		return nil, err
 	}
-	return s.get(ctx, o, ids)
+	recs, damaged := s.get(ctx, o, ids)
+	if damaged != nil && !errors.Is(damaged, record.ErrDamaged) {
+		return nil, damaged
+	}
+	if err := s.FillCounts(ctx, o, recs); err != nil {
+		return nil, err
+	}
+	return recs, damaged
 }
 
 func (s *Store) get(ctx context.Context, o record.ObjectType, ids []record.ID) ([]*record.Record, error) {

@@ -199,6 +199,9 @@ func (c *checker) relatedMember(n *ast.MemberNode) *node {
 	}
 	switch found := c.related.Find(name.Value); len(found) {
 	case 1:
+		if found[0].Counts != "" {
+			return c.refuse(n, fmt.Sprintf("%s is counted from associations of the %s", found[0].Name, c.related.Object), "ask about associations of the record itself only")
+		}
 		return &node{op: opProperty, kind: kindOf(found[0].Type), property: found[0], object: c.related.Object}
 	case 0:
 		return c.unknownPropertyOf(n, c.related, "", name.Value)

@@ -204,6 +204,9 @@ func (c *checker) member(n *ast.MemberNode) *node {
 	}
 	switch found := c.v.Schema.Find(name.Value); len(found) {
 	case 1:
+		if o := found[0].Counts; o != "" {
+			return &node{op: opCount, kind: kindNumber, name: "count", object: o}
+		}
 		return &node{op: opProperty, kind: kindOf(found[0].Type), property: found[0]}
 	case 0:
 		return c.unknownPropertyOf(n, c.v.Schema, c.object(), name.Value)

@@ -72,6 +72,9 @@ func Export(ctx context.Context, store *crmstore.Store, w io.Writer, o ExportOpt
 		return fail(0, err)
 	}
 	err = store.ReadAll(ctx, o.Object, 0, partitions, func(_ int, records []*record.Record) error {
+		if err := store.FillCounts(ctx, o.Object, records); err != nil {
+			return err
+		}
 		return x.partition(records, &o)
 	})
 	damaged, _ := errors.AsType[*record.DamagedError](err) // all others were read

@@ -232,6 +232,8 @@ func (h *headers) column(i int) {
 			names[j] = p.Name
 		}
 		h.fault(HeaderAmbiguous, c.header, "is the label of several properties: "+strings.Join(names, ", "), "write the internal name")
+	case len(found) == 1 && found[0].Counts != "":
+		c.note = found[0].Name + " is counted from associations"
 	case len(found) == 1 && found[0].ReadOnly:
 		c.note = found[0].Name + " is set by the store alone"
 	case len(found) == 1:

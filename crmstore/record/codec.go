@@ -229,7 +229,7 @@ type FieldChange struct {
 }
 
 // CheckAssignments turns assignments into changes that are sorted by property number, one for each property: the last
-// assignment of a property wins. The error says which property cannot take its value, and why, without the value.
+// assignment of a property wins, and one of a property that counts associations is left out. The error says which property cannot take its value, and why, without the value.
 // dst is scratch space.
 func CheckAssignments(dst []FieldChange, s *Schema, set []Assignment) ([]FieldChange, error) {
 	dst = dst[:0]
@@ -237,6 +237,9 @@ func CheckAssignments(dst []FieldChange, s *Schema, set []Assignment) ([]FieldCh
 		p := s.Number(a.Property)
 		if p == nil || p.Removed {
 			return nil, fmt.Errorf("%s has no property number %d", s.Object, a.Property)
+		}
+		if p.Counts != "" {
+			continue
 		}
 		if p.ReadOnly {
 			return nil, fmt.Errorf("property %s is set by the store alone", p.Name)

@@ -14,7 +14,8 @@ type Record struct {
 	Deletion *Deletion // nil when live
 
 	schema *Schema
-	fields string // the properties' bytes; checked, so that reading them cannot go wrong
+	fields string        // the properties' bytes; checked, so that reading them cannot go wrong
+	counts map[int]Value // of properties that count associations, where they were read
 }
 
 // NewRecord makes a record that stands in no store, for judging values that are not stored (yet). Read-only
@@ -90,6 +91,9 @@ func (r *Record) Value(number int) Value {
 	if p == nil || p.Removed {
 		return Value{}
 	}
+	if p.Counts != "" {
+		return r.counts[number]
+	}
 	v, _ := r.Find(p, 0)
 	return v
 }
@@ -126,10 +130,21 @@ func (r *Record) Values(fn func(p *Property, v Value)) {
 			continue
 		}
 		var v Value
-		if v, at = r.Find(p, at); v.Known() {
+		if v, at = r.Find(p, at); p.Counts != "" {
+			v = r.counts[p.Number] // what was written before does not count any more
+		}
+		if v.Known() {
 			fn(p, v)
 		}
 	}
+}
+
+// SetCount gives a property that counts associations its value. Without it such a property is unknown, whatever was written.
+func (r *Record) SetCount(number, n int) {
+	if r.counts == nil {
+		r.counts = map[int]Value{}
+	}
+	r.counts[number] = NumberValue(float64(n))
 }
 
 // Schema is the schema that the record was read with.

@@ -18,6 +18,7 @@ type Property struct {
 	Exact    bool         `json:"exact,omitempty"`     // a String that has a column of hashes (`filter: exact`)
 	Email    bool         `json:"email,omitempty"`     // a String of e-mail addresses: case does not count, and cells are those of [FoldAddress]
 	ReadOnly bool         `json:"read_only,omitempty"` // set by the store alone, such as lastmodifieddate
+	Counts   ObjectType   `json:"counts,omitempty"`    // its value is how many live records of this type the record is associated with; "" = what was written
 	Removed  bool         `json:"removed,omitempty"`   // no longer offered; its number stays taken
 	Note     string       `json:"note,omitempty"`      // one sentence for people
 

@@ -52,7 +52,10 @@ func propertyTable(schema *record.Schema) *table {
 		if len(options) > 0 {
 			notes = append(notes, strings.Join(options, ", "))
 		}
-		if p.ReadOnly {
+		switch {
+		case p.Counts != "":
+			notes = append(notes, "counted from associations with "+p.Counts.Plural())
+		case p.ReadOnly:
 			notes = append(notes, "set by the store")
 		}
 		if p.Note != "" {

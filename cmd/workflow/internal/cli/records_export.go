@@ -121,6 +121,9 @@ func exportJSON(ctx context.Context, s *session, sel *selection, o csvfile.Expor
 	}
 	s.out.printf("{\"object\": %q, \"records\": [", o.Object)
 	err := sel.store.ReadAll(ctx, o.Object, 0, sel.partitions, func(_ int, recs []*record.Record) error {
+		if err := sel.store.FillCounts(ctx, o.Object, recs); err != nil {
+			return err
+		}
 		for _, r := range recs {
 			if r == nil || (r.Deletion != nil) != o.Archived || o.Match != nil && !o.Match(r) {
 				continue

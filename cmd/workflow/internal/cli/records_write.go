@@ -98,6 +98,9 @@ func assignments(schema *record.Schema, words []string) ([]record.Assignment, er
 		if err != nil {
 			return nil, err
 		}
+		if p.Counts != "" {
+			return nil, usagef("workflow associations add changes it", "%s is counted from associations with %s and cannot be given", p.Name, p.Counts.Plural())
+		}
 		if p.ReadOnly || p.Number == record.PropertyCreated {
 			return nil, usagef("", "%s is set by the store and cannot be given", p.Name)
 		}
