@@ -1,9 +1,11 @@
 package csvfile
 
 import (
+	"fmt"
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
@@ -41,10 +43,10 @@ func parseDate(s string, order DateOrder) (moment, *problem) {
 		return parseMillis(s)
 	case len(s) > 4 && wholeNumber(s[:4]) && (s[4] == '-' || s[4] == '/'):
 		return parseYearFirst(s)
-	case s[0] >= '0' && s[0] <= '9' && strings.ContainsAny(s[:min(len(s), 3)], "/.-"):
+	case s[0] >= '0' && s[0] <= '9' && strings.ContainsAny(s[:min(len(s), 3)], "/.-") && !strings.ContainsFunc(s[:min(len(s), 5)], unicode.IsLetter):
 		return parseYearLast(s, order)
 	default:
-		return parseNamedMonth(s)
+		return parseNamedMonth(s, order)
 	}
 }
 
@@ -130,13 +132,24 @@ func parseYearLast(s string, order DateOrder) (moment, *problem) {
 	if !ok2 || !ok3 {
 		return moment{}, badDate(s, "is not a date", dateHelp+", with a year of four digits")
 	}
-	if order == MonthDay {
+	switch {
+	case order == MonthDay && first > 12 && second <= 12:
+		return moment{}, otherOrder(s, "the month comes first", DayMonth)
+	case order == MonthDay:
 		return c.finish(year, first, second)
-	}
-	if order == DayMonth {
+	case order == DayMonth && second > 12 && first <= 12:
+		return moment{}, otherOrder(s, "the day comes first", MonthDay)
+	case order == DayMonth:
 		return c.finish(year, second, first)
 	}
 	return moment{}, asked(s, "does not say which number is the day")
+}
+
+// otherOrder is about a date that the order of its column does not fit.
+func otherOrder(s, order string, other DateOrder) *problem {
+	p := badDate(s, "is no date, where "+order, fmt.Sprintf("say --date-order %s if all dates of the column are so; else %s", other, dateHelp))
+	p.once = true
+	return p
 }
 
 // asked is about a date that can be read in two ways.
@@ -154,22 +167,28 @@ func fullYear(year int) int {
 	return 2000 + year
 }
 
-// parseNamedMonth reads Jan 2, 2006 and 2 January 2006.
-func parseNamedMonth(s string) (moment, *problem) {
+// parseNamedMonth reads Jan 2, 2006, 2 January 2006, 2-Jan-2006, and with an order 2-Jan-06.
+func parseNamedMonth(s string, order DateOrder) (moment, *problem) {
 	c := cursor{s: s}
 	day, dayFirst := c.number(1, 2)
-	c.skip(' ')
+	c.apart()
 	month := c.month()
-	c.skip(' ')
+	c.apart()
 	ok := true
 	if !dayFirst {
 		day, ok = c.number(1, 2)
 		c.skip(',')
 		c.skip(' ')
 	}
-	year, okYear := c.number(4, 4)
-	if !ok || !okYear || month == 0 {
+	from := c.i
+	year, okYear := c.number(2, 4)
+	switch digits := c.i - from; {
+	case !ok || !okYear || digits == 3 || month == 0:
 		return moment{}, badDate(s, "is not a date", dateHelp)
+	case digits == 2 && order == NoOrder:
+		return moment{}, asked(s, "does not say which number is the day and which is the year")
+	case digits == 2:
+		year = fullYear(year)
 	}
 	return c.finish(year, int(month), day)
 }
@@ -188,6 +207,14 @@ func (c *cursor) skip(b byte) bool {
 	}
 	c.i++
 	return true
+}
+
+// apart passes over what stands between a day, a month's name and a year.
+func (c *cursor) apart() {
+	c.skip('.')
+	if !c.skip('-') {
+		c.skip(' ')
+	}
 }
 
 // number reads as many digits as there are, and is ok when they are between least and most.

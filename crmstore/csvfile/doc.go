@@ -3,9 +3,9 @@
 // # Import
 //
 // [Import] reads a file record by record, so memory does not grow with the file, except for the check
-// against duplicates: 25 to 45 bytes for each record id and each e-mail address in the file. A file is
-// UTF-8, with or without a byte order mark, or UTF-16 with one; cells are separated by commas, semicolons
-// or tabs, whichever the header uses most; lines end in LF or CRLF; a quoted cell may hold line breaks,
+// against duplicates: 25 to 45 bytes for each record id and each e-mail address in the file. What a file may be says
+// package container: CSV in any encoding, or a workbook. Cells are separated by commas, semicolons, tabs or pipes,
+// whichever the header uses most; lines end in LF, CRLF or CR; a quoted cell may hold line breaks,
 // which are kept as they are.
 //
 // What it promises:
@@ -30,9 +30,10 @@
 //   - An empty cell leaves the property as it is. An import never clears a value.
 //   - Text is kept exactly, spaces and all; an e-mail address is brought to its normal form. Texts have up to 65,536 characters.
 //   - A number is written like -1234.5 or 1.5e3. With other signs, the cells of a column decide together which sign is the
-//     decimal one; what can still be read in two ways is refused unless [Options.Decimal] says it. Numbers that begin with
+//     decimal one; what can still be read in two ways is refused unless [Options.Decimal] says it. A currency and a percent
+//     sign are left out, and the report says so: 12 % is 12. Numbers that begin with
 //     a zero, and whole numbers with more digits than a number holds, are refused.
-//   - A date is written 2006-01-02, 2006/01/02, Jan 2, 2006 or 2 January 2006; a time may follow (15:04,
+//   - A date is written 2006-01-02, 2006/01/02, Jan 2, 2006, 2 January 2006 or 2-Jan-2006; a time may follow (15:04,
 //     15:04:05, 3:04 PM, RFC 3339 with or without a zone), and 11 to 13 digits are milliseconds since 1970,
 //     and 14 are 20060102150405. 01/02/2006 is refused unless another date of the column or [Options.DateOrder] says which
 //     number is the day. Dates that stand for none, such as 0001-01-01, are refused unless [Options.StandIns] says more. A time without a zone is in

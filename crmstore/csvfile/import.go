@@ -76,7 +76,7 @@ type Column struct {
 	Header   string `json:"header"`
 	Use      Use    `json:"use"`
 	Property string `json:"property,omitempty"` // internal name
-	Note     string `json:"note,omitempty"`     // why it is ignored
+	Note     string `json:"note,omitempty"`     // why it is ignored, or what of its cells is left out
 }
 
 // Use is what a column is taken for.

@@ -61,6 +61,7 @@ func (im *importer) bringIn(ctx context.Context, r io.Reader) error {
 	}
 	im.report.Columns = l.report()
 	im.noteCreated(rd, l)
+	im.noteUnits(l)
 	to := im.send
 	if im.o.DryRun {
 		to = func(_ context.Context, batch []crmstore.Upsert) (finish, error) {
@@ -82,6 +83,15 @@ func (im *importer) noteCreated(rd *reader, l *layout) {
 	for i, c := range l.columns {
 		if c.property != nil && slices.Contains(im.unmade, c.property.Name) {
 			im.report.Columns[i] = Column{Header: c.header, Use: UseIgnored, Note: "no line went in, so no property was made of it"}
+		}
+	}
+}
+
+// noteUnits says of which columns of numbers the currencies are left out.
+func (im *importer) noteUnits(l *layout) {
+	for i, c := range l.columns {
+		if c.property != nil && c.property.Type == record.Number && i < len(im.surveyed) && im.report.Columns[i].Use != UseIgnored {
+			im.report.Columns[i].Note = im.surveyed[i].unitNote()
 		}
 	}
 }

@@ -18,7 +18,10 @@ type guess struct {
 	values                   int
 	noNumber, noDate, noBool bool
 	noEmail                  bool
+	open                     bool // the caller has not said which number is the day
+	noDayMonth, noMonthDay   bool // no date when the day, or the month, comes first
 	clock                    bool // some date has a time of day
+	commas                   bool // stand between the cells of the file
 	code                     bool // the header says that cells are codes, such as postal codes
 	zeroLast, noZeroLast     bool // numbers with a point: some fraction ends in 0; some is shorter than another
 	fraction                 int  // digits of the fractions so far
@@ -32,7 +35,7 @@ func (g *guess) see(s string, r reading) {
 	}
 	g.values++
 	if plain := r.asPoint(s); !g.noNumber && !plainNumber(plain) {
-		g.noNumber = true
+		g.noNumber = !g.written(s)
 	} else if whole, fraction, point := strings.Cut(plain, "."); point && whole != "" {
 		g.zeroLast = g.zeroLast || strings.HasSuffix(fraction, "0")
 		g.noZeroLast = g.noZeroLast || g.fraction > 0 && g.fraction != len(fraction)
@@ -45,10 +48,43 @@ func (g *guess) see(s string, r reading) {
 	if !g.noBool && !strings.EqualFold(s, "true") && !strings.EqualFold(s, "false") {
 		g.noBool = true
 	}
-	if !g.noDate {
-		clock, ok := r.surelyDate(s)
-		g.noDate, g.clock = !ok, g.clock || clock
+	if g.noDate && r.order != NoOrder {
+		return
 	}
+	g.seeDate(&g.noDate, s, r)
+	if g.open = r.order == NoOrder; g.open {
+		r.order = DayMonth
+		g.seeDate(&g.noDayMonth, s, r)
+		r.order = MonthDay
+		g.seeDate(&g.noMonthDay, s, r)
+	}
+}
+
+// seeDate notes whether a cell is no date as r reads it.
+func (g *guess) seeDate(no *bool, s string, r reading) {
+	if *no {
+		return
+	}
+	clock, ok := r.surelyDate(s)
+	*no, g.clock = !ok, g.clock || ok && clock
+}
+
+// written reports whether s is surely a number as people write it: with a currency or a percent sign, or with separators that
+// say which one is decimal.
+func (g *guess) written(s string) bool {
+	a := takeApart(s)
+	as := shapeOf(a.digits)
+	switch {
+	case as == shapeNone || strings.HasPrefix(a.digits, "+") || strings.ContainsAny(a.digits, "eE") || zeroFirst(a.digits):
+		return false
+	case a.unit != "" || a.percent:
+		return true
+	case a.dressed: // digits with blanks or in brackets may be a telephone number
+		return false
+	case strings.Contains(a.digits, ".") && strings.Contains(a.digits, ","):
+		return true
+	}
+	return as == shapeComma && !g.commas
 }
 
 // asPoint is a number with a decimal point, when the caller has said which sign its numbers have.
@@ -75,7 +111,11 @@ func (r reading) surelyDate(s string) (clock, ok bool) {
 }
 
 // typ is the type that fits every cell; text when nothing else does, or nothing is known.
-func (g *guess) typ() record.PropertyType {
+func (f *facts) typ() record.PropertyType {
+	g := &f.guess
+	if order := f.order(); g.noDate && g.open && (order == DayMonth && !g.noDayMonth || order == MonthDay && !g.noMonthDay) {
+		g.noDate = false
+	}
 	switch {
 	case g.values == 0:
 		return record.String

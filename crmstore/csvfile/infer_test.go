@@ -71,7 +71,7 @@ func nameIsFine(name string) bool {
 func TestCreateProperties_dateOrder(t *testing.T) {
 	t.Parallel()
 	file := "Email,Day\na@b,01/02/2006\nc@d,13/02/2006\n"
-	for order, want := range map[DateOrder]record.PropertyType{NoOrder: record.String, MonthDay: record.String, DayMonth: record.Date} {
+	for order, want := range map[DateOrder]record.PropertyType{NoOrder: record.Date, MonthDay: record.String, DayMonth: record.Date} {
 		got, _, _ := readFile(t, strings.NewReader(file), testSchema(), Options{CreateProperties: true, DateOrder: order})
 		if got.Made[0].Type != want || got.Findings != nil {
 			t.Errorf("order %q: type %s, findings %v; want %s", order, got.Made[0].Type, got.Findings, want)

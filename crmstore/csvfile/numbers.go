@@ -3,8 +3,11 @@ package csvfile
 import (
 	"errors"
 	"fmt"
+	"regexp"
 	"strconv"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/crm-workflow/crm-workflow/crmstore/record"
 )
@@ -20,6 +23,86 @@ const (
 )
 
 const decimalHelp = "say --decimal point (1,234.5) or --decimal comma (1.234,5)"
+
+// amount is a number as people write it, taken apart.
+type amount struct {
+	digits  string // with its separators, and a minus sign where it is negative
+	unit    string // a currency, such as € or USD; "" = none
+	percent bool
+	dressed bool // something else than digits and separators was taken off
+}
+
+// currencies are words and signs beside amounts that are no currency signs of Unicode.
+var currencies = regexp.MustCompile(`^(?i:EUR|USD|GBP|CHF|SEK|NOK|DKK|PLN|CZK|HUF|RON|BGN|TRY|RUB|UAH|JPY|CNY|INR|KRW|AUD|NZD|CAD|HKD|SGD|BRL|MXN|ZAR|ILS|AED|US\$|A\$|C\$|R\$|Fr\.|Fr|kr\.?|zł|Kč|Ft|lei|лв\.?|руб\.?|₽)$`)
+
+// takeApart takes currency, percent sign, thousands that blanks or apostrophes set apart, and brackets off a number. It leaves as it
+// is what is no number.
+func takeApart(s string) amount {
+	if s != "" && strings.Trim(s, "0123456789.,+-") == "" {
+		return amount{digits: s}
+	}
+	a, rest := amount{digits: s}, strings.NewReplacer("\u00a0", " ", "\u202f", " ", "\u2009", " ", "\u2212", "-", "\u2019", "'").Replace(s)
+	negative := false
+	if inner, ok := strings.CutPrefix(rest, "("); ok && strings.HasSuffix(inner, ")") { // as accountants write it
+		negative, rest = true, strings.TrimSuffix(inner, ")")
+	}
+	first := strings.IndexFunc(rest, isDigit)
+	last := strings.LastIndexFunc(rest, isDigit)
+	if first < 0 {
+		return a
+	}
+	before, number, after := rest[:first], rest[first:last+1], rest[last+1:]
+	if strings.HasSuffix(before, ".") && (len(before) == 1 || strings.HasSuffix(before, " .")) { // .5
+		before, number = before[:len(before)-1], "."+number
+	}
+	if n := strings.Count(before, "-"); n > 1 || n == 1 && negative {
+		return a
+	} else if n == 1 {
+		negative, before = true, strings.Replace(before, "-", "", 1)
+	}
+	before, after = strings.TrimSpace(before), strings.TrimSpace(after)
+	if after, a.percent = strings.CutSuffix(after, "%"); a.percent {
+		after = strings.TrimSpace(after)
+	} else if before, a.percent = strings.CutPrefix(before, "%"); a.percent {
+		before = strings.TrimSpace(before)
+	}
+	if after == ",-" || after == ".-" || after == ",--" || after == ".--" { // no cents
+		after = ""
+	}
+	switch {
+	case before != "" && after != "":
+		return amount{digits: s}
+	case before != "":
+		a.unit = before
+	case after != "":
+		a.unit = after
+	}
+	if a.unit != "" && (a.percent || !isCurrency(a.unit)) {
+		return amount{digits: s}
+	}
+	for _, blank := range []string{" ", "'"} {
+		if whole, _, _ := strings.Cut(strings.ReplaceAll(number, ",", "."), "."); inThousands(whole, blank) {
+			number = strings.Replace(number, whole, strings.ReplaceAll(whole, blank, ""), 1)
+		}
+	}
+	if strings.Trim(number, "0123456789.,") != "" {
+		return amount{digits: s}
+	}
+	if a.digits = number; negative {
+		a.digits = "-" + number
+	}
+	a.dressed = true
+	return a
+}
+
+func isDigit(r rune) bool { return r >= '0' && r <= '9' }
+
+func isCurrency(s string) bool {
+	if r, size := utf8.DecodeRuneInString(s); size == len(s) {
+		return unicode.Is(unicode.Sc, r)
+	}
+	return currencies.MatchString(s)
+}
 
 // shape is how a number is written.
 type shape uint8
@@ -91,20 +174,30 @@ func plainSigns(s string, d Decimal) string {
 
 // number reads a number as those of its column are written.
 func (r reading) number(s string) (record.Value, *problem) {
+	if r.exact {
+		return numberValue(strings.TrimSuffix(s, "%"))
+	}
+	written := s
+	s = takeApart(s).digits
 	how, as := r.decimal, shapeOf(s)
 	switch {
-	case r.exact:
-		return numberValue(strings.TrimSuffix(s, "%"))
 	case how == NoDecimal && r.facts == nil: // a value alone
 		return numberValue(s)
 	case how == NoDecimal && as == shapeEither:
-		return record.Value{}, &problem{code: BadNumber, message: quote(s) + " can be read in two ways" + r.facts.others(r.facts.eitherNumber), help: decimalHelp, once: true}
+		return record.Value{}, &problem{code: BadNumber, message: quote(written) + " can be read in two ways" + r.facts.others(r.facts.eitherNumber), help: decimalHelp, once: true}
 	case how == NoDecimal && as == shapeComma, how == DecimalComma && (as == shapeComma || as == shapeEither):
 		return numberValue(plainSigns(s, DecimalComma))
 	case how == NoDecimal && as == shapePoint, how == DecimalPoint && (as == shapePoint || as == shapeEither):
 		return numberValue(plainSigns(s, DecimalPoint))
 	case as == shapeComma || as == shapePoint:
-		return record.Value{}, &problem{code: BadNumber, message: fmt.Sprintf("%s is not written with a decimal %s", quote(s), how), help: "write all numbers of the column in the same way"}
+		others := r.facts.comma
+		if as == shapePoint {
+			others = r.facts.point
+		}
+		return record.Value{}, &problem{
+			code: BadNumber, message: fmt.Sprintf("%s is not written with a decimal %s%s", quote(written), how, r.facts.others(others)),
+			help: "write all numbers of the column in the same way, or leave --decimal out, so that each is read as it is written", once: true,
+		}
 	}
 	return numberValue(s)
 }

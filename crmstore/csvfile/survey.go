@@ -15,10 +15,45 @@ import (
 // facts are what the cells of one column show when they are looked at together, before any of them is taken.
 type facts struct {
 	guess
-	point, comma, eitherNumber       int  // numbers by how they can be read
-	dayFirst, monthFirst, eitherDate int  // dates such as 25/03/2026, 03/25/2026 and 03/04/2026
-	standIns                         int  // dates that stand for none
-	commas                           bool // stand between the cells of the file
+	point, comma, eitherNumber       int // numbers by how they can be read
+	dayFirst, monthFirst, eitherDate int // dates such as 25/03/2026, 03/25/2026 and 03/04/2026
+	standIns                         int // dates that stand for none
+	orders                           orders
+	units                            []unit // of numbers, which are not kept
+}
+
+// unit is a currency or a percent sign beside numbers of a column.
+type unit struct {
+	name string
+	n    int
+}
+
+// maxUnits is how many units of a column are told apart.
+const maxUnits = 20
+
+// orders are the ways in which all dates with two-digit years of a column can be read.
+type orders struct{ seen, dayMonth, monthDay, yearFirst bool }
+
+// without drops the ways in which a date is none.
+func (o *orders) without(first, second, third int) {
+	if !o.seen {
+		*o = orders{true, true, true, true}
+	}
+	month, day := func(n int) bool { return n >= 1 && n <= 12 }, func(n int) bool { return n >= 1 && n <= 31 }
+	o.dayMonth = o.dayMonth && day(first) && month(second)
+	o.monthDay = o.monthDay && month(first) && day(second)
+	o.yearFirst = o.yearFirst && month(second) && day(third)
+}
+
+// order is the one way that is left; NoOrder when there are several, or the year comes first.
+func (o *orders) order() DateOrder {
+	switch {
+	case o.dayMonth && !o.monthDay && !o.yearFirst:
+		return DayMonth
+	case o.monthDay && !o.dayMonth && !o.yearFirst:
+		return MonthDay
+	}
+	return NoOrder
 }
 
 // others says how many other cells of the column the same is true for; n counts all of them.
@@ -45,7 +80,14 @@ func (f *facts) look(t record.PropertyType, s string) {
 }
 
 func (f *facts) lookNumber(s string) {
-	switch shapeOf(s) {
+	a := takeApart(s)
+	if a.percent {
+		a.unit = "%"
+	}
+	if a.unit != "" {
+		f.countUnit(a.unit)
+	}
+	switch shapeOf(a.digits) {
 	case shapePoint:
 		f.point++
 	case shapeComma:
@@ -53,6 +95,31 @@ func (f *facts) lookNumber(s string) {
 	case shapeEither:
 		f.eitherNumber++
 	}
+}
+
+func (f *facts) countUnit(name string) {
+	i := slices.IndexFunc(f.units, func(u unit) bool { return u.name == name })
+	if i < 0 && len(f.units) < maxUnits {
+		i, f.units = len(f.units), append(f.units, unit{name: name})
+	}
+	if i >= 0 {
+		f.units[i].n++
+	}
+}
+
+// unitNote says which signs of numbers are left out; "" when there are none.
+func (f *facts) unitNote() string {
+	if len(f.units) == 0 {
+		return ""
+	}
+	var all []string
+	for _, u := range f.units {
+		all = append(all, fmt.Sprintf("%s (%d)", u.name, u.n))
+	}
+	if len(all) == 1 {
+		return "the numbers are kept without their " + all[0]
+	}
+	return "the numbers are kept without " + strings.Join(all, ", ") + ", and are not converted"
 }
 
 func (f *facts) lookDate(t record.PropertyType, s string) {
@@ -73,6 +140,9 @@ func (f *facts) lookDate(t record.PropertyType, s string) {
 	case !ok || c.end():
 	case !fourDigitYear(s[c.i+1:]): // 25/03/24 may be a day in 2025
 		f.eitherDate++
+		if third, ok := c.after(s[c.i], 2, 2); ok {
+			f.orders.without(first, second, third)
+		}
 	case first > 12 && second <= 12:
 		f.dayFirst++
 	case second > 12 && first <= 12:
@@ -97,12 +167,27 @@ func (f *facts) eitherDates() int {
 	return f.eitherDate
 }
 
+// unfit counts the dates that cannot be read in an order.
+func (f *facts) unfit(order DateOrder) int {
+	switch {
+	case f == nil:
+		return 0
+	case order == MonthDay:
+		return f.dayFirst
+	case order == DayMonth:
+		return f.monthFirst
+	}
+	return f.eitherDates()
+}
+
 // order is the order of day and month that all dates of the column agree on.
 func (f *facts) order() DateOrder {
+	short := f.orders.order()
+	day, month := f.dayFirst > 0 || short == DayMonth, f.monthFirst > 0 || short == MonthDay
 	switch {
-	case f.dayFirst > 0 && f.monthFirst == 0:
+	case day && !month && (!f.orders.seen || f.orders.dayMonth):
 		return DayMonth
-	case f.monthFirst > 0 && f.dayFirst == 0:
+	case month && !day && (!f.orders.seen || f.orders.monthDay):
 		return MonthDay
 	}
 	return NoOrder

@@ -94,7 +94,7 @@ func (r reading) dateValue(t record.PropertyType, s string) (record.Value, *prob
 	}
 	m, p := parseDate(s, r.order)
 	if p != nil && p.once {
-		p.message += r.facts.others(r.facts.eitherDates())
+		p.message += r.facts.others(r.facts.unfit(r.order))
 	}
 	if p != nil {
 		return record.Value{}, p
@@ -144,6 +144,7 @@ func boolValue(s string) (record.Value, *problem) {
 // optionIndex finds an option of one enumeration by what a cell says.
 type optionIndex struct {
 	values map[string]string // as written, and in lower case → internal value; "" = several options share the label
+	alike  map[string]string // squashed → internal value; "" = several options are alike
 	offer  []string          // internal values, in display order
 	labels []string
 }
@@ -171,6 +172,15 @@ func indexOptions(p *record.Property) optionIndex {
 		x.values[v] = v
 	}
 	delete(x.values, "")
+	x.alike = make(map[string]string, len(x.values))
+	for text, v := range x.values {
+		key := squash(text)
+		if other, taken := x.alike[key]; taken && other != v {
+			v = ""
+		}
+		x.alike[key] = v
+	}
+	delete(x.alike, "")
 	return x
 }
 
@@ -178,6 +188,11 @@ func (x optionIndex) value(s string) (record.Value, *problem) {
 	v, ok := x.values[s]
 	if !ok {
 		v, ok = x.values[strings.ToLower(s)]
+	}
+	if !ok && len(x.values) > 0 { // without blanks, underscores and hyphens
+		if v = x.alike[squash(s)]; v != "" {
+			return record.EnumValue(v), nil
+		}
 	}
 	switch {
 	case ok && v != "":

@@ -1,6 +1,7 @@
 package csvfile
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -141,6 +142,7 @@ func TestNumbers(t *testing.T) {
 	t.Parallel()
 	good := map[string]float64{
 		"0": 0, "-0": 0, "1": 1, "+1": 1, "-1.5": -1.5, ".5": .5, "5.": 5, " 12 ": 12, "1e3": 1000, "1.5E-3": 0.0015,
+		"12%": 12, "€5": 5, "1 000": 1000, "-$5": -5, "$-5": -5, "($5.25)": -5.25, "5 EUR": 5, "1'000'000": 1e6, "\u22125": -5, "CHF 20.-": 20, "0.5 %": .5, "% 5": 5,
 		"9007199254740992": 9007199254740992, "100000000000000000000": 1e20, "36028797018963968": 1 << 55, "36028797018963970": 1 << 55, "0.12345678901234567890": 0.12345678901234567890,
 	}
 	p := &record.Property{Type: record.Number}
@@ -151,7 +153,7 @@ func TestNumbers(t *testing.T) {
 	}
 	bad := map[string]string{ // text → what the help says
 		"1,234.50": "thousands separators", "12,5": "decimal point", "NaN": "like 1234.5", "Inf": "like 1234.5", "-infinity": "like 1234.5",
-		"0x10": "like 1234.5", "1_000": "like 1234.5", "€5": "like 1234.5", "12%": "like 1234.5", "1 000": "like 1234.5", "1-2": "like 1234.5",
+		"0x10": "like 1234.5", "1_000": "like 1234.5", "€5£": "like 1234.5", "12%%": "like 1234.5", "1 00": "like 1234.5", "5 pieces": "like 1234.5", "--5 €": "like 1234.5", "1-2": "like 1234.5",
 		"-": "like 1234.5", "e": "like 1234.5", ".": "like 1234.5", "1e999": "1.8e308", "-1e999": "1.8e308", "9007199254740993": "text property",
 		"12345678901234567890": "text property", "007": "text property", "-02139": "text property", "00": "text property",
 	}
@@ -192,6 +194,7 @@ func TestOptions(t *testing.T) {
 	x := indexOptions(p)
 	for in, want := range map[string]string{
 		"lead": "lead", "LEAD": "lead", " Lead ": "lead", "paying customer": "customer", "customer": "customer", "lead two": "Lead Two",
+		"lead_two": "Lead Two", "LEAD-TWO": "Lead Two", "Paying_Customer": "customer",
 		"a": "a", "A": "A", "upper": "A", "b": "b", "nameless": "nameless",
 	} {
 		if v, bad := (reading{}).value(p, x, in); bad != nil || v != record.EnumValue(want) {
@@ -235,6 +238,118 @@ func TestEmails(t *testing.T) {
 	for _, in := range []string{"jane", "@example.com", "jane@", "a@b@c", "jane doe@example.com", "a@b\nc", "a@b,c@d", "a@b\tc"} {
 		if v, bad := emailValue(in); v.Known() || bad == nil || bad.code != BadEmail {
 			t.Errorf("e-mail %q = %v, %+v; want a finding", in, v, bad)
+		}
+	}
+}
+
+// One number of a column that is plain, a currency or a percent sign says how the others are written.
+func TestNumbers_asPeopleWriteThem(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		cells []string
+		o     Options
+		want  string // values, joined by blanks; "" = refused
+		found string
+		note  string
+	}{
+		"euro":              {[]string{"€ 1.234,50", "1.234 €", "\u00a012,5 €"}, Options{}, "1234.5 1234 12.5", "", "the numbers are kept without their € (3)"},
+		"dollar":            {[]string{"$1,234.50", "$1,234", "($5.5)"}, Options{}, "1234.5 1234 -5.5", "", "the numbers are kept without their $ (3)"},
+		"each is plain":     {[]string{"$1,234.50", "€ 1.234,50", "1200"}, Options{}, "1234.5 1234.5 1200", "", "the numbers are kept without $ (1), € (1), and are not converted"},
+		"percent":           {[]string{"12,5 %", "7%"}, Options{}, "12.5 7", "", "the numbers are kept without their % (2)"},
+		"blanks":            {[]string{"1 234,5", "1\u202f234\u202f567,8"}, Options{}, "1234.5 1234567.8", "", ""},
+		"asked once":        {[]string{"1.234 €", "5.678 €", "7"}, Options{}, "7", `"1.234 €" can be read in two ways, as 1 more cell of the column (say --decimal point (1,234.5) or --decimal comma (1.234,5))`, "the numbers are kept without their € (2)"},
+		"said":              {[]string{"1.234 €", "5,5"}, Options{Decimal: DecimalComma}, "1234 5.5", "", "the numbers are kept without their € (1)"},
+		"said, and not all": {[]string{"1,234.50", "2,345.60", "1,5"}, Options{Decimal: DecimalComma}, "1.5", `"1,234.50" is not written with a decimal comma, as 1 more cell of the column (write all numbers of the column in the same way, or leave --decimal out, so that each is read as it is written)`, ""},
+	} {
+		file := "Email;Total Revenue\n"
+		for i, cell := range c.cells {
+			file += fmt.Sprintf("a%d@x.example;%s\n", i, cell)
+		}
+		got, im, _ := readFile(t, strings.NewReader(file), testSchema(), c.o)
+		var values []string
+		for _, u := range got.Upserts {
+			values = append(values, strings.TrimPrefix(u[strings.LastIndex(u, " "):], " total_revenue="))
+		}
+		if strings.Join(values, " ") != c.want {
+			t.Errorf("%s: %q, want %s", name, values, c.want)
+		}
+		if c.found == "" && len(im.found.list) > 0 || c.found != "" && (len(im.found.list) != 1 || !strings.Contains(im.found.list[0].String(), c.found)) {
+			t.Errorf("%s: findings %v, want %s", name, im.found.list, c.found)
+		}
+		if note := im.surveyed[1].unitNote(); note != c.note {
+			t.Errorf("%s: note %q, want %q", name, note, c.note)
+		}
+	}
+}
+
+// The dates of a column decide together, and one finding says what is not certain or does not fit.
+func TestDates_ofAColumn(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		cells []string
+		o     Options
+		want  string
+		found string
+	}{
+		"one is plain":           {[]string{"01/02/2024", "13/02/2024"}, Options{}, "2024-02-01 2024-02-13", ""},
+		"none is plain":          {[]string{"01/02/2024", "03/02/2024"}, Options{}, "", `"01/02/2024" does not say which number is the day, as 1 more cell of the column (say --date-order mdy or --date-order dmy`},
+		"they do not agree":      {[]string{"25/02/2024", "02/25/2024", "01/02/2024"}, Options{}, "", "as 2 more cells of the column"},
+		"two digits, US":         {[]string{"3/25/24", "1/2/24"}, Options{}, "2024-03-25 2024-01-02", ""},
+		"two digits, old":        {[]string{"25/03/85", "01/02/24"}, Options{}, "1985-03-25 2024-02-01", ""},
+		"two digits, asked":      {[]string{"25/03/24", "01/02/24"}, Options{}, "", `"25/03/24" does not say which number is the day and which is the year, as 1 more cell of the column (say --date-order`},
+		"two digits, said":       {[]string{"25/03/24", "01/02/70"}, Options{DateOrder: DayMonth}, "2024-03-25 1970-02-01", ""},
+		"the flag does not fit":  {[]string{"25/03/2024", "26/03/2024", "01/02/2024"}, Options{DateOrder: MonthDay}, "2024-01-02", `"25/03/2024" is no date, where the month comes first, as 1 more cell of the column (say --date-order dmy if all`},
+		"names of months":        {[]string{"5-Mar-2024", "05. March 2024", "Mar 5 2024"}, Options{}, "2024-03-05 2024-03-05 2024-03-05", ""},
+		"names and short years":  {[]string{"5-Mar-24", "6-Mar-24"}, Options{}, "", "which is the year (say --date-order"},
+		"names and years, said":  {[]string{"5-Mar-24", "Mar 6, 24"}, Options{DateOrder: DayMonth}, "2024-03-05 2024-03-06", ""},
+		"short and long, agreed": {[]string{"13/02/2024", "25/03/24"}, Options{}, "2024-02-13 2024-03-25", ""},
+	} {
+		file := "Email;Birthday\n"
+		for i, cell := range c.cells {
+			file += fmt.Sprintf("a%d@x.example;%s\n", i, cell)
+		}
+		got, im, _ := readFile(t, strings.NewReader(file), testSchema(), c.o)
+		var values []string
+		for _, u := range got.Upserts {
+			values = append(values, strings.TrimPrefix(u[strings.LastIndex(u, " "):], " birthday="))
+		}
+		if strings.Join(values, " ") != c.want {
+			t.Errorf("%s: %q, want %s", name, values, c.want)
+		}
+		if c.found == "" && len(im.found.list) > 0 || c.found != "" && (len(im.found.list) != 1 || !strings.Contains(im.found.list[0].String(), c.found)) {
+			t.Errorf("%s: findings %v, want %s", name, im.found.list, c.found)
+		}
+	}
+}
+
+// What becomes of a new column of numbers or dates as people write them.
+func TestCreateProperties_asPeopleWriteThem(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		comma string
+		cells []string
+		want  record.PropertyType
+	}{
+		"currency":          {",", []string{`"$1,234.50"`, "1200", `"€ 1.234,50"`}, record.Number},
+		"percent":           {";", []string{"12,5 %", "7 %"}, record.Number},
+		"both separators":   {",", []string{`"1.234,50"`, "7"}, record.Number},
+		"decimal comma":     {";", []string{"12,5", "7"}, record.Number},
+		"a list of choices": {",", []string{`"1,2"`, `"1,5"`}, record.String},
+		"telephone":         {";", []string{"0 30 123", "+49 30 1"}, record.String},
+		"telephone, blanks": {";", []string{"030 123 456", "1 234 567"}, record.String},
+		"postal code":       {";", []string{"€ 01234"}, record.String},
+		"words":             {";", []string{"€ 5", "five"}, record.String},
+		"dates, one plain":  {";", []string{"01/02/2024", "13/02/2024"}, record.Date},
+		"dates, none plain": {";", []string{"01/02/2024", "11/02/2024"}, record.String},
+		"dates, US":         {";", []string{"3/25/24 3:04 PM", "1/2/24 15:04"}, record.DateTime},
+	} {
+		file := "Email" + c.comma + "New\n"
+		for i, cell := range c.cells {
+			file += fmt.Sprintf("a%d@x.example%s%s\n", i, c.comma, cell)
+		}
+		got, im, _ := readFile(t, strings.NewReader(file), testSchema(), Options{CreateProperties: true})
+		if len(got.Made) != 1 || got.Made[0].Type != c.want || len(im.found.list) > 0 || len(got.Upserts) != len(c.cells) {
+			t.Errorf("%s: made %v, %d lines, findings %v; want %s", name, got.Made, len(got.Upserts), im.found.list, c.want)
 		}
 	}
 }

@@ -186,8 +186,12 @@ func showImport(o *output, path string, options csvfile.Options, r *csvfile.Repo
 		o.printf("property %s %s: an import that was killed before its first line had made it, and nothing uses it\n", name, verb)
 	}
 	for _, c := range r.Columns {
-		if c.Use == csvfile.UseIgnored && c.Note != "" {
+		switch {
+		case c.Note == "":
+		case c.Use == csvfile.UseIgnored:
 			o.printf("column %q is ignored: %s\n", clean(c.Header), c.Note)
+		default:
+			o.printf("column %q: %s\n", clean(c.Header), c.Note)
 		}
 	}
 	if options.List != "" {
