@@ -34,7 +34,28 @@ func (d *doctor) examineWorkflows(ctx context.Context) error {
 			return err
 		}
 	}
+	if err := d.examineLately(ctx); err != nil {
+		return err
+	}
 	return d.examineNames(ctx)
+}
+
+// examineLately compares what the limits of 24 hours count with itself, and with what runs deleted.
+func (d *doctor) examineLately(ctx context.Context) error {
+	if d.isWrong(d.store.keyDeleted(d.object)) || d.isWrong(d.store.keyAside(d.object)) || d.isWrong(d.store.keyRuns()) || d.isWrong(d.store.keyWorkflows()) {
+		return nil // it was reported
+	}
+	lately, err := d.store.DeletedLately(ctx, d.object, d.store.Now())
+	if redis.HasErrorPrefix(err, "WRONGTYPE") {
+		return nil // it was reported
+	}
+	n := lately.Forgotten()
+	if err != nil || n == 0 {
+		return err
+	}
+	detail := fmt.Sprintf("the counts for the limits of 24 hours have lost %d of %d deletions of %s; the limits count them all the same, until the 24 hours are over",
+		n, max(lately.All.Deleted+lately.All.Forgotten, n), d.object.Plural())
+	return d.gone(ctx, "deleted:"+string(d.object), n, detail)
 }
 
 // examineRevisions compares the revisions of a workflow with its number: each is kept for good.

@@ -64,9 +64,22 @@ func (s *Store) Reserve(ctx context.Context, r Reservation, at time.Time) (Room,
 	if err := s.require(ctx, r.Object, CanDelete); err != nil {
 		return Room{}, err
 	}
-	reply, err := s.db.Run(ctx, scriptReserve,
-		[]string{s.keyAside(r.Object), s.keyDeleted(r.Object), s.keyDeletedBy(r.Object, r.Workflow), s.keyCounted()},
-		r.Run, r.Workflow, r.Records, firstMinute(at), r.Most, r.MostAll)
+	keys := []string{s.keyAside(r.Object), s.keyDeleted(r.Object), s.keyDeletedBy(r.Object, r.Workflow), s.keyCounted()}
+	names, err := s.deleters(ctx)
+	if err != nil {
+		return Room{}, fmt.Errorf("set deletions of run %s aside: %w", r.Run, err)
+	}
+	runs, err := s.deletedByRuns(ctx, r.Object, at)
+	if err != nil {
+		return Room{}, fmt.Errorf("set deletions of run %s aside: %w", r.Run, err)
+	}
+	args := []any{r.Run, r.Workflow, r.Records, firstMinute(at), r.Most, r.MostAll, runs[r.Workflow]}
+	for _, name := range names {
+		if name != r.Workflow {
+			keys, args = append(keys, s.keyDeletedBy(r.Object, name)), append(args, runs[name])
+		}
+	}
+	reply, err := s.db.Run(ctx, scriptReserve, keys, args...)
 	if err != nil {
 		return Room{}, fmt.Errorf("set deletions of run %s aside: %w", r.Run, err)
 	}
@@ -79,6 +92,42 @@ func (s *Store) Reserve(ctx context.Context, r Reservation, at time.Time) (Room,
 	room.Own, _ = answer[1].(int64)
 	room.OfAccount, _ = answer[2].(int64)
 	return room, nil
+}
+
+// deleters are the names under which deletions are counted: the account's workflows, and "" for deletions by hand.
+func (s *Store) deleters(ctx context.Context) ([]string, error) {
+	names, err := s.db.Redis.HKeys(ctx, s.keyWorkflows()).Result()
+	return append(names, ""), s.db.Explain(err)
+}
+
+// witnessesMost is how many runs are asked at most what they deleted lately, the newest.
+const witnessesMost = 256
+
+// deletedByRuns is what runs of an object type deleted, by workflow ("" = by hand), that are over and did it all in the 24 hours
+// before an instant. They are the witnesses of what is counted by minute: that may be more, never less.
+func (s *Store) deletedByRuns(ctx context.Context, o record.ObjectType, at time.Time) (map[string]int64, error) {
+	first := 60_000 * (firstMinute(at) + 1)
+	ids, err := s.db.Redis.ZRevRangeByScore(ctx, s.keyRuns(), &redis.ZRangeBy{Min: strconv.FormatInt(first, 10), Max: "+inf", Count: witnessesMost}).Result()
+	if err != nil || len(ids) == 0 {
+		return nil, s.db.Explain(err)
+	}
+	keys := make([]string, len(ids))
+	for i, id := range ids {
+		keys[i] = s.keyRun(id)
+	}
+	texts, err := s.db.Redis.MGet(ctx, keys...).Result()
+	if err != nil {
+		return nil, s.db.Explain(err)
+	}
+	deleted := map[string]int64{}
+	for i, text := range texts {
+		text, _ := text.(string)
+		r, err := parseRun(ids[i], text)
+		if err == nil && r.Object == o && r.State.Over() && r.Deleted > 0 {
+			deleted[r.Workflow] += r.Deleted
+		}
+	}
+	return deleted, nil
 }
 
 // Settlement is what a run deleted until it stopped, or what was deleted without a run.
@@ -120,6 +169,25 @@ type Lately struct {
 	All  Counted
 	By   map[string]Counted // by workflow, those that deleted something or are about to; "" = by hand
 	Open []Aside            // runs that have set something aside, by name
+
+	// Nobodys is how many of All are counted of no workflow, and not by hand: that count was lost. They count against each workflow.
+	Nobodys int64
+}
+
+// Of is what counts against the limits of a workflow.
+func (l Lately) Of(workflow string) Counted {
+	c := l.By[workflow]
+	c.Forgotten += l.Nobodys
+	return c
+}
+
+// Forgotten is how many deletions are not counted any more where they must be, since the server lost counts.
+func (l Lately) Forgotten() int64 {
+	own := l.Nobodys
+	for _, c := range l.By {
+		own += c.Forgotten
+	}
+	return max(l.All.Forgotten, own)
 }
 
 // Aside is what one run has set aside.
@@ -133,6 +201,8 @@ type Counted struct {
 	Deleted int64
 	Aside   int64         // set aside for runs that act
 	Minutes []MinuteCount // what Deleted is made of, oldest first
+
+	Forgotten int64 // deletions whose count was lost; other counts, or runs, know of them
 }
 
 // MinuteCount is how many were deleted in one minute.
@@ -141,8 +211,8 @@ type MinuteCount struct {
 	Count  int64
 }
 
-// Sum is what was deleted and what is set aside.
-func (c Counted) Sum() int64 { return c.Deleted + c.Aside }
+// Sum is what was deleted, also where its count was lost, and what is set aside.
+func (c Counted) Sum() int64 { return c.Deleted + c.Forgotten + c.Aside }
 
 // RoomFrom is the instant from which n more are within most, when nothing else is deleted until then. Zero when that never is,
 // or depends on what is set aside. It is not after at when there is room at once.
@@ -164,11 +234,14 @@ func (s *Store) DeletedLately(ctx context.Context, o record.ObjectType, at time.
 	if err := s.require(ctx, ""); err != nil {
 		return Lately{}, err
 	}
-	names, err := s.db.Redis.HKeys(ctx, s.keyWorkflows()).Result()
+	names, err := s.deleters(ctx)
 	if err != nil {
-		return Lately{}, fmt.Errorf("read what was deleted lately: %w", s.db.Explain(err))
+		return Lately{}, fmt.Errorf("read what was deleted lately: %w", err)
 	}
-	names = append(names, "")
+	runs, err := s.deletedByRuns(ctx, o, at)
+	if err != nil {
+		return Lately{}, fmt.Errorf("read what was deleted lately: %w", err)
+	}
 	pipe := s.db.Redis.Pipeline()
 	aside, all := pipe.HGetAll(ctx, s.keyAside(o)), pipe.HGetAll(ctx, s.keyDeleted(o))
 	each := make([]*redis.MapStringStringCmd, len(names))
@@ -203,8 +276,24 @@ func (s *Store) DeletedLately(ctx context.Context, o record.ObjectType, at time.
 		lately.All.Aside += n
 		lately.Open = append(lately.Open, Aside{run, name, n})
 	}
+	lately.compare(runs)
 	slices.SortFunc(lately.Open, func(a, b Aside) int { return strings.Compare(a.Run, b.Run) })
 	return lately, nil
+}
+
+// compare finds out what was forgotten: no run deleted more than is counted, and what all deleted is the sum of what each did.
+func (l *Lately) compare(runs map[string]int64) {
+	for name, n := range runs {
+		c := l.By[name]
+		if c.Forgotten = max(n-c.Deleted-c.Aside, 0); c.Forgotten > 0 {
+			l.By[name] = c
+		}
+	}
+	each := int64(0)
+	for _, c := range l.By {
+		each += c.Deleted + c.Forgotten
+	}
+	l.All.Forgotten, l.Nobodys = max(each-l.All.Deleted, 0), max(l.All.Deleted-each, 0)
 }
 
 // counted sums up the minutes that count at an instant.

@@ -2,6 +2,7 @@ package crmstore_test
 
 import (
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -278,4 +279,94 @@ func TestProperty_Lately(t *testing.T) {
 			}
 		}
 	})
+}
+
+// Deletions whose count was lost are counted by the limits all the same: each key of the counts has another one or the runs as
+// its witness. Doctor says how many were lost, until a person accepts it.
+func TestForgottenDeletions(t *testing.T) {
+	t.Parallel()
+	const all, stale, other = "deleted:contact", "deleted:contact:stale", "deleted:contact:other"
+	for what, c := range map[string]struct {
+		lost          []string
+		forgotten     int64
+		own, together int64 // what a third workflow's run is told
+	}{
+		"nothing":               {nil, 0, 0, 12},
+		"the sum of all":        {[]string{all}, 12, 0, 12},
+		"a workflow's":          {[]string{stale}, 5, 0, 12},
+		"those by hand":         {[]string{"deleted:contact:"}, 4, 4, 12}, // nobody knows whose they are
+		"all, and a workflow's": {[]string{all, stale}, 12, 0, 12},
+		"of all workflows":      {[]string{all, stale, other}, 12, 0, 12},
+	} {
+		t.Run(what, func(t *testing.T) {
+			t.Parallel()
+			both(t, func(t *testing.T, o storetest.Options) {
+				ctx := t.Context()
+				d := ward(t, o)
+				at := d.Now()
+				for _, name := range []string{"other", "third"} {
+					if _, err := d.SaveWorkflow(ctx, crmstore.Workflow{Name: name, Object: record.Contact}, nil, "publish", someone, noon); err != nil {
+						t.Fatal(err)
+					}
+				}
+				for name, n := range map[string]int64{"stale": 5, "other": 3} {
+					run, err := d.CreateRun(ctx, crmstore.Run{ID: name + "@1", Workflow: name, Object: record.Contact, State: crmstore.RunRunning, StartedAt: at, Now: at})
+					if err != nil {
+						t.Fatal(err)
+					}
+					if _, err := d.Reserve(ctx, crmstore.Reservation{Object: record.Contact, Run: run.ID, Workflow: name, Records: n, Most: -1, MostAll: -1}, at); err != nil {
+						t.Fatal(err)
+					}
+					run.State, run.Deleted = crmstore.RunDone, n
+					if _, err := d.SaveRun(ctx, run); err != nil {
+						t.Fatal(err)
+					}
+					if err := d.Settle(ctx, crmstore.Settlement{Object: record.Contact, Run: run.ID, Workflow: name, Deleted: n, Final: true}, at); err != nil {
+						t.Fatal(err)
+					}
+				}
+				if err := d.Settle(ctx, crmstore.Settlement{Object: record.Contact, Deleted: 4}, at); err != nil {
+					t.Fatal(err)
+				}
+				for _, name := range c.lost {
+					crmstore.Raw(d.Store).Del(ctx, strings.TrimSuffix(crmstore.KeyAccountLog(d.Store), "log")+name)
+				}
+				lately, err := d.DeletedLately(ctx, record.Contact, at)
+				if err != nil || lately.Forgotten() != c.forgotten || lately.All.Sum() != c.together || lately.Of("third").Sum() != c.own {
+					t.Errorf("%+v, %v: forgotten %d of %d, third has %d", lately, err, lately.Forgotten(), lately.All.Sum(), lately.Of("third").Sum())
+				}
+				if n := lately.Of("stale").Sum(); n < 5 {
+					t.Errorf("of 5 deletions the limit of stale knows %d", n)
+				}
+				ask := func(workflow string, most, mostAll int64) crmstore.Room {
+					room, err := d.Reserve(ctx, crmstore.Reservation{Object: record.Contact, Run: "r@1", Workflow: workflow, Records: 1, Most: most, MostAll: mostAll}, at)
+					if err != nil {
+						t.Fatal(err)
+					}
+					return room
+				}
+				if room := ask("third", c.own, c.together); room.Granted || room.Own != c.own || room.OfAccount != c.together {
+					t.Errorf("without room for one more: %+v", room)
+				}
+				if room := ask("third", c.own+1, c.together+1); !room.Granted {
+					t.Errorf("with room for one more: %+v", room)
+				}
+				if room := ask("stale", 5, 1000); room.Granted {
+					t.Errorf("a sixth of 5 by stale: %+v", room)
+				}
+				losses, _ := d.examine(crmstore.DoctorOrder{Repair: true})
+				want := []string(nil)
+				if c.forgotten > 0 {
+					want = []string{fmt.Sprintf("lost %d: the counts for the limits of 24 hours have lost %d of 12 deletions of contacts; the limits count them all the same, until the 24 hours are over", c.forgotten, c.forgotten)}
+				}
+				if diff := cmp.Diff(want, losses); diff != "" {
+					t.Errorf("doctor (-want +got):\n%s", diff)
+				}
+				d.examine(crmstore.DoctorOrder{AcceptLoss: true})
+				if losses, _ := d.examine(crmstore.DoctorOrder{}); len(losses) != len(want) || len(want) > 0 && !strings.HasPrefix(losses[0], "accepted ") {
+					t.Errorf("accepted: %q", losses)
+				}
+			})
+		})
+	}
 }

@@ -109,7 +109,8 @@ func (a *allowance) over(p plan) *excess {
 	}
 	if !a.approved {
 		reason, most := a.overOwn(p.count)
-		e.add(RefusedLimit, reason, a.lately.By[a.workflow].RoomFrom(p.count, most, a.at))
+		own := a.lately.Of(a.workflow)
+		e.add(RefusedLimit, reason, own.RoomFrom(p.count, most, a.at))
 	}
 	if !a.lifted {
 		reason, most := a.overAccount(p.count)
@@ -124,7 +125,7 @@ func (a *allowance) over(p plan) *excess {
 
 // overOwn says why count more are over the workflow's own limits, "" when they are not, and how many may be.
 func (a *allowance) overOwn(count int64) (reason string, most int64) {
-	own := a.lately.By[a.workflow]
+	own := a.lately.Of(a.workflow)
 	together := count + own.Sum()
 	said := fmt.Sprintf("%s %s match", diag.Thousands(count), a.object.Plural())
 	if own.Sum() > 0 {
@@ -199,13 +200,17 @@ func (a *allowance) byWhat() string {
 
 // deletions says how many were deleted, and how many are about to be.
 func deletions(c crmstore.Counted) string {
+	deleted := diag.Thousands(c.Deleted + c.Forgotten)
+	if c.Forgotten > 0 {
+		deleted += fmt.Sprintf(" (the count of %s was lost: see workflow doctor)", diag.Thousands(c.Forgotten))
+	}
 	switch {
 	case c.Aside == 0:
-		return diag.Thousands(c.Deleted) + " deleted"
-	case c.Deleted == 0:
+		return deleted + " deleted"
+	case c.Deleted+c.Forgotten == 0:
 		return diag.Thousands(c.Aside) + " about to be deleted"
 	}
-	return fmt.Sprintf("%s deleted and %s about to be", diag.Thousands(c.Deleted), diag.Thousands(c.Aside))
+	return fmt.Sprintf("%s deleted and %s about to be", deleted, diag.Thousands(c.Aside))
 }
 
 // overRepeated says why too many of a plan were restored or deleted before; "" when they are not too many.

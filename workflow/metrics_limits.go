@@ -76,7 +76,7 @@ func (m *limitMetrics) show(seen limitsSeen, counts map[record.ObjectType]crmsto
 		m.most.WithLabelValues(string(o)).Set(float64(seen.account.Ceiling(counts[o].Live)))
 	}
 	for name, b := range on {
-		m.ownUsed.WithLabelValues(name).Set(float64(seen.lately[b.object].By[name].Sum()))
+		m.ownUsed.WithLabelValues(name).Set(float64(seen.lately[b.object].Of(name).Sum()))
 		m.ownMost.WithLabelValues(name).Set(float64(b.limits.Own(counts[b.object].Live)))
 	}
 }

@@ -112,7 +112,7 @@ func newReviewDocument(ctx context.Context, store *crmstore.Store, d *definition
 		Existing: r.Existing, WouldDelete: r.WouldDelete, Contacts: orEmpty(r.Contacts),
 		RestoredBefore: r.RestoredBefore, DeletedBefore: r.DeletedBefore,
 		OverLimit: r.OverLimit, OverCeiling: r.OverCeiling,
-		DeletedLately: r.Lately.By[r.Workflow].Sum(), AccountLately: r.Lately.All.Sum(), Ceiling: r.Ceiling,
+		DeletedLately: r.Lately.Of(r.Workflow).Sum(), AccountLately: r.Lately.All.Sum(), Ceiling: r.Ceiling,
 		Lists: []listEntry{}, NextRuns: []string{}, Warnings: r.Warnings, definition: d,
 	}
 	if !r.RoomFrom.IsZero() {
