@@ -294,16 +294,40 @@ func storeAccidents() []accident {
 			redisStep("EVAL", `local id=string.char(2,0,0,0,0,0,0,0) local r=redis.call("HGET",KEYS[1],id) return redis.call("HSET",KEYS[1],id,(string.gsub(r,"ben","bem")))`, "1", "crm:{$ACCOUNT/contact/0}:rec"),
 			do(1, "contact 2: damaged\nada@x.example", "records", "export"), do(1, "!good", "doctor", "--repair"), do(0, "", "doctor", "--quarantine"), do(0, "quarantined", "doctor"),
 		}},
-		{name: "the account is gone", stays: "*", steps: []step{
-			{call: func(t *testing.T, s *scene) {
-				reply := ask(t, "unix", strings.TrimPrefix(storetest.URL(t), "unix://"), "EVAL", `local n=0 for _,k in ipairs(redis.call("KEYS","crm:{"..ARGV[1].."*")) do n=n+redis.call("DEL",k) end return n`, "0", s.account)
-				if strings.HasPrefix(reply, "-") {
-					t.Fatal(reply)
-				}
-				s.account = storetest.NewAccountName(t) // so that the end can be looked at
-				s.must("account", "create", "--partitions", "1")
-			}},
-		}},
+		{name: "the account is gone", stays: "*", files: map[string]string{
+			"f.csv": "Email\nfay@x.example\n", "w.yaml": workflowFile("w", "daysSince(contact.last_activity_date) > 365", "limits: {max_percent: 100}"),
+		}, steps: []step{{call: func(t *testing.T, s *scene) { accountGone(t, s) }}}},
+	}
+}
+
+// accountGone takes all keys of the account away. From then on every verb says so, and none makes anything in its place.
+func accountGone(t *testing.T, s *scene) {
+	t.Helper()
+	keys := func(command string) string {
+		t.Helper()
+		script := `local n=0 for _,k in ipairs(redis.call("KEYS","crm:{"..ARGV[1].."}*")) do n=n+redis.call("` + command + `",k) end ` +
+			`for _,k in ipairs(redis.call("KEYS","crm:{"..ARGV[1].."/*")) do n=n+redis.call("` + command + `",k) end return n`
+		return strings.TrimSpace(ask(t, "unix", strings.TrimPrefix(storetest.URL(t), "unix://"), "EVAL", script, "0", s.account))
+	}
+	s.must("publish", "w.yaml", "--yes")
+	if reply := keys("DEL"); reply == ":0" || !strings.HasPrefix(reply, ":") {
+		t.Fatalf("the server took away %s keys", reply)
+	}
+	for _, args := range [][]string{
+		{"records", "count"}, {"records", "import", "f.csv"}, {"records", "create", "email=gus@x.example"}, {"review", "w.yaml"}, {"publish", "w.yaml", "--yes"},
+		{"run", "w"}, {"daemon"}, {"delete", "1", "--yes"}, {"restore", "1"}, {"lists", "create", "keep"}, {"doctor", "--repair"}, {"purge", "--expired"},
+		{"legal-hold", "add", "1", "--reason", "lawsuit"}, {"account", "set", "deletions_per_day", "5"},
+	} {
+		if code, says := s.do(args...); code != 3 || !strings.Contains(says, "no such account") {
+			t.Errorf("workflow %s exits with %d and says\n%s", strings.Join(args, " "), code, says)
+		}
+	}
+	if reply := keys("EXISTS"); reply != ":0" {
+		t.Errorf("afterwards the account has %s keys", reply)
+	}
+	s.must("account", "create", "--partitions", "1")
+	if got := s.live(); got != "" {
+		t.Errorf("in the account that was made anew is %s", got)
 	}
 }
 
