@@ -23,6 +23,9 @@ import (
 // countersOf is the hash that counts the events of the stream at a log's key.
 func countersOf(log string) string { return strings.TrimSuffix(log, "log") + "cnt" }
 
+// holdsBeside is the key of the holds that stand beside a log; that of the account has none.
+func holdsBeside(log string) string { return strings.TrimSuffix(log, "log") + "hold" }
+
 // The names of counters: that of a key is what follows its hash tag.
 const (
 	countList       = "list:"

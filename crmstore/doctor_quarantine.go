@@ -35,8 +35,8 @@ func (x *examination) keepAside() {
 		}
 		id := record.IDFromBytes(record.BytesOf(name))
 		x.lost[id] = true
-		x.foundf(problemQuarantined, id, "its %d bytes could not be read and are kept aside; bring it anew with an import, or put the bytes back with: workflow doctor --put-back %s --object %s",
-			max(len(x.aside[name])-asideHead, 0), id, x.doctor.object)
+		x.foundf(problemQuarantined, id, "its %d bytes could not be read and are kept aside%s; bring it anew with an import, or put the bytes back with: workflow doctor --put-back %s --object %s",
+			max(len(x.aside[name])-asideHead, 0), x.heldWords(name), id, x.doctor.object)
 	}
 }
 
@@ -55,7 +55,7 @@ func (x *examination) quarantine() {
 		kept := binary.LittleEndian.AppendUint64(nil, cell)
 		kept = binary.LittleEndian.AppendUint32(kept, slot)
 		kept = append(kept, x.body.records[name]...)
-		p.Detail, p.Repaired = p.Detail+"; its bytes were moved aside", true
+		p.Detail, p.Repaired = p.Detail+"; its bytes were moved aside"+x.heldWords(name), true
 		x.cures = append(x.cures, func(ctx context.Context, pipe redis.Pipeliner, k partitionKeys) {
 			pipe.HSet(ctx, k.bad(), name, kept)
 			pipe.HDel(ctx, k.rec(), name)
@@ -82,6 +82,14 @@ func (x *examination) quarantine() {
 			p.Detail, p.Repaired = p.Detail+"; its bytes were moved aside", true
 		}
 	}
+}
+
+// heldWords says of a record aside that it is on legal hold, which it stays.
+func (x *examination) heldWords(name string) string {
+	if _, ok := x.holds[name]; ok {
+		return ", and it stays on legal hold"
+	}
+	return ""
 }
 
 // noteQuarantined remembers for the audit log whom the examination moved aside.

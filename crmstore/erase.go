@@ -58,9 +58,13 @@ type EraseReport struct {
 // Mention is something that people wrote and that holds the name, the e-mail address or the phone number of a contact
 // that was deleted permanently. It is left as it is: changing it would change what it does.
 type Mention struct {
-	Kind string `json:"kind"` // workflow, list, run, user, setting or mail
+	Kind string `json:"kind"` // workflow, list, run, user, setting or mail; MentionHeld
 	Name string `json:"name"`
 }
+
+// MentionHeld is the kind of a record in the bin that is on legal hold, and that was deleted for a reason that names one of the contacts. It
+// keeps its bytes; the reason goes with the record once the hold ends.
+const MentionHeld = "legal-hold"
 
 // erasedAtOnce is how many contacts are erased together: the logs are looked through once for all of them.
 const erasedAtOnce = 256
@@ -74,7 +78,8 @@ const maxErased = 100000
 // and run. The e-mail address goes onto the block list. Results are in the order of ids.
 //
 // The intent is saved first. When the machine fails half-way, or the process dies, the next call, [Store.FinishErasures]
-// or [Store.Doctor] with repair finishes it. When one of the contacts is on legal hold, it is a *HeldError and nothing is deleted. It needs the permission permanently-delete, and no other.
+// or [Store.Doctor] with repair finishes it. When one of the contacts is on legal hold, or associated with a record that is, it is a
+// *HeldError and nothing is deleted. It needs the permission permanently-delete, and no other.
 func (s *Store) Erase(ctx context.Context, o EraseOrder, ids []record.ID) (EraseReport, error) {
 	if err := s.require(ctx, record.Contact, CanPermanentlyDelete); err != nil {
 		return EraseReport{}, err
@@ -147,15 +152,19 @@ func (s *Store) beginErasure(ctx context.Context, intent erasureIntent, ids []re
 	return intent, there, s.newErasure(intent, there).saveIntents(ctx)
 }
 
-// refuseHeld takes an order back whose intent is saved when any of its contacts is on legal hold. It asks after the intent
-// was saved, and who puts a contact on hold is not late before that.
+// refuseHeld takes an order back whose intent is saved when any of its contacts is on legal hold, or is associated with a record that is.
+// It asks after the intent was saved, and who puts a record on hold is not late before that.
 func (s *Store) refuseHeld(ctx context.Context, intent erasureIntent, ids []record.ID) error {
 	e := s.newErasure(intent, ids)
 	held, err := e.store.holdsOf(ctx, record.Contact, ids)
-	if err != nil || len(held) == 0 {
+	if err != nil {
 		return err
 	}
-	return errors.Join(&HeldError{record.Contact, held}, e.dropIntents(ctx))
+	ties, err := e.store.heldTies(ctx, record.Contact, ids)
+	if err != nil || len(held)+len(ties) == 0 {
+		return err
+	}
+	return errors.Join(&HeldError{record.Contact, held, ties}, e.dropIntents(ctx))
 }
 
 // carryOut erases all contacts of an order, some at a time, queues the confirmation and drops the intent.

@@ -12,7 +12,7 @@ import (
 var scriptReword = mustLuaScript("reword")
 
 // cleanReasons overwrites what names the contacts in the reasons for which records in the bin were deleted, of every
-// object type. It costs reading the bins.
+// object type. Records on legal hold keep theirs, and are mentioned. It costs reading the bins.
 func (e *erasure) cleanReasons(ctx context.Context, n *needles) error {
 	partitions, err := e.store.Partitions(ctx)
 	if err != nil {
@@ -101,7 +101,11 @@ func (e *erasure) reword(ctx context.Context, o record.ObjectType, ids []record.
 			var done string
 			if done, err = redisdb.Outcomes(replies[i-from], len(parts[i])); err == nil {
 				for j := range parts[i] {
-					if done[j] == '1' {
+					if done[j] == '2' {
+						held := record.Ref{Object: o, ID: parts[i][j].id}
+						e.mentions = addMentions(e.mentions, []Mention{{MentionHeld, held.String()}})
+					}
+					if done[j] != '0' {
 						parts[i][j].id = 0
 					}
 				}
@@ -128,5 +132,6 @@ func (e *erasure) rewordCall(o record.ObjectType, partition int, part []rewordin
 		args = append(args, one.was, one.is)
 	}
 	args[0] = ids
-	return redisdb.Call{Script: scriptReword, Keys: []string{e.store.partition(o, partition).rec()}, Args: args}
+	k := e.store.partition(o, partition)
+	return redisdb.Call{Script: scriptReword, Keys: []string{k.rec(), k.hold(), k.cnt()}, Args: args}
 }

@@ -1,6 +1,7 @@
 package crmstore
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -24,10 +25,19 @@ type Hold struct {
 	Reason string    `json:"reason"`
 }
 
-// HeldError refuses a permanent deletion, since some of the contacts are on legal hold. Nothing was deleted.
+// HeldTie is an association of a record, which is not on legal hold itself, with one that is.
+type HeldTie struct {
+	ID    record.ID  `json:"id"`
+	Other record.Ref `json:"other"`
+	Hold  Hold       `json:"hold"` // of the other
+}
+
+// HeldError refuses an act on records since some of them are on legal hold, or are associated with records that are. Nothing was
+// changed. It has at least one of the two.
 type HeldError struct {
 	Object record.ObjectType
-	Holds  []Hold // by id, at least one
+	Holds  []Hold    // by id
+	Ties   []HeldTie // by id
 }
 
 // Error names the first records, and why they are held.
@@ -37,7 +47,11 @@ func (e *HeldError) Error() string {
 	for _, h := range e.Holds[:min(len(e.Holds), named)] {
 		parts = append(parts, fmt.Sprintf("%s %s is on legal hold since %s, by %s: %s", e.Object, h.ID, h.At.Format("2006-01-02"), h.Actor, h.Reason))
 	}
-	if more := len(e.Holds) - named; more > 0 {
+	for _, t := range e.Ties[:min(len(e.Ties), max(named-len(e.Holds), 0))] {
+		parts = append(parts, fmt.Sprintf("%s %s is associated with %s, which is on legal hold since %s, by %s: %s",
+			e.Object, t.ID, t.Other, t.Hold.At.Format("2006-01-02"), t.Hold.Actor, t.Hold.Reason))
+	}
+	if more := len(e.Holds) + len(e.Ties) - named; more > 0 {
 		parts = append(parts, fmt.Sprintf("and %d more", more))
 	}
 	return strings.Join(parts, "; ")
@@ -180,7 +194,7 @@ func (s *Store) holdsOf(ctx context.Context, o record.ObjectType, ids []record.I
 		return nil, err
 	}
 	want, _ := byPartition(ids, partitions)
-	held, err := s.HeldAmong(ctx, o, want)
+	held, err := s.heldAmong(ctx, o, want)
 	if err != nil {
 		return nil, err
 	}
@@ -199,6 +213,10 @@ func (s *Store) HeldAmong(ctx context.Context, o record.ObjectType, want []recor
 	if err := s.require(ctx, o, CanView); err != nil {
 		return nil, err
 	}
+	return s.heldAmong(ctx, o, want)
+}
+
+func (s *Store) heldAmong(ctx context.Context, o record.ObjectType, want []record.PartitionIDs) ([][]Hold, error) {
 	held := make([][]Hold, len(want))
 	err := inChunks(0, len(want), redisdb.ReadsPerWindow, func(from, to int) error {
 		some, err := s.withHolds(ctx, o, want[from:to])
@@ -264,4 +282,42 @@ func (s *Store) withHolds(ctx context.Context, o record.ObjectType, want []recor
 		}
 	}
 	return some, nil
+}
+
+// heldTies reads which of the records are associated with records on legal hold, live ones or not. An association is part of both of
+// its records, so that whoever is on hold keeps it.
+func (s *Store) heldTies(ctx context.Context, o record.ObjectType, ids []record.ID) ([]HeldTie, error) {
+	types, err := s.objectTypes(ctx)
+	if err != nil {
+		return nil, err
+	}
+	halves, err := s.readHalves(ctx, o, ids, types)
+	if err != nil || len(halves) == 0 {
+		return nil, err
+	}
+	others := map[record.ObjectType][]record.ID{}
+	for _, t := range halves {
+		others[t.second.Object] = append(others[t.second.Object], t.second.ID)
+	}
+	held := map[record.Ref]Hold{}
+	for other, some := range others {
+		slices.Sort(some)
+		holds, err := s.holdsOf(ctx, other, slices.Compact(some))
+		if err != nil {
+			return nil, err
+		}
+		for _, h := range holds {
+			held[record.Ref{Object: other, ID: h.ID}] = h
+		}
+	}
+	var ties []HeldTie
+	for _, t := range halves {
+		if h, ok := held[t.second]; ok {
+			ties = append(ties, HeldTie{t.first.ID, t.second, h})
+		}
+	}
+	slices.SortFunc(ties, func(a, b HeldTie) int {
+		return cmp.Or(cmp.Compare(a.ID, b.ID), record.CompareRefs(a.Other, b.Other))
+	})
+	return ties, nil
 }

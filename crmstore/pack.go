@@ -40,7 +40,7 @@ func (p *Packer) Pack(u Upsert) (Upsert, error) {
 		}
 	}
 	fields := p.records.keep(record.MergeFields(p.records.scratch[:0], nil, changes))
-	return Upsert{ID: u.ID, SameEmail: u.SameEmail, packed: packedSet{textView(fields), p.schema}}, nil
+	return Upsert{ID: u.ID, SameEmail: u.SameEmail, SpareHeld: u.SpareHeld, packed: packedSet{textView(fields), p.schema}}, nil
 }
 
 // textView is b without a copy; b must not be written to from then on.

@@ -32,7 +32,7 @@ type PurgeOrder struct {
 // PurgeReport is what a purge did.
 type PurgeReport struct {
 	Purged int64 // records removed for good
-	Held   int64 // records whose time is over, and that stay since they are on legal hold
+	Held   int64 // records whose time is over, and that stay since they, or records that they are associated with, are on legal hold
 	More   bool  // the limit was reached; there may be more
 }
 
@@ -157,17 +157,26 @@ func (s *Store) purgeExpired(ctx context.Context, o record.ObjectType, ids []rec
 	return int64(len(done)), held, err
 }
 
-// leaveHeld takes records on legal hold out of targets, and counts them. The script leaves them too; but their
-// associations would be gone by then.
+// leaveHeld takes records on legal hold out of targets, and those that are associated with one, and counts them. The script
+// leaves the former too; but associations would be gone by then.
 func (s *Store) leaveHeld(ctx context.Context, o record.ObjectType, targets *binTargets) (int64, error) {
 	held, err := s.holdsOf(ctx, o, targets.ids())
-	if err != nil || len(held) == 0 {
+	if err != nil {
 		return 0, err
 	}
+	ties, err := s.heldTies(ctx, o, targets.ids())
+	if err != nil {
+		return 0, err
+	}
+	stay := make(map[record.ID]bool, len(held)+len(ties))
+	for _, h := range held {
+		stay[h.ID] = true
+	}
+	for _, t := range ties {
+		stay[t.ID] = true
+	}
 	before := len(targets.list)
-	targets.list = slices.DeleteFunc(targets.list, func(t Target) bool {
-		return slices.ContainsFunc(held, func(h Hold) bool { return h.ID == t.ID })
-	})
+	targets.list = slices.DeleteFunc(targets.list, func(t Target) bool { return stay[t.ID] })
 	return int64(before - len(targets.list)), nil
 }
 

@@ -37,7 +37,8 @@ var (
 	scriptTrimLog   = mustLuaScript("trim_log")
 )
 
-// TrimHistory removes what is older than the account's audit retention at now: audit events by when they were recorded,
+// TrimHistory removes what is older than the account's audit retention at now: audit events by when they were recorded (but none of a
+// partition in which a record is on legal hold),
 // runs that are over with their matches (not before 100 days, for undo), and mails that were sent or given up. It stops
 // at roughly limit events or runs; repeat it while More. Nothing of this is audited: the log would never be empty. Only
 // a super admin, and the program itself.
@@ -134,7 +135,7 @@ func (s *Store) trimStep(ctx context.Context, logs []*auditLog, oldest string, t
 func (s *Store) trimEach(ctx context.Context, logs []*auditLog, oldest, most string) ([]int64, error) {
 	calls := make([]redisdb.Call, len(logs))
 	for i, l := range logs {
-		calls[i] = redisdb.Call{Script: scriptTrimLog, Keys: []string{l.key, countersOf(l.key)}, Args: []any{oldest, most}}
+		calls[i] = redisdb.Call{Script: scriptTrimLog, Keys: []string{l.key, countersOf(l.key), holdsBeside(l.key)}, Args: []any{oldest, most}}
 	}
 	replies, err := s.db.RunAll(ctx, calls)
 	removed := make([]int64, len(logs))

@@ -21,6 +21,10 @@ type Upsert struct {
 	// Set assigns, none being another one too: the ID may be one of another system, and the contact somebody else.
 	SameEmail bool
 
+	// SpareHeld refuses the upsert, with *HeldError, when it would change a record that is on legal hold: it comes from a file, and no
+	// person has looked at that record.
+	SpareHeld bool
+
 	packed packedSet // instead of Set, see Packer
 }
 
@@ -49,7 +53,7 @@ type WriteResult struct {
 	ID      record.ID // 0 when refused before it had one
 	Outcome WriteOutcome
 	Moved   bool  // an e-mail address that the contact had was changed or cleared
-	Err     error // with Refused: *EmailTakenError, *OtherEmailError, *BlockedError, ErrArchived, ErrErased, ErrNotFound (UpdateOnly), ErrExists (CreateOnly), ErrConflict, or what is wrong with an assignment
+	Err     error // with Refused: *EmailTakenError, *OtherEmailError, *BlockedError, *HeldError, ErrArchived, ErrErased, ErrNotFound (UpdateOnly), ErrExists (CreateOnly), ErrConflict, or what is wrong with an assignment
 }
 
 // ErrArchived refuses a change to a record that is in the bin.

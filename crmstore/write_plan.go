@@ -57,6 +57,7 @@ type round struct {
 	changes   []record.FieldChange // scratch space
 	records   recordBlock
 	refusals  []takenByMade // refusals in favour of a record that has no id yet
+	held      map[record.ID]Hold
 }
 
 // takenByMade is an upsert refused since a record of the same round holds the address.
@@ -94,6 +95,9 @@ func (w *writer) plan(ctx context.Context, todo []int) (*round, error) {
 			return nil, err
 		}
 	}
+	if err := r.findHeld(ctx, todo); err != nil {
+		return nil, err
+	}
 	for _, i := range todo {
 		if !r.apply(i) {
 			break
@@ -101,6 +105,36 @@ func (w *writer) plan(ctx context.Context, todo []int) (*round, error) {
 		r.planned++
 	}
 	return r, nil
+}
+
+// findHeld reads which of the records that were read are on legal hold, where an upsert spares them.
+func (r *round) findHeld(ctx context.Context, todo []int) error {
+	if !slices.ContainsFunc(todo, func(i int) bool { return r.batch[i].SpareHeld }) {
+		return nil
+	}
+	var ids []record.ID
+	for id, d := range r.byID {
+		if d.stored != nil {
+			ids = append(ids, id)
+		}
+	}
+	held, err := r.store.holdsOf(ctx, r.object, ids)
+	r.held = make(map[record.ID]Hold, len(held))
+	for _, h := range held {
+		r.held[h.ID] = h
+	}
+	return err
+}
+
+// spares refuses an upsert that would change a record on legal hold, which it is to spare.
+func (r *round) spares(i int, d *draft, want *wants) bool {
+	h, held := r.held[d.id]
+	if !held || !r.batch[i].SpareHeld || d.stored == nil || bytes.Equal(record.MergeFields(nil, d.fields, want.all(r)), d.fields) {
+		return false
+	}
+	r.refuse(i, d.id, &HeldError{Object: r.object, Holds: []Hold{h}})
+	d.concerns(i)
+	return true
 }
 
 // manyIDs is how many ids make it worth while to ask for the highest that was ever given, before the records.
@@ -196,6 +230,9 @@ func (r *round) apply(i int) bool {
 	if u.SameEmail && u.ID != 0 && d.exists && wanted != d.address {
 		r.refuse(i, u.ID, &OtherEmailError{ID: u.ID, Has: d.address, Wants: wanted})
 		d.concerns(i)
+		return true
+	}
+	if r.spares(i, d, &want) {
 		return true
 	}
 	before := d.address

@@ -29,9 +29,10 @@ type Housekeeper struct {
 	Every   time.Duration // between two rounds; 0 = five minutes
 	Health  *Health       // asked before each part of a round; nil = the store is taken to be well
 
-	trimmed   time.Time // when nothing was left to trim; only Round uses it
-	compacted time.Time // likewise, when columns were compacted
-	held      int64     // how many records were not purged yet, as was said last; only Run uses it
+	trimmed   time.Time                   // when nothing was left to trim; only Round uses it
+	compacted time.Time                   // likewise, when columns were compacted
+	held      int64                       // how many records were not purged yet, as was said last; only Run uses it
+	onHold    map[record.ObjectType]int64 // how many records stay by a legal hold, as was said last
 }
 
 // Run does a round at once and then at regular intervals, until the context ends, and returns nil. A round that fails
@@ -156,10 +157,14 @@ func (h *Housekeeper) purge(ctx context.Context, o record.ObjectType, now time.T
 		Object: o, At: now, Limit: purgeAtMost, Cause: record.Cause{Reason: fmt.Sprintf("%d days in the recycle bin", crmstore.BinDays)},
 	})
 	h.Metrics.purged(o, report.Purged)
-	if report.Purged > 0 {
+	if report.Purged > 0 || report.Held != h.onHold[o] {
 		h.log().LogAttrs(ctx, slog.LevelInfo, "records purged", slog.String("object", string(o)),
 			slog.Int64("purged", report.Purged), slog.Int64("on_hold", report.Held), slog.Bool("more", report.More))
 	}
+	if h.onHold == nil {
+		h.onHold = make(map[record.ObjectType]int64)
+	}
+	h.onHold[o] = report.Held
 	return err
 }
 

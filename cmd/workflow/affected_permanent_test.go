@@ -24,6 +24,7 @@ func permanentChecks() map[string]func(*affected) {
 		"enrollments":    (*affected).permanentEnrollments,
 		"reports":        (*affected).permanentReports,
 		"audit log":      (*affected).permanentAuditLog,
+		"legal hold":     (*affected).permanentLegalHold,
 	}
 }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"maps"
 	"os"
 	"path/filepath"
@@ -38,6 +39,7 @@ func TestAffected(t *testing.T) {
 		t.Fatal(err)
 	}
 	checks, named := affectedChecks(), map[string]bool{}
+	text, _, _ = bytes.Cut(text, []byte("\n## "))
 	rows := affectedRow.FindAllStringSubmatch(string(text), -1)
 	for _, row := range rows[1:] { // the first one is the head
 		objects := affectedObjects[row[2]]
@@ -85,6 +87,7 @@ func affectedChecks() map[string]func(*affected) {
 		all[object+" associations"] = (*affected).associations
 		all[object+" reports"] = (*affected).reports
 		all[object+" audit log"] = (*affected).auditLog
+		all[object+" legal hold"] = (*affected).legalHold
 		if object != "call" {
 			all[object+" calls"] = (*affected).calls
 		}

@@ -208,7 +208,7 @@ func (c *converter) cells(r *row, found *findings) (entry, bool) {
 	}
 	start, text, ok := len(c.block), c.text(r), true
 	e := entry{line: r.line}
-	e.upsert.SameEmail = c.sameEmail
+	e.upsert.SameEmail, e.upsert.SpareHeld = c.sameEmail, c.spareHeld
 	for i := range c.columns {
 		col := &c.columns[i]
 		if col.use == UseIgnored {

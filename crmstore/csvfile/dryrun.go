@@ -32,9 +32,20 @@ func (im *importer) look(ctx context.Context, batch []crmstore.Upsert) ([]crmsto
 	if err != nil {
 		return nil, err
 	}
+	holds, err := im.store.HoldsOf(ctx, im.o.Object, ids)
+	if err != nil {
+		return nil, err
+	}
+	held := make(map[record.ID]crmstore.Hold, len(holds))
+	for _, h := range holds {
+		held[h.ID] = h
+	}
 	results := make([]crmstore.WriteResult, len(batch))
 	for i := range batch {
 		results[i] = im.foresee(&batch[i], holders[i], byID[target(&batch[i], holders[i])], never[i])
+		if h, ok := held[results[i].ID]; ok && batch[i].SpareHeld && results[i].Outcome == crmstore.Updated {
+			results[i] = crmstore.WriteResult{ID: h.ID, Outcome: crmstore.Refused, Err: &crmstore.HeldError{Object: im.o.Object, Holds: []crmstore.Hold{h}}}
+		}
 	}
 	return results, nil
 }

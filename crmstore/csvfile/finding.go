@@ -38,6 +38,7 @@ const (
 	TextTooLong     Code = "text-too-long"
 	KeyMissing      Code = "key-missing"
 	OtherContact    Code = "other-contact"
+	OnHold          Code = "on-hold"
 	DuplicateID     Code = "duplicate-id"
 	DuplicateEmail  Code = "duplicate-email"
 	EmailTaken      Code = "email-taken"

@@ -36,6 +36,7 @@ type layout struct {
 	columns   []column
 	id        int  // index of the column of record ids, -1 = none
 	sameEmail bool // a line's id and its e-mail address must be those of one contact
+	spareHeld bool // a line changes no record on legal hold
 	email     int  // index of the column of e-mail addresses that identify contacts, -1 = none
 	unknown   int  // columns that are to become properties
 	tail      int  // columns at the end that have no header, whose cells are to be empty
@@ -118,6 +119,7 @@ func resolve(names []string, line int, schema *record.Schema, o *Options) (layou
 	}
 	h.checkSame()
 	h.checkKey()
+	h.spareHeld = !o.ChangeHeld
 	h.sameEmail = h.id >= 0 && !o.TrustIDs && (h.email >= 0 || o.Object == record.Contact && o.IDColumn == "")
 	return h.layout, h.found
 }

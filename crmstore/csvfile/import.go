@@ -48,6 +48,9 @@ type Options struct {
 	// has another e-mail address than the line. Without it such a line is a finding.
 	TrustIDs bool
 
+	// ChangeHeld has lines change records that are on legal hold. Without it such a line is a finding; one that changes nothing is not.
+	ChangeHeld bool
+
 	CreateProperties bool // make a property for each unknown header
 	IgnoreUnknown    bool // leave columns with unknown headers out
 	AllowDuplicates  bool // a later line of the file changes the record again, instead of being a finding

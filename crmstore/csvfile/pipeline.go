@@ -260,6 +260,8 @@ func (im *importer) count(b *batch, results []crmstore.WriteResult) []record.ID 
 	return members
 }
 
+const heldHelp = "the line would change it; --change-held says that it may (the audit log keeps the values of before)"
+
 const otherHelp = "if the ids are another system's, find contacts by e-mail alone: --id-column email; if they are this account's, and addresses changed: --trust-ids"
 
 // otherContact says that a line's id is that of somebody else.
@@ -292,7 +294,10 @@ func (im *importer) refusal(line int, u *crmstore.Upsert, w crmstore.WriteResult
 	var taken *record.EmailTakenError
 	var blocked *record.BlockedError
 	var other *crmstore.OtherEmailError
+	var held *crmstore.HeldError
 	switch {
+	case errors.As(w.Err, &held):
+		return Finding{Code: OnHold, Line: line, Message: held.Error(), Help: heldHelp}
 	case errors.As(w.Err, &other):
 		help := otherHelp
 		if other.Wants == "" {

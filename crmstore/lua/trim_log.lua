@@ -1,6 +1,7 @@
 -- trim_log removes the oldest events of a stream of audit events, and counts them off.
--- KEYS: 1 log, 2 counters
--- Types: stream hash
+-- A partition in which a record is on legal hold keeps its log, which tells what the record was before.
+-- KEYS: 1 log, 2 counters, 3 holds
+-- Types: stream hash hash
 -- ARGV: 1 the oldest id that stays, 2 the most events to remove, whole nodes of the stream only (empty: all that are older)
 -- Returns: how many events were removed
 -- Cost: the events
@@ -8,6 +9,9 @@
 local refused = wrong_counts(KEYS[2], counted_name(KEYS[1]))
 if refused then
   return refused
+end
+if redis.call('EXISTS', KEYS[3]) == 1 or tonumber(redis.call('HGET', KEYS[2], counted_name(KEYS[3])) or '0') > 0 then
+  return 0
 end
 local removed
 if ARGV[2] == '' then

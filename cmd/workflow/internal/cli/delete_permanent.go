@@ -174,6 +174,10 @@ func emitErased(s *session, report crmstore.EraseReport, told *confirmation) err
 		}
 		told.show(o)
 		for _, m := range report.Mentions {
+			if m.Kind == crmstore.MentionHeld {
+				o.printf("%s %s is on legal hold and stays as it is: the reason for its deletion names one of them\n", o.paint(yellow, "note:"), clean(m.Name))
+				continue
+			}
 			o.printf("%s %s %s names what identified one of them; change it by hand\n", o.paint(yellow, "note:"), m.Kind, clean(m.Name))
 		}
 	})

@@ -76,7 +76,11 @@ func (s *session) explain(ctx context.Context, err error) *problem {
 	case errors.As(err, &refused):
 		return &problem{code: exitRefused, reason: refused.Reason, message: refused.Message, help: refused.Help}
 	case errors.As(err, &held):
-		return &problem{code: exitRefused, reason: "legal-hold", message: "nothing was deleted: " + held.Error(), help: heldHelp}
+		help := heldHelp
+		if len(held.Ties) > 0 {
+			help = tiesHelp
+		}
+		return &problem{code: exitRefused, reason: "legal-hold", message: "nothing was deleted: " + held.Error(), help: help}
 	case errors.As(err, &undeletable):
 		return undeletableProblem(undeletable)
 	case errors.As(err, &stale):
@@ -143,6 +147,9 @@ func byName(err error) *problem {
 
 // heldHelp says what to do about a legal hold.
 const heldHelp = "whoever may end it: workflow legal-hold remove ID --reason TEXT"
+
+// tiesHelp is heldHelp where it is an association that a legal hold keeps.
+const tiesHelp = heldHelp + "; or take the association away first: workflow associations remove"
 
 // undeletableProblem says what to do about ids that cannot be deleted.
 func undeletableProblem(e *workflow.UndeletableError) *problem {

@@ -119,7 +119,7 @@ func purgeExpired(ctx context.Context, w *work, objects []record.ObjectType, con
 	}
 	doc.Held = held
 	w.emit(doc, func(out *output) {
-		if doc.Purged == 0 {
+		if doc.Purged+doc.OnHold == 0 {
 			out.printf("nothing has been in the recycle bin for %d days\n", binDays)
 		}
 		for _, o := range objects {

@@ -23,8 +23,8 @@ encoding a file has and what separates its cells is found out. Headers are the n
 properties; a record that is there already, by its id or for contacts by its e-mail address, is updated, so that
 importing a file again changes nothing. A line whose id belongs to a contact with another e-mail address than the
 line's, or where the line has none, is left out, since the ids may be another system's; --trust-ids changes that contact.
-A line with a mistake is shown with its
-number and left out as a whole; the other lines go in. Exit code 1 when a line was left out.`
+A line that would change a record on legal hold is left out, unless --change-held says otherwise. A line with a mistake
+is shown with its number and left out as a whole; the other lines go in. Exit code 1 when a line was left out.`
 
 func recordsImport(s *session) *cobra.Command {
 	var o csvfile.Options
@@ -39,6 +39,7 @@ func recordsImport(s *session) *cobra.Command {
 	f := cmd.Flags()
 	f.StringVar(&o.IDColumn, "id-column", "", `header of the record ids (default "Record ID" or "hs_object_id"); email: contacts are found by e-mail alone`)
 	f.BoolVar(&o.TrustIDs, "trust-ids", false, "change the contact that has a line's id also where its e-mail address is another one")
+	f.BoolVar(&o.ChangeHeld, "change-held", false, "change records that are on legal hold, too")
 	f.BoolVar(&o.CreateProperties, "create-properties", false, "make a property of each unknown column")
 	f.BoolVar(&o.IgnoreUnknown, "ignore-unknown", false, "leave unknown columns out")
 	f.BoolVar(&o.AllowDuplicates, "allow-duplicates", false, "a later line may change the record of an earlier one")
