@@ -101,7 +101,7 @@ func (s *Store) FillCounts(ctx context.Context, o record.ObjectType, recs []*rec
 	if len(others) == 0 || len(ids) == 0 {
 		return nil
 	}
-	found, err := s.associations(ctx, o, ids, others, true)
+	found, err := s.associations(ctx, o, ids, others, false)
 	if errors.Is(err, errEntries) && len(there) > 1 { // one that is damaged stays unknown, and does not stop the others
 		for _, r := range there {
 			if err := s.FillCounts(ctx, o, []*record.Record{r}); err != nil {

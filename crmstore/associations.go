@@ -186,7 +186,7 @@ func (s *Store) Associations(ctx context.Context, o record.ObjectType, ids []rec
 			visible = append(visible, other)
 		}
 	}
-	found, err := s.associations(ctx, o, ids, visible, false)
+	found, err := s.associations(ctx, o, ids, visible, true)
 	if err != nil {
 		return nil, fmt.Errorf("read associations of %s: %w", o.Plural(), err)
 	}
@@ -194,24 +194,23 @@ func (s *Store) Associations(ctx context.Context, o record.ObjectType, ids []rec
 }
 
 // ReadAssociated reads the live records of the other object types that each of the records is associated with, by object type and id.
-// Results are in the order asked. The records themselves must be live, or with binned live or in the recycle bin; of others there is
-// nothing. Needs view on o and on each of the others: what a user may not see is refused, since an answer without it would say that
-// there is nothing.
-func (s *Store) ReadAssociated(ctx context.Context, o record.ObjectType, ids []record.ID, others []record.ObjectType, binned bool) ([][]record.Ref, error) {
+// Results are in the order asked. The records themselves are not looked at: they may be live or in the recycle bin. Needs view on o and
+// on each of the others: what a user may not see is refused, since an answer without it would say that there is nothing.
+func (s *Store) ReadAssociated(ctx context.Context, o record.ObjectType, ids []record.ID, others []record.ObjectType) ([][]record.Ref, error) {
 	for _, asked := range append([]record.ObjectType{o}, others...) {
 		if err := s.require(ctx, asked, CanView); err != nil {
 			return nil, err
 		}
 	}
-	found, err := s.associations(ctx, o, ids, others, binned)
+	found, err := s.associations(ctx, o, ids, others, false)
 	if err != nil {
 		return nil, fmt.Errorf("read associations of %s: %w", o.Plural(), err)
 	}
 	return found, nil
 }
 
-// associations reads what records are associated with that are live, or with binned live or in the bin.
-func (s *Store) associations(ctx context.Context, o record.ObjectType, ids []record.ID, types []record.ObjectType, binned bool) ([][]record.Ref, error) {
+// associations reads the live records that records are associated with. Own says that the records themselves must be live too.
+func (s *Store) associations(ctx context.Context, o record.ObjectType, ids []record.ID, types []record.ObjectType, own bool) ([][]record.Ref, error) {
 	halves, err := s.readHalves(ctx, o, ids, types)
 	if err != nil {
 		return nil, err
@@ -224,13 +223,14 @@ func (s *Store) associations(ctx context.Context, o record.ObjectType, ids []rec
 	if err := work.look(ctx, halves, true); err != nil {
 		return nil, err
 	}
-	if err := work.look(ctx, halves, false); err != nil {
-		return nil, err
+	if own {
+		if err := work.look(ctx, halves, false); err != nil {
+			return nil, err
+		}
 	}
 	others := make(map[record.ID][]record.Ref, len(ids))
 	for _, t := range halves {
-		there := t.states[0] == stateLive || binned && t.states[0] == refusedBinned
-		if there && t.states[1] == stateLive && t.marks[0] != noEntry && t.marks[1] != noEntry {
+		if (!own || t.states[0] == stateLive) && t.states[1] == stateLive && t.marks[0] != noEntry && t.marks[1] != noEntry {
 			others[t.first.ID] = append(others[t.first.ID], t.second)
 		}
 	}

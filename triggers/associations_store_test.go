@@ -219,7 +219,7 @@ func TestStore_AssociationsOfOthers(t *testing.T) {
 	p.must(err)
 	_, err = p.store.Grant(ctx, "jan", crmstore.Grants{Permissions: []crmstore.Permission{crmstore.CanView}, Objects: []record.ObjectType{record.Contact}}, tester, storetest.Time)
 	p.must(err)
-	_, err = p.store.As("jan").ReadAssociated(ctx, record.Contact, p.contacts, []record.ObjectType{record.Deal}, false)
+	_, err = p.store.As("jan").ReadAssociated(ctx, record.Contact, p.contacts, []record.ObjectType{record.Deal})
 	if refused, ok := errors.AsType[*crmstore.PermissionError](err); !ok || refused.Object != record.Deal {
 		t.Errorf("jan reads the deals of contacts: %v", err)
 	}

@@ -102,7 +102,7 @@ func (f *fake) ReadColumns(_ context.Context, _ record.ObjectType, from, to int,
 }
 
 // ReadAssociated knows of deals. The number of a damaged deal follows from its contact.
-func (f *fake) ReadAssociated(_ context.Context, _ record.ObjectType, ids []record.ID, others []record.ObjectType, _ bool) ([][]record.Ref, error) {
+func (f *fake) ReadAssociated(_ context.Context, _ record.ObjectType, ids []record.ID, others []record.ObjectType) ([][]record.Ref, error) {
 	refs := make([][]record.Ref, len(ids))
 	for i, id := range ids {
 		f.asked++

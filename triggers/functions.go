@@ -23,9 +23,9 @@ type Function struct {
 // Functions is the table of functions that an expression may use, for documentation and completion.
 func Functions() []Function {
 	table := functionTable()
-	all := make([]Function, len(table))
-	for i, f := range table {
-		all[i] = f.Function
+	all := make([]Function, 0, len(table)+4)
+	for _, f := range table {
+		all = append(all, f.Function)
 	}
 	return append(all, quantifiers()...)
 }

@@ -36,16 +36,15 @@ func (e *env) of(a *associated, condition truthFunc) Answer {
 // relatedAtOnce is of how many records the associations are read together.
 const relatedAtOnce = 1024
 
-// readRelated reads what the records are associated with. Binned says that they are in the recycle bin; the associated records are
-// live in any case.
-func readRelated(ctx context.Context, src Source, o record.ObjectType, ids []record.ID, asked []relation, binned bool) (map[record.ID]related, error) {
+// readRelated reads which live records the records are associated with, whether these are live or in the recycle bin.
+func readRelated(ctx context.Context, src Source, o record.ObjectType, ids []record.ID, asked []relation) (map[record.ID]related, error) {
 	all := make(map[record.ID]related, len(ids))
 	others := make([]record.ObjectType, len(asked))
 	for i := range asked {
 		others[i] = asked[i].object
 	}
 	for part := range slices.Chunk(ids, relatedAtOnce) {
-		refs, err := src.ReadAssociated(ctx, o, part, others, binned)
+		refs, err := src.ReadAssociated(ctx, o, part, others)
 		if err != nil {
 			return nil, err
 		}
@@ -135,7 +134,7 @@ func (m *Matcher) relate(ctx context.Context, src Source, o record.ObjectType, r
 	for _, r := range recs {
 		ids = append(ids, r.ID)
 	}
-	return readRelated(ctx, src, o, ids, m.relations, m.bin)
+	return readRelated(ctx, src, o, ids, m.relations)
 }
 
 // undecided is a record that may match one of the triggers, depending on what it is associated with.
@@ -176,7 +175,7 @@ func (r *search) decide(ctx context.Context) error {
 		ids = append(ids, r.undecided[i].id)
 	}
 	slices.Sort(ids)
-	known, err := readRelated(ctx, r.src, r.object, slices.Compact(ids), r.relations, false)
+	known, err := readRelated(ctx, r.src, r.object, slices.Compact(ids), r.relations)
 	if err != nil {
 		return err
 	}

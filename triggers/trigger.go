@@ -36,7 +36,7 @@ type Source interface {
 	ReadColumns(ctx context.Context, o record.ObjectType, from, to int, want crmstore.Want, fn func(*crmstore.Columns) error) error
 	ReadRecords(ctx context.Context, o record.ObjectType, want []record.PartitionIDs, fn func(p int, recs []*record.Record) error) error
 	ReadRows(ctx context.Context, o record.ObjectType, picks []crmstore.Pick, numbers []int, fn func(*crmstore.Rows) error) error
-	ReadAssociated(ctx context.Context, o record.ObjectType, ids []record.ID, others []record.ObjectType, binned bool) ([][]record.Ref, error)
+	ReadAssociated(ctx context.Context, o record.ObjectType, ids []record.ID, others []record.ObjectType) ([][]record.Ref, error)
 	ReadAll(ctx context.Context, o record.ObjectType, from, to int, fn func(p int, recs []*record.Record) error) error
 }
 
