@@ -314,9 +314,20 @@ func accountGone(t *testing.T, s *scene) {
 		t.Fatalf("the server took away %s keys", reply)
 	}
 	for _, args := range [][]string{
-		{"records", "count"}, {"records", "import", "f.csv"}, {"records", "create", "email=gus@x.example"}, {"review", "w.yaml"}, {"publish", "w.yaml", "--yes"},
-		{"run", "w"}, {"daemon"}, {"delete", "1", "--yes"}, {"restore", "1"}, {"lists", "create", "keep"}, {"doctor", "--repair"}, {"purge", "--expired"},
-		{"legal-hold", "add", "1", "--reason", "lawsuit"}, {"account", "set", "deletions_per_day", "5"},
+		{"records", "count"},
+		{"records", "import", "f.csv"},
+		{"records", "create", "email=gus@x.example"},
+		{"review", "w.yaml"},
+		{"publish", "w.yaml", "--yes"},
+		{"run", "w"},
+		{"daemon"},
+		{"delete", "1", "--yes"},
+		{"restore", "1"},
+		{"lists", "create", "keep"},
+		{"doctor", "--repair"},
+		{"purge", "--expired"},
+		{"legal-hold", "add", "1", "--reason", "lawsuit"},
+		{"account", "set", "deletions_per_day", "5"},
 	} {
 		if code, says := s.do(args...); code != 3 || !strings.Contains(says, "no such account") {
 			t.Errorf("workflow %s exits with %d and says\n%s", strings.Join(args, " "), code, says)
