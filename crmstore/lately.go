@@ -107,9 +107,19 @@ const witnessesMost = 256
 // before an instant. They are the witnesses of what is counted by minute: that may be more, never less.
 func (s *Store) deletedByRuns(ctx context.Context, o record.ObjectType, at time.Time) (map[string]int64, error) {
 	first := 60_000 * (firstMinute(at) + 1)
-	ids, err := s.db.Redis.ZRevRangeByScore(ctx, s.keyRuns(), &redis.ZRangeBy{Min: strconv.FormatInt(first, 10), Max: "+inf", Count: witnessesMost}).Result()
-	if err != nil || len(ids) == 0 {
+	// By rank and not by score: a restricted user of an older version may call ZREVRANGE alone.
+	newest, err := s.db.Redis.ZRevRangeWithScores(ctx, s.keyRuns(), 0, witnessesMost-1).Result()
+	if err != nil {
 		return nil, s.db.Explain(err)
+	}
+	var ids []string
+	for _, run := range newest {
+		if id, ok := run.Member.(string); ok && run.Score >= float64(first) {
+			ids = append(ids, id)
+		}
+	}
+	if len(ids) == 0 {
+		return nil, nil
 	}
 	keys := make([]string, len(ids))
 	for i, id := range ids {
