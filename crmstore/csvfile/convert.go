@@ -16,7 +16,28 @@ import (
 type entry struct {
 	upsert crmstore.Upsert
 	line   int
-	email  string // normalised, good until the next row; "" = none
+	email  string       // normalised, good until the next row; "" = none
+	pairs  []record.Ref // the records that are to be associated with it
+}
+
+// maxPairs is how many records a cell may name.
+const maxPairs = 10_000
+
+// associate takes the ids in a cell, with ; or , between them.
+func (e *entry) associate(object record.ObjectType, s string) *problem {
+	for _, word := range strings.FieldsFunc(s, func(r rune) bool { return r == ';' || r == ',' }) {
+		if word = strings.TrimSpace(word); word == "" {
+			continue
+		}
+		id, p := parseID(word)
+		if p != nil {
+			return p
+		}
+		if e.pairs = append(e.pairs, record.Ref{Object: object, ID: id}); len(e.pairs) > maxPairs {
+			return &problem{code: BadID, message: fmt.Sprintf("the line names more than %d associated records", maxPairs), help: "import them with: workflow associations import"}
+		}
+	}
+	return nil
 }
 
 // converter turns rows into entries. It is not safe for concurrent use.
@@ -25,6 +46,9 @@ type converter struct {
 	mode    crmstore.WriteMode
 	comma   byte // between cells
 	decoded bool // U+FFFD stands for something that was not text
+
+	trailer     bool // the lines at the end have begun
+	after, gone int  // lines at the end, and records that were deleted where they come from
 
 	begun, ended bool // a first row was seen, and it has an empty cell more than the header
 
@@ -40,6 +64,9 @@ const blockSize = 16 << 10
 // entry reads a row. It is blank when no cell says anything; it is not ok when there is a finding,
 // and then nothing of the row may be imported.
 func (c *converter) entry(r *row, found *findings) (e entry, blank, ok bool) {
+	if c.passed(r) {
+		return e, true, true
+	}
 	if f := c.rowFault(r); f != nil {
 		found.add(*f)
 		return e, false, false
@@ -72,15 +99,15 @@ func (c *converter) missingKey() string {
 // rowFault is what is wrong with the row as a whole; nil when nothing is.
 func (c *converter) rowFault(r *row) *Finding {
 	if r.bad != nil {
-		if r.badAt < len(c.columns) {
+		if r.badAt < c.width {
 			r.bad.Column = c.columns[r.badAt].header
 		}
 		return r.bad
 	}
 	c.evenOut(r)
-	if len(r.ends) != len(c.columns) {
+	if len(r.ends) != c.width {
 		return &Finding{
-			Code: CellCount, Line: r.line, Message: fmt.Sprintf("the line has %d cells, and the header has %d", len(r.ends), len(c.columns)),
+			Code: CellCount, Line: r.line, Message: fmt.Sprintf("the line has %d cells, and the header has %d", len(r.ends), c.width),
 			Help: "a cell that holds the separator or a line break must be in quotes",
 		}
 	}
@@ -101,10 +128,31 @@ func (c *converter) rowFault(r *row) *Finding {
 	return nil
 }
 
+// passed reports whether a row is no record to be brought in: one of the lines that some programs put at the end, or a record that
+// was deleted there. It is counted.
+func (c *converter) passed(r *row) bool {
+	if c.source == nil {
+		return false
+	}
+	if c.trailer = c.source.Trailer && c.width > 2 && len(r.ends) == 1 && (r.gap || c.trailer); c.trailer {
+		c.after++
+		return true
+	}
+	if c.deleted < 0 || len(r.ends) != c.width {
+		return false
+	}
+	yes, p := boolValue(strings.TrimSpace(r.cell(r.text(), c.deleted)))
+	if p != nil || !yes.IsTrue() {
+		return false
+	}
+	c.gone++
+	return true
+}
+
 // evenOut takes the cell off a row, or adds it, that a separator at the end of each line makes. Where the header has no such
 // separator, the first line decides for all.
 func (c *converter) evenOut(r *row) {
-	n, more := len(c.columns), len(r.ends)-len(c.columns)
+	n, more := c.width, len(r.ends)-c.width
 	ended := more == 1 && r.ends[n] == r.ends[n-1]
 	if !c.begun {
 		c.begun, c.ended = true, ended
@@ -127,7 +175,7 @@ func (c *converter) markedFault(r *row) *Finding {
 			Help: "correct it in the workbook, or empty the cell",
 		}
 	}
-	n := len(c.columns) - c.tail
+	n := c.width - c.tail
 	if c.tail > 0 && n > 0 && r.ends[n-1] != len(r.data) {
 		return &Finding{
 			Code: HeaderEmpty, Line: r.line, Message: "the line has a cell beyond the last header: " + quote(string(r.data[r.ends[n-1]:])),
@@ -141,7 +189,7 @@ func (c *converter) markedFault(r *row) *Finding {
 // stands between them. It is one when each of its lines, with what stands beside it, has as many cells as the header, and
 // an e-mail address or an id where the header has them.
 func (c *converter) linesInCell(r *row) *Finding {
-	n := len(c.columns)
+	n := c.width
 	if n < 2 || r.last == r.line {
 		return nil
 	}
@@ -214,8 +262,15 @@ func (c *converter) cells(r *row, found *findings) (entry, bool) {
 		if col.use == UseIgnored {
 			continue
 		}
-		s := r.cell(text, i)
+		s := col.part.of(r.cell(text, col.cell))
 		if s == "" {
+			continue
+		}
+		if col.use == UseAssociations {
+			if p := e.associate(col.pairs, s); p != nil {
+				ok = false
+				found.add(Finding{Code: p.code, Line: r.lines[col.cell], Column: col.header, Message: p.message, Help: p.help})
+			}
 			continue
 		}
 		var v record.Value
@@ -227,14 +282,14 @@ func (c *converter) cells(r *row, found *findings) (entry, bool) {
 			v, p = emailValue(s)
 			e.email = v.Text()
 		default:
-			v, p = col.how.marked(r.mark(i)).value(col.property, col.options, s)
+			v, p = col.how.marked(r.mark(col.cell)).value(col.property, col.options, s)
 		}
 		if p != nil {
 			if ok = false; p.once && col.told {
 				continue
 			}
 			col.told = col.told || p.once
-			found.add(Finding{Code: p.code, Line: r.lines[i], Column: col.header, Message: p.message, Help: p.help})
+			found.add(Finding{Code: p.code, Line: r.lines[col.cell], Column: col.header, Message: p.message, Help: p.help})
 			continue
 		}
 		if v.Known() {

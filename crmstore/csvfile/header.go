@@ -3,6 +3,7 @@ package csvfile
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -34,12 +35,16 @@ func plainID(name string) bool { return strings.EqualFold(name, "id") }
 // layout says what each column of the file is.
 type layout struct {
 	columns   []column
-	id        int  // index of the column of record ids, -1 = none
+	id        int // index of the column of record ids, -1 = none
+	width     int // columns of the file; those after them take another part of a cell
+	source    *Source
+	deleted   int  // index of the column that says that a record was deleted where the file comes from, -1 = none
 	sameEmail bool // a line's id and its e-mail address must be those of one contact
 	spareHeld bool // a line changes no record on legal hold
 	email     int  // index of the column of e-mail addresses that identify contacts, -1 = none
 	unknown   int  // columns that are to become properties
 	tail      int  // columns at the end that have no header, whose cells are to be empty
+	paired    bool // some column holds ids of associated records
 }
 
 type column struct {
@@ -51,6 +56,12 @@ type column struct {
 	create   bool // unknown, to be made into a property
 	how      reading
 	told     bool // what is said once for a column was said
+
+	cell  int               // the place of its cell in a row
+	part  *part             // of the cell; nil = all of it
+	want  *record.Property  // what it is to become, with create; nil = named after the header
+	twin  *record.Property  // another property of the same label, for cells that are none of the options
+	pairs record.ObjectType // with UseAssociations: which records the cell holds the ids of
 }
 
 // filled reports whether a cell of the column gives its property a value.
@@ -68,6 +79,14 @@ func (l *layout) report() []Column {
 		}
 	}
 	return out
+}
+
+// repeats reports whether a record has a line for each record that is associated with it, as in an export of HubSpot that
+// has the associated records beside it.
+func (l *layout) repeats() bool {
+	return slices.ContainsFunc(l.columns, func(c column) bool {
+		return c.use == UseAssociations && strings.HasPrefix(strings.ToLower(c.header), strings.ToLower(recordID)+" - ")
+	})
 }
 
 // Bounds of a header; nobody has more on purpose.
@@ -108,15 +127,20 @@ func headerNames(r *row) ([]string, *Finding) {
 	return names, nil
 }
 
-// resolve finds out what each header means. When there are findings, nothing may be imported.
-func resolve(names []string, line int, schema *record.Schema, o *Options) (layout, []Finding) {
-	h := &headers{line: line, schema: schema, o: o, names: names, layout: layout{columns: make([]column, len(names)), id: -1, email: -1}}
+// resolve finds out what each header means, with what the cells of each column show once that is known. When there are findings, nothing may be imported.
+func resolve(names []string, line int, schema *record.Schema, o *Options, surveyed []facts) (layout, []Finding) {
+	h := &headers{line: line, schema: schema, o: o, names: names, layout: layout{columns: make([]column, len(names)), id: -1, email: -1, deleted: -1, width: len(names)}}
+	if o.Source != NoSource {
+		h.source = findSource(o.Source, names)
+	}
+	h.readMap()
 	h.findID()
 	h.findForeign()
 	h.checkTwice()
 	for i := range names {
 		h.column(i)
 	}
+	h.settleTwins(surveyed)
 	h.checkSame()
 	h.checkKey()
 	h.spareHeld = !o.ChangeHeld
@@ -133,7 +157,8 @@ type headers struct {
 	layout
 	byEmail bool // --id-column names the e-mail column
 	found   []Finding
-	foreign []string // by column: the object type that it is about, when that is another one than the file's
+	mapped  map[int]string // by column: the property that the caller names for it; "" = none
+	foreign []string       // by column: the object type that it is about, when that is another one than the file's
 }
 
 // findForeign finds the columns of associated records in an export of HubSpot: they follow their own record ids, as in
@@ -177,7 +202,9 @@ func (h *headers) findID() {
 		return
 	}
 	for i, n := range h.names {
-		if !isIDHeader(n, h.schema) {
+		rule := h.source.rule(n, h.o.Object)
+		property, said := h.mapped[i]
+		if isID := isIDHeader(n, h.schema) || rule != nil && rule.ID; said && !isIDHeader(property, h.schema) || !said && !isID {
 			continue
 		}
 		if h.id >= 0 && !strings.EqualFold(n, h.names[h.id]) {
@@ -201,7 +228,13 @@ func (h *headers) checkTwice() {
 			continue
 		}
 		key := strings.ToLower(n)
-		if f, twice := first[key]; twice {
+		if _, said := h.mapped[i]; said {
+			continue
+		}
+		f, twice := first[key]
+		if found := findAlike(h.schema, n); twice && h.source != nil && (len(found) != 1 || !standard(h.o.Object, found[0])) {
+			continue // programs have several properties of one label; see twins
+		} else if twice {
 			h.fault(HeaderTwice, n, fmt.Sprintf("columns %d and %d have the same header", f+1, i+1), "give each column a header of its own")
 			continue
 		}
@@ -212,40 +245,42 @@ func (h *headers) checkTwice() {
 // column finds out what one header means.
 func (h *headers) column(i int) {
 	c := &h.columns[i]
-	c.header, c.use = h.names[i], UseIgnored
+	c.header, c.use, c.cell = h.names[i], UseIgnored, i
+	property, said := h.mapped[i]
+	rule := h.source.rule(c.header, h.o.Object)
 	switch found := findAlike(h.schema, c.header); {
 	case i == h.id:
 		c.use = UseID
+	case said:
+		h.saidColumn(i, property)
+	case rule != nil && rule.Associates != "":
+		c.use, c.pairs = UseAssociations, rule.Associates
+		h.paired = true
 	case h.foreign[i] != "":
 		c.note = "is about the associated " + h.foreign[i]
-		if !h.o.IgnoreUnknown {
+		if !h.o.IgnoreUnknown && h.source == nil {
 			h.fault(HeaderUnknown, c.header, c.note, "leave such columns out with --ignore-unknown")
 		}
 	case c.header == "":
 		h.unnamed(c, i)
-	case isIDHeader(c.header, h.schema), plainID(c.header) && len(found) == 0 && h.o.IDColumn != "" && !h.o.CreateProperties:
+	case isIDHeader(c.header, h.schema), rule != nil && rule.ID, plainID(c.header) && rule == nil && len(found) == 0 && h.o.IDColumn != "" && !h.o.CreateProperties:
 		c.note = "record ids are taken from another column"
 		if h.byEmail {
 			c.note = "records are matched by e-mail address"
 		}
+	case rule != nil:
+		h.ruled(i, rule)
+	case len(found) > 1 && h.source != nil && h.twins(i, found):
 	case len(found) > 1:
 		names := make([]string, len(found))
 		for j, p := range found {
 			names[j] = p.Name
 		}
-		h.fault(HeaderAmbiguous, c.header, "is the label of several properties: "+strings.Join(names, ", "), "write the internal name")
-	case len(found) == 1 && found[0].Counts != "":
-		c.note = found[0].Name + " is counted from associations"
-	case len(found) == 1 && found[0].ReadOnly:
-		c.note = found[0].Name + " is set by the store alone"
+		h.fault(HeaderAmbiguous, c.header, "is the label of several properties: "+strings.Join(names, ", "), "write the internal name, or say which one with --map "+quote(c.header+"=NAME"))
+	case h.twinNumber(i) > 1 && (h.o.CreateProperties || h.schema.Named(h.numbered(i, h.twinNumber(i)).Name) != nil):
+		h.make(i, h.numbered(i, h.twinNumber(i)))
 	case len(found) == 1:
-		c.use, c.property = UseProperty, found[0]
-		if c.property.Type == record.Enumeration {
-			c.options = indexOptions(c.property)
-		}
-		if h.keyProperty(c.property) {
-			h.email = i
-		}
+		h.use(i, found[0])
 	case h.o.CreateProperties:
 		c.create = true
 		h.unknown++
@@ -256,6 +291,26 @@ func (h *headers) column(i int) {
 		c.note = "no property has this name"
 	default:
 		h.unknownHeader(c.header)
+	}
+}
+
+// use has a column give its cells to a property.
+func (h *headers) use(i int, p *record.Property) {
+	c := &h.columns[i]
+	switch {
+	case p.Counts != "":
+		c.note = p.Name + " is counted from associations"
+		return
+	case p.ReadOnly:
+		c.note = p.Name + " is set by the store alone"
+		return
+	}
+	c.use, c.property = UseProperty, p
+	if p.Type == record.Enumeration {
+		c.options = indexOptions(p)
+	}
+	if h.keyProperty(p) {
+		h.email = i
 	}
 }
 
@@ -300,7 +355,7 @@ func (h *headers) checkSame() {
 	alike := make(map[string]int)
 	for i := range h.columns {
 		c := &h.columns[i]
-		if c.create && squash(c.header) != "" {
+		if c.create && c.want == nil && squash(c.header) != "" {
 			if f, twice := alike[squash(c.header)]; twice {
 				h.fault(HeaderTwice, c.header, fmt.Sprintf("columns %d and %d would both become the property %s", f+1, i+1, nameOf(h.columns[f].header)), "keep one of them, or name them apart")
 			} else {
@@ -315,7 +370,7 @@ func (h *headers) checkSame() {
 			first[c.property.Number] = i
 			continue
 		}
-		if !strings.EqualFold(c.header, h.columns[f].header) { // else checkTwice has said it
+		if !strings.EqualFold(c.header, h.columns[f].header) || h.source != nil { // else checkTwice has said it
 			h.fault(HeaderTwice, c.header, fmt.Sprintf("columns %d and %d both mean the property %s", f+1, i+1, c.property.Name), "keep one of them")
 		}
 	}

@@ -99,7 +99,7 @@ func TestHeader_words(t *testing.T) {
 	}{
 		"near":       {"Email,Fist Name", Options{}, `line 1: "Fist Name": no property has this name (did you mean First Name? Else make it a property with --create-properties, or leave it out with --ignore-unknown)`},
 		"far":        {"Email,Shoe Size", Options{}, `line 1: "Shoe Size": no property has this name (make it a property with --create-properties, or leave it out with --ignore-unknown)`},
-		"ambiguous":  {"Email,note", Options{}, `line 1: "note": is the label of several properties: note_a, note_b (write the internal name)`},
+		"ambiguous":  {"Email,note", Options{}, `line 1: "note": is the label of several properties: note_a, note_b (write the internal name, or say which one with --map "note=NAME")`},
 		"id column":  {"Email,Customer No", Options{IDColumn: "Custmer No", IgnoreUnknown: true}, `line 1: there is no column "Custmer No" to take record ids from (did you mean Customer No?)`},
 		"plain id":   {"Email,Id", Options{}, `line 1: "Id": may be the id of another system, so it is not taken for the record id (keep it as a property with --create-properties, leave it out with --ignore-unknown, or say with --id-column "Id" that these are this account's ids)`},
 		"id columns": {"Record ID,record_id", Options{}, `line 1: "record_id": both "Record ID" and "record_id" may hold the record ids (say which one with --id-column)`},

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/crm-workflow/crm-workflow/crmstore"
@@ -51,6 +53,10 @@ type Options struct {
 	// ChangeHeld has lines change records that are on legal hold. Without it such a line is a finding; one that changes nothing is not.
 	ChangeHeld bool
 
+	// Source is the program whose export the file is taken for; "" = found out from the header, [NoSource] = none of them.
+	Source string
+	Map    map[string]string // header → property, by name or label; "" = leave the column out. It wins over all that the header says.
+
 	CreateProperties bool // make a property for each unknown header
 	IgnoreUnknown    bool // leave columns with unknown headers out
 	AllowDuplicates  bool // a later line of the file changes the record again, instead of being a finding
@@ -91,6 +97,8 @@ const (
 	UseProperty Use = "property"
 	UseCreated  Use = "created" // a property that this import made
 	UseIgnored  Use = "ignored"
+
+	UseAssociations Use = "associations" // ids of records that are associated with the line's
 )
 
 // CreatedProperty is a property that the import made, or in a dry run would make.
@@ -104,7 +112,8 @@ type CreatedProperty struct {
 // Report says what an import did, or in a dry run would do. Unless the import was stopped,
 // Lines = Created + Updated + Unchanged + Refused.
 type Report struct {
-	File container.Info `json:"file"` // what it was taken for
+	File   container.Info `json:"file"`             // what it was taken for
+	Source string         `json:"source,omitempty"` // name of the program whose export it was taken for; "" = none
 
 	DryRun    bool `json:"dry_run"`
 	Lines     int  `json:"lines"` // records below the header that were dealt with; a record in quotes may span several lines of the file
@@ -113,9 +122,16 @@ type Report struct {
 	Updated   int  `json:"updated"`
 	Unchanged int  `json:"unchanged"`
 	Refused   int  `json:"refused"`
-	Moved     int  `json:"changed_addresses"` // updated contacts whose e-mail address is another one now
-	LastLine  int  `json:"last_line"`         // last line of the file that was dealt with
-	Listed    int  `json:"listed"`            // records newly added to the list
+	After     int  `json:"trailer"`       // lines that some programs put at the end, which are no records
+	Deleted   int  `json:"deleted_there"` // records that were deleted in the program that the file comes from, and are left out
+
+	Associated   int      `json:"associated"`         // pairs of records that are associated now, and were not before
+	Unassociated int      `json:"not_associated"`     // pairs that were not, since the other record is not here
+	NotHere      []string `json:"not_here,omitempty"` // the first few of these other records
+
+	Moved    int `json:"changed_addresses"` // updated contacts whose e-mail address is another one now
+	LastLine int `json:"last_line"`         // last line of the file that was dealt with
+	Listed   int `json:"listed"`            // records newly added to the list
 
 	Columns           []Column          `json:"columns"`
 	CreatedProperties []CreatedProperty `json:"created_properties"`
@@ -163,6 +179,9 @@ func (o *Options) check() error {
 		return errors.New("import: unknown columns are either made into properties or ignored, not both")
 	case o.DateOrder != NoOrder && o.DateOrder != MonthDay && o.DateOrder != DayMonth:
 		return fmt.Errorf("import: date order %q: want mdy or dmy", o.DateOrder)
+	}
+	if o.Source != "" && !slices.Contains(SourceNames(), o.Source) {
+		return fmt.Errorf("import: source %q: want one of %s", o.Source, strings.Join(SourceNames(), ", "))
 	}
 	if o.Decimal != NoDecimal && o.Decimal != DecimalPoint && o.Decimal != DecimalComma {
 		return fmt.Errorf("import: decimal sign %q: want point or comma", o.Decimal)

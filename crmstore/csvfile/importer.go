@@ -50,7 +50,6 @@ func (im *importer) run(ctx context.Context, r io.Reader) error {
 // bringIn makes the properties and brings in the lines. Wherever it ends, takeBack comes next.
 func (im *importer) bringIn(ctx context.Context, r io.Reader) error {
 	im.passes = 1
-	im.made.remember = im.o.DryRun && im.o.AllowDuplicates
 	defer im.close()
 	if ready, err := im.prepare(ctx, r, im.look); !ready || err != nil {
 		return err
@@ -60,6 +59,9 @@ func (im *importer) bringIn(ctx context.Context, r io.Reader) error {
 		return err
 	}
 	im.report.Columns = l.report()
+	if l.source != nil {
+		im.report.Source = l.source.Name
+	}
 	im.noteCreated(rd, l)
 	im.noteUnits(l)
 	to := im.send
@@ -81,6 +83,9 @@ func (im *importer) noteCreated(rd *reader, l *layout) {
 		rd.made, im.columns = append(rd.made, i), append(im.columns, l.columns[i].property)
 	}
 	for i, c := range l.columns {
+		if c.create && c.property == nil && c.want != nil {
+			im.report.Columns[i].Note = "" // the column is empty
+		}
 		if c.property != nil && slices.Contains(im.unmade, c.property.Name) {
 			im.report.Columns[i] = Column{Header: c.header, Use: UseIgnored, Note: "no line went in, so no property was made of it"}
 		}
@@ -123,7 +128,7 @@ func (im *importer) open() (*reader, *layout, error) {
 		im.found.add(*f)
 		return nil, nil, nil
 	}
-	l, found := resolve(names, header.line, im.schema, &im.o)
+	l, found := resolve(names, header.line, im.schema, &im.o, im.surveyed)
 	for _, f := range found {
 		im.found.add(f)
 	}
@@ -145,8 +150,10 @@ func (im *importer) open() (*reader, *layout, error) {
 	if !im.o.DryRun {
 		rd.conv.packer = crmstore.NewPacker(im.schema)
 	}
-	if !im.o.AllowDuplicates {
+	if repeats := im.o.AllowDuplicates || l.repeats(); !repeats {
 		rd.seen = newSeen()
+	} else {
+		im.made.remember = im.o.DryRun
 	}
 	return rd, &l, nil
 }
@@ -207,6 +214,7 @@ func (im *importer) surveyFile(ctx context.Context, look looker) error {
 	if err != nil {
 		return err
 	}
+	agree(surveyed)
 	im.size, im.surveyed = rd.bytes.Bytes(), surveyed
 	if l.unknown == 0 {
 		return nil

@@ -166,30 +166,56 @@ func surveyColumns(l *layout, rd *reader, rows func() (*row, error)) ([]facts, e
 		if err != nil {
 			return all, err
 		}
-		if check.rowFault(r) != nil {
+		if check.passed(r) || check.rowFault(r) != nil {
 			continue
 		}
 		text := r.text()
 		for i := range l.columns {
 			c := &l.columns[i]
+			mark, cell := r.mark(c.cell), c.part.of(r.cell(text, c.cell))
 			switch {
 			case c.create:
-				all[i].see(r.cell(text, i), c.how.marked(r.mark(i)))
-				if r.mark(i) == 0 {
-					all[i].look(record.Number, r.cell(text, i))
-					all[i].look(record.DateTime, r.cell(text, i))
+				all[i].see(cell, c.how.marked(mark))
+				if mark == 0 {
+					all[i].look(record.Number, cell)
+					all[i].look(c.dates(), cell)
 				}
-			case c.property != nil && r.mark(i) == 0:
-				all[i].look(c.property.Type, r.cell(text, i))
+			case c.twin != nil:
+				all[i].lookOption(c, cell)
+			case c.property != nil && mark == 0:
+				all[i].look(c.property.Type, cell)
 			}
 		}
+	}
+}
+
+// dates is the type of dates that a column which becomes a property has, as far as it is known.
+func (c *column) dates() record.PropertyType {
+	if c.want != nil && c.want.Type == record.Date {
+		return record.Date
+	}
+	return record.DateTime
+}
+
+// lookOption notes whether a cell is an option of the property, or of its twin.
+func (f *facts) lookOption(c *column, s string) {
+	if s = strings.TrimSpace(s); s == "" {
+		return
+	}
+	f.optioned = true
+	options := c.options
+	if c.property.Type != record.Enumeration {
+		options = indexOptions(c.twin)
+	}
+	if _, p := options.value(s); p != nil {
+		f.noOption = true
 	}
 }
 
 // surveyed reports whether the file is to be looked through before anything of it is taken.
 func (l *layout) surveyed() bool {
 	return l.unknown > 0 || slices.ContainsFunc(l.columns, func(c column) bool {
-		return c.property != nil && (c.property.Type == record.Number || c.property.Type == record.Date || c.property.Type == record.DateTime)
+		return c.twin != nil || c.property != nil && (c.property.Type == record.Number || c.property.Type == record.Date || c.property.Type == record.DateTime)
 	})
 }
 
@@ -205,8 +231,19 @@ func newProperties(l *layout, guesses []facts, schema *record.Schema) ([]record.
 		if !c.create {
 			continue
 		}
-		p := record.Property{Name: newName(c.header, i, taken), Label: c.header, Type: guesses[i].typ()}
-		p.Email = p.Type == record.String && guesses[i].values > 0 && !guesses[i].noEmail
+		p := record.Property{Label: c.header}
+		if c.want != nil {
+			if p = *c.want; guesses[i].values == 0 {
+				continue
+			}
+			p.Name = newName(p.Name, i, taken)
+		} else {
+			p.Name = newName(c.header, i, taken)
+		}
+		if p.Type == "" {
+			p.Type = guesses[i].typ()
+			p.Email = p.Type == record.String && guesses[i].values > 0 && !guesses[i].noEmail
+		}
 		taken[p.Name] = true
 		made = append(made, p)
 		told = append(told, CreatedProperty{Name: p.Name, Label: p.Label, Type: p.Type, Values: guesses[i].values})

@@ -30,9 +30,13 @@ type batch struct {
 	text    int   // bytes of their lines
 	refused int   // records with findings
 	blank   int
-	last    int   // last line of the file in it
-	offset  int64 // bytes of the file read when it was full
+	after   int            // lines that end the file, which are no records
+	gone    int            // records that were deleted where the file comes from
+	pairs   [][]record.Ref // by upsert: the records that are to be associated; shorter when the last ones have none
+	last    int            // last line of the file in it
+	offset  int64          // bytes of the file read when it was full
 	found   findings
+	results []crmstore.WriteResult
 	filled  []int // cells of each column that became a property, in lines that are good
 }
 
@@ -99,6 +103,11 @@ func (r *reader) leaveRest(b *brokenError) error {
 func (r *reader) take(row *row) {
 	e, blank, ok := r.conv.entry(row, &r.batch.found)
 	if blank {
+		if r.conv.after+r.conv.gone > 0 {
+			r.batch.after, r.batch.gone = r.batch.after+r.conv.after, r.batch.gone+r.conv.gone
+			r.conv.after, r.conv.gone = 0, 0
+			return
+		}
 		r.batch.blank++
 		return
 	}
@@ -115,12 +124,18 @@ func (r *reader) take(row *row) {
 	}
 	text := r.conv.text(row)
 	for i, c := range r.made {
-		if r.conv.columns[c].filled(row.cell(text, c)) {
+		if col := &r.conv.columns[c]; col.filled(col.part.of(row.cell(text, col.cell))) {
 			r.batch.filled[i]++
 		}
 	}
 	r.batch.upserts = append(r.batch.upserts, e.upsert)
 	r.batch.lines = append(r.batch.lines, e.line)
+	if len(e.pairs) > 0 {
+		for len(r.batch.pairs) < len(r.batch.upserts)-1 {
+			r.batch.pairs = append(r.batch.pairs, nil)
+		}
+		r.batch.pairs = append(r.batch.pairs, e.pairs)
+	}
 	r.batch.values += len(e.upsert.Set)
 	r.batch.text += len(row.data)
 }
@@ -208,6 +223,7 @@ func (im *importer) write(ctx context.Context, p prepared) error {
 		if err != nil {
 			return err
 		}
+		b.results = results
 		members = im.count(b, results)
 		if err := im.keepProperties(ctx); err != nil {
 			return err
@@ -220,8 +236,13 @@ func (im *importer) write(ctx context.Context, p prepared) error {
 	r := im.report
 	r.Refused += b.refused
 	r.Blank += b.blank
+	r.After += b.after
+	r.Deleted += b.gone
 	r.Lines += len(b.upserts) + b.refused
 	r.LastLine = b.last
+	if err := im.associate(ctx, b); err != nil {
+		return err
+	}
 	if err := im.enlist(ctx, members); err != nil {
 		return err
 	}

@@ -21,6 +21,7 @@ type row struct {
 	data  []byte   // all cells, quotes resolved, one after the other
 	ends  []int    // where each cell ends in data
 	lines []int    // on which each cell begins
+	gap   bool     // an empty line stands before it
 	marks []byte   // of a sheet: what each cell is marked with, as package container does; else empty
 	bad   *Finding // a quote that makes the cells doubtful, the first one
 	badAt int      // the cell it stands in
@@ -65,7 +66,7 @@ type rowReader struct {
 // next reads one record and passes over lines with nothing on them. It returns io.EOF at the end,
 // a *brokenError where the file cannot be read further, and else the reader's own error.
 func (r *rowReader) next() (*row, error) {
-	for {
+	for r.row.gap = false; ; r.row.gap = true {
 		line, err := r.readLine()
 		if err != nil {
 			return nil, err

@@ -15,11 +15,13 @@ import (
 // facts are what the cells of one column show when they are looked at together, before any of them is taken.
 type facts struct {
 	guess
-	point, comma, eitherNumber       int // numbers by how they can be read
-	dayFirst, monthFirst, eitherDate int // dates such as 25/03/2026, 03/25/2026 and 03/04/2026
-	standIns                         int // dates that stand for none
+	point, comma, eitherNumber       int  // numbers by how they can be read
+	dayFirst, monthFirst, eitherDate int  // dates such as 25/03/2026, 03/25/2026 and 03/04/2026
+	standIns                         int  // dates that stand for none
+	optioned, noOption               bool // of a column that has a twin: some cell says anything; some cell is no option
 	orders                           orders
-	units                            []unit // of numbers, which are not kept
+	ofFile                           DateOrder // the one that the other columns of the file agree on
+	units                            []unit    // of numbers, which are not kept
 }
 
 // unit is a currency or a percent sign beside numbers of a column.
@@ -189,8 +191,28 @@ func (f *facts) order() DateOrder {
 		return DayMonth
 	case month && !day && (!f.orders.seen || f.orders.monthDay):
 		return MonthDay
+	case !day && !month && (!f.orders.seen || f.ofFile == DayMonth && f.orders.dayMonth || f.ofFile == MonthDay && f.orders.monthDay):
+		return f.ofFile
 	}
 	return NoOrder
+}
+
+// agree has columns of which no date is plain read by the others of the file, when all of those agree.
+func agree(all []facts) {
+	shown := NoOrder
+	for i := range all {
+		f := &all[i]
+		own := f.order()
+		if own == NoOrder && f.dayFirst+f.monthFirst > 0 || own != NoOrder && shown != NoOrder && own != shown {
+			return
+		}
+		if own != NoOrder {
+			shown = own
+		}
+	}
+	for i := range all {
+		all[i].ofFile = shown
+	}
 }
 
 // decimal is the decimal sign that all numbers of the column agree on. In a file with commas between cells, such as an

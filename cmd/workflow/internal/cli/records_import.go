@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -28,7 +29,8 @@ is shown with its number and left out as a whole; the other lines go in. Exit co
 
 func recordsImport(s *session) *cobra.Command {
 	var o csvfile.Options
-	var order, zone, mode, decimal, standIns string
+	var order, zone, mode, decimal, standIns, mapFile string
+	var maps []string
 	cmd := &cobra.Command{
 		Use: "import FILE [--object TYPE] [--create-properties] [--dry-run]", Short: "records from a CSV file or an .xlsx workbook", Long: importLong,
 		Example: "  workflow records import contacts.csv --dry-run\n  workflow records import contacts.csv --create-properties\n" +
@@ -43,6 +45,9 @@ func recordsImport(s *session) *cobra.Command {
 	f.BoolVar(&o.CreateProperties, "create-properties", false, "make a property of each unknown column")
 	f.BoolVar(&o.IgnoreUnknown, "ignore-unknown", false, "leave unknown columns out")
 	f.BoolVar(&o.AllowDuplicates, "allow-duplicates", false, "a later line may change the record of an earlier one")
+	f.StringVar(&o.Source, "source", "", "whose export the file is: "+strings.Join(csvfile.SourceNames(), ", ")+" (default found out from the header)")
+	f.StringArrayVar(&maps, "map", nil, `what a column is, as "HEADER=property"; "HEADER=" leaves it out; can be given several times`)
+	f.StringVar(&mapFile, "map-file", "", "a file with such a mapping on each line; # begins a comment")
 	f.StringVar(&o.Sheet, "sheet", "", "which sheet of a workbook (default the first)")
 	f.StringVar(&o.Encoding, "encoding", "", "encoding of a text that is not UTF-8, such as windows-1252 or mac-roman (default found out)")
 	f.StringVar(&order, "date-order", "", "what 01/02/2026 means: mdy (January 2) or dmy (1 February)")
@@ -55,6 +60,9 @@ func recordsImport(s *session) *cobra.Command {
 	f.IntVar(&o.MaxFindings, "max-findings", 20, "show at most so many findings; all are counted")
 	check := func([]string) error {
 		if err := readingOptions(&o, decimal, standIns); err != nil {
+			return err
+		}
+		if err := sourceOptions(&o, maps, mapFile); err != nil {
 			return err
 		}
 		return importOptions(&o, order, zone, mode)
@@ -79,6 +87,57 @@ func readingOptions(o *csvfile.Options, decimal, standIns string) error {
 		return usagef("empty or keep", "--stand-in-dates %q is not known", standIns)
 	}
 	return nil
+}
+
+// sourceOptions are what the file is, and what its columns are.
+func sourceOptions(o *csvfile.Options, maps []string, mapFile string) error {
+	if o.Source != "" && !slices.Contains(csvfile.SourceNames(), o.Source) {
+		return usagef("one of: "+strings.Join(csvfile.SourceNames(), ", "), "--source %q is not known", o.Source)
+	}
+	if mapFile != "" {
+		lines, err := mapLines(mapFile)
+		if err != nil {
+			return err
+		}
+		maps = append(lines, maps...) // what is said on the command line wins
+	}
+	for _, m := range maps {
+		i := strings.LastIndexByte(m, '=') // a header may hold one too
+		if i < 0 || strings.TrimSpace(m[:i]) == "" {
+			return usagef(`write it like --map "E-mail 1 - Value=email"`, "the mapping %q has no header and property", m)
+		}
+		if o.Map == nil {
+			o.Map = make(map[string]string)
+		}
+		o.Map[strings.TrimSpace(m[:i])] = strings.TrimSpace(m[i+1:])
+	}
+	return nil
+}
+
+// maxMapFile bounds a file of mappings.
+const maxMapFile = 1 << 20
+
+// mapLines reads the mappings in a file.
+func mapLines(path string) ([]string, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, failedf("", "read the mappings: %v", err)
+	}
+	defer func() { _ = f.Close() }() // it was only read
+	text, err := io.ReadAll(io.LimitReader(f, maxMapFile+1))
+	if err != nil {
+		return nil, failedf("", "read the mappings: %v", err)
+	}
+	if len(text) > maxMapFile {
+		return nil, usagef("", "the file of mappings %s is larger than %d MB", path, maxMapFile>>20)
+	}
+	var lines []string
+	for line := range strings.Lines(strings.TrimPrefix(string(text), "\ufeff")) {
+		if line = strings.TrimSpace(line); line != "" && !strings.HasPrefix(line, "#") {
+			lines = append(lines, line)
+		}
+	}
+	return lines, nil
 }
 
 func importOptions(o *csvfile.Options, order, zone, mode string) error {
@@ -175,6 +234,7 @@ func showImport(o *output, path string, options csvfile.Options, r *csvfile.Repo
 	if r.Refused > 0 {
 		o.printf("%s\n", o.paint(red, counted(r.Refused, "line was", "lines were")+" left out"))
 	}
+	showSource(o, r)
 	showFile(o, r.File)
 	for _, p := range r.CreatedProperties {
 		o.printf("new property %s (%s), label %q, %s\n", p.Name, p.Type, clean(p.Label), counted(p.Values, "value", "values"))
@@ -199,6 +259,28 @@ func showImport(o *output, path string, options csvfile.Options, r *csvfile.Repo
 		o.printf("%s added to list %s\n", records(r.Listed, options.Object), options.List)
 	}
 	showImportFindings(o, path, r)
+}
+
+// showSource says whose export the file was taken for, and what of it is no change of a record.
+func showSource(o *output, r *csvfile.Report) {
+	for _, s := range csvfile.Sources() {
+		if s.Name == r.Source {
+			o.printf("taken for an export of %s (--source none: for a plain file)\n", s.Title)
+		}
+	}
+	if r.After > 0 {
+		o.printf("%s passed over, which are no records\n", counted(r.After, "line at the end was", "lines at the end were"))
+	}
+	if r.Deleted > 0 {
+		o.printf("%s\n", o.paint(red, counted(r.Deleted, "record was", "records were")+" deleted where the file comes from, and left out"))
+	}
+	if r.Associated > 0 {
+		o.printf("%s\n", counted(r.Associated, "association was made", "associations were made"))
+	}
+	if r.Unassociated > 0 {
+		o.printf("%s, since the other record is not here, such as %s: import those records, then this file again\n",
+			o.paint(red, counted(r.Unassociated, "association was not made", "associations were not made")), strings.Join(r.NotHere, ", "))
+	}
 }
 
 // showFile says what the file was taken for, unless it is plain UTF-8.

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/crm-workflow/crm-workflow/actions"
 	"github.com/crm-workflow/crm-workflow/crmstore"
+	"github.com/crm-workflow/crm-workflow/crmstore/csvfile"
 	"github.com/crm-workflow/crm-workflow/crmstore/record"
 	"github.com/crm-workflow/crm-workflow/triggers"
 	"github.com/crm-workflow/crm-workflow/workflow"
@@ -47,7 +49,56 @@ func referenceText(root *cobra.Command) string {
 	section(&b, "Metrics", []string{"metric", "labels", "meaning"}, metricRows())
 	section(&b, "Settings of the account", []string{"setting", "default", "values", "meaning"}, settingRows())
 	section(&b, "Properties that every contact has", []string{"property", "label", "type"}, propertyRows())
+	b.WriteString("\n## Exports that an import knows\n\nHeaders match in any case, with or without blanks, underscores and hyphens; # stands for a number. " +
+		"Other headers are names or labels of properties.\n")
+	for _, source := range csvfile.Sources() {
+		section(&b, "Exports of "+source.Title+" (`--source "+source.Name+"`)", []string{"headers", "property", "what else"}, sourceRows(source))
+	}
 	return b.String()
+}
+
+// sourceRows are the columns of the exports of one program.
+func sourceRows(source csvfile.Source) [][]string {
+	var rows [][]string
+	for _, r := range source.Columns {
+		property, notes := code(r.To), []string{}
+		note := func(is bool, text string) {
+			if is {
+				notes = append(notes, text)
+			}
+		}
+		switch {
+		case r.Keep:
+			property = code(source.Name + "_…")
+		case r.ID:
+			property = "record id"
+		case r.Deleted:
+			property = "lines with yes are left out"
+		case r.Associates != "":
+			property = "associated " + r.Associates.Plural()
+		}
+		note(len(r.Objects) > 0, "object type "+strings.Join(texts(r.Objects), ", "))
+		note(r.Type != "" && !r.Keep, "made as "+string(r.Type)+" where the account has none")
+		for _, name := range slices.Sorted(maps.Keys(r.Sets)) {
+			note(true, "sets "+name+" to "+r.Sets[name])
+		}
+		note(r.Split != "", "the first of several; the others go to "+code(r.Rest))
+		note(len(r.Empty) > 0, "empty when "+strings.Join(r.Empty, ", "))
+		for _, word := range slices.Sorted(maps.Keys(r.Words)) {
+			note(true, word+" means "+r.Words[word])
+		}
+		note(r.Note != "", r.Note)
+		rows = append(rows, []string{strings.Join(r.Header, ", "), property, strings.Join(notes, "; ")})
+	}
+	return rows
+}
+
+func texts[S ~string](list []S) []string {
+	out := make([]string, len(list))
+	for i, s := range list {
+		out[i] = string(s)
+	}
+	return out
 }
 
 // section writes one table in Markdown.
