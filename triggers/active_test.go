@@ -48,7 +48,7 @@ func TestActiveListAnswers(t *testing.T) {
 		{`(inList("rich") ? 1 : 2) == 2`, unknown, True},
 		{`inList("rich or kept")`, unknown, True}, // the record is a member of keep
 		{`inList("poor")`, unknown, True},
-		{`inList("poor") && !inList("poor")`, unknown, False},
+		{`inList("poor") && (!inList("poor") || contact.bounced)`, unknown, Unknown},
 		{`inList("all") && !inList("nobody")`, unknown, True},
 		{`inList("nobody")`, rich, False},
 	} {

@@ -57,6 +57,9 @@ func compile(text diag.Text, v Vocabulary, lists *listCompiler) (*Expr, diag.Lis
 	if err != nil {
 		return nil, diag.List{text.Finding(diag.ExprTooLarge, 0, len(text.Value), err.Error(), "join conditions with && and || instead of nesting ? and :")}
 	}
+	if c.never(root, normal); c.findings.HasErrors() {
+		return nil, c.sorted()
+	}
 	return &Expr{source: text.Value, root: root, normal: normal, text: printer{c.object()}.logic(normal), made: made, test: truth(root)}, c.sorted()
 }
 

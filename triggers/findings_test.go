@@ -65,12 +65,12 @@ func findingCases() []findingCase {
 		{`now - contact.createdate > 365`, []string{`WF207 now - contact.createdate > 365 | now - contact.createdate is a duration, and 365 is a number | write a length of time as duration("365d")`}},
 		{`daysSince(contact.createdate) > duration("9d")`, []string{`WF207 daysSince(contact.createdate) > duration("9d") | daysSince(contact.createdate) is a number, and duration("9d") is a duration | write the number of days without duration`}},
 		{`contact.total_revenue == "5"`, []string{`WF207 contact.total_revenue == "5" | contact.total_revenue is a number, and "5" is a text | write the number without quotes`}},
-		{`contact.company == 5`, []string{`WF207 contact.company == 5 | contact.company is a text, and 5 is a number | company is a text; add a number property with ` + "`" + `workflow properties add NAME --type number` + "`" + `, import its values into it, and compare that`}},
+		{`contact.company == 5`, []string{`WF207 contact.company == 5 | contact.company is a text, and 5 is a number | the number in a text is number(contact.company)`}},
 		{`contact.bounced == "true"`, []string{`WF207 contact.bounced == "true" | contact.bounced is a yes or no, and "true" is a text | write true or false without quotes`}},
 		{`contact.bounced > false`, []string{`WF207 contact.bounced > false | a yes or no has no order, so > cannot be asked | write the condition itself, or ! before it`}},
 		{`(contact.total_revenue > 3) == false`, []string{`WF207 (contact.total_revenue > 3) == false | == compares conditions | write the condition itself, or ! before it`}},
 		{`contact.lifecyclestage > "lead"`, []string{`WF207 contact.lifecyclestage > "lead" | options have no order, so > cannot be asked | ask for options with == or in`}},
-		{`contact.city in ["a", 5]`, []string{`WF207 5 | contact.city is a text, and 5 is a number | city is a text; add a number property with ` + "`" + `workflow properties add NAME --type number` + "`" + `, import its values into it, and compare that`}},
+		{`contact.city in ["a", 5]`, []string{`WF207 5 | contact.city is a text, and 5 is a number | the number in a text is number(contact.city)`}},
 		{`contact.city in []`, []string{`WF207 [] | the list is empty | nothing is in an empty list`}},
 		{`"x" in contact.city`, []string{`WF207 contact.city | in wants a list in square brackets | write in ["one", "two"]; a part of a text is asked with contains`}},
 		{`contact.total_revenue contains "x"`, []string{`WF207 contact.total_revenue | contains tests texts, and contact.total_revenue is a number | `}},
@@ -132,6 +132,65 @@ func findingCases() []findingCase {
 		{`contact.city in ["a", null, "b"]`, []string{`WF215 contact.city in ["a", null, "b"] | null is no value here | write (unknown(contact.city) || contact.city in ["a", "b"])`}},
 		{`contact.city not in ["a", null]`, []string{`WF215 contact.city not in ["a", null] | null is no value here | write (known(contact.city) && contact.city not in ["a"])`}},
 		{`contact.city == ""`, []string{`WF215 contact.city == "" | "" is no value here: a text that is empty is unknown | write unknown(contact.city)`}},
+		// nothing that can never be true
+		{`lower(contact.city) == "Jürgen"`, []string{`WF217 "Jürgen" | lower(contact.city) is in lower case, and "Jürgen" is not | write "jürgen"`}},
+		{`"JÜRGEN" != lower(contact.city)`, []string{`WF217 "JÜRGEN" | lower(contact.city) is in lower case, and "JÜRGEN" is not | write "jürgen"`}},
+		{`lower(contact.city) in ["köln", "Bonn"]`, []string{`WF217 "Bonn" | lower(contact.city) is in lower case, and "Bonn" is not | write "bonn"`}},
+		{`lower(contact.city) startsWith "Sankt"`, []string{`WF217 "Sankt" | lower(contact.city) is in lower case, and "Sankt" is not | write "sankt"`}},
+		{`lower(contact.city ?? "none") contains "Bad "`, []string{`WF217 "Bad " | lower(contact.city ?? "none") is in lower case, and "Bad " is not | write "bad "`}},
+		{`lower(contact.city) matches "^Bad|[A-Z]x"`, []string{`WF217 "^Bad|[A-Z]x" | lower(contact.city) is in lower case, and the pattern wants a capital letter | write "(?i)^Bad|[A-Z]x"`}},
+		{`upper(contact.city) == "a"`, []string{`WF205 upper(contact.city) | unknown function "upper" | did you mean lower(text)?`}},
+		{`contact.email == ""`, []string{`WF215 contact.email == "" | "" is no value here: a text that is empty is unknown | write unknown(contact.email)`}},
+		{`lower(contact.city) == ""`, []string{`WF215 lower(contact.city) == "" | "" is no value here: a text that is empty is unknown | write unknown(lower(contact.city))`}},
+		{`domain(contact.email) == ""`, []string{`WF215 domain(contact.email) == "" | "" is no value here: a text that is empty is unknown | write unknown(domain(contact.email))`}},
+		{`contact.city in ["", "x"]`, []string{`WF215 "" | "" is no value here: a text that is empty is unknown | take it out, and ask unknown(contact.city) beside it`}},
+		{`contact.city matches "^$"`, []string{`WF215 contact.city matches "^$" | only the empty text matches, and a text that is empty is unknown | write unknown(contact.city)`}},
+		{`contact.zip < "20000"`, []string{`WF207 contact.zip < "20000" | texts are compared letter by letter ("10" comes before "9"), so < is not what it seems | write number(contact.zip) < 20000`}},
+		{`"100" >= contact.zip`, []string{`WF207 "100" >= contact.zip | texts are compared letter by letter ("10" comes before "9"), so >= is not what it seems | write 100 >= number(contact.zip)`}},
+		{`contact.city > contact.company`, []string{`WF207 contact.city > contact.company | texts are compared letter by letter ("10" comes before "9"), so > is not what it seems | write number(contact.city) > number(contact.company), if they are numbers`}},
+		{`contact.city < "2026-01-31"`, []string{`WF207 contact.city < "2026-01-31" | texts are compared letter by letter ("10" comes before "9"), so < is not what it seems | a text is no date; add a date property with ` + "`" + `workflow properties add NAME --type date` + "`" + `, import its values into it, and compare that`}},
+		{`lower(contact.city) > "m"`, []string{`WF207 lower(contact.city) > "m" | texts are compared letter by letter ("10" comes before "9"), so > is not what it seems | ask for texts with ==, in, startsWith, endsWith, contains or matches`}},
+		{`contact.email < "m"`, []string{`WF207 contact.email < "m" | texts are compared letter by letter ("10" comes before "9"), so < is not what it seems | ask for texts with ==, in, startsWith, endsWith, contains or matches`}},
+		{`contact.zip > 500`, []string{`WF207 contact.zip > 500 | contact.zip is a text, and 500 is a number | the number in a text is number(contact.zip)`}},
+		{`lower(contact.status) == "opne"`, []string{`WF208 "opne" | lower(contact.status) has no option "opne" | did you mean "open"?`}},
+		{`lower(contact.status) == "Open"`, []string{`WF208 "Open" | lower(contact.status) has no option "Open" | write "open", in lower case`}},
+		{`lower(contact.lifecyclestage) in ["lead", "Label customer"]`, []string{`WF208 "Label customer" | lower(contact.lifecyclestage) has no option "Label customer" | write "customer", in lower case`}},
+		{`domain(contact.email) == "@acme.example"`, []string{`WF217 "@acme.example" | "@acme.example" is no domain: what stands after the @ of an address, with a dot in it | write "acme.example"`}},
+		{`domain(contact.email) != "ann@acme.example"`, []string{`WF217 "ann@acme.example" | "ann@acme.example" is no domain: what stands after the @ of an address, with a dot in it | write "acme.example"`}},
+		{`domain(contact.email) in ["acme.example", "acme"]`, []string{`WF217 "acme" | "acme" is no domain: what stands after the @ of an address, with a dot in it | name the whole domain, such as "acme.example", or ask domain(contact.email) startsWith "acme."`}},
+		{`domain(contact.email) == "acme example"`, []string{`WF217 "acme example" | "acme example" is no domain: what stands after the @ of an address, with a dot in it | name a whole domain, such as "acme.example"`}},
+		{`domain(contact.email) endsWith "@acme.example"`, []string{`WF217 "@acme.example" | no domain endsWith "@acme.example" | write "acme.example"`}},
+		{`lower(domain(contact.email)) startsWith ".acme"`, []string{`WF217 ".acme" | no domain startsWith ".acme" | write a part of a domain, such as "acme.example"`}},
+		{`contact.total_revenue in []`, []string{`WF207 [] | the list is empty | nothing is in an empty list`}},
+		{`daysSince(contact.createdate) == 0.5`, []string{`WF217 daysSince(contact.createdate) == 0.5 | daysSince(contact.createdate) == 0.5 is never true | write daysSince(contact.createdate) == 0`}},
+		{`!(monthsSince(contact.createdate) != 2.5)`, []string{`WF217 monthsSince(contact.createdate) != 2.5 | monthsSince(contact.createdate) == 2.5 is never true | take it out`}},
+		{`daysSince(contact.createdate) > 4000000`, []string{`WF217 daysSince(contact.createdate) > 4000000 | daysSince(contact.createdate) > 4000000 is never true | take it out`}},
+		{`daysSince(contact.createdate) > -4000000`, []string{`WF217 daysSince(contact.createdate) > -4000000 | daysSince(contact.createdate) > (-4000000) is true of every value of contact.createdate | write known(contact.createdate), if every value is meant`}},
+		{`contact.closedate == date("2026-01-31T10:00:00Z")`, []string{`WF217 contact.closedate == date("2026-01-31T10:00:00Z") | contact.closedate == date("2026-01-31T10:00:00Z") is never true | write contact.closedate == date("2026-01-31")`}},
+		{`dayOf(contact.createdate) == date("2026-01-31T10:00:00Z")`, []string{`WF217 dayOf(contact.createdate) == date("2026-01-31T10:00:00Z") | dayOf(contact.createdate) == date("2026-01-31T10:00:00Z") is never true | write dayOf(contact.createdate) == date("2026-01-31")`}},
+		{`contact.createdate < date("0001-01-01")`, []string{`WF217 contact.createdate < date("0001-01-01") | contact.createdate < date("0001-01-01") is never true | take it out`}},
+		{`contact.lifecyclestage == "lead" && contact.lifecyclestage == "customer"`, []string{`WF225 contact.lifecyclestage == "lead" && contact.lifecyclestage == "customer" | contact.lifecyclestage == "lead" and contact.lifecyclestage == "customer" are never true together | write contact.lifecyclestage in ["lead", "customer"], if either is meant`}},
+		{`contact.city == "x" && known(contact.email) && contact.city == "y"`, []string{`WF225 contact.city == "y" | contact.city == "x" and contact.city == "y" are never true together | take out what is not meant, or join with || what may be true by itself`}},
+		{`contact.city in ["x", "y"] and "z" == contact.city`, []string{`WF225 contact.city in ["x", "y"] and "z" == contact.city | contact.city in ["x", "y"] and "z" == contact.city are never true together | write contact.city in ["x", "y", "z"], if either is meant`}},
+		{`contact.city == "x" && contact.city startsWith "y"`, []string{`WF225 contact.city == "x" && contact.city startsWith "y" | contact.city == "x" and contact.city startsWith "y" are never true together | take out what is not meant, or join with || what may be true by itself`}},
+		{`contact.city startsWith "x" && contact.city startsWith "y"`, []string{`WF225 contact.city startsWith "x" && contact.city startsWith "y" | contact.city startsWith "x" and contact.city startsWith "y" are never true together | take out what is not meant, or join with || what may be true by itself`}},
+		{`contact.email endsWith "@x.example" && contact.email endsWith "@Y.example"`, []string{`WF225 contact.email endsWith "@x.example" && contact.email endsWith "@Y.example" | contact.email endsWith "@x.example" and contact.email endsWith "@y.example" are never true together | take out what is not meant, or join with || what may be true by itself`}},
+		{`contact.total_revenue > 10 && contact.total_revenue < 5`, []string{`WF225 contact.total_revenue > 10 && contact.total_revenue < 5 | contact.total_revenue > 10 and contact.total_revenue < 5 are never true together | write contact.total_revenue > 5 && contact.total_revenue < 10, if what lies between is meant`}},
+		{`10 < contact.total_revenue < 5`, []string{`WF225 10 < contact.total_revenue < 5 | 10 < contact.total_revenue and contact.total_revenue < 5 are never true together | write contact.total_revenue > 5 && contact.total_revenue < 10, if what lies between is meant`}},
+		{`daysSince(contact.createdate) < 30 && daysSince(contact.createdate) > 365`, []string{`WF225 daysSince(contact.createdate) < 30 && daysSince(contact.createdate) > 365 | daysSince(contact.createdate) < 30 and daysSince(contact.createdate) > 365 are never true together | write daysSince(contact.createdate) < 365 && daysSince(contact.createdate) > 30, if what lies between is meant`}},
+		{`contact.createdate > now && daysSince(contact.createdate) > 3`, []string{`WF225 contact.createdate > now && daysSince(contact.createdate) > 3 | contact.createdate > now and daysSince(contact.createdate) > 3 are never true together | take out what is not meant, or join with || what may be true by itself`}},
+		{`contact.createdate > date("2026-01-31") && contact.createdate < date("2026-01-01")`, []string{`WF225 contact.createdate > date("2026-01-31") && contact.createdate < date("2026-01-01") | contact.createdate > date("2026-01-31") and contact.createdate < date("2026-01-01") are never true together | write contact.createdate > date("2026-01-01") && contact.createdate < date("2026-01-31"), if what lies between is meant`}},
+		{`monthsSince(contact.createdate) > 24 && contact.createdate > yearsAgo(1)`, []string{`WF225 monthsSince(contact.createdate) > 24 && contact.createdate > yearsAgo(1) | monthsSince(contact.createdate) > 24 and contact.createdate > yearsAgo(1) are never true together | take out what is not meant, or join with || what may be true by itself`}},
+		{`contact.total_revenue == 3 && contact.total_revenue in [1, 2]`, []string{`WF225 contact.total_revenue == 3 && contact.total_revenue in [1, 2] | contact.total_revenue == 3 and contact.total_revenue in [1, 2] are never true together | write contact.total_revenue in [3, 1, 2], if either is meant`}},
+		{`contact.total_revenue > 3 && unknown(contact.total_revenue)`, []string{`WF225 contact.total_revenue > 3 && unknown(contact.total_revenue) | contact.total_revenue > 3 and unknown(contact.total_revenue) are never true together | take out what is not meant, or join with || what may be true by itself`}},
+		{`known(contact.city) && unknown(contact.city)`, []string{`WF225 known(contact.city) && unknown(contact.city) | known(contact.city) and unknown(contact.city) are never true together | take out what is not meant, or join with || what may be true by itself`}},
+		{`!contact.bounced && contact.bounced == true`, []string{`WF225 contact.bounced && contact.bounced == true | !contact.bounced and contact.bounced == true are never true together | take out what is not meant, or join with || what may be true by itself`}},
+		{`inList("keep") && !inList("keep")`, []string{`WF225 inList("keep") | inList("keep") and !inList("keep") are never true together | take out what is not meant, or join with || what may be true by itself`}},
+		{`contact.city == contact.company && contact.city != contact.company`, []string{`WF225 contact.city == contact.company && contact.city != contact.company | contact.city == contact.company and contact.city != contact.company are never true together | take out what is not meant, or join with || what may be true by itself`}},
+		{`contact.bounced || contact.total_revenue > 10 && contact.hs_email_optout && contact.total_revenue < 5`, []string{`WF225 contact.total_revenue < 5 | contact.total_revenue > 10 and contact.total_revenue < 5 are never true together | take out what is not meant, or join with || what may be true by itself`}},
+		{`(contact.status == "open" || contact.status == "closed") && contact.status not in ["open", "closed"]`, []string{`WF225 contact.status not in ["open", "closed"] | (contact.status == "open" || contact.status == "closed") and contact.status not in ["open", "closed"] are never true together | take out what is not meant, or join with || what may be true by itself`}},
+		{`contact.total_revenue > 1 && contact.total_revenue < 3 && contact.total_revenue not in [2] && (contact.total_revenue == 2 || contact.total_revenue == 5)`, []string{`WF225 contact.total_revenue > 1 && contact.total_revenue < 3 && contact.total_revenue not in [2] && (contact.total_revenue == 2 || contact.total_revenue == 5 | these conditions are never true together | take out what is not meant, or join with || what may be true by itself`}},
+		{`!(contact.total_revenue <= 10 || contact.total_revenue >= 5)`, []string{`WF225 contact.total_revenue >= 5 | contact.total_revenue > 10 and contact.total_revenue < 5 are never true together | take out what is not meant, or join with || what may be true by itself`}},
 		{`contact.city is null`, []string{`WF201 is | unexpected "is" | a missing value is asked with unknown(contact.city), one that is there with known(contact.city)`}},
 
 		{`!contact.bounced ?? false`, []string{`WF201 !contact.bounced ?? false | "!" beside ?? can be read in two ways | write !(contact.bounced ?? false), or (!contact.bounced) ?? false`}},
@@ -209,9 +268,9 @@ func TestFindings(t *testing.T) {
 }
 
 var (
-	instead = regexp.MustCompile(`^(?:did you mean (.+)\?|write (.+ \?\? .+), or (\(.+)|write (.+), (?:in quotes|the internal value|on one line)|write (.+))$`)
+	instead = regexp.MustCompile(`^(?:did you mean (.+)\?|write (.+ \?\? .+), or (\(.+)|write (.+), (?:in quotes|the internal value|on one line|in lower case|if .+)|write (.+))$`)
 	// notInstead is help that gives an example, or says how to go about it.
-	notInstead = regexp.MustCompile(`^write (true if|== to|&&|a date|a length|a range|contact\.NAME|contact\.name|contact\.lifecyclestage in|condition|it |the (value|condition|number|function|expression)|their|its|date\(|duration\(|true or|in \[)|NAME|, for a text|for a text| or contact\.|\|\| \.\.\.|^did you mean [a-zA-Z]+\(date\)\?`)
+	notInstead = regexp.MustCompile(`^write (a part of|true if|== to|&&|a date|a length|a range|contact\.NAME|contact\.name|contact\.lifecyclestage in|condition|it |the (value|condition|number|function|expression)|their|its|date\(|duration\(|true or|in \[)|NAME|, for a text|for a text| or contact\.|\|\| \.\.\.|^did you mean [a-zA-Z]+\(date\)\?`)
 )
 
 // Whoever writes what a help text says gets rid of the finding, and the result can be read.
@@ -262,7 +321,7 @@ func TestBracketsThatNobodyNeeds(t *testing.T) {
 		`known(contact.email) && !known(contact.city) || contact.bounced`, `contact.city not in ["a"] && contact.city not contains "b"`, `!(contact.city == "x")`, `-contact.total_revenue < 3`,
 		`1 < contact.total_revenue < 5`, `contact.bounced ? contact.hs_email_optout ?? true : false`, `(contact.city ?? "") == ""`, `contact.city != ""`, `contact.total_revenue > 1_000 + .5 + 1e3`,
 		`contact.city matches "\\bBerlin\\b"`, "contact.city contains \"a\\n\\t\\\"\"", "contact.city == 'Zürich' || contact.city == \"москва\"", "contact.city == `a\\b`",
-		"known(contact.email) // note\n&& contact.bounced", "known(contact.email) /* note\n*/ && contact.bounced", `contact.city == "http://x" && contact.city == "/* x */"`,
+		"known(contact.email) // note\n&& contact.bounced", "known(contact.email) /* note\n*/ && contact.bounced", `contact.city == "http://x" || contact.city == "/* x */"`,
 	} {
 		if e, findings := Compile(diag.NewText("", source, nil), testVocabulary()); e == nil || len(findings) > 0 {
 			t.Errorf("%s: %v", source, findings)

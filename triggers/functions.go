@@ -182,6 +182,9 @@ func (c *checker) unknownFunction(source ast.Node, name string) *node {
 	if near := spelling.Nearest(name, names); near != "" {
 		help = "did you mean " + signatureOf(near) + "?"
 	}
+	if ours, ok := otherwise()[strings.ToLower(strings.ReplaceAll(name, "_", ""))]; ok {
+		help = "did you mean " + signatureOf(ours) + "?"
+	}
 	return c.find(diag.ExprUnknownFunction, source, fmt.Sprintf("unknown function %q", name), help)
 }
 
@@ -204,6 +207,17 @@ func called(n ast.Node) string {
 		}
 	}
 	return ""
+}
+
+// otherwise is what functions of other languages are called here.
+func otherwise() map[string]string {
+	return map[string]string{
+		"upper": "lower", "uppercase": "lower", "lowercase": "lower", "tolower": "lower", "toupper": "lower", "lcase": "lower", "ucase": "lower",
+		"yearssince": "monthsSince", "monthsbetween": "monthsSince", "dateadd": "daysAgo", "datediff": "daysBetween", "datedif": "daysBetween", "adddays": "daysAgo",
+		"startofday": "dayOf", "day": "dayOf", "truncdate": "dayOf", "tonumber": "number", "int": "number", "float": "number", "value": "number", "parsefloat": "number",
+		"isnull": "unknown", "isempty": "unknown", "isblank": "unknown", "isunknown": "unknown", "isknown": "known", "notnull": "known", "has": "known", "exists": "known",
+		"emaildomain": "domain", "todate": "date", "isinlist": "inList", "memberof": "inList",
+	}
 }
 
 func daysAgo(c *checker, source ast.Node, args []*node) *node {

@@ -68,11 +68,13 @@ func (c *checker) compare(n *ast.BinaryNode, a, b *node) *node {
 		return c.find(diag.ExprTypes, n, fmt.Sprintf("%s compares conditions", n.Operator), "write the condition itself, or ! before it")
 	case order && (optionsOf(a) != nil || optionsOf(b) != nil):
 		return c.find(diag.ExprTypes, n, fmt.Sprintf("options have no order, so %s cannot be asked", n.Operator), "ask for options with == or in")
+	case order && a.kind == kindText:
+		return c.textOrder(n, a, b)
 	}
 	if !c.options(n.Right, b, a) || !c.options(n.Left, a, b) {
 		return &node{kind: kindBad}
 	}
-	if !order && (!c.address(n.Right, b, a) || !c.address(n.Left, a, b)) {
+	if !order && (!c.address(n.Right, b, a) || !c.address(n.Left, a, b)) || !c.possible(n.Right, n.Left, b, a) || !c.possible(n.Left, n.Right, a, b) {
 		return &node{kind: kindBad}
 	}
 	return (&node{op: opCompare, kind: kindBool, name: n.Operator, args: []*node{a, b}}).folded()
@@ -154,7 +156,7 @@ func (c *checker) mismatchHelp(n *ast.BinaryNode, a, b *node) string {
 	case a.kind == kindBool && b.kind == kindText:
 		return "write true or false without quotes"
 	case b.kind == kindNumber && b.op == opConst && a.op == opProperty && a.property.Type == record.String:
-		return fmt.Sprintf("%s is a text; add a number property with `workflow properties add NAME --type number`, import its values into it, and compare that", a.property.Name)
+		return fmt.Sprintf("the number in a text is number(%s)", left)
 	case a.kind == kindText && b.op == opConst && b.kind != kindTime && b.kind != kindDuration:
 		return fmt.Sprintf("write %q, in quotes", right)
 	default:
@@ -204,7 +206,7 @@ func (c *checker) in(n *ast.BinaryNode) *node {
 			good = false
 			c.refuse(e, "a list holds fixed values", fmt.Sprintf("write %s == %s || ...", c.source(n.Left), c.source(e)))
 		default:
-			good = c.options(e, item, x) && c.address(e, item, x) && good
+			good = c.notEmpty(n, e, item, x) && c.options(e, item, x) && c.address(e, item, x) && c.possible(e, n.Left, item, x) && good
 		}
 	}
 	if good && x.kind == kindBool {
@@ -244,9 +246,9 @@ func (c *checker) missingIn(n *ast.BinaryNode, list *ast.ArrayNode, x *node) boo
 	return true
 }
 
-// neverText reports whether constant is the empty text and other a property, whose texts are never empty: it is unknown instead.
+// neverText reports whether constant is the empty text and other comes from a property, whose texts are never empty: it is unknown instead.
 func neverText(constant, other *node) bool {
-	return constant.op == opConst && constant.kind == kindText && constant.text == "" && other.op == opProperty && other.kind == kindText
+	return constant.op == opConst && constant.kind == kindText && constant.text == "" && neverEmpty(other)
 }
 
 // maxPattern limits the size of a regular expression after its repetitions are written out.
@@ -279,7 +281,7 @@ func (c *checker) textTest(n *ast.BinaryNode, a, b *node) *node {
 	if err != nil {
 		return c.find(diag.ExprBadRegexp, n.Right, "the pattern cannot be used: "+err.Error(), "")
 	}
-	if !c.someOption(n, a, pattern.MatchString) {
+	if !c.matchable(n, a, b.text, parsed) || !c.someOption(n, a, pattern.MatchString) {
 		return &node{kind: kindBad}
 	}
 	same := *b
@@ -300,7 +302,7 @@ func (c *checker) findable(n *ast.BinaryNode, a, b *node) bool {
 	if n.Operator == "matches" {
 		return true
 	}
-	if !c.addressPart(n, a, b) {
+	if !c.addressPart(n, a, b) || !c.domainPart(n, a, b) || !c.lowered(n.Right, n.Left, b, a) {
 		return false
 	}
 	return c.someOption(n, a, func(option string) bool { return textHolds(n.Operator, option, b.text) })

@@ -82,7 +82,7 @@ func (w writer) condition(depth int) string {
 	case "duration":
 		return w.time(1) + " - " + w.time(1) + comparison + w.duration()
 	case "text":
-		return w.text(1) + w.pick(" == ", " != ", " < ", " >= ", " contains ", " startsWith ", " endsWith ", " not contains ") + w.text(0)
+		return w.text(1) + w.pick(" == ", " != ", " contains ", " startsWith ", " endsWith ", " not contains ") + w.text(0)
 	case "email":
 		email := w.pick("contact.email", "contact.email", "lower(contact.email)", `(contact.email ?? "ANN@x.example")`, "(contact.email ?? contact.company)")
 		return w.pick(email+equality+w.pick(`"ANN@X.example"`, `"bob@x.example"`, "contact.company", "lower(contact.email)"),
@@ -104,7 +104,7 @@ func (w writer) condition(depth int) string {
 		lists := append([]string{"keep", "vip"}, w.active...)
 		return "inList(" + strconv.Quote(w.pick(lists...)) + ")"
 	case "in":
-		return w.pick(w.number(1)+in+"[0, 1, -2.5, 10]", w.time(1)+in+`[today, date("2026-03-29"), daysAgo(1)]`, w.text(1)+in+`["Acme", "x", ""]`)
+		return w.pick(w.number(1)+in+"[0, 1, -2.5, 10]", w.time(1)+in+`[today, date("2026-03-29"), daysAgo(1)]`, w.text(1)+in+`["acme", "x", "anna"]`)
 	default:
 		return w.pick("-3", "0", "1") + w.pick(" < ", " <= ") + w.number(1) + w.pick(" < ", " <= ") + w.pick("1", "5", "1e9")
 	}

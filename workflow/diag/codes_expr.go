@@ -6,7 +6,7 @@ func exprCodes() []Code {
 		ExprSyntax, ExprUnknownProperty, ExprSharedLabel, ExprUnknownName, ExprUnknownFunction, ExprArguments,
 		ExprTypes, ExprUnknownOption, ExprNotCondition, ExprNotAllowed, ExprBadLiteral, ExprBadRegexp,
 		ExprTooLarge, ExprUnknownList, ExprNil, ExprNoProperty, ExprPointless,
-		ExprBrokenList, ExprListCycle, ExprNestedList, ExprComment, ExprEscape, ExprNumber, ExprMixedScripts,
+		ExprBrokenList, ExprListCycle, ExprNestedList, ExprComment, ExprEscape, ExprNumber, ExprMixedScripts, ExprExclude,
 	}
 }
 
@@ -44,7 +44,8 @@ var (
 	ExprTypes = Code{
 		"WF207", "only like is compared with like", Error,
 		"A number is compared with a number, a date with a date, a text with a text. A date is written date(\"2026-01-31\"); " +
-			"an age in days is daysSince(contact.createdate). Nothing is converted by guessing, because a wrong guess deletes the wrong people.",
+			"an age in days is daysSince(contact.createdate). Texts have no order: \"10\" would come before \"9\"; the number in a text is number(contact.zip). " +
+			"Nothing is converted by guessing, because a wrong guess deletes the wrong people.",
 	}
 	ExprUnknownOption = Code{
 		"WF208", "an enumeration is compared with an option that it has", Error,
@@ -118,6 +119,11 @@ var (
 	ExprNumber = Code{
 		"WF223", "numbers in expressions are written in plain decimal", Error,
 		"A leading zero means octal to some readers, and 0x10 is 16. Numbers are counted in 64-bit floating point: whole numbers beyond 9,007,199,254,740,992 would become others.",
+	}
+	ExprExclude = Code{
+		"WF225", "conditions that are joined with && can be true together", Error,
+		"No value is both \"lead\" and \"customer\", below 10 and above 30, or known and unknown. Such conditions keep nobody: as a trigger they do nothing, " +
+			"and as a suppression they protect no record. Where either is meant, join them with ||, or ask with in.",
 	}
 	ExprMixedScripts = Code{
 		"WF224", "a word keeps to one script", Warning,
