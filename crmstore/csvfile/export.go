@@ -61,7 +61,7 @@ func Export(ctx context.Context, store *crmstore.Store, w io.Writer, o ExportOpt
 	out := bufio.NewWriterSize(w, bufferSize)
 	x := exporter{properties: properties, out: &csvRows{csv: csv.NewWriter(out), cells: make([]string, 1+len(properties))}}
 	if o.Format == Workbook {
-		book, err := container.NewWorkbook(string(o.Object.Plural()))
+		book, err := container.NewWorkbook(o.Object.Plural())
 		if err != nil {
 			return fail(0, err)
 		}

@@ -200,65 +200,84 @@ func TestImport_sources(t *testing.T) {
 	}{
 		"Mailchimp opt-outs": {
 			"Email Address,MEMBER_RATING,UNSUB_TIME\na@x.example,3,2024-02-11 08:00:00\nb@x.example,2,\n", func(*csvfile.Options) {}, "2: 2 created 0 updated 0 unchanged 0 refused", "mailchimp",
-			[]string{"hs_email_optout", "hs_email_optout_date"}, "1,true,2024-02-11T08:00:00Z\n2,,\n",
+			[]string{"hs_email_optout", "hs_email_optout_date"},
+			"1,true,2024-02-11T08:00:00Z\n2,,\n",
 		},
 		"Mailchimp cleaned": {
 			"Email Address,CLEAN_TIME\na@x.example,2024-02-11 08:00:00\n", func(*csvfile.Options) {}, "1: 1 created 0 updated 0 unchanged 0 refused", "mailchimp",
-			[]string{"hs_email_bad_address"}, "1,true\n",
+			[]string{"hs_email_bad_address"},
+			"1,true\n",
 		},
 		"Google, several addresses": {
 			"First Name,Labels,E-mail 1 - Label,E-mail 1 - Value,E-mail 2 - Value\nAnn,,,a@x.example ::: b@x.example ::: c@x.example,d@x.example\n", func(*csvfile.Options) {},
-			"1: 1 created 0 updated 0 unchanged 0 refused", "google", []string{"email", "other_emails", "google_e_mail_2_value"}, "1,a@x.example,b@x.example; c@x.example,d@x.example\n",
+			"1: 1 created 0 updated 0 unchanged 0 refused", "google",
+			[]string{"email", "other_emails", "google_e_mail_2_value"},
+			"1,a@x.example,b@x.example; c@x.example,d@x.example\n",
 		},
 		"Google, older": {
 			"Name,Given Name,Family Name,Group Membership,E-mail 1 - Type,E-mail 1 - Value,Organization 1 - Name,Phone 1 - Value\nAnn Lee,Ann,Lee,* My,Work,a@x.example,Acme,+1 5\n",
-			func(*csvfile.Options) {}, "1: 1 created 0 updated 0 unchanged 0 refused", "google", []string{"firstname", "lastname", "company", "phone"}, "1,Ann,Lee,Acme,+1 5\n",
+			func(*csvfile.Options) {}, "1: 1 created 0 updated 0 unchanged 0 refused", "google",
+			[]string{"firstname", "lastname", "company", "phone"},
+			"1,Ann,Lee,Acme,+1 5\n",
 		},
 		"Outlook, no date": {
 			"First Name,Title,E-mail Address,E-mail 2 Address,Birthday,Business Phone\nAnn,Ms.,a@x.example,,0/0/00,7\nBob,Mr.,b@x.example,,3/25/1980,8\n", func(*csvfile.Options) {},
-			"2: 2 created 0 updated 0 unchanged 0 refused", "outlook", []string{"birthdate", "salutation", "phone"}, "1,,Ms.,7\n2,1980-03-25,Mr.,8\n",
+			"2: 2 created 0 updated 0 unchanged 0 refused", "outlook",
+			[]string{"birthdate", "salutation", "phone"},
+			"1,,Ms.,7\n2,1980-03-25,Mr.,8\n",
 		},
 		"Salesforce, deleted there": {
 			"Id,IsDeleted,LastName,Email\n003A,true,Lee,a@x.example\n003B,false,Ray,b@x.example\n", func(*csvfile.Options) {}, "1: 1 created 0 updated 0 unchanged 0 refused", "salesforce",
-			[]string{"salesforce_id", "lastname"}, "1,003B,Ray\n",
+			[]string{"salesforce_id", "lastname"},
+			"1,003B,Ray\n",
 		},
 		"Salesforce in capitals": {
 			"ID,LASTNAME,EMAIL,OWNERID\n003B,Ray,b@x.example,005\n", func(*csvfile.Options) {}, "1: 1 created 0 updated 0 unchanged 0 refused", "salesforce",
-			[]string{"salesforce_id", "lastname", "salesforce_owner_id"}, "1,003B,Ray,005\n",
+			[]string{"salesforce_id", "lastname", "salesforce_owner_id"},
+			"1,003B,Ray,005\n",
 		},
 		"Salesforce leads": {
 			"Lead Owner,Last Name,Email,Lead Status,Company / Account\nEve,Ray,b@x.example,Open - Not Contacted,Acme\n", func(*csvfile.Options) {}, "1: 1 created 0 updated 0 unchanged 0 refused", "salesforce",
-			[]string{"hubspot_owner_id", "hs_lead_status", "company"}, "1,Eve,OPEN,Acme\n",
+			[]string{"hubspot_owner_id", "hs_lead_status", "company"},
+			"1,Eve,OPEN,Acme\n",
 		},
 		"HubSpot, twins": {
 			"Record ID,Email,Email hard bounce reason,Email hard bounce reason\n7,a@x.example,550 no such user,Unknown user\n", func(*csvfile.Options) {}, "1: 1 created 0 updated 0 unchanged 0 refused", "hubspot",
-			[]string{"hs_email_hard_bounce_reason", "hs_email_hard_bounce_reason_enum"}, "7,550 no such user,UNKNOWN_USER\n",
+			[]string{"hs_email_hard_bounce_reason", "hs_email_hard_bounce_reason_enum"},
+			"7,550 no such user,UNKNOWN_USER\n",
 		},
 		"HubSpot, twins the other way": {
 			"Record ID,Email,Email hard bounce reason,Email hard bounce reason\n7,a@x.example,Unknown user,550 no such user\n", func(*csvfile.Options) {}, "1: 1 created 0 updated 0 unchanged 0 refused", "hubspot",
-			[]string{"hs_email_hard_bounce_reason", "hs_email_hard_bounce_reason_enum"}, "7,550 no such user,UNKNOWN_USER\n",
+			[]string{"hs_email_hard_bounce_reason", "hs_email_hard_bounce_reason_enum"},
+			"7,550 no such user,UNKNOWN_USER\n",
 		},
 		"HubSpot, one of the twins": {
 			"Record ID,Email,Email hard bounce reason\n7,a@x.example,550 no such user\n", func(*csvfile.Options) {}, "1: 1 created 0 updated 0 unchanged 0 refused", "hubspot",
-			[]string{"hs_email_hard_bounce_reason", "hs_email_hard_bounce_reason_enum"}, "7,550 no such user,\n",
+			[]string{"hs_email_hard_bounce_reason", "hs_email_hard_bounce_reason_enum"},
+			"7,550 no such user,\n",
 		},
 		"HubSpot, twins of the account's own": {
 			"Record ID,Email,Lead Status,Hobby,Hobby\n7,a@x.example,,Golf,Chess\n", creating, "1: 1 created 0 updated 0 unchanged 0 refused", "hubspot",
-			[]string{"hobby", "hobby_2"}, "7,Golf,Chess\n",
+			[]string{"hobby", "hobby_2"},
+			"7,Golf,Chess\n",
 		},
 		"HubSpot, older ids": {
 			"Contact ID,Email,Lifecycle Stage,Original Source\n7,a@x.example,lead,social media\n", func(*csvfile.Options) {}, "1: 1 created 0 updated 0 unchanged 0 refused", "hubspot",
-			[]string{"lifecyclestage", "hs_analytics_source"}, "7,lead,SOCIAL_MEDIA\n",
+			[]string{"lifecyclestage", "hs_analytics_source"},
+			"7,lead,SOCIAL_MEDIA\n",
 		},
 		"HubSpot, internal names": {
 			"hs_object_id,email,lifecyclestage,hs_persona\n7,a@x.example,lead,persona_1\n", func(*csvfile.Options) {}, "1: 1 created 0 updated 0 unchanged 0 refused", "hubspot",
-			[]string{"lifecyclestage", "hs_persona"}, "7,lead,persona_1\n",
+			[]string{"lifecyclestage", "hs_persona"},
+			"7,lead,persona_1\n",
 		},
 		"none": {
 			"Email Address,MEMBER_RATING,UNSUB_TIME\na@x.example,3,2024-02-11 08:00:00\n", func(o *csvfile.Options) {
 				o.Source, o.CreateProperties, o.Mode = csvfile.NoSource, true, crmstore.CreateOnly
 			},
-			"1: 1 created 0 updated 0 unchanged 0 refused", "", []string{"hs_email_optout", "member_rating", "unsub_time"}, "1,,3,2024-02-11T08:00:00Z\n",
+			"1: 1 created 0 updated 0 unchanged 0 refused", "",
+			[]string{"hs_email_optout", "member_rating", "unsub_time"},
+			"1,,3,2024-02-11T08:00:00Z\n",
 		},
 		"said": {
 			"Email,NOTES\na@x.example,hi\n", func(o *csvfile.Options) { o.Source = "mailchimp" }, "1: 1 created 0 updated 0 unchanged 0 refused", "mailchimp", []string{"mailchimp_notes"}, "1,hi\n",
@@ -270,11 +289,13 @@ func TestImport_sources(t *testing.T) {
 		},
 		"mapped to a new property": {
 			"Email,Hut\na@x.example,7\n", func(o *csvfile.Options) { o.Map, o.CreateProperties = map[string]string{"Hut": "Hat Size"}, true }, "1: 1 created 0 updated 0 unchanged 0 refused", "",
-			[]string{"hat_size"}, "1,7\n",
+			[]string{"hat_size"},
+			"1,7\n",
 		},
 		"mapped to nothing": {
 			"Email,Hut\na@x.example,7\n", func(o *csvfile.Options) { o.Map = map[string]string{"Hut": "hatsize", "Hat": "x"} }, "0: 0 created 0 updated 0 unchanged 0 refused, header-unknown 1, header-unknown 1", "",
-			[]string{"email"}, "",
+			[]string{"email"},
+			"",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -554,7 +554,7 @@ func readBack(t *rapid.T, f *File) [][]string {
 	for text != "" {
 		var row []string
 		for more := true; more; {
-			cell := ""
+			var cell string
 			if strings.HasPrefix(text, `"`) {
 				var b strings.Builder
 				for text = text[1:]; ; {

@@ -157,7 +157,7 @@ func (s style) date(v float64, base epoch) string {
 			return clock
 		}
 	}
-	text := ""
+	var text string
 	switch {
 	case base == from1904:
 		text = time.Date(1904, 1, 1+int(days), 0, 0, 0, 0, time.UTC).Format(time.DateOnly)

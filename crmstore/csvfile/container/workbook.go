@@ -15,6 +15,7 @@ import (
 // readerAt reads the source at any place.
 type readerAt struct{ f *File }
 
+// ReadAt reads as io.ReaderAt has it.
 func (r readerAt) ReadAt(p []byte, off int64) (int, error) {
 	if _, err := r.f.source.Seek(r.f.start+off, io.SeekStart); err != nil {
 		return 0, err
