@@ -36,6 +36,7 @@ const (
 	ClockServers     = "servers-differ"  // the clocks of the store's servers do
 	ClockWentBack    = "went-back"       // the store's time is before a time that the account has seen; until a person accepts it
 	ClockLeapt       = "leapt"           // the store's time is more than a day after what has passed; until a person accepts it
+	ClockForgotten   = "forgotten"       // what the account knew of the store's time is lost; until a person accepts it
 	ClockUnconfirmed = "not-all-counted" // good, but not all of the time that passed is counted for what is removed for good
 )
 
@@ -112,6 +113,9 @@ func (e *ClockError) Error() string {
 		return fmt.Sprintf("the clocks of the store's servers differ by more than %d s: %s", int(MostApart.Seconds()), c.serversText())
 	case ClockWentBack:
 		return fmt.Sprintf("the store's time went back: it was %s where it had been %s before", instantText(c.Found), instantText(c.Expected))
+	case ClockForgotten:
+		return fmt.Sprintf("what the account knew of the store's time is lost: nobody can tell whether it went back or leapt; it was seen last at %s, it was %s when the loss was found",
+			instantText(c.Expected), instantText(c.Found))
 	case ClockLeapt:
 		return fmt.Sprintf("the store's time leapt by %s: it was %s where %s was expected",
 			durationText(c.Found.Sub(c.Expected)), instantText(c.Found), instantText(c.Expected))
@@ -127,6 +131,8 @@ func (e *ClockError) Error() string {
 // Help says what to do about it.
 func (e *ClockError) Help() string {
 	switch e.Clock.State {
+	case ClockForgotten:
+		return "find out why the key was lost, look at the server's clock, and go on with: workflow account clock --accept"
 	case ClockWentBack, ClockLeapt:
 		return "set the server's clock right; when it is right, go on with: workflow account clock --accept"
 	case ClockServers:

@@ -5,12 +5,15 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"os"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/redis/go-redis/v9"
 )
 
 // The account remembers the latest time that its store showed to a process whose own clock agreed. Alone that does not tell a leap
@@ -41,6 +44,7 @@ type clockRecord struct {
 	state           string
 	found, expected int64
 	marks           map[string]clockMark
+	lost            bool // it is not there, and the account remembers that it was, and the latest time
 }
 
 // sighting is what one process sees at one moment.
@@ -57,6 +61,9 @@ func (r clockRecord) uncounted() time.Duration { return time.Duration(r.lag) * t
 func (r clockRecord) judge(o sighting) clockRecord {
 	if r.state != "" {
 		return r
+	}
+	if r.lost {
+		return r.stopped(ClockForgotten, o.now, r.seen)
 	}
 	mark, known := r.marks[o.witness]
 	passed := o.count - mark.count
@@ -145,6 +152,9 @@ func (s *Store) keyClock() string { return s.accountKey("clock") }
 
 const markField = "m:"
 
+// accountClock is the field of the account that has the latest time as well.
+const accountClock = "clock"
+
 func (s *Store) clockRecord(ctx context.Context) (clockRecord, error) {
 	fields, err := s.db.Redis.HGetAll(ctx, s.keyClock()).Result()
 	if err != nil {
@@ -154,6 +164,16 @@ func (s *Store) clockRecord(ctx context.Context) (clockRecord, error) {
 	if err != nil {
 		return r, fmt.Errorf("what account %s knows of the time is damaged: %w", s.account, err)
 	}
+	if len(fields) > 0 {
+		return r, nil
+	}
+	switch r.seen, err = s.db.Redis.HGet(ctx, s.keyAccount(), accountClock).Int64(); {
+	case errors.Is(err, redis.Nil):
+		return r, nil
+	case err != nil:
+		return r, fmt.Errorf("read when account %s was used last: %w", s.account, s.db.Explain(err))
+	}
+	r.lost = true
 	return r, nil
 }
 

@@ -26,19 +26,21 @@ const (
 	TroubleEvicted      = "evicted"         // the server dropped keys
 	TroubleMissing      = "records-missing" // there are fewer records than there were, and nothing explains it
 	TroubleUncounted    = "counters-lost"   // partitions have lost the counters of lists, enrollments, holds and the log
+	TroubleLedger       = "ledger-lost"     // the ledger is lost, by which missing records are noticed
 
 	TroubleClockDiffers  = "clock-differs"        // this process's clock and the store's differ
 	TroubleClockServers  = "clock-servers-differ" // the clocks of the store's servers differ
 	TroubleClockWentBack = "clock-went-back"      // the store's time went back
 	TroubleClockLeapt    = "clock-leapt"          // the store's time leapt
+	TroubleClockLost     = "clock-forgotten"      // what the account knew of the store's time is lost
 )
 
 // TroubleCodes are all codes that [Store.Health] can give, in the order in which it gives them.
 func TroubleCodes() []string {
 	return []string{
 		TroubleAccountGone, TroubleOtherAccount, TroubleNotInSync, TroubleReadOnly, TroubleMemory, TroubleRefuses,
-		TroubleEvicts, TroubleEvicted, TroubleMissing, TroubleUncounted,
-		TroubleClockDiffers, TroubleClockServers, TroubleClockWentBack, TroubleClockLeapt,
+		TroubleEvicts, TroubleEvicted, TroubleMissing, TroubleUncounted, TroubleLedger,
+		TroubleClockDiffers, TroubleClockServers, TroubleClockWentBack, TroubleClockLeapt, TroubleClockLost,
 	}
 }
 
@@ -86,7 +88,7 @@ func (s *Store) Health(ctx context.Context) ([]Trouble, error) {
 }
 
 // keyHealth is a hash of what was found wrong with the store or was accepted by a person:
-// lost:<object>/<window> → how many records are missing; uncounted:<object>/<window> → how many partitions have lost their counters; evicted:<server's run> → dropped keys that a person has accepted.
+// lost:<object>/<window> → how many records are missing; uncounted:<object>/<window> → how many partitions have lost their counters; ledger:<object>/<window> → 1 where the ledger is lost; evicted:<server's run> → dropped keys that a person has accepted.
 func (s *Store) keyHealth() string { return s.accountKey("health") }
 
 // lookAtStore asks. The write is one that changes nothing and creates no key: servers refuse it for the reasons for which they
@@ -249,6 +251,7 @@ const (
 	markLost    = "lost:"
 
 	markUncounted = "uncounted:"
+	markLedger    = "ledger:" // in the account hash, before the same name, the sum of the window
 )
 
 // wholeNumber reads a count; what is none is 0.
@@ -291,6 +294,12 @@ func (s *Store) lossTroubles(l *look) []Trouble {
 			Code:    TroubleMissing,
 			Message: fmt.Sprintf("%d %s are missing: no run, no purge and no person removed them", sumOfMarks(l.marks, markLost, o), o.Plural()),
 			Help:    "find out what emptied the store and bring a backup back; or go on without them: workflow account accept-loss",
+		})
+	}
+	for _, o := range objectsOf(l.marks, markLedger) {
+		found = append(found, Trouble{
+			Code: TroubleLedger, Message: fmt.Sprintf("the ledger of %s is lost: nobody can tell of each partition whether it lost some", o.Plural()),
+			Help: "find out what emptied the store and bring a backup back; or go on with what is there: workflow account accept-loss",
 		})
 	}
 	for _, o := range objectsOf(l.marks, markUncounted) {

@@ -19,7 +19,7 @@ import (
 
 // The ledger says of each partition how many records it held when somebody looked last, and how many it had given up for good
 // by then: the sum of both never falls, whatever is imported, deleted, restored, quarantined, purged or deleted permanently. A
-// sum that has fallen means that the server lost records. It stands in the hash crm:{account}:ledger, in fields
+// sum that has fallen means that the server lost records. The account itself has the sum of each window. The ledger stands in the hash crm:{account}:ledger, in fields
 // <object>/<window> of ledgerWindow partitions each, with ledgerEntry bytes a partition.
 const (
 	ledgerWindow = 1024
@@ -93,9 +93,9 @@ func (s *Store) LookForLoss(ctx context.Context, o record.ObjectType, window int
 	more = (window+1)*ledgerWindow < partitions
 	pause := lookAgainAfter
 	for attempt := range lookAgain {
-		var ledger string
+		var ledger, sum string
 		var now []holding
-		if ledger, now, err = s.readHoldings(ctx, o, window, partitions); err != nil {
+		if ledger, sum, now, err = s.readHoldings(ctx, o, window, partitions); err != nil {
 			if strings.HasPrefix(err.Error(), "NOPERM") {
 				return 0, more, nil
 			}
@@ -106,12 +106,11 @@ func (s *Store) LookForLoss(ctx context.Context, o record.ObjectType, window int
 				return 0, more, err
 			}
 		}
-		missing = 0
-		for i, h := range now {
-			missing += h.missing(readHolding(ledger, i))
+		if missing = missingOf(ledger, sum, now); missing == 0 && ledger == "" && sum != "" {
+			return 0, more, s.markLedger(ctx, o, window)
 		}
 		if missing == 0 {
-			return 0, more, s.saveLedger(ctx, ledgerField(o, window), ledger, now)
+			return 0, more, s.saveLedger(ctx, ledgerField(o, window), ledger, sum, now)
 		}
 		if attempt < lookAgain-1 {
 			if err := redisdb.Sleep(ctx, pause); err != nil {
@@ -124,6 +123,29 @@ func (s *Store) LookForLoss(ctx context.Context, o record.ObjectType, window int
 		return missing, more, fmt.Errorf("mark %d lost %s: %w", missing, o.Plural(), s.db.Explain(err))
 	}
 	return missing, more, nil
+}
+
+// missingOf is how many records of a window are gone that nothing explains. Where the ledger is lost, their sum alone tells.
+func missingOf(ledger, sum string, now []holding) (missing int64) {
+	there := int64(0)
+	for i, h := range now {
+		missing += h.missing(readHolding(ledger, i))
+		if there += int64(h.sum()); h.damaged && ledger == "" {
+			return missing // nobody knows how many it holds
+		}
+	}
+	if ledger == "" {
+		missing = max(missing, wholeNumber(sum)-there)
+	}
+	return missing
+}
+
+// markLedger marks in the store that the ledger of a window is lost. It is not made anew before a person accepts that.
+func (s *Store) markLedger(ctx context.Context, o record.ObjectType, window int) error {
+	if err := s.db.Redis.HSet(ctx, s.keyHealth(), markLedger+ledgerField(o, window), 1).Err(); err != nil {
+		return fmt.Errorf("mark the lost ledger of %s: %w", o.Plural(), s.db.Explain(err))
+	}
+	return nil
 }
 
 // LookForLossOf is LookForLoss of all windows of an object type.
@@ -206,14 +228,20 @@ func countersLost(counters map[string]string, records int64) bool {
 	return err == nil && counts.Live+counts.Archived < records
 }
 
-// readHoldings reads the ledger of a window, and then what its partitions hold. The counters are read before the records: a
+// readHoldings reads the ledger of a window with its sum, and then what its partitions hold. The counters are read before the records: a
 // purge in between makes records look lost, which is looked at again, and never the other way round.
-func (s *Store) readHoldings(ctx context.Context, o record.ObjectType, window, partitions int) (ledger string, now []holding, err error) {
+func (s *Store) readHoldings(ctx context.Context, o record.ObjectType, window, partitions int) (ledger, sum string, now []holding, err error) {
 	from, to := window*ledgerWindow, min((window+1)*ledgerWindow, partitions)
-	ledger, err = s.db.Redis.HGet(ctx, s.keyLedger(), ledgerField(o, window)).Result()
-	if err != nil && !errors.Is(err, redis.Nil) {
-		return "", nil, err
+	first := s.db.Redis.Pipeline()
+	field := ledgerField(o, window)
+	known, total := first.HGet(ctx, s.keyLedger(), field), first.HGet(ctx, s.keyAccount(), markLedger+field)
+	_, _ = first.Exec(ctx) // each command carries its own error
+	for _, reply := range []*redis.StringCmd{known, total} {
+		if err := reply.Err(); err != nil && !errors.Is(err, redis.Nil) {
+			return "", "", nil, err
+		}
 	}
+	ledger, sum = known.Val(), total.Val()
 	counters := make([]*redis.SliceCmd, 0, to-from)
 	records, aside := make([]*redis.IntCmd, 0, to-from), make([]*redis.IntCmd, 0, to-from)
 	pipe := s.db.Redis.Pipeline()
@@ -227,7 +255,7 @@ func (s *Store) readHoldings(ctx context.Context, o record.ObjectType, window, p
 	for i := range now {
 		if err := errors.Join(counters[i].Err(), records[i].Err(), aside[i].Err()); err != nil {
 			if !strings.Contains(err.Error(), "WRONGTYPE") {
-				return "", nil, cmp.Or(counters[i].Err(), records[i].Err(), aside[i].Err())
+				return "", "", nil, cmp.Or(counters[i].Err(), records[i].Err(), aside[i].Err())
 			}
 			now[i] = readHolding(ledger, i)
 			now[i].damaged = true
@@ -245,20 +273,26 @@ func (s *Store) readHoldings(ctx context.Context, o record.ObjectType, window, p
 			surplus: counts[0]+counts[1] < n,
 		}
 	}
-	return ledger, now, nil
+	return ledger, sum, now, nil
+}
+
+// entriesOf is a window of the ledger, and its sum.
+func entriesOf(now []holding) (entries []byte, sum int64) {
+	for _, h := range now {
+		entries = h.append(entries)
+		sum += int64(h.sum())
+	}
+	return entries, sum
 }
 
 // saveLedger writes a window of the ledger, unless it is as it was, or somebody else wrote it meanwhile.
-func (s *Store) saveLedger(ctx context.Context, field, before string, now []holding) error {
-	after := make([]byte, 0, ledgerEntry*len(now))
-	for _, h := range now {
-		after = h.append(after)
-	}
-	if string(after) == before || before == "" && !slices.ContainsFunc(now, func(h holding) bool { return h.sum() > 0 || h.gap > 0 }) {
+func (s *Store) saveLedger(ctx context.Context, field, before, known string, now []holding) error {
+	after, sum := entriesOf(now)
+	if string(after) == before && known != "" || before == "" && !slices.ContainsFunc(now, func(h holding) bool { return h.sum() > 0 || h.gap > 0 }) {
 		return nil
 	}
 	key := s.key.Load()
-	_, err := s.db.Run(ctx, scriptSaveLedger, []string{s.keyLedger(), s.keyAccount()}, field, before, after, key[:])
+	_, err := s.db.Run(ctx, scriptSaveLedger, []string{s.keyLedger(), s.keyAccount()}, field, before, after, key[:], sum)
 	if err != nil {
 		return fmt.Errorf("save the ledger of records: %w", err)
 	}
@@ -269,16 +303,20 @@ func (s *Store) saveLedger(ctx context.Context, field, before string, now []hold
 type Accepted struct {
 	Missing map[record.ObjectType]int64 `json:"missing"` // records, by object type; those with none are left out
 	Dropped int64                       `json:"dropped"` // keys that servers dropped by themselves
+	Ledgers []record.ObjectType         `json:"ledgers"` // object types whose ledger is lost
 }
 
 // Nothing reports whether nothing was lost.
-func (a Accepted) Nothing() bool { return len(a.Missing) == 0 && a.Dropped == 0 }
+func (a Accepted) Nothing() bool { return len(a.Missing) == 0 && a.Dropped == 0 && len(a.Ledgers) == 0 }
 
 // words are what was accepted, for the audit log.
 func (a Accepted) words() string {
 	var list []string
 	for o, n := range a.Missing {
 		list = append(list, fmt.Sprintf("%d %s", n, o.Plural()))
+	}
+	for _, o := range a.Ledgers {
+		list = append(list, "the ledger of "+o.Plural())
 	}
 	slices.Sort(list)
 	if a.Dropped > 0 {
@@ -309,7 +347,7 @@ func (s *Store) Lost(ctx context.Context) (Accepted, error) {
 	for _, o := range objectsOf(l.marks, markLost) {
 		lost.Missing[o] = sumOfMarks(l.marks, markLost, o)
 	}
-	lost.Dropped = droppedKeys(l)
+	lost.Dropped, lost.Ledgers = droppedKeys(l), objectsOf(l.marks, markLedger)
 	return lost, nil
 }
 
@@ -333,20 +371,19 @@ func (s *Store) AcceptLoss(ctx context.Context, c record.Cause, at time.Time) (A
 	}
 	var ledger []any
 	for field := range l.marks {
-		name, ok := strings.CutPrefix(field, markLost)
-		if !ok {
-			continue
+		name, isLost := strings.CutPrefix(field, markLost)
+		if _, both := l.marks[markLost+strings.TrimPrefix(field, markLedger)]; !isLost {
+			if name, isLost = strings.CutPrefix(field, markLedger); !isLost || both {
+				continue
+			}
 		}
 		o, number, _ := strings.Cut(name, "/")
-		_, now, err := s.readHoldings(ctx, record.ObjectType(o), int(wholeNumber(number)), partitions)
+		_, _, now, err := s.readHoldings(ctx, record.ObjectType(o), int(wholeNumber(number)), partitions)
 		if err != nil {
 			return lost, fmt.Errorf("accept the loss: %w", s.db.Explain(err))
 		}
-		var entry []byte
-		for _, h := range now {
-			entry = h.append(entry)
-		}
-		ledger = append(ledger, name, entry)
+		entries, sum := entriesOf(now)
+		ledger = append(ledger, name, entries, sum)
 	}
 	args := append([]any{s.wall(), record.AppendFacts(nil, at, s.by(c)), lost.words(), len(ledger)}, ledger...)
 	for _, n := range l.nodes {

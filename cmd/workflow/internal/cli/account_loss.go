@@ -176,6 +176,12 @@ func examineLoss(ctx context.Context, store *crmstore.Store, only record.ObjectT
 				"%s missing, which no run, no purge and no person removed", records(lost.Missing[o], o))})
 		}
 	}
+	for _, o := range lost.Ledgers {
+		if only == "" || only == o {
+			report(crmstore.Problem{Code: crmstore.TroubleLedger, Object: o, Lost: 1, Detail: fmt.Sprintf(
+				"the ledger of %s is lost: nobody can tell of each partition whether it lost some", o.Plural())})
+		}
+	}
 	if lost.Dropped > 0 {
 		report(crmstore.Problem{Code: crmstore.TroubleEvicted, Lost: lost.Dropped, Detail: fmt.Sprintf(
 			"the server dropped %s by itself since it started", counted(int(lost.Dropped), "key", "keys"))})

@@ -113,7 +113,7 @@ func (d *doctorDocument) note(p crmstore.Problem) {
 		d.Repaired++
 	}
 	switch p.Code {
-	case "lost", crmstore.TroubleMissing, crmstore.TroubleEvicted:
+	case "lost", crmstore.TroubleMissing, crmstore.TroubleEvicted, crmstore.TroubleLedger:
 		d.Lost++
 	case "record", "type":
 		d.damaged = d.damaged || !p.Repaired
