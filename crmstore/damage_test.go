@@ -221,8 +221,26 @@ func TestDamages(t *testing.T) {
 			func(d damaged) error { return d.raw.XTrimMaxLen(d.t.Context(), of(d, "log"), 1).Err() },
 			"the audit log of contacts has lost", false,
 		},
-		"the account's log":                 {delOfAccount("log"), "the account's audit log has lost", false},
-		"the counter of the account's log":  {delOfAccount("cnt"), "events of the account's audit log are not counted", false},
+		"the account's log":                {delOfAccount("log"), "the account's audit log has lost", false},
+		"the counter of the account's log": {delOfAccount("cnt"), "events of the account's audit log are not counted", false},
+		"the ledger": {
+			func(d damaged) error {
+				if _, err := d.LookForLossOf(d.t.Context(), record.Contact); err != nil {
+					return err
+				}
+				return delOfAccount("ledger")(d)
+			},
+			"", true,
+		},
+		"what is known of the time": {
+			func(d damaged) error {
+				if _, err := d.KeepClock(d.t.Context()); err != nil {
+					return err
+				}
+				return delOfAccount("clock")(d)
+			},
+			"what the account knew of the store's time is lost", true,
+		},
 		"the names of lists":                {delOfAccount("lists:contact"), "list number 1, whose name is lost too", false},
 		"the workflows":                     {delOfAccount("workflows"), "workflow stale, which is lost too", false},
 		"the revisions":                     {delOfAccount("rev:stale"), "workflow stale has lost 1 of 1 revisions", false},
@@ -289,4 +307,42 @@ func wardWithRun(t *testing.T) *desk {
 		t.Fatal(err)
 	}
 	return d
+}
+
+// A lost ledger is not made anew by itself: how many records are missing is known by its sum, and runs stop until a person accepts it.
+func TestLostLedger(t *testing.T) {
+	t.Parallel()
+	for what, missing := range map[string]int64{"alone": 0, "with a record": 1} {
+		t.Run(what, func(t *testing.T) {
+			t.Parallel()
+			d := ward(t, storetest.Options{})
+			ctx, raw := t.Context(), crmstore.Raw(d.Store)
+			if _, err := d.LookForLossOf(ctx, record.Contact); err != nil {
+				t.Fatal(err)
+			}
+			raw.Del(ctx, strings.TrimSuffix(crmstore.KeyAccountLog(d.Store), "log")+"ledger")
+			if missing > 0 {
+				raw.HDel(ctx, crmstore.KeyOf(d.Store, record.Contact, 0, "rec"), name(6))
+				raw.HIncrBy(ctx, crmstore.KeyOf(d.Store, record.Contact, 0, "cnt"), "live", -1)
+			}
+			for range 2 {
+				lost, err := d.Lost(ctx)
+				if err != nil || lost.Nothing() || lost.Missing[record.Contact] != missing {
+					t.Fatalf("lost: %+v, %v", lost, err)
+				}
+			}
+			if why := refusals(ctx, t, d); !slices.Contains(why, crmstore.TroubleLedger) && !slices.Contains(why, crmstore.TroubleMissing) {
+				t.Errorf("a run goes on: %q", why)
+			}
+			if _, err := d.AcceptLoss(ctx, someone, noon); err != nil {
+				t.Fatal(err)
+			}
+			if lost, err := d.Lost(ctx); err != nil || !lost.Nothing() {
+				t.Errorf("accepted, and lost: %+v, %v", lost, err)
+			}
+			if why := refusals(ctx, t, d); len(why) > 0 {
+				t.Errorf("accepted, and refused: %q", why)
+			}
+		})
+	}
 }

@@ -35,6 +35,8 @@ const (
 
 	problemQuarantined = "quarantined" // a record stands aside, since it could not be read
 
+	problemClock = "clock" // what the account knew of its store's time is lost
+
 	problemAssociation = "association" // one half of an association is missing or half-written
 )
 
@@ -60,7 +62,7 @@ type examination struct {
 
 // curable reports whether a repair that was carried out puts it right.
 func (p *Problem) curable() bool {
-	return p.Code != problemRecord && p.Code != problemLost && !p.Known()
+	return p.Code != problemRecord && p.Code != problemLost && p.Code != problemClock && !p.Known()
 }
 
 // diagnose compares all that is derived from the records with them.

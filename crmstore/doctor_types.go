@@ -186,5 +186,16 @@ func (d *doctor) examineAccount(ctx context.Context) error {
 	if d.object != record.Contact {
 		return nil
 	}
+	c, err := d.store.Clock(ctx)
+	if err != nil {
+		return err
+	}
+	if c.State == ClockForgotten || c.Hidden == ClockForgotten {
+		c.State = ClockForgotten
+		wrong := &ClockError{Clock: c}
+		if err := d.report(Problem{Code: problemClock, Detail: wrong.Error() + "; " + wrong.Help()}); err != nil {
+			return err
+		}
+	}
 	return d.examineAccountLog(ctx)
 }

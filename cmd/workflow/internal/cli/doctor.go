@@ -97,6 +97,7 @@ type doctorDocument struct {
 	Problems []crmstore.Problem `json:"problems"` // the first 1,000
 	Clock    clockNotes         `json:"clock"`
 
+	clock   int  // of Found, what only account clock --accept ends
 	damaged bool // there are records that cannot be read, or keys of a wrong type
 }
 
@@ -115,6 +116,8 @@ func (d *doctorDocument) note(p crmstore.Problem) {
 	switch p.Code {
 	case "lost", crmstore.TroubleMissing, crmstore.TroubleEvicted, crmstore.TroubleLedger:
 		d.Lost++
+	case "clock":
+		d.clock++
 	case "record", "type":
 		d.damaged = d.damaged || !p.Repaired
 	}
@@ -150,7 +153,7 @@ func (d *doctorDocument) show(o *output) {
 		return
 	}
 	o.printf("\n%s found, %s repaired\n", counted(d.Found, "problem", "problems"), count(d.Repaired))
-	if d.Found > d.Repaired+d.Lost {
+	if d.Found > d.Repaired+d.Lost+d.clock {
 		o.printf("repair them: workflow doctor --repair\n")
 	}
 	if d.damaged {
