@@ -75,7 +75,7 @@ func (c *converter) entry(r *row, found *findings) (e entry, blank, ok bool) {
 		return e, true, false
 	}
 	e, ok = c.cells(r, found)
-	if ok && e.upsert.ID == 0 && e.email == "" && c.mode != crmstore.CreateOnly {
+	if ok && e.upsert.ID == 0 && (e.email == "" || c.byID) && c.mode != crmstore.CreateOnly {
 		found.add(Finding{
 			Code: KeyMissing, Line: r.line, Message: "the line has " + c.missingKey() + ", so it is not certain which record it is about",
 			Help: "fill it in; lines without it can only make new records, with --mode create",
@@ -87,7 +87,7 @@ func (c *converter) entry(r *row, found *findings) (e entry, blank, ok bool) {
 
 func (c *converter) missingKey() string {
 	switch {
-	case c.id >= 0 && c.email >= 0:
+	case c.id >= 0 && c.email >= 0 && !c.byID:
 		return "neither a record id nor an e-mail address"
 	case c.id >= 0:
 		return "no record id"

@@ -372,3 +372,18 @@ func TestSources(t *testing.T) {
 		}
 	}
 }
+
+// A key is said to be the id or the e-mail address alone.
+func TestImport_key(t *testing.T) {
+	t.Parallel()
+	s := storetest.Open(t)
+	mustImport(t, s, "Record ID,Email,city\n7,a@x.example,Ulm\n", options())
+	key := func(k csvfile.Key) csvfile.Options { return options(func(o *csvfile.Options) { o.Key = k }) }
+	wantTally(t, mustImport(t, s, "Record ID,Email,city\n9,a@x.example,Bonn\n", key(csvfile.KeyEmail)), "1: 0 created 1 updated 0 unchanged 0 refused")
+	wantTally(t, mustImport(t, s, "Record ID,Email,city\n7,a@x.example,Kiel\n,a@x.example,Jena\n", key(csvfile.KeyID)), "2: 0 created 1 updated 0 unchanged 1 refused, key-missing 3")
+	wantTally(t, mustImport(t, s, "Email,city\na@x.example,Jena\n", key(csvfile.KeyID)), "0: 0 created 0 updated 0 unchanged 0 refused, no-key-column 1")
+	wantTally(t, mustImport(t, s, "Record ID,city\n7,Jena\n", key(csvfile.KeyEmail)), "0: 0 created 0 updated 0 unchanged 0 refused, no-key-column 1")
+	if got := export(t, s, csvfile.ExportOptions{Properties: []string{"email", "city"}}); got != "Record ID,email,city\n7,a@x.example,Kiel\n" {
+		t.Errorf("the store holds\n%s", got)
+	}
+}

@@ -39,6 +39,7 @@ type layout struct {
 	width     int // columns of the file; those after them take another part of a cell
 	source    *Source
 	deleted   int  // index of the column that says that a record was deleted where the file comes from, -1 = none
+	byID      bool // a line without a record id is a finding, also with an e-mail address
 	sameEmail bool // a line's id and its e-mail address must be those of one contact
 	spareHeld bool // a line changes no record on legal hold
 	email     int  // index of the column of e-mail addresses that identify contacts, -1 = none
@@ -143,7 +144,7 @@ func resolve(names []string, line int, schema *record.Schema, o *Options, survey
 	h.settleTwins(surveyed)
 	h.checkSame()
 	h.checkKey()
-	h.spareHeld = !o.ChangeHeld
+	h.spareHeld, h.byID = !o.ChangeHeld, o.Key == KeyID
 	h.sameEmail = h.id >= 0 && !o.TrustIDs && (h.email >= 0 || o.Object == record.Contact && o.IDColumn == "")
 	return h.layout, h.found
 }
@@ -182,6 +183,10 @@ func (h *headers) fault(code Code, header, message, help string) {
 
 // findID chooses the column of record ids.
 func (h *headers) findID() {
+	if h.o.Key == KeyEmail {
+		h.byEmail = true
+		return
+	}
 	if want := strings.TrimSpace(h.o.IDColumn); want != "" {
 		for i, n := range h.names {
 			if n == want || h.id < 0 && strings.EqualFold(n, want) {
@@ -378,6 +383,14 @@ func (h *headers) checkSame() {
 
 // checkKey asks for something that tells which record a line is about.
 func (h *headers) checkKey() {
+	if h.o.Key == KeyID && h.id < 0 && len(h.found) == 0 {
+		h.fault(NoKeyColumn, "", "no column holds record ids", "say which one does with --id-column, or leave --key out")
+		return
+	}
+	if h.o.Key == KeyEmail && h.email < 0 && len(h.found) == 0 {
+		h.fault(NoKeyColumn, "", "no column holds e-mail addresses", `name the column Email, or say which one does with --map "HEADER=email"`)
+		return
+	}
 	if h.id >= 0 || h.email >= 0 || h.o.Mode == crmstore.CreateOnly || len(h.found) > 0 {
 		return
 	}

@@ -46,6 +46,8 @@ type Options struct {
 	Object   record.ObjectType
 	IDColumn string // header of the record ids; "" = "Record ID" or "hs_object_id" if there; naming the e-mail column matches by e-mail alone
 
+	Key Key // by what lines find their records; "" = by record ids where a line has one, else contacts by e-mail address
+
 	// TrustIDs takes the file's word for who is who: a line changes the contact that has its record id also where that one
 	// has another e-mail address than the line. Without it such a line is a finding.
 	TrustIDs bool
@@ -79,6 +81,15 @@ type Options struct {
 	Cause       record.Cause
 	At          time.Time // the instant of the import, for createdate, lastmodifieddate and the audit log
 }
+
+// Key is by what a line finds its record.
+type Key string
+
+// The keys.
+const (
+	KeyEmail Key = "email" // contacts, by e-mail address alone
+	KeyID    Key = "id"    // by record id alone
+)
 
 // Column says what became of one column of the file.
 type Column struct {
@@ -179,6 +190,9 @@ func (o *Options) check() error {
 		return errors.New("import: unknown columns are either made into properties or ignored, not both")
 	case o.DateOrder != NoOrder && o.DateOrder != MonthDay && o.DateOrder != DayMonth:
 		return fmt.Errorf("import: date order %q: want mdy or dmy", o.DateOrder)
+	}
+	if o.Key != "" && o.Key != KeyID && (o.Key != KeyEmail || o.Object != record.Contact) {
+		return fmt.Errorf("import: key %q: want id, or email for contacts", o.Key)
 	}
 	if o.Source != "" && !slices.Contains(SourceNames(), o.Source) {
 		return fmt.Errorf("import: source %q: want one of %s", o.Source, strings.Join(SourceNames(), ", "))

@@ -29,7 +29,7 @@ is shown with its number and left out as a whole; the other lines go in. Exit co
 
 func recordsImport(s *session) *cobra.Command {
 	var o csvfile.Options
-	var order, zone, mode, decimal, standIns, mapFile string
+	var order, zone, mode, decimal, standIns, mapFile, key string
 	var maps []string
 	cmd := &cobra.Command{
 		Use: "import FILE [--object TYPE] [--create-properties] [--dry-run]", Short: "records from a CSV file or an .xlsx workbook", Long: importLong,
@@ -46,6 +46,7 @@ func recordsImport(s *session) *cobra.Command {
 	f.BoolVar(&o.IgnoreUnknown, "ignore-unknown", false, "leave unknown columns out")
 	f.BoolVar(&o.AllowDuplicates, "allow-duplicates", false, "a later line may change the record of an earlier one")
 	f.StringVar(&o.Source, "source", "", "whose export the file is: "+strings.Join(csvfile.SourceNames(), ", ")+" (default found out from the header)")
+	f.StringVar(&key, "key", "", "by what lines find their records: id or email alone (default by id where a line has one, else by e-mail)")
 	f.StringArrayVar(&maps, "map", nil, `what a column is, as "HEADER=property"; "HEADER=" leaves it out; can be given several times`)
 	f.StringVar(&mapFile, "map-file", "", "a file with such a mapping on each line; # begins a comment")
 	f.StringVar(&o.Sheet, "sheet", "", "which sheet of a workbook (default the first)")
@@ -61,6 +62,9 @@ func recordsImport(s *session) *cobra.Command {
 	check := func([]string) error {
 		if err := readingOptions(&o, decimal, standIns); err != nil {
 			return err
+		}
+		if o.Key = csvfile.Key(key); key != "" && o.Key != csvfile.KeyID && o.Key != csvfile.KeyEmail {
+			return usagef("id or email", "--key %q is not known", key)
 		}
 		if err := sourceOptions(&o, maps, mapFile); err != nil {
 			return err
