@@ -85,7 +85,7 @@ func (h *HeldSet) compare(ctx context.Context, store *crmstore.Store, parts []re
 	if h.Superseded = h.Current.Revision != h.Run.Revision; !h.Superseded {
 		return nil
 	}
-	current, err := loadRevision(ctx, store, h.Current.Name, h.Current.Revision)
+	current, err := LoadRevision(ctx, store, h.Current.Name, h.Current.Revision)
 	if findings, ok := errors.AsType[*FindingsError](err); ok {
 		h.Broken = findings.Error()
 		return nil

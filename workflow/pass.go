@@ -294,7 +294,7 @@ func (p *pass) remaining(ctx context.Context) error {
 }
 
 func loadWorkflow(ctx context.Context, store *crmstore.Store, run crmstore.Run) (*definition.Definition, error) {
-	return loadRevision(ctx, store, run.Workflow, run.Revision)
+	return LoadRevision(ctx, store, run.Workflow, run.Revision)
 }
 
 // load compiles the run's own revision, or what a deletion by hand was asked for, and fixes its instant.

@@ -222,12 +222,13 @@ func LoadPublished(ctx context.Context, store *crmstore.Store, name string) (*de
 	if err != nil {
 		return nil, w, fmt.Errorf("load workflow %s: %w", name, err)
 	}
-	d, err := loadRevision(ctx, store, name, w.Revision)
+	d, err := LoadRevision(ctx, store, name, w.Revision)
 	return d, w, err
 }
 
-// loadRevision compiles one frozen revision against the account as it is now.
-func loadRevision(ctx context.Context, store *crmstore.Store, name string, number int) (*definition.Definition, error) {
+// LoadRevision compiles a frozen revision against the account's properties and lists as they are now. A revision that speaks of
+// what is no longer there is a *FindingsError. Also crmstore.ErrNotFound.
+func LoadRevision(ctx context.Context, store *crmstore.Store, name string, number int) (*definition.Definition, error) {
 	revision, err := store.Revision(ctx, name, number)
 	if err != nil {
 		return nil, fmt.Errorf("load workflow %s revision %d: %w", name, number, err)

@@ -127,7 +127,7 @@ func (r *Review) findPublished(ctx context.Context, store *crmstore.Store, d *de
 	if r.Same = bytes.Equal(revision.Source, d.Source) && samePins(revision, &d.Trigger); r.Same {
 		return nil, nil
 	}
-	current, err := loadRevision(ctx, store, w.Name, w.Revision)
+	current, err := LoadRevision(ctx, store, w.Name, w.Revision)
 	if findings, ok := errors.AsType[*FindingsError](err); ok {
 		// The published revision no longer loads: there is nothing to compare with, and runs fail until this one is published.
 		r.Warnings = append(r.Warnings, findings.List...)
@@ -158,13 +158,7 @@ func (r *Review) evaluate(ctx context.Context, store *crmstore.Store, d *definit
 
 // compare fills in the records that newly match and those that no longer do.
 func (r *Review) compare(ctx context.Context, store *crmstore.Store, current *definition.Definition, matched []record.ID) error {
-	var before []record.ID
-	all := &scan{def: current, now: r.Now, found: func(_ context.Context, found scanResult) error {
-		before = appendIDs(before, found.matched)
-		return nil
-	}}
-	err := all.run(ctx, store)
-	slices.Sort(before)
+	before, err := matchesOf(ctx, store, current, r.Now)
 	r.Newly, r.NoLonger = without(matched, before), without(before, matched)
 	return err
 }

@@ -308,7 +308,7 @@ func (l *loop) load(ctx context.Context, now time.Time, w crmstore.Workflow) loa
 		return known
 	}
 	before := known
-	d, err := loadRevision(ctx, l.r.Store, w.Name, w.Revision)
+	d, err := LoadRevision(ctx, l.r.Store, w.Name, w.Revision)
 	known = loaded{revision: w.Revision, at: now}
 	var findings *FindingsError
 	switch {

@@ -64,11 +64,16 @@ func readAtMost(ctx context.Context, path string, limit int64) ([]byte, error) {
 
 // loadFile loads a workflow file against the account, and shows what is wrong with it.
 func loadFile(ctx context.Context, w *work, path string) (*definition.Definition, error) {
-	vocabulary, err := definition.AccountVocabulary(ctx, w.store)
+	name, source, err := readSource(ctx, w.session, path)
 	if err != nil {
 		return nil, err
 	}
-	name, source, err := readSource(ctx, w.session, path)
+	return loadSource(ctx, w, name, source)
+}
+
+// loadSource loads the text of a workflow against the account, and shows what is wrong with it.
+func loadSource(ctx context.Context, w *work, name string, source []byte) (*definition.Definition, error) {
+	vocabulary, err := definition.AccountVocabulary(ctx, w.store)
 	if err != nil {
 		return nil, err
 	}

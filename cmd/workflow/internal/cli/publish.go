@@ -10,6 +10,7 @@ import (
 	"github.com/crm-workflow/crm-workflow/crmstore"
 	"github.com/crm-workflow/crm-workflow/crmstore/record"
 	"github.com/crm-workflow/crm-workflow/workflow"
+	"github.com/crm-workflow/crm-workflow/workflow/definition"
 )
 
 func publishCommand(s *session) *cobra.Command {
@@ -75,17 +76,27 @@ func newUnfinished(run crmstore.Run, was crmstore.RunState, left int64) *unfinis
 const publishSample = 3
 
 func publishFile(ctx context.Context, w *work, file string, yes bool, options workflow.PublishOptions) error {
-	account, err := w.store.Account(ctx)
-	if err != nil {
+	if err := mayPublish(ctx, w); err != nil {
 		return err
-	}
-	if err := workflow.CheckGate(account); err != nil {
-		return err // before anybody reads a review for nothing
 	}
 	d, err := loadFile(ctx, w, file)
 	if err != nil {
 		return err
 	}
+	return publishDefinition(ctx, w, d, "publish "+file, yes, options)
+}
+
+// mayPublish asks the gate, before the user reads a review for nothing.
+func mayPublish(ctx context.Context, w *work) error {
+	account, err := w.store.Account(ctx)
+	if err != nil {
+		return err
+	}
+	return workflow.CheckGate(account)
+}
+
+// publishDefinition shows the review, asks and publishes. Call is the verb with its arguments, without --yes.
+func publishDefinition(ctx context.Context, w *work, d *definition.Definition, call string, yes bool, options workflow.PublishOptions) error {
 	at := w.now()
 	r, err := workflow.MakeReview(ctx, w.store, d, at)
 	if err != nil {
@@ -100,7 +111,7 @@ func publishFile(ctx context.Context, w *work, file string, yes bool, options wo
 		w.out.printf("\n")
 	}
 	if !yes && !(r.Same && r.Published.On && r.Published.PublishedBy == w.store.User()) {
-		if err := confirmPublish(w.session, file, r); err != nil {
+		if err := confirmPublish(w.session, call, r); err != nil {
 			return err
 		}
 	}
@@ -160,9 +171,9 @@ func showSuperseded(o *output, past workflow.Superseded) {
 }
 
 // confirmPublish asks the person at the terminal; where there is none, the call must say --yes.
-func confirmPublish(s *session, file string, r *workflow.Review) error {
+func confirmPublish(s *session, call string, r *workflow.Review) error {
 	if !s.command.StdinTerminal {
-		return usagef("read the review, then: workflow publish "+file+" --yes"+s.repeatFlags(),
+		return usagef("read the review, then: workflow "+call+" --yes"+s.repeatFlags(),
 			"publishing needs a yes, and there is no terminal to ask at")
 	}
 	question := fmt.Sprintf("Publish revision %s of %s and switch it on? It would delete %s now.",

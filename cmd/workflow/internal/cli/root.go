@@ -172,7 +172,19 @@ func unknownVerb(cmd *cobra.Command, word string) error {
 	if near := spelling.Nearest(word, verbNames(cmd)); near != "" {
 		help = fmt.Sprintf("did you mean: %s %s", cmd.CommandPath(), near)
 	}
+	if meant := otherNames[word]; meant != "" && !cmd.HasParent() {
+		help = "did you mean: workflow " + meant
+	}
 	return usagef(help, "%s has no verb %q", cmd.CommandPath(), word)
+}
+
+// otherNames are what other programs call a verb, with what it is called here.
+var otherNames = map[string]string{
+	"import": "records import FILE.csv", "export": "records export", "contacts": "records list", "get": "records get", "count": "records count",
+	"init": "account create", "setup": "account create", "add": "records create",
+	"deploy": "publish FILE", "apply": "publish FILE", "enable": "publish NAME", "disable": "publish --off NAME", "on": "publish NAME", "off": "publish --off NAME",
+	"plan": "review FILE", "preview": "review FILE", "dry-run": "review FILE", "check": "validate FILE", "lint": "validate FILE",
+	"history": "runs", "log": "audit", "logs": "audit", "trash": "bin", "serve": "daemon", "start": "daemon", "stop": "cancel RUN", "status": "list", "template": "new", "examples": "new",
 }
 
 // args wants between low and high arguments; high < 0 means any number. what says which, such as "a workflow's name".

@@ -15,7 +15,7 @@ func recordVerbs(s *session) []*cobra.Command {
 
 func workflowVerbs(s *session) []*cobra.Command {
 	return []*cobra.Command{
-		validateCommand(s), explainCommand(s), reviewCommand(s), publishCommand(s), listCommand(s), showCommand(s),
+		newCommand(s), validateCommand(s), explainCommand(s), reviewCommand(s), publishCommand(s), listCommand(s), showCommand(s), diffCommand(s), rollbackCommand(s),
 	}
 }
 
