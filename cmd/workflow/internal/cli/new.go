@@ -10,7 +10,6 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
-	"gopkg.in/yaml.v3"
 
 	"github.com/crm-workflow/crm-workflow/crmstore/spelling"
 	"github.com/crm-workflow/crm-workflow/examples"
@@ -70,13 +69,9 @@ func templates() ([]template, error) {
 		if err != nil {
 			return nil, fmt.Errorf("read template %s: %w", name, err)
 		}
-		var head struct {
-			Description string `yaml:"description"`
-		}
-		if err := yaml.Unmarshal(text, &head); err != nil {
-			return nil, fmt.Errorf("read template %s: %w", name, err)
-		}
-		all = append(all, template{strings.TrimSuffix(name, ".yaml"), head.Description, text})
+		_, about, _ := strings.Cut(string(text), "\ndescription: ")
+		about, _, _ = strings.Cut(about, "\n")
+		all = append(all, template{strings.TrimSuffix(name, ".yaml"), about, text})
 	}
 	return all, nil
 }
