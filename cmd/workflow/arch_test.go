@@ -105,7 +105,7 @@ var onlyIn = []struct {
 
 // testLibraries are not linked into the program; crmstore/storetest is test code that other packages import.
 var testLibraries = []string{
-	"testing", "github.com/google/go-cmp/", "github.com/rogpeppe/go-internal/", "github.com/emersion/", "github.com/santhosh-tekuri/jsonschema/",
+	"testing", "github.com/google/go-cmp/", "github.com/rogpeppe/go-internal/testscript/", "github.com/emersion/", "github.com/santhosh-tekuri/jsonschema/",
 	"go.uber.org/goleak", "pgregory.net/rapid",
 }
 
