@@ -39,8 +39,19 @@ func conditions() []string {
 func expression() *rapid.Generator[string] {
 	return rapid.Custom(func(t *rapid.T) string {
 		parts := rapid.SliceOfN(rapid.SampledFrom(conditions()), 1, 3).Draw(t, "conditions")
-		return strings.Join(parts, rapid.SampledFrom([]string{" && ", " || "}).Draw(t, "operator"))
+		operator := rapid.SampledFrom([]string{" && ", " || "}).Draw(t, "operator")
+		if exclude(parts) {
+			operator = " || "
+		}
+		return strings.Join(parts, operator)
 	})
+}
+
+// exclude reports whether two of the conditions are never true together, which a file may not ask with &&.
+func exclude(parts []string) bool {
+	has := func(condition string) bool { return slices.Contains(parts, condition) }
+	return has(`inList("keep")`) && has(`!inList("keep")`) ||
+		has(`unknown(contact.email)`) && (has(`contact.email endsWith "@example.com"`) || has(`!(contact.email contains "7")`))
 }
 
 // entries is a YAML list of quoted expressions; none is no entry at all.
