@@ -45,8 +45,8 @@ build: ## Build bin/workflow
 test: ## Run all tests; first installs redis-server where it is missing; SERVER=PATH takes that redis-server or valkey-server, or the one in that folder
 	@if [ -n "$(SERVER)" ]; then dir=$$(mktemp -d); trap 'rm -r "$$dir"' EXIT; \
 	.make/server.sh "$(SERVER)" "$$dir"; PATH="$$dir:$$PATH"; export PATH; fi; \
-	.make/setup.sh && if go env CGO_ENABLED | grep -qx 1; then go test -race -shuffle=on ./...; \
-	else go test -shuffle=on ./...; fi
+	.make/setup.sh && if go env CGO_ENABLED | grep -qx 1; then go test -race -shuffle=on -timeout 40m ./...; \
+	else go test -shuffle=on -timeout 40m ./...; fi
 
 .PHONY: server
 server: ## Build a server for the tests from its pinned source, and say where it is: NAME (redis-6.2, redis-7.4, redis-8.2, valkey-8.0)

@@ -286,13 +286,13 @@ func (s *Store) DeletedLately(ctx context.Context, o record.ObjectType, at time.
 		lately.All.Aside += n
 		lately.Open = append(lately.Open, Aside{run, name, n})
 	}
-	lately.compare(runs)
+	findForgotten(&lately, runs)
 	slices.SortFunc(lately.Open, func(a, b Aside) int { return strings.Compare(a.Run, b.Run) })
 	return lately, nil
 }
 
-// compare finds out what was forgotten: no run deleted more than is counted, and what all deleted is the sum of what each did.
-func (l *Lately) compare(runs map[string]int64) {
+// findForgotten finds out what was forgotten: no run deleted more than is counted, and what all deleted is the sum of what each did.
+func findForgotten(l *Lately, runs map[string]int64) {
 	for name, n := range runs {
 		c := l.By[name]
 		if c.Forgotten = max(n-c.Deleted-c.Aside, 0); c.Forgotten > 0 {

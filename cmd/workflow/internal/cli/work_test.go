@@ -20,8 +20,8 @@ import (
 func TestAccess_OfEveryVerb(t *testing.T) {
 	want := map[string][]string{
 		reads: {
-			"account show", "associations list", "audit", "bin", "blocklist check", "completion", "daemons", "demo", "explain", "help",
-			"list", "lists list", "lists show", "objects list", "outbox list", "properties list", "records count", "records export",
+			"account show", "associations list", "audit", "bin", "blocklist check", "completion", "daemons", "demo", "diff", "explain", "help",
+			"list", "lists list", "lists show", "new", "objects list", "outbox list", "properties list", "records count", "records export",
 			"records get", "records list", "reference", "review", "runs", "schema", "show", "users list", "users show", "validate",
 			"version", "why",
 		},
