@@ -9,6 +9,7 @@ import (
 	"io"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
@@ -192,8 +193,9 @@ func FuzzRows(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte) {
 		got, comma, err := readRows(bytes.NewReader(data))
 		if bytes.HasPrefix(data, []byte("\xef\xbb\xbf")) || bytes.HasPrefix(data, []byte("\xff\xfe")) || bytes.HasPrefix(data, []byte("\xfe\xff")) ||
-			bytes.HasPrefix(data, []byte("PK")) || len(data) > maxRecord || bytes.ContainsRune(data, '\r') {
-			return // what encoding/csv does not know, or changes
+			bytes.HasPrefix(data, []byte("PK")) || len(data) > maxRecord || bytes.ContainsAny(data, "\r\x00") ||
+			!utf8.Valid(data) || bytes.HasPrefix(bytes.ToLower(data), []byte("sep=")) {
+			return // what encoding/csv does not know, or changes; the container reads other encodings
 		}
 		theirs := csv.NewReader(bytes.NewReader(data))
 		theirs.Comma, theirs.FieldsPerRecord = rune(comma), -1
