@@ -90,6 +90,9 @@ func FuzzSource_Differences(f *testing.F) {
 		if strings.ContainsAny(file, "\u0085\u2028\u2029\ufeff&*!%") || strings.Contains(strings.ReplaceAll(file, "\r\n", ""), "\r") || len(file) > 4096 || yaml.Unmarshal([]byte(file), &n) != nil {
 			t.Skip()
 		}
+		if len(n.Content) == 1 && n.Content[0].Kind == yaml.ScalarNode {
+			t.Skip() // no workflow file is one text, whose indentation counts from outside the file
+		}
 		s := NewSource("f", []byte(file))
 		walk(&n, func(n *yaml.Node) {
 			for _, d := range s.Differences(Pos{n.Line, n.Column}, styleOf(n), n.Value) {
