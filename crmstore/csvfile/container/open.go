@@ -144,17 +144,26 @@ func (f *File) take(ctx context.Context, r io.Reader) error {
 	})
 }
 
-// spool makes what fill writes the source.
-func (f *File) spool(ctx context.Context, doing string, fill func(io.Writer) error) error {
-	temp, err := os.CreateTemp("", "workflow-import-*.csv")
+// temporary makes a temporary file that goes when f is closed.
+func (f *File) temporary(pattern string) (*os.File, error) {
+	temp, err := os.CreateTemp("", pattern)
 	if err != nil {
-		return fmt.Errorf("make a temporary file: %w", err)
+		return nil, fmt.Errorf("make a temporary file: %w", err)
 	}
 	f.closers = append(f.closers, func() {
 		_ = temp.Close() // it was only read since
 		_ = os.Remove(temp.Name())
 	})
 	_ = os.Remove(temp.Name()) // where open files can be removed, nothing is left even after a kill
+	return temp, nil
+}
+
+// spool makes what fill writes the source.
+func (f *File) spool(ctx context.Context, doing string, fill func(io.Writer) error) error {
+	temp, err := f.temporary("workflow-import-*.csv")
+	if err != nil {
+		return err
+	}
 	out := bufio.NewWriterSize(stopWriter{ctx, temp}, 256<<10)
 	if err = fill(out); err == nil {
 		err = out.Flush()

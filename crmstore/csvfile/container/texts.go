@@ -49,15 +49,10 @@ func (x *texts) add(f *File, s string) error {
 		return nil
 	}
 	if x.disk == nil {
-		temp, err := os.CreateTemp("", "workflow-import-*.texts")
+		temp, err := f.temporary("workflow-import-*.texts")
 		if err != nil {
-			return fmt.Errorf("make a temporary file: %w", err)
+			return err
 		}
-		f.closers = append(f.closers, func() {
-			_ = temp.Close() // it was only read since
-			_ = os.Remove(temp.Name())
-		})
-		_ = os.Remove(temp.Name()) // where open files can be removed, nothing is left even after a kill
 		x.disk, x.kept = temp, uint64(len(x.memory))
 	}
 	x.onDisk = append(x.onDisk, s...)
