@@ -93,17 +93,7 @@ func readOthers(ctx context.Context, src Source, o record.ObjectType, refs [][]r
 	if err != nil {
 		return nil, err
 	}
-	byPartition := map[int][]record.ID{}
-	for _, id := range ids {
-		p := id.Partition(partitions)
-		byPartition[p] = append(byPartition[p], id)
-	}
-	want := make([]record.PartitionIDs, 0, len(byPartition))
-	for p, ids := range byPartition {
-		want = append(want, record.PartitionIDs{Partition: p, IDs: ids})
-	}
-	slices.SortFunc(want, func(a, b record.PartitionIDs) int { return a.Partition - b.Partition })
-	err = src.ReadRecords(ctx, o, want, func(_ int, recs []*record.Record) error {
+	err = src.ReadRecords(ctx, o, record.ByPartition(ids, partitions), func(_ int, recs []*record.Record) error {
 		for _, r := range recs {
 			if r != nil && r.Deletion == nil {
 				found[r.ID] = r

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"encoding/binary"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -79,4 +80,23 @@ func PackIDs(ids []ID) []byte {
 		b = append(b, one[:]...)
 	}
 	return b
+}
+
+// ByPartition groups ids by their partition, in an account of so many. Groups are in the order of partitions, the ids of one in the
+// order given.
+func ByPartition(ids []ID, partitions int) []PartitionIDs {
+	var groups []PartitionIDs
+	at := map[int]int{}
+	for _, id := range ids {
+		p := id.Partition(partitions)
+		i, ok := at[p]
+		if !ok {
+			i = len(groups)
+			at[p] = i
+			groups = append(groups, PartitionIDs{Partition: p})
+		}
+		groups[i].IDs = append(groups[i].IDs, id)
+	}
+	slices.SortFunc(groups, func(a, b PartitionIDs) int { return a.Partition - b.Partition })
+	return groups
 }

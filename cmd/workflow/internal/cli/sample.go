@@ -42,7 +42,7 @@ func readSample(ctx context.Context, store *crmstore.Store, d *definition.Defini
 		return nil, err
 	}
 	schema := d.Trigger.Vocabulary.Schema
-	err = matcher.Test(ctx, store, d.Object, byPartition(ids, partitions), func(_ int, recs []*record.Record, v []triggers.Verdict) error {
+	err = matcher.Test(ctx, store, d.Object, record.ByPartition(ids, partitions), func(_ int, recs []*record.Record, v []triggers.Verdict) error {
 		for i, rec := range recs {
 			if rec == nil {
 				continue // purged since it was evaluated
@@ -58,24 +58,6 @@ func readSample(ctx context.Context, store *crmstore.Store, d *definition.Defini
 	_, err = apart(err) // the review counts them
 	slices.SortFunc(sample, func(a, b sampleEntry) int { return int(int64(a.ID) - int64(b.ID)) })
 	return sample, err
-}
-
-// byPartition groups ids by partition, keeping their order within one.
-func byPartition(ids []record.ID, partitions int) []record.PartitionIDs {
-	var groups []record.PartitionIDs
-	at := map[int]int{}
-	for _, id := range ids {
-		p := id.Partition(partitions)
-		i, ok := at[p]
-		if !ok {
-			i = len(groups)
-			at[p] = i
-			groups = append(groups, record.PartitionIDs{Partition: p})
-		}
-		groups[i].IDs = append(groups[i].IDs, id)
-	}
-	slices.SortFunc(groups, func(a, b record.PartitionIDs) int { return a.Partition - b.Partition })
-	return groups
 }
 
 // nameOf is what a record is called: a contact's first and last name, a company's name, and so on; "" when unknown.

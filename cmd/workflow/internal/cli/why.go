@@ -83,7 +83,7 @@ func enrollment(ctx context.Context, store *crmstore.Store, o record.ObjectType,
 	if err != nil {
 		return record.Enrollment{}, err
 	}
-	all, err := store.Enrollments(ctx, o, name, byPartition([]record.ID{id}, partitions))
+	all, err := store.Enrollments(ctx, o, name, record.ByPartition([]record.ID{id}, partitions))
 	if err != nil || len(all) == 0 || len(all[0]) == 0 {
 		return record.Enrollment{}, err
 	}
@@ -110,7 +110,7 @@ func (doc *whyDocument) repeats(ctx context.Context, store *crmstore.Store, id r
 	if err != nil {
 		return err
 	}
-	found, err := store.Repeated(ctx, doc.Object, byPartition([]record.ID{id}, partitions), at)
+	found, err := store.Repeated(ctx, doc.Object, record.ByPartition([]record.ID{id}, partitions), at)
 	if err != nil {
 		return err
 	}
